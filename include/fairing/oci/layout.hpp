@@ -1,0 +1,229 @@
+// fairing/oci/layout.hpp - an image layout directory as a store (OCI image-spec, image-layout.md).
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "../core/files.hpp"
+#include "../core/json_text.hpp"
+#include "media_type.hpp"
+#include "platform.hpp"
+#include "store.hpp"
+
+namespace fairing::oci {
+
+/// The layout in `directory`, which is made when something is first written. Writers of several
+/// processes may share it: blobs appear under their name only when they are whole, and index.json
+/// changes under a lock, in one step.
+class Layout final : public Store {
+public:
+    explicit Layout(std::filesystem::path directory) : directory_(std::move(directory)) {}
+
+    /// By digest, or by the annotation org.opencontainers.image.ref.name; an empty name means the
+    /// only manifest.
+    [[nodiscard]] std::optional<RawManifest> find_manifest(
+        const std::string& tag_or_digest) override {
+        const Json entries = read_index().value("manifests", Json::array());
+        for (const Json& entry : entries) {
+            const bool named = tag_or_digest.empty() ? entries.size() == 1
+                                                     : text_or(entry, "digest") == tag_or_digest ||
+                                                           ref_name(entry) == tag_or_digest;
+            if (named) {
+                const Descriptor found = Descriptor::from(entry, index_path().string());
+                return RawManifest{.media_type = found.media_type, .body = read_text(found)};
+            }
+        }
+        if (tag_or_digest.empty() && !entries.empty()) {
+            throw Error{
+                ErrorCode::input,
+                {.attempted = "choose an image in",
+                 .subject = directory_.string(),
+                 .answer = "it holds " + std::to_string(entries.size()) + ": " + names(entries),
+                 .advice = "write oci:" + directory_.string() + ":NAME"}};
+        }
+        if (is_digest(tag_or_digest) && std::filesystem::exists(blob_path(tag_or_digest))) {
+            return read_nested(tag_or_digest);  // an index of the layout points at it
+        }
+        return std::nullopt;
+    }
+
+    void read_blob(const Descriptor& blob, const net::BodySink& sink) override {
+        const std::filesystem::path path = blob_path(blob.digest);
+        const UniqueFd file = open_file(path, O_RDONLY);
+        Verifier verifier{blob.digest, blob.size, path.string()};
+        std::vector<std::byte> buffer(std::size_t{256} << 10);
+        while (const std::size_t got = read_some(file.get(), buffer, path.string())) {
+            const std::span<const std::byte> bytes = std::span{buffer}.first(got);
+            verifier.update(bytes);
+            sink(bytes);
+        }
+        verifier.finish();
+    }
+
+    Transfer write_blob(const Descriptor& blob, const net::Body& body,
+                        const std::string& /*mount_from*/) override {
+        create();
+        const std::filesystem::path path = blob_path(blob.digest);
+        std::error_code ignored;
+        if (std::filesystem::file_size(path, ignored) == blob.size) {
+            return Transfer::present;
+        }
+        PendingFile pending{path};
+        Verifier verifier{blob.digest, blob.size, "blob " + blob.digest};
+        body.write([&](std::span<const std::byte> bytes) {
+            verifier.update(bytes);
+            write_all(pending.fd(), bytes, path.string());
+        });
+        verifier.finish();
+        pending.commit();
+        return Transfer::uploaded;
+    }
+
+    void write_manifest(const RawManifest& manifest, const std::string& tag) override {
+        const Descriptor descriptor = manifest.descriptor();
+        write_blob(descriptor, net::Body::of(manifest.body), {});
+        const UniqueFd lock = open_file(directory_ / "blobs", O_RDONLY | O_DIRECTORY);
+        while (::flock(lock.get(), LOCK_EX) != 0) {
+            if (errno != EINTR) {
+                throw system_error(errno, "lock", directory_.string());
+            }
+        }
+        Json index = read_index();
+        Json kept = Json::array();
+        for (Json& entry : index["manifests"]) {
+            const bool replaced = tag.empty() ? text_or(entry, "digest") == descriptor.digest
+                                              : ref_name(entry) == tag;
+            if (!replaced) {
+                kept.push_back(std::move(entry));
+            }
+        }
+        Json entry = descriptor.json();
+        if (!tag.empty()) {
+            entry["annotations"]["org.opencontainers.image.ref.name"] = tag;
+        }
+        kept.push_back(std::move(entry));
+        index["manifests"] = std::move(kept);
+        write_file(index_path(), index.dump() + '\n');
+    }
+
+    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+
+private:
+    /// A file under a temporary name beside its final one; removed unless committed.
+    class PendingFile {
+    public:
+        explicit PendingFile(std::filesystem::path path) : path_(std::move(path)) {
+            name_ = path_.string() + ".XXXXXX";
+            file_ = UniqueFd{::mkostemp(name_.data(), O_CLOEXEC)};
+            if (!file_) {
+                throw system_error(errno, "write", path_.string());
+            }
+        }
+        PendingFile(PendingFile&&) = delete;
+        PendingFile& operator=(PendingFile&&) = delete;
+        ~PendingFile() {
+            if (!name_.empty()) {
+                ::unlink(name_.c_str());
+            }
+        }
+        [[nodiscard]] int fd() const noexcept { return file_.get(); }
+        void commit() {
+            if (::fchmod(file_.get(), 0644) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0) {
+                throw system_error(errno, "write", path_.string());
+            }
+            name_.clear();
+        }
+
+    private:
+        std::filesystem::path path_;
+        std::string name_ = {};
+        UniqueFd file_ = {};
+    };
+
+    [[nodiscard]] std::filesystem::path index_path() const { return directory_ / "index.json"; }
+    [[nodiscard]] std::filesystem::path blob_path(const std::string& digest) const {
+        return directory_ / "blobs" / "sha256" / digest_hex(digest);
+    }
+    [[nodiscard]] static std::string ref_name(const Json& entry) {
+        return text_or(entry.value("annotations", Json()), "org.opencontainers.image.ref.name");
+    }
+    [[nodiscard]] static std::string names(const Json& entries) {
+        std::string result;
+        for (const Json& entry : entries) {
+            const std::string name = ref_name(entry);
+            result += (result.empty() ? "" : ", ") +
+                      (name.empty() ? text_or(entry, "digest", "(no digest)") : name);
+        }
+        return result;
+    }
+
+    [[nodiscard]] Json read_index() const {
+        if (!std::filesystem::exists(index_path())) {
+            if (std::filesystem::exists(directory_ / "blobs") ||
+                !std::filesystem::exists(directory_)) {
+                return empty_index();
+            }
+            if (!std::filesystem::is_empty(directory_)) {
+                throw Error{ErrorCode::input,
+                            {.attempted = "use image layout",
+                             .subject = directory_.string(),
+                             .answer = "the directory is not empty and holds no index.json",
+                             .advice = "name an empty or new directory after oci:"}};
+            }
+            return empty_index();
+        }
+        Json index = parse_json(read_file(index_path()), index_path().string());
+        if (!index.is_object() || !index.value("manifests", Json()).is_array()) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "read",
+                         .subject = index_path().string(),
+                         .answer = "not the index of an image layout"}};
+        }
+        return index;
+    }
+    [[nodiscard]] static Json empty_index() {
+        return {
+            {"schemaVersion", 2}, {"mediaType", media_type::index}, {"manifests", Json::array()}};
+    }
+
+    [[nodiscard]] std::string read_text(const Descriptor& blob) {
+        std::string text;
+        read_blob(blob, [&text](std::span<const std::byte> bytes) {
+            text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        });
+        return text;
+    }
+    [[nodiscard]] RawManifest read_nested(const std::string& digest) {
+        const std::string body = read_file(blob_path(digest), std::size_t{4} << 20);
+        if (digest_of(body) != digest) {
+            throw Error{
+                ErrorCode::integrity,
+                {.attempted = "read",
+                 .subject = blob_path(digest).string(),
+                 .answer = "digest mismatch: expected " + digest + ", got " + digest_of(body)}};
+        }
+        const Json document = parse_json(body, blob_path(digest).string());
+        return {.media_type = text_or(document, "mediaType", std::string{media_type::manifest}),
+                .body = body};
+    }
+
+    /// Makes the directories and oci-layout. Refuses a directory that holds something else.
+    void create() {
+        static_cast<void>(read_index());
+        std::error_code failure;
+        std::filesystem::create_directories(directory_ / "blobs" / "sha256", failure);
+        if (failure) {
+            throw system_error(failure.value(), "create image layout", directory_.string());
+        }
+        const std::filesystem::path marker = directory_ / "oci-layout";
+        if (!std::filesystem::exists(marker, failure)) {
+            write_file(marker, std::string_view{"{\"imageLayoutVersion\":\"1.0.0\"}\n"});
+        }
+    }
+
+    std::filesystem::path directory_;
+};
+
+}  // namespace fairing::oci
