@@ -1,0 +1,119 @@
+// fairing/pipeline.hpp - the three stages in order: Fairing<Preprocessor, Builder, Deployer>.
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <utility>
+
+#include "core/env.hpp"
+#include "stage/concepts.hpp"
+
+namespace fairing {
+
+/// Stands for "no third stage": a pipeline that ends with the image.
+struct NoDeployer {};
+static_assert(!Deployer<NoDeployer>);
+
+/// Stateless: every call may run at once with another. Every call unwinds before an exception
+/// leaves it, so that nothing stays behind even when nobody catches (an uncaught exception need not
+/// unwind at all).
+template <Preprocessor P, Builder B, class D = NoDeployer>
+class Fairing {
+public:
+    Fairing(P preprocessor, B builder) requires std::same_as<D, NoDeployer>
+        : preprocessor_(std::move(preprocessor)), builder_(std::move(builder)) {}
+    Fairing(P preprocessor, B builder, D deployer) requires Deployer<D>
+        : preprocessor_(std::move(preprocessor)),
+          builder_(std::move(builder)),
+          deployer_(std::move(deployer)) {}
+
+    [[nodiscard]] Context prepare(const Session& session = {}) const {
+        try {
+            return preprocessor_.prepare(session.ordered());
+        } catch (...) {
+            throw;
+        }
+    }
+
+    [[nodiscard]] Image build(const Session& session = {}) const {
+        try {
+            return build_ordered(session.ordered());
+        } catch (...) {
+            throw;
+        }
+    }
+
+    /// What the deployer would create for `image`, without I/O.
+    [[nodiscard]] std::vector<Json> manifests(
+        const Image& image, const Session& session = {}) const requires Renderer<D> {
+        return deployer_.manifests(image, session);
+    }
+
+    /// Starts and lets go: whatever was made before a failure is removed, what is returned lives on
+    /// by itself. In the job itself: does nothing, returns an empty handle.
+    [[nodiscard]] auto start(const Session& session = {}) const requires Deployer<D> {
+        using Handle = decltype(deployer_.deploy(Image{}, session));
+        if (skipped_in_job(session)) {
+            return Handle{};
+        }
+        try {
+            const Session ordered = session.ordered();
+            return deployer_.deploy(build_ordered(ordered), ordered);
+        } catch (...) {
+            throw;
+        }
+    }
+
+    /// Starts, follows to the end (or readiness) and gives every line to session.output. Throws
+    /// WorkloadError when it failed; a stop, or any other error while following, removes it and is
+    /// thrown on. In the job itself: does nothing, returns an empty handle.
+    auto run(const Session& session = {}) const requires Deployer<D> {
+        using Handle = decltype(deployer_.deploy(Image{}, session));
+        if (skipped_in_job(session)) {
+            return Handle{};
+        }
+        try {
+            const Session ordered = session.ordered();
+            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
+            RemoveOnExit guard{workload, ordered.log};
+            Outcome outcome = workload.follow(ordered.output, ordered.stop);
+            guard.keep();
+            if (outcome.state == State::failed) {
+                throw WorkloadError({.attempted = "run",
+                                     .subject = workload.object().name,
+                                     .answer = outcome.reason},
+                                    std::move(outcome));
+            }
+            return workload;
+        } catch (...) {
+            throw;
+        }
+    }
+
+private:
+    [[nodiscard]] Image build_ordered(const Session& session) const {
+        const Context context = preprocessor_.prepare(session);
+        session.control().check("build image");
+        return builder_.build(context, session);
+    }
+
+    static bool skipped_in_job(const Session& session) {
+        if (in_job()) {
+            session.control().say(Level::warning,
+                                  "FAIRING_RUNTIME is set: this is the job, nothing is launched");
+            return true;
+        }
+        return false;
+    }
+
+    P preprocessor_;
+    B builder_;
+    [[no_unique_address]] D deployer_ = {};
+};
+
+template <class P, class B>
+Fairing(P, B) -> Fairing<P, B, NoDeployer>;
+template <class P, class B, class D>
+Fairing(P, B, D) -> Fairing<P, B, D>;
+
+}  // namespace fairing

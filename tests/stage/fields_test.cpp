@@ -1,0 +1,68 @@
+#include "fairing/stage/fields.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace fairing;
+
+namespace {
+enum class Colour { red, green };
+struct Painter {
+    std::string name = "p";
+    int coats = 1;
+    bool dry = true;
+    Colour colour = Colour::red;
+    std::vector<std::string> tools = {};
+    std::map<std::string, std::string> labels = {};
+};
+}  // namespace
+
+namespace fairing {
+template <>
+inline constexpr std::array<std::pair<std::string_view, Colour>, 2> value_names<Colour>{
+    {{"red", Colour::red}, {"green", Colour::green}}};
+template <>
+inline constexpr auto fields<Painter> = std::tuple{
+    field("name", &Painter::name, "a name"),      field("coats", &Painter::coats, "how many"),
+    field("dry", &Painter::dry, "wait"),          field("colour", &Painter::colour, "which"),
+    field("tools", &Painter::tools, "with what"), field("labels", &Painter::labels, "more")};
+}  // namespace fairing
+
+TEST_CASE("a stage is read from JSON; what is not named keeps its default") {
+    const auto painter = stage_from<Painter>({{"coats", 3},
+                                              {"dry", false},
+                                              {"colour", "green"},
+                                              {"tools", {"brush", "roller"}},
+                                              {"labels", {{"a", "b"}}}},
+                                             "painter");
+    CHECK(painter.name == "p");
+    CHECK(painter.coats == 3);
+    CHECK_FALSE(painter.dry);
+    CHECK(painter.colour == Colour::green);
+    CHECK(painter.tools == std::vector<std::string>{"brush", "roller"});
+    CHECK(painter.labels.at("a") == "b");
+    CHECK(stage_from<Painter>({{"tools", "brush"}}, "painter").tools.size() == 1);
+}
+
+TEST_CASE("unknown keys, values and types are refused with what there is") {
+    const auto refused = [](const Json& options, const char* message) {
+        CHECK_THROWS_WITH_AS(static_cast<void>(stage_from<Painter>(options, "painter")), message,
+                             Error);
+    };
+    refused({{"coat", 1}},
+            "cannot read the options of painter: unknown name \"coat\"; did you mean coats? there "
+            "is name, coats, dry, "
+            "colour, tools, labels");
+    refused({{"coats", "3"}}, "cannot read option coats of painter: it takes a number, not string");
+    refused({{"dry", 1}}, "cannot read option dry of painter: it takes true or false, not number");
+    refused({{"tools", 1}},
+            "cannot read option tools of painter: it takes a list of texts, not number");
+    refused({{"colour", "blue"}},
+            "cannot read an option: unknown name \"blue\"; there is red, green");
+    refused(Json::array(), "cannot read the options of painter: not a JSON object");
+}
+
+TEST_CASE("the nearest name") {
+    CHECK(nearest_name("append", {"local", "appendd"}) == "appendd");
+    CHECK(nearest_name("base-imge", {"base-image", "name"}) == "base-image");
+    CHECK(nearest_name("xyzzy", {"local", "append"}).empty());
+}
