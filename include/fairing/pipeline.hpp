@@ -79,10 +79,10 @@ public:
             Outcome outcome = workload.follow(ordered.output, ordered.stop);
             guard.keep();
             if (outcome.state == State::failed) {
-                throw WorkloadError({.attempted = "run",
-                                     .subject = workload.object().name,
-                                     .answer = outcome.reason},
-                                    std::move(outcome));
+                Error::Details details{.attempted = "run",
+                                       .subject = workload.object().name,
+                                       .answer = outcome.reason};
+                throw WorkloadError{std::move(details), std::move(outcome)};
             }
             return workload;
         } catch (...) {
