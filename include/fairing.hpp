@@ -1,0 +1,30 @@
+// fairing.hpp - the whole library; this list is its table of contents.
+//
+// Context → Image → Workload: a preprocessor prepares a Context, a builder turns it into an Image,
+// a deployer turns that into a Workload. Start with fairing/stage/concepts.hpp;
+// fairing/pipeline.hpp puts the three together.
+#pragma once
+
+// The pipeline.
+#include "fairing/config.hpp"
+#include "fairing/pipeline.hpp"
+#include "fairing/run_main.hpp"
+
+// The stages.
+#include "fairing/builders/append.hpp"
+#include "fairing/deployers/local.hpp"
+#include "fairing/preprocessors/input.hpp"
+#include "fairing/preprocessors/python.hpp"
+
+// What goes from stage to stage.
+#include "fairing/stage/any.hpp"
+#include "fairing/stage/concepts.hpp"
+#include "fairing/stage/fields.hpp"
+#include "fairing/stage/image.hpp"
+#include "fairing/stage/registry_access.hpp"
+#include "fairing/stage/session.hpp"
+#include "fairing/stage/worker.hpp"
+#include "fairing/stage/workload.hpp"
+
+// What they are made of.
+#include "fairing/core/yaml.hpp"

@@ -1,0 +1,148 @@
+// fairing/config.hpp - the pipeline with its stages chosen by name at run time: fairing.json, the
+// command line.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "builders/append.hpp"
+#include "core/files.hpp"
+#include "core/json_text.hpp"
+#include "deployers/local.hpp"
+#include "pipeline.hpp"
+#include "preprocessors/python.hpp"
+#include "stage/any.hpp"
+#include "stage/fields.hpp"
+
+namespace fairing {
+
+using AnyFairing = Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer>;
+
+/// The stages by name, with JSON options whose keys are the fields of the stage's table. A value,
+/// no global:
+///   Config{}.set_preprocessor("python", {{"executable", "train.py"}}).set_builder("append",
+///   …).run(session)
+/// An unknown name or key is an Error{usage} that lists those there are.
+class Config {
+public:
+    Config() {
+        add_preprocessor("python",
+                         maker<AnyPreprocessor, PythonPreprocessor>("preprocessor python"));
+        add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
+        add_deployer("local", maker<AnyDeployer, LocalDeployer>("deployer local"));
+        set_preprocessor("python").set_builder("append").set_deployer("local");
+    }
+
+    /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…}}, each of
+    /// them optional.
+    explicit Config(const Json& document) : Config() {
+        if (!document.is_object()) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "read",
+                         .subject = "the configuration",
+                         .answer = "not a JSON object"}};
+        }
+        for (const auto& [key, value] : document.items()) {
+            Json options = value;
+            const std::string name = text_or(options, "name");
+            if (options.is_object()) {
+                options.erase("name");
+            }
+            if (key == "preprocessor") {
+                set_preprocessor(name.empty() ? "python" : name, std::move(options));
+            } else if (key == "builder") {
+                set_builder(name.empty() ? "append" : name, std::move(options));
+            } else if (key == "deployer") {
+                set_deployer(name.empty() ? "local" : name, std::move(options));
+            } else {
+                throw unknown_name("read", "the configuration", key,
+                                   {"preprocessor", "builder", "deployer"});
+            }
+        }
+    }
+    [[nodiscard]] static Config from_file(const std::filesystem::path& file) {
+        return Config{parse_json(read_file(file), file.string())};
+    }
+
+    Config& set_preprocessor(const std::string& name, const Json& options = Json::object()) {
+        return set_preprocessor(find(preprocessors_, "preprocessor", name)(options));
+    }
+    Config& set_builder(const std::string& name, const Json& options = Json::object()) {
+        return set_builder(find(builders_, "builder", name)(options));
+    }
+    Config& set_deployer(const std::string& name, const Json& options = Json::object()) {
+        return set_deployer(find(deployers_, "deployer", name)(options));
+    }
+    Config& set_preprocessor(AnyPreprocessor stage) {
+        preprocessor_ = std::move(stage);
+        return *this;
+    }
+    Config& set_builder(AnyBuilder stage) {
+        builder_ = std::move(stage);
+        return *this;
+    }
+    Config& set_deployer(AnyDeployer stage) {
+        deployer_ = std::move(stage);
+        return *this;
+    }
+
+    /// Makes a stage of one's own known by a name.
+    Config& add_preprocessor(std::string name, std::function<AnyPreprocessor(const Json&)> make) {
+        preprocessors_[std::move(name)] = std::move(make);
+        return *this;
+    }
+    Config& add_builder(std::string name, std::function<AnyBuilder(const Json&)> make) {
+        builders_[std::move(name)] = std::move(make);
+        return *this;
+    }
+    Config& add_deployer(std::string name, std::function<AnyDeployer(const Json&)> make) {
+        deployers_[std::move(name)] = std::move(make);
+        return *this;
+    }
+
+    [[nodiscard]] const AnyPreprocessor& preprocessor() const { return *preprocessor_; }
+    [[nodiscard]] const AnyBuilder& builder() const { return *builder_; }
+    [[nodiscard]] const AnyDeployer& deployer() const { return *deployer_; }
+
+    [[nodiscard]] AnyFairing fairing() const { return {preprocessor(), builder(), deployer()}; }
+    Workload run(const Session& session = {}) const { return fairing().run(session); }
+
+private:
+    template <class Stage>
+    using Makers = std::map<std::string, std::function<Stage(const Json&)>>;
+
+    template <class Any, class Stage>
+    [[nodiscard]] static std::function<Any(const Json&)> maker(std::string name) {
+        return [name = std::move(name)](const Json& options) -> Any {
+            return stage_from<Stage>(options, name);
+        };
+    }
+    template <class Stage>
+    [[nodiscard]] static const std::function<Stage(const Json&)>& find(const Makers<Stage>& makers,
+                                                                       const std::string& kind,
+                                                                       const std::string& name) {
+        const auto found = makers.find(name);
+        if (found == makers.end()) {
+            std::vector<std::string> names;
+            for (const auto& [known, unused] : makers) {
+                names.push_back(known);
+            }
+            throw unknown_name("choose the " + kind, name, name, names);
+        }
+        return found->second;
+    }
+
+    Makers<AnyPreprocessor> preprocessors_ = {};
+    Makers<AnyBuilder> builders_ = {};
+    Makers<AnyDeployer> deployers_ = {};
+    std::optional<AnyPreprocessor> preprocessor_ = {};  // never empty after construction
+    std::optional<AnyBuilder> builder_ = {};
+    std::optional<AnyDeployer> deployer_ = {};
+};
+
+}  // namespace fairing

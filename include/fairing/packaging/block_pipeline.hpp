@@ -1,0 +1,161 @@
+// fairing/packaging/block_pipeline.hpp - blocks compressed on several threads and delivered in
+// order.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "../codec/compressor.hpp"
+#include "../codec/crc32.hpp"
+
+namespace fairing::packaging {
+
+/// The caller's thread submits blocks and gets the compressed stream through `sink`, in order and
+/// on that thread; up to threads - 1 others compress. When all are busy the caller compresses too,
+/// so at most 2 * threads blocks are in memory. The stream depends on the blocks alone. An object
+/// that dies early joins its threads.
+template <codec::Compressor C>
+class BlockPipeline {
+public:
+    BlockPipeline(const C& compressor, std::size_t threads, codec::ByteSink sink)
+        : compressor_(compressor),
+          threads_(std::max<std::size_t>(1, threads)),
+          sink_(std::move(sink)) {
+        std::vector<std::byte> head;
+        compressor_.begin(head);
+        sink_(head);
+    }
+    BlockPipeline(const BlockPipeline&) = delete;
+    BlockPipeline& operator=(const BlockPipeline&) = delete;
+    ~BlockPipeline() = default;
+
+    /// A block of `size` bytes of any content, to be filled and submitted.
+    [[nodiscard]] std::vector<std::byte> buffer(std::size_t size) {
+        std::vector<std::byte> block;
+        if (!spare_.empty()) {
+            block = std::move(spare_.back());
+            spare_.pop_back();
+        }
+        block.resize(size);
+        return block;
+    }
+
+    void submit(std::vector<std::byte> block) {
+        {
+            const std::lock_guard lock{mutex_};
+            jobs_.push_back(std::make_unique<Job>(Job{.input = std::move(block)}));
+        }
+        if (jobs_.size() > 1 && helpers_.size() + 1 < threads_) {
+            helpers_.emplace_back([this](const std::stop_token& stop) { help(stop); });
+        }
+        waiting_.notify_one();
+        while (jobs_.size() >= 2 * threads_) {
+            deliver();
+        }
+    }
+
+    /// Delivers what is left, and the end of the stream.
+    void finish() {
+        while (!jobs_.empty()) {
+            deliver();
+        }
+        std::vector<std::byte> tail;
+        compressor_.end(crc_, size_, tail);
+        sink_(tail);
+    }
+
+private:
+    enum class State { waiting, running, done };
+    struct Job {
+        std::vector<std::byte> input = {}, output = {};
+        std::uint32_t crc = 0;
+        std::exception_ptr failure = {};
+        State state = State::waiting;
+    };
+
+    void compress(Job& job) const noexcept {
+        try {
+            compressor_.block(job.input, job.output);
+            job.crc = codec::crc32(job.input);
+        } catch (...) {
+            job.failure = std::current_exception();
+        }
+    }
+
+    /// The first job that nobody works on, now ours; or null. Needs the lock.
+    [[nodiscard]] Job* claim() {
+        for (const auto& job : jobs_) {
+            if (job->state == State::waiting) {
+                job->state = State::running;
+                return job.get();
+            }
+        }
+        return nullptr;
+    }
+
+    void help(const std::stop_token& stop) {
+        std::unique_lock lock{mutex_};
+        while (true) {
+            Job* job = nullptr;
+            if (!waiting_.wait(lock, stop, [&] { return (job = claim()) != nullptr; })) {
+                return;
+            }
+            lock.unlock();
+            compress(*job);
+            lock.lock();
+            job->state = State::done;
+            done_.notify_one();
+        }
+    }
+
+    /// Waits for the first job, or does one that waits, and hands the first one's output on.
+    void deliver() {
+        std::unique_ptr<Job> first;
+        {
+            std::unique_lock lock{mutex_};
+            while (jobs_.front()->state != State::done) {
+                if (Job* job = claim()) {
+                    lock.unlock();
+                    compress(*job);
+                    lock.lock();
+                    job->state = State::done;
+                } else {
+                    done_.wait(lock, [&] { return jobs_.front()->state == State::done; });
+                }
+            }
+            first = std::move(jobs_.front());
+            jobs_.pop_front();
+        }
+        if (first->failure) {
+            std::rethrow_exception(first->failure);
+        }
+        crc_ = codec::crc32_combine(crc_, first->crc, first->input.size());
+        size_ += first->input.size();
+        sink_(first->output);
+        spare_.push_back(std::move(first->input));
+    }
+
+    C compressor_;
+    std::size_t threads_;
+    codec::ByteSink sink_;
+    std::uint32_t crc_ = 0;
+    std::uint64_t size_ = 0;
+    std::vector<std::vector<std::byte>> spare_ = {};
+    std::mutex mutex_ = {};
+    std::condition_variable_any waiting_ = {};
+    std::condition_variable done_ = {};
+    std::deque<std::unique_ptr<Job>> jobs_ = {};  // only the caller's thread adds and removes
+    std::vector<std::jthread> helpers_ = {};      // last: joined before the rest goes
+};
+
+}  // namespace fairing::packaging

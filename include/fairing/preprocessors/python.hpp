@@ -1,0 +1,164 @@
+// fairing/preprocessors/python.hpp - Python files as they are, and the command that runs one of
+// them.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "../core/error.hpp"
+#include "../packaging/collect.hpp"
+#include "../packaging/context.hpp"
+#include "../packaging/destination.hpp"
+#include "../packaging/text.hpp"
+#include "../stage/concepts.hpp"
+#include "../stage/fields.hpp"
+#include "../stage/session.hpp"
+#include "input.hpp"
+
+namespace fairing {
+
+/// Packages a program and its inputs; in the image `command` runs it. Paths are relative to the
+/// working directory (packaging/collect.hpp says where they land and what is left out).
+struct PythonPreprocessor {
+    /// The file to run; an input without being named as one. Empty: the only input when that is a
+    /// file, else the only .py file among the named files, else the only .py file in the folders
+    /// and globs.
+    std::string executable = {};
+    std::vector<Input> input_files = {};             ///< files, folders, globs
+    std::vector<std::string> command = {"python3"};  ///< what the executable's path is appended to
+    std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
+    std::map<std::string, std::string> output_map =
+        {};                        ///< file or folder to its own place in the image
+    bool follow_symlinks = false;  ///< store what links point to, also when it lies outside
+    bool include_secrets = false;  ///< take files that look like secrets as well
+
+    /// Throws Error{input} that lists the candidates when it is not clear what to run, and what
+    /// collect() throws.
+    [[nodiscard]] Context prepare(const Session& session) const {
+        packaging::CollectOptions options = collect_options();
+        std::string program = named_program();
+        if (!program.empty()) {
+            options.inputs.emplace_back(program);
+        }
+        Context context;
+        context.files = packaging::collect(options, session.control());
+        context.command = command;
+        context.command.push_back(program.empty() ? only_python_file(context.files)
+                                                  : packaging::destination_of(program, options));
+        context.environment = {{"FAIRING_RUNTIME", "1"}};
+        context.working_directory = packaging::image_prefix(path_prefix);
+        if (!context.working_directory.ends_with('/')) {
+            context.working_directory += '/';
+        }
+        return context;
+    }
+
+private:
+    // An aggregate has no private data; these functions are not for users.
+    [[nodiscard]] packaging::CollectOptions collect_options() const {
+        packaging::CollectOptions options{
+            .output_map = output_map,
+            .path_prefix = path_prefix,
+            .symlinks = follow_symlinks ? packaging::Symlinks::follow : packaging::Symlinks::keep,
+            .secrets =
+                include_secrets ? packaging::Secrets::include : packaging::Secrets::leave_out};
+        for (const Input& input : input_files) {
+            options.inputs.push_back(input.path());
+        }
+        return options;
+    }
+
+    static bool is_file(const std::filesystem::path& path) {
+        struct stat status {};
+        return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+    }
+
+    /// The executable, or what stands for it among the inputs that name a file; "" when only
+    /// folders and globs can tell.
+    [[nodiscard]] std::string named_program() const {
+        if (!executable.empty()) {
+            struct stat status {};
+            if (::stat(executable.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+                throw Error{ErrorCode::input,
+                            {.attempted = "run",
+                             .subject = packaging::escaped(executable),
+                             .answer = "it is a folder",
+                             .advice = "name the file in it that is to run"}};
+            }
+            return executable;
+        }
+        std::vector<std::string> files, python;
+        for (const Input& input : input_files) {
+            if (is_file(input.path())) {
+                files.push_back(input.path().string());
+                if (input.path().extension() == ".py") {
+                    python.push_back(files.back());
+                }
+            }
+        }
+        if (input_files.size() == 1 && files.size() == 1) {
+            return files.front();
+        }
+        if (python.size() > 1) {
+            refuse(python);
+        }
+        return python.empty() ? std::string{} : python.front();
+    }
+
+    [[nodiscard]] static std::string only_python_file(const std::vector<ContextFile>& files) {
+        std::vector<std::string> python;
+        for (const ContextFile& file : files) {
+            if (file.destination.ends_with(".py")) {
+                python.push_back(file.destination);
+            }
+        }
+        if (python.size() != 1) {
+            refuse(python);
+        }
+        return python.front();
+    }
+
+    [[noreturn]] static void refuse(const std::vector<std::string>& candidates) {
+        constexpr std::size_t shown = 10;
+        std::string list;
+        for (std::size_t i = 0; i < std::min(shown, candidates.size()); ++i) {
+            list += (i == 0 ? "" : ", ") + packaging::escaped(candidates[i]);
+        }
+        if (candidates.size() > shown) {
+            list += " and " + std::to_string(candidates.size() - shown) + " more";
+        }
+        throw Error{ErrorCode::input,
+                    {.attempted = "tell which file to run",
+                     .answer = candidates.empty() ? "there is no Python file among the inputs"
+                                                  : "it could be " + list,
+                     .advice = "name it as the executable"}};
+    }
+};
+
+template <>
+inline constexpr auto fields<PythonPreprocessor> = std::tuple{
+    field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
+    field("input_files", &PythonPreprocessor::input_files,
+          "file, folder or glob to package as well; repeatable", "input"),
+    field("command", &PythonPreprocessor::command, "what runs the file (default: python3)"),
+    field("path_prefix", &PythonPreprocessor::path_prefix,
+          "where files land in the image, and the working directory (default: /app/)"),
+    field("output_map", &PythonPreprocessor::output_map,
+          "a file's or folder's own place in the image: SRC=DST; repeatable", "map"),
+    field("follow_symlinks", &PythonPreprocessor::follow_symlinks,
+          "store what links point to, also outside of the folder"),
+    field("include_secrets", &PythonPreprocessor::include_secrets,
+          "take files that look like secrets as well (.env, keys, .git, ...)"),
+};
+
+static_assert(Preprocessor<PythonPreprocessor>);
+
+}  // namespace fairing

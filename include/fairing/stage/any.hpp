@@ -1,0 +1,73 @@
+// fairing/stage/any.hpp - stages chosen at run time: any preprocessor, builder or deployer, by
+// value.
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "../core/json.hpp"
+#include "concepts.hpp"
+
+namespace fairing {
+
+/// Any preprocessor, by value.
+class AnyPreprocessor {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyPreprocessor>) && Preprocessor<T> AnyPreprocessor(T stage)
+        : prepare_([stage = std::move(stage)](const Session& session) {
+              return stage.prepare(session);
+          }) {}
+    [[nodiscard]] Context prepare(const Session& session) const { return prepare_(session); }
+
+private:
+    std::function<Context(const Session&)> prepare_;
+};
+
+/// Any builder, by value.
+class AnyBuilder {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyBuilder>) && Builder<T> AnyBuilder(T stage)
+        : build_([stage = std::move(stage)](const Context& context, const Session& session) {
+              return stage.build(context, session);
+          }) {}
+    [[nodiscard]] Image build(const Context& context, const Session& session) const {
+        return build_(context, session);
+    }
+
+private:
+    std::function<Image(const Context&, const Session&)> build_;
+};
+
+/// Any deployer, by value. manifests() of one that renders nothing is an empty list.
+class AnyDeployer {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyDeployer>) && Deployer<T> AnyDeployer(T stage)
+        : deploy_([stage](const Image& image, const Session& session) -> Workload {
+              return stage.deploy(image, session);
+          }) {
+        if constexpr (Renderer<T>) {
+            manifests_ = [stage = std::move(stage)](const Image& image, const Session& session) {
+                return stage.manifests(image, session);
+            };
+        }
+    }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return deploy_(image, session);
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return manifests_ ? manifests_(image, session) : std::vector<Json>{};
+    }
+
+private:
+    std::function<Workload(const Image&, const Session&)> deploy_;
+    std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
+};
+static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
+              Renderer<AnyDeployer>);
+
+}  // namespace fairing

@@ -1,0 +1,66 @@
+#include "fairing/config.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace fairing;
+
+namespace {
+struct Farm {
+    std::string address = {};
+    Image build(const Context&, const Session&) const { return {.reference = "farm " + address}; }
+};
+std::string refusal(const std::function<void()>& call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "";
+}
+}  // namespace
+
+TEST_CASE("stages are chosen by name, with options by field") {
+    Config config;
+    config.set_preprocessor("python", {{"executable", "train.py"}, {"input_files", {"a", "b"}}})
+        .set_builder("append", {{"base_image", "scratch"}, {"push", false}})
+        .set_deployer("local", {{"isolation", "process"}});
+    CHECK_NOTHROW(static_cast<void>(config.fairing()));
+}
+
+TEST_CASE("unknown names and keys list those there are") {
+    Config config;
+    CHECK(refusal([&] {
+              config.set_builder("apend");
+          }).find("did you mean append? there is append") != std::string::npos);
+    CHECK(refusal([&] {
+              config.set_builder("append", {{"base-image", "x"}});
+          }).find("did you mean base_image?") != std::string::npos);
+    CHECK(refusal([&] {
+              Config{Json{{"deployers", Json::object()}}};
+          }).find("preprocessor, builder, deployer") != std::string::npos);
+    CHECK(refusal([&] {
+              Config{Json{{"deployer", {{"isolation", "vm"}}}}};
+          }).find("auto, container, process") != std::string::npos);
+    CHECK(refusal([&] { Config{Json::array()}; }).find("not a JSON object") != std::string::npos);
+}
+
+TEST_CASE("a file is read, and named when it is wrong") {
+    const TemporaryDirectory directory;
+    const auto file = directory.path() / "fairing.json";
+    write_file(file,
+               std::string_view{R"({"builder": {"registry": "r.example/x", "insecure": true}})"});
+    CHECK_NOTHROW(static_cast<void>(Config::from_file(file)));
+    write_file(file, std::string_view{"{\"builder\": "});
+    CHECK(refusal([&] { static_cast<void>(Config::from_file(file)); }).find(file.string()) !=
+          std::string::npos);
+}
+
+TEST_CASE("a builder of one's own, by name and by value") {
+    Config config;
+    config.add_builder("farm",
+                       [](const Json& options) { return Farm{text_or(options, "address")}; });
+    config.set_builder("farm", {{"address", "a"}});
+    CHECK(config.builder().build({}, {}).reference == "farm a");
+    config.set_builder(Farm{"b"});
+    CHECK(config.builder().build({}, {}).reference == "farm b");
+}

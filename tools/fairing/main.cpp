@@ -1,0 +1,75 @@
+// tools/fairing/main.cpp - the fairing command: training code to a running job.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fairing/core/version.hpp>
+#include <fairing/run_main.hpp>
+#include <string>
+#include <vector>
+
+#include "subcommands.hpp"
+
+namespace {
+
+constexpr const char* description =
+    "fairing turns training code into a running job: it packages a Python file and its data into\n"
+    "a container image without Docker, runs it, and streams the log back.\n\n"
+    "  fairing run train.py --base-image scratch --deployer local          on this machine\n"
+    "  fairing build train.py --input data/ --registry registry.example/team\n\n"
+    "What stands behind -- goes to the program:  fairing run train.py -- --epochs 10";
+
+constexpr const char* footer =
+    "Exit codes: 0 done; the workload's own code when it failed; 64 usage, 65 bad input,\n"
+    "69 a registry or engine is unavailable, 70 a fault of ours, 77 no permission, 130 "
+    "interrupted.\n"
+    "Defaults for all options can stand in ./fairing.json; see the README.";
+
+int run(int argc, char** argv) {
+    CLI::App app{description, "fairing"};
+    app.footer(footer);
+    app.require_subcommand(1);
+
+    std::vector<std::pair<CLI::App*, command::Action>> subcommands;
+    const auto add = [&](command::Action (*make)(CLI::App&)) {
+        command::Action action = make(app);
+        subcommands.emplace_back(app.get_subcommands({}).back(), std::move(action));
+    };
+    add(command::add_run);
+    add(command::add_build);
+    add(command::add_render);
+    add(command::add_inspect);
+    CLI::App* version = app.add_subcommand("version", "Print the version.");
+
+    // Everything behind the first "--" is the program's, whatever it looks like.
+    std::vector<std::string> own;
+    std::vector<std::string> arguments;
+    for (int i = 1; i < argc; ++i) {
+        if (std::string_view{argv[i]} == "--") {
+            arguments.assign(argv + i + 1, argv + argc);
+            break;
+        }
+        own.emplace_back(argv[i]);
+    }
+    try {
+        std::reverse(own.begin(), own.end());  // as CLI11 wants it
+        app.parse(own);
+    } catch (const CLI::ParseError& error) {
+        const int code = app.exit(error);
+        return code == 0 ? 0 : fairing::exit_code(fairing::ErrorCode::usage);
+    }
+    if (version->parsed()) {
+        std::printf("fairing %s\n", fairing::version);
+        return 0;
+    }
+    for (const auto& [parser, action] : subcommands) {
+        if (parser->parsed()) {
+            return action(std::move(arguments));
+        }
+    }
+    return fairing::exit_code(fairing::ErrorCode::usage);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    return fairing::guarded([&] { return run(argc, argv); });
+}

@@ -1,0 +1,71 @@
+// tools/fairing/options.hpp - the command line: every option of every stage, out of the stages'
+// field tables.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <fairing/core/json.hpp>
+#include <fairing/stage/any.hpp>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace command {
+
+/// What a subcommand that prepares an image takes: ENTRY, the stages and their options, and the
+/// program's arguments.
+class LaunchOptions {
+public:
+    /// Adds the options to a subcommand of the parser.
+    explicit LaunchOptions(CLI::App& parser);
+
+    /// The stages, out of fairing.json (or --config) and then the command line. Throws Error{usage}
+    /// for what does not fit together.
+    struct Stages {
+        fairing::AnyPreprocessor preprocessor;
+        fairing::AnyBuilder builder;
+        fairing::AnyDeployer deployer;
+    };
+    [[nodiscard]] Stages stages() const;
+
+    /// One option of a stage, set as if it had been given, unless it was.
+    void set_default(const std::string& option, const std::string& value);
+
+    /// Whether the local deployer was chosen, and whether anything names a registry.
+    [[nodiscard]] bool is_local() const;
+    [[nodiscard]] bool has_registry() const;
+    [[nodiscard]] const std::string& report() const { return report_; }
+    [[nodiscard]] bool quiet() const { return quiet_; }
+    [[nodiscard]] bool verbose() const { return verbose_; }
+
+    std::vector<std::string> arguments =
+        {};  ///< what stood behind "--": appended to the command of the image
+
+private:
+    enum class Kind { text, number, flag, inverse_flag, words, list, pairs };
+    struct Option {
+        Kind kind = Kind::text;
+        std::vector<std::string> values = {};
+        std::map<std::string, std::string> keys = {};  ///< "builder append" → JSON key of its field
+        std::string help = {};
+    };
+
+    template <class Stage>
+    void declare(const std::string& role, const std::string& name);
+    void add_to(CLI::App& parser, const std::string& name, Option& option);
+    [[nodiscard]] fairing::Json value_of(const std::string& name, const Option& option) const;
+    [[nodiscard]] fairing::Json options_for(const std::string& role, const std::string& name,
+                                            const fairing::Json& defaults) const;
+    [[nodiscard]] bool given(const std::string& option) const;
+    [[nodiscard]] fairing::Json read_config() const;
+    [[nodiscard]] std::string chosen(const fairing::Json& config, const std::string& role,
+                                     const std::string& given) const;
+
+    std::map<std::string, Option> options_ = {};
+    std::string entry_ = {}, config_file_ = {}, report_ = {};
+    std::string preprocessor_ = {}, builder_ = {}, deployer_ = {};
+    bool quiet_ = false, verbose_ = false;
+};
+
+}  // namespace command

@@ -1,0 +1,173 @@
+// tools/fairing/report.cpp - see report.hpp.
+#include "report.hpp"
+
+#include <array>
+#include <cstdio>
+#include <fairing/core/files.hpp>
+
+namespace command {
+
+using fairing::Json;
+
+namespace {
+
+template <std::size_t N>
+[[nodiscard]] std::string formatted(const char (&format)[N], double value, const char* unit) {
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), format, value, unit);
+    return text.data();
+}
+
+[[nodiscard]] std::string origin_name(fairing::Origin origin) {
+    switch (origin) {
+        case fairing::Origin::base:
+            return "base";
+        case fairing::Origin::cached:
+            return "cached";
+        case fairing::Origin::built:
+            break;
+    }
+    return "built";
+}
+
+[[nodiscard]] std::string transfer_name(fairing::Transfer transfer) {
+    switch (transfer) {
+        case fairing::Transfer::present:
+            return "present";
+        case fairing::Transfer::mounted:
+            return "mounted";
+        case fairing::Transfer::uploaded:
+            return "uploaded";
+        case fairing::Transfer::none:
+            break;
+    }
+    return "none";
+}
+
+}  // namespace
+
+std::string state_name(fairing::State state) {
+    switch (state) {
+        case fairing::State::none:
+            return "none";
+        case fairing::State::pending:
+            return "pending";
+        case fairing::State::running:
+            return "running";
+        case fairing::State::ready:
+            return "ready";
+        case fairing::State::succeeded:
+            return "succeeded";
+        case fairing::State::failed:
+            return "failed";
+        case fairing::State::removed:
+            break;
+    }
+    return "removed";
+}
+
+std::string human_bytes(std::uint64_t bytes) {
+    constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
+    auto value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    while (value >= 999.5 && unit + 1 < units.size()) {
+        value /= 1000;
+        ++unit;
+    }
+    return value < 9.995 && unit > 0   ? formatted("%.2f %s", value, units[unit])
+           : value < 99.95 && unit > 0 ? formatted("%.1f %s", value, units[unit])
+                                       : formatted("%.0f %s", value, units[unit]);
+}
+
+std::string human_seconds(double seconds) { return formatted("%.2f %s", seconds, "s"); }
+
+void Report::prepared(const fairing::Context& context, double seconds) {
+    context_files_ = context.files.size();
+    context_bytes_ = 0;
+    for (const fairing::ContextFile& file : context.files) {
+        context_bytes_ += file.size;
+    }
+    prepare_seconds_ = seconds;
+}
+
+void Report::built(const fairing::Image& image) { image_ = image; }
+
+Json Report::json() const {
+    Json layers = Json::array();
+    for (const fairing::Layer& layer : image_.layers) {
+        layers.push_back({{"digest", layer.digest},
+                          {"diff_id", layer.diff_id},
+                          {"media_type", layer.media_type},
+                          {"size", layer.size},
+                          {"uncompressed_size", layer.uncompressed_size},
+                          {"origin", origin_name(layer.origin)},
+                          {"transfer", transfer_name(layer.transfer)},
+                          {"seconds", layer.seconds}});
+    }
+    const fairing::BuildFigures& figures = image_.figures;
+    return {
+        {"image", image_.reference},
+        {"digest", image_.digest},
+        {"tag", image_.tag},
+        {"context",
+         {{"files", context_files_}, {"bytes", context_bytes_}, {"digest", image_.context_digest}}},
+        {"layers", std::move(layers)},
+        {"seconds",
+         {{"prepare", prepare_seconds_},
+          {"build", figures.build_seconds},
+          {"push", figures.push_seconds},
+          {"deploy", deploy_seconds_},
+          {"first_log", first_log_seconds_ ? Json(*first_log_seconds_) : Json()},
+          {"total", elapsed()}}},
+        {"bytes",
+         {{"read", figures.bytes_read},
+          {"compressed", figures.bytes_compressed},
+          {"uploaded", figures.bytes_uploaded}}},
+        {"requests", figures.requests},
+        {"workload",
+         {{"api_version", object_.api_version},
+          {"kind", object_.kind},
+          {"namespace", object_.namespace_},
+          {"name", object_.name},
+          {"state", state_name(outcome_.state)},
+          {"exit_code", outcome_.exit_code}}}};
+}
+
+void Report::write(const std::string& file) const {
+    if (!file.empty()) {
+        fairing::write_file(file, json().dump(2) + '\n');
+    }
+}
+
+fairing::Context TimedPreprocessor::prepare(const fairing::Session& session) const {
+    const auto start = Report::Clock::now();
+    fairing::Context context = stage.prepare(session);
+    context.command.insert(context.command.end(), arguments.begin(), arguments.end());
+    report->prepared(context, std::chrono::duration<double>(Report::Clock::now() - start).count());
+    return context;
+}
+
+fairing::Image TimedBuilder::build(const fairing::Context& context,
+                                   const fairing::Session& session) const {
+    fairing::Image image = stage.build(context, session);
+    report->built(image);
+    const fairing::BuildFigures& figures = image.figures;
+    session.control().say(fairing::Level::info,
+                          "image " + image.reference + ": " + std::to_string(context.files.size()) +
+                              " files, " + human_bytes(figures.bytes_read) + " read, " +
+                              human_bytes(figures.bytes_uploaded) + " sent in " +
+                              human_seconds(figures.build_seconds + figures.push_seconds));
+    return image;
+}
+
+fairing::Workload TimedDeployer::deploy(const fairing::Image& image,
+                                        const fairing::Session& session) const {
+    const auto start = Report::Clock::now();
+    fairing::Workload workload = stage.deploy(image, session);
+    const fairing::ObjectName object = workload.object();
+    report->deployed(object, std::chrono::duration<double>(Report::Clock::now() - start).count());
+    session.control().say(fairing::Level::info, object.kind + ' ' + object.name + " started");
+    return workload;
+}
+
+}  // namespace command

@@ -1,0 +1,20 @@
+// tools/fairing/subcommands.hpp - one function per subcommand: adds itself to the parser, and gives
+// what runs it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace command {
+
+/// Runs the subcommand with what stood behind "--"; gives the exit code.
+using Action = std::function<int(std::vector<std::string> arguments)>;
+
+[[nodiscard]] Action add_run(CLI::App& app);
+[[nodiscard]] Action add_build(CLI::App& app);
+[[nodiscard]] Action add_render(CLI::App& app);
+[[nodiscard]] Action add_inspect(CLI::App& app);
+
+}  // namespace command
