@@ -1,0 +1,85 @@
+// fairing/codec/utf8.hpp - whether a text is UTF-8 (RFC 3629), and how one that need not be is
+// shown to a person.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace fairing::codec {
+
+/// The size of the character that `text` begins with: 1 to 4, or 0 when it is not valid UTF-8 (too
+/// long a form, a surrogate, beyond U+10FFFF, cut off) or `text` is empty.
+[[nodiscard]] inline std::size_t utf8_character(std::string_view text) {
+    if (text.empty()) {
+        return 0;
+    }
+    const auto first = static_cast<unsigned char>(text.front());
+    const std::size_t size = first < 0x80   ? 1
+                             : first < 0xc2 ? 0
+                             : first < 0xe0 ? 2
+                             : first < 0xf0 ? 3
+                             : first < 0xf5 ? 4
+                                            : 0;
+    if (size <= 1) {
+        return size;
+    }
+    if (text.size() < size) {
+        return 0;
+    }
+    std::uint32_t value = first & (0xffU >> (size + 1));
+    for (std::size_t i = 1; i < size; ++i) {
+        const auto next = static_cast<unsigned char>(text[i]);
+        if ((next & 0xc0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (next & 0x3f);
+    }
+    const bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
+    const std::uint32_t least = size == 2 ? 0x80 : size == 3 ? 0x800 : 0x10000;
+    return value < least || value > 0x10ffff || is_surrogate ? 0 : size;
+}
+
+[[nodiscard]] inline bool is_utf8(std::string_view text) {
+    while (const std::size_t size = utf8_character(text)) {
+        text.remove_prefix(size);
+    }
+    return text.empty();
+}
+
+/// Whether the character is one that moves a cursor or rings a bell: C0, DEL.
+[[nodiscard]] constexpr bool is_control(char character) {
+    const auto code = static_cast<unsigned char>(character);
+    return code < 0x20 || code == 0x7f;
+}
+
+/// `text` in double quotes, with each control character, backslash, quote and byte that is not
+/// UTF-8 as an escape
+/// (\xNN); cut with "..." after `limit` bytes. For messages.
+[[nodiscard]] inline std::string escaped(std::string_view text, std::size_t limit = 300) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string shown = "\"";
+    while (!text.empty()) {
+        if (shown.size() > limit) {
+            shown += "...";
+            break;
+        }
+        const std::size_t size = utf8_character(text);
+        const char first = text.front();
+        if (size == 0 || is_control(first)) {
+            const auto code = static_cast<unsigned char>(first);
+            shown += "\\x";
+            shown += digits[code >> 4];
+            shown += digits[code & 15];
+            text.remove_prefix(1);
+            continue;
+        }
+        shown += first == '"' || first == '\\' ? "\\" : "";
+        shown += text.substr(0, size);
+        text.remove_prefix(size);
+    }
+    return shown + '"';
+}
+
+}  // namespace fairing::codec
