@@ -1,0 +1,293 @@
+// The registry client against Debian's docker-registry on a free loopback port.
+#include "fairing/registry/client.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../support/child_process.hpp"
+#include "fairing/core/files.hpp"
+#include "fairing/net/httplib_transport.hpp"
+#include "fairing/oci/reference.hpp"
+
+using namespace fairing;
+
+namespace {
+
+/// docker-registry over a directory of its own; user "me" with password "s3cret" when it asks for
+/// one.
+class Registry {
+public:
+    enum class Users { none, htpasswd };
+
+    explicit Registry(Users users = Users::none) : port_(test::free_port()) {
+        const std::string root = directory_.path().string();
+        std::string config =
+            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: " +
+            root + "/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:" +
+            std::to_string(port_) + "\n";
+        if (users == Users::htpasswd) {
+            write_file(directory_.path() / "htpasswd",
+                       "me:$2y$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n");
+            config += "auth:\n  htpasswd:\n    realm: test\n    path: " + root + "/htpasswd\n";
+        }
+        write_file(directory_.path() / "config.yml", config);
+        process_ = std::make_unique<test::ChildProcess>(
+            std::vector<std::string>{"docker-registry", "serve", root + "/config.yml"},
+            root + "/log");
+        running_ = process_->started() && test::listens(port_);
+    }
+    [[nodiscard]] bool running() const { return running_; }
+    [[nodiscard]] std::string host() const { return "localhost:" + std::to_string(port_); }
+    [[nodiscard]] std::filesystem::path data() const { return directory_.path() / "data"; }
+
+    [[nodiscard]] registry::Client client(const std::string& repository,
+                                          CredentialsProvider credentials = {},
+                                          Control control = {}) const {
+        return {oci::parse_reference(host() + '/' + repository),
+                {.transport = net::default_transport(),
+                 .credentials = std::move(credentials),
+                 .retry = {.first_delay = std::chrono::milliseconds{10}},
+                 .files = std::vector<std::filesystem::path>{}},
+                std::move(control)};
+    }
+
+private:
+    TemporaryDirectory directory_;
+    int port_;
+    std::unique_ptr<test::ChildProcess> process_;
+    bool running_ = false;
+};
+
+bool missing_registry() {
+    if (test::has_program("docker-registry")) {
+        return false;
+    }
+    MESSAGE("skipped: docker-registry is not installed");
+    return true;
+}
+
+struct Content {
+    std::string bytes;
+    oci::Descriptor descriptor;
+
+    explicit Content(std::string text, std::string type = "application/octet-stream")
+        : bytes(std::move(text)),
+          descriptor{.media_type = std::move(type),
+                     .digest = oci::digest_of(bytes),
+                     .size = bytes.size()} {}
+};
+
+std::string read(registry::Client& client, const oci::Descriptor& blob) {
+    std::string got;
+    client.read_blob(blob, [&](std::span<const std::byte> bytes) {
+        got.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    });
+    return got;
+}
+
+std::string pseudo_random(std::size_t size) {
+    std::string bytes(size, '\0');
+    std::uint32_t state = 1;
+    for (char& byte : bytes) {
+        state = state * 1664525 + 1013904223;
+        byte = static_cast<char>(state >> 24);
+    }
+    return bytes;
+}
+
+oci::RawManifest manifest_of(const Content& config, const Content& layer) {
+    const Json document = {{"schemaVersion", 2},
+                           {"mediaType", oci::media_type::manifest},
+                           {"config", config.descriptor.json()},
+                           {"layers", Json::array({layer.descriptor.json()})}};
+    return {.media_type = std::string{oci::media_type::manifest}, .body = document.dump()};
+}
+
+const std::string empty_config =
+    R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}})";
+
+}  // namespace
+
+TEST_CASE("docker-registry: push, pull, mount, and all of it a second time") {
+    if (missing_registry()) {
+        return;
+    }
+    const Registry registry;
+    REQUIRE(registry.running());
+    std::uint64_t last = 0;
+    Control control;
+    control.progress = [&](const Progress& value) { last = value.done; };
+    registry::Client client = registry.client("team/job", {}, control);
+    const Content config{empty_config, std::string{oci::media_type::config}};
+    const Content layer{pseudo_random(20 << 20), std::string{oci::media_type::layer_gzip}};
+    const oci::RawManifest manifest = manifest_of(config, layer);
+
+    CHECK_FALSE(client.find_manifest("v1"));
+    CHECK(client.write_blob(layer.descriptor, net::Body::of(layer.bytes), {}) ==
+          oci::Transfer::uploaded);
+    CHECK(last == layer.bytes.size());
+    CHECK(client.write_blob(config.descriptor, net::Body::of(config.bytes), {}) ==
+          oci::Transfer::uploaded);
+    client.write_manifest(manifest, "v1");
+    const auto found = client.find_manifest("v1");
+    REQUIRE(found);
+    CHECK(found->body == manifest.body);
+    CHECK(client.find_manifest(oci::digest_of(manifest.body)));
+    CHECK(read(client, layer.descriptor) == layer.bytes);
+    CHECK(client.requests() == 1 + 3 + 3 + 1 + 1 + 1 + 1);
+
+    registry::Client again = registry.client("team/job");
+    CHECK(again.write_blob(layer.descriptor, net::Body::of(layer.bytes), {}) ==
+          oci::Transfer::present);
+    again.write_manifest(manifest, "v2");
+    CHECK(again.requests() == 2);
+
+    registry::Client other = registry.client("other/job");
+    CHECK(other.write_blob(layer.descriptor, net::Body::of(layer.bytes), "team/job") ==
+          oci::Transfer::mounted);
+    CHECK(other.write_blob(config.descriptor, net::Body::of(config.bytes), "no/such") ==
+          oci::Transfer::uploaded);
+    CHECK(read(other, layer.descriptor) == layer.bytes);
+    other.write_manifest(manifest, "");
+    CHECK(other.find_manifest(oci::digest_of(manifest.body)));
+}
+
+TEST_CASE("docker-registry: what is missing or wrong") {
+    if (missing_registry()) {
+        return;
+    }
+    const Registry registry;
+    REQUIRE(registry.running());
+    registry::Client client = registry.client("team/job");
+    const Content config{empty_config, std::string{oci::media_type::config}};
+    const Content layer{"a layer", std::string{oci::media_type::layer_gzip}};
+    try {
+        client.write_manifest(manifest_of(config, layer), "v1");
+        FAIL("accepted");
+    } catch (const registry::MissingBlobs& error) {
+        CHECK(error.digests().size() == 2);
+    }
+    // Bytes that are not what their digest says.
+    try {
+        client.write_blob(layer.descriptor, net::Body::of("a LAYER"), {});
+        FAIL("accepted");
+    } catch (const Error& error) {
+        CHECK(std::string{error.what()}.find("400 Bad Request: DIGEST_INVALID") !=
+              std::string::npos);
+        CHECK(error.details().http_status == 400);
+    }
+    CHECK_THROWS_AS(read(client, layer.descriptor), Error);
+
+    // Bytes that change in the registry's own storage.
+    client.write_blob(layer.descriptor, net::Body::of(layer.bytes), {});
+    const std::string hex = oci::digest_hex(layer.descriptor.digest);
+    write_file(
+        registry.data() / "docker/registry/v2/blobs/sha256" / hex.substr(0, 2) / hex / "data",
+        "A layer");
+    try {
+        (void)read(client, layer.descriptor);
+        FAIL("accepted");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::integrity);
+        CHECK(std::string{error.what()}.find("digest mismatch: expected " +
+                                             layer.descriptor.digest) != std::string::npos);
+    }
+}
+
+TEST_CASE("docker-registry: a cancelled upload leaves no session") {
+    if (missing_registry()) {
+        return;
+    }
+    const Registry registry;
+    REQUIRE(registry.running());
+    std::stop_source stop;
+    registry::Client client = registry.client("team/job", {}, {.stop = stop.get_token()});
+    const Content layer{pseudo_random(8 << 20)};
+    const std::filesystem::path sessions =
+        registry.data() / "docker/registry/v2/repositories/team/job/_uploads";
+    const auto begun = [&] {
+        int count = 0;
+        if (std::filesystem::exists(sessions)) {
+            for (const auto& entry : std::filesystem::recursive_directory_iterator{sessions}) {
+                count += entry.path().filename() == "startedat";
+            }
+        }
+        return count;
+    };
+    const net::Body body{.size = layer.bytes.size(), .write = [&](const net::BodySink& sink) {
+                             CHECK(begun() == 1);
+                             stop.request_stop();
+                             // until the connection is closed, so that no byte arrives
+                             std::this_thread::sleep_for(std::chrono::milliseconds{300});
+                             sink(std::as_bytes(std::span{layer.bytes}));
+                         }};
+    CHECK_THROWS_AS(client.write_blob(layer.descriptor, body, {}), Cancelled);
+    CHECK(begun() == 0);
+    CHECK_THROWS_AS((void)client.find_manifest("v1"), Cancelled);
+}
+
+TEST_CASE("docker-registry: users and passwords") {
+    if (missing_registry()) {
+        return;
+    }
+    const Registry registry{Registry::Users::htpasswd};
+    REQUIRE(registry.running());
+    const auto as = [&](const std::string& password) {
+        return registry.client("team/job", [password](const CredentialRequest&) {
+            return Credential{.user = "me", .password = Secret{password}};
+        });
+    };
+    const Content layer{pseudo_random(3 << 20)};
+    registry::Client me = as("s3cret");
+    CHECK(me.write_blob(layer.descriptor, net::Body::of(layer.bytes), {}) ==
+          oci::Transfer::uploaded);
+    CHECK(read(me, layer.descriptor) == layer.bytes);
+    const auto failure = [](registry::Client&& client) {
+        try {
+            (void)client.find_manifest("v1");
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::denied);
+            return std::string{error.what()};
+        }
+        return std::string{"no error"};
+    };
+    const std::string wrong = failure(as("guess"));
+    CHECK(wrong.find("401 Unauthorized: UNAUTHORIZED") != std::string::npos);
+    CHECK(wrong.find("check the credentials for " + registry.host()) != std::string::npos);
+    CHECK(wrong.find("guess") == std::string::npos);
+    CHECK(failure(registry.client("team/job")).find("docker login " + registry.host()) !=
+          std::string::npos);
+}
+
+TEST_CASE("docker-registry: many blobs from several threads at once") {
+    if (missing_registry()) {
+        return;
+    }
+    const Registry registry;
+    REQUIRE(registry.running());
+    registry::Client client = registry.client("team/job");
+    std::vector<Content> layers;
+    for (int i = 0; i < 24; ++i) {
+        layers.emplace_back("layer " + std::to_string(i) + pseudo_random(100000));
+    }
+    {
+        std::vector<std::jthread> threads;
+        for (std::size_t t = 0; t < 6; ++t) {
+            threads.emplace_back([&, t] {
+                for (std::size_t i = t; i < layers.size(); i += 6) {
+                    (void)client.write_blob(layers[i].descriptor, net::Body::of(layers[i].bytes),
+                                            {});
+                }
+            });
+        }
+    }
+    for (const Content& layer : layers) {
+        CHECK(read(client, layer.descriptor) == layer.bytes);
+    }
+}

@@ -1,0 +1,53 @@
+#include "fairing/net/deep_thread.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+
+using namespace fairing;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Needs about `left` KiB of stack.
+int deep(int left) {
+    volatile char page[1024];
+    page[0] = static_cast<char>(left);
+    return left == 0 ? page[0] : deep(left - 1) + (page[0] != 0 ? 1 : 0);
+}
+
+}  // namespace
+
+TEST_CASE("there is much more stack than in an ordinary thread") {
+    int result = 0;
+    net::DeepThread thread{[&] { result = deep(20000); }};
+    thread.finish();
+    CHECK(result > 0);
+}
+
+TEST_CASE("what the work throws reaches the caller") {
+    net::DeepThread thread{[] {
+        throw Error{ErrorCode::internal, {.attempted = "do", .subject = "it"}};
+    }};
+    CHECK(thread.wait({}, {}));
+    CHECK_THROWS_AS(thread.finish(), Error);
+    thread.finish();  // once
+}
+
+TEST_CASE("waiting ends with the work, a deadline or a stop") {
+    std::atomic<bool> release = false;
+    const auto hold = [&] {
+        while (!release) {
+            std::this_thread::sleep_for(1ms);
+        }
+    };
+    net::DeepThread thread{hold};
+    CHECK_FALSE(thread.wait({}, std::chrono::steady_clock::now() + 20ms));
+    std::stop_source stop;
+    stop.request_stop();
+    CHECK_FALSE(thread.wait(stop.get_token(), {}));
+    release = true;
+    CHECK(thread.wait({}, {}));
+    CHECK(thread.wait(stop.get_token(), std::chrono::steady_clock::now()));
+}

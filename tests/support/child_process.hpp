@@ -1,0 +1,94 @@
+// A program that runs beside a test and ends with it, and the free port that it may listen on.
+#pragma once
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fairing/core/files.hpp"
+
+extern char** environ;
+
+namespace fairing::test {
+
+/// Whether a program of that name is on the PATH.
+inline bool has_program(const std::string& name) {
+    return std::system(("command -v " + name + " >/dev/null 2>&1").c_str()) == 0;
+}
+
+/// A port of 127.0.0.1 on which nobody listens at this moment.
+inline int free_port() {
+    const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+        throw system_error(errno, "find", "a free port");
+    }
+    return ntohs(address.sin_port);
+}
+
+/// Whether somebody accepts connections on that port within ten seconds.
+inline bool listens(int port) {
+    for (int i = 0; i < 200; ++i) {
+        const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(static_cast<std::uint16_t>(port));
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        if (::connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+            return true;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds{50});
+    }
+    return false;
+}
+
+/// Runs `arguments` without a shell, its output into `log`; killed and reaped by the destructor.
+class ChildProcess {
+public:
+    ChildProcess(std::vector<std::string> arguments, const std::string& log) {
+        std::vector<char*> pointers;
+        for (std::string& argument : arguments) {
+            pointers.push_back(argument.data());
+        }
+        pointers.push_back(nullptr);
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+        ::posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                           0600);
+        ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
+        if (::posix_spawnp(&pid_, pointers[0], &actions, nullptr, pointers.data(), environ) != 0) {
+            pid_ = -1;
+        }
+        ::posix_spawn_file_actions_destroy(&actions);
+    }
+    ChildProcess(const ChildProcess&) = delete;
+    ChildProcess& operator=(const ChildProcess&) = delete;
+    ~ChildProcess() {
+        if (pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+    }
+    [[nodiscard]] bool started() const noexcept { return pid_ > 0; }
+
+private:
+    pid_t pid_ = -1;
+};
+
+}  // namespace fairing::test
