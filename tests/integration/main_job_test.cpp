@@ -57,10 +57,11 @@ public:
     }
     [[nodiscard]] std::string errors() const { return text_of(space_ / "errors"); }
     /// Builds the example; gives the reference by digest.
-    [[nodiscard]] std::string build(const std::string& more = {}) const {
-        const ShellResult result =
-            fairing("build examples/train.py --input examples/data --base-image " + base() +
-                    " --registry " + host() + "/demo " + more);
+    [[nodiscard]] std::string build(const std::string& more = {},
+                                    const std::string& other_base = {}) const {
+        const ShellResult result = fairing(
+            "build examples/train.py --input examples/data --base-image " +
+            (other_base.empty() ? base() : other_base) + " --registry " + host() + "/demo " + more);
         CAPTURE(errors());
         REQUIRE(result.exit_code == 0);
         REQUIRE(count(result.output, "\n") == 1);
@@ -242,7 +243,7 @@ TEST_CASE("row 34: skopeo copies the result and umoci unpacks it") {
 TEST_CASE(
     "row 34: docker pulls and runs the result; row 45: folders of the base keep their modes") {
     const Site* site = Site::get();
-    if (site == nullptr || missing("dockerd")) {
+    if (site == nullptr || missing("dockerd") || missing("umoci")) {
         return;
     }
     const support::Workspace space;
@@ -266,10 +267,15 @@ TEST_CASE(
         engine.docker("build -q --network host -t " + strict + ' ' + build.path().string() +
                       " && " + engine.client() + " push -q " + strict);
     REQUIRE_MESSAGE(made.exit_code == 0, made.output);
-    const std::string reference = site->build("--image-name strict-job --base-image " + strict);
+    const std::string reference = site->build("--image-name strict-job", strict);
+    // Judged by umoci: dockerd's overlay driver makes the missing parents of a layer 0755 by
+    // itself.
     const ShellResult modes =
-        engine.docker("run --rm --network host " + reference + " stat -c %a /app /tmp");
-    CHECK(modes.output.find("700\n1777\n") != std::string::npos);
+        run("skopeo copy -q --src-tls-verify=false " + Site::docker_url(reference) +
+            " oci:" + (space / "strict") + ":x && umoci unpack --image " + (space / "strict") +
+            ":x " + (space / "bundle") + " >/dev/null 2>&1 && stat -c %a " +
+            (space / "bundle/rootfs/app") + ' ' + (space / "bundle/rootfs/tmp"));
+    CHECK(modes.output == "700\n1777\n");
     // That base is Docker's v2s2; the result is too.
     const ShellResult raw =
         run("skopeo inspect --raw --tls-verify=false " + Site::docker_url(reference));
@@ -285,9 +291,9 @@ TEST_CASE("row 34: podman pulls and runs the result") {
     }
     const std::string options = "--root " + site->file("podman-root") + " --runroot " +
                                 site->file("podman-run") +
-                                " --storage-driver vfs --cgroup-manager cgroupfs";
+                                " --storage-driver vfs --cgroup-manager cgroupfs --runtime runc";
     const ShellResult ran = run("podman " + options +
-                                " run --rm --tls-verify=false --network host --cgroups=disabled "
+                                " run --rm --tls-verify=false --network host "
                                 "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 " +
                                 site->build() + " 2>&1");
     CAPTURE(ran.output);

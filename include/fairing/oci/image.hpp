@@ -69,7 +69,8 @@ struct Image {
     if (!document.is_object()) {
         throw refuse("its manifest is not a JSON object", ErrorCode::input);
     }
-    if (document.value("schemaVersion", Json()) == 1) {
+    const Json version = document.value("schemaVersion", Json());
+    if (version.is_number_integer() && version.get<int>() == 1) {
         throw refuse("its manifest is of schema 1, which no current tool writes");
     }
     if (document.contains("manifests") && document.contains("layers")) {

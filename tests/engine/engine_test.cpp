@@ -1,0 +1,162 @@
+#include "fairing/engine/engine.hpp"
+
+#include <doctest/doctest.h>
+
+#include "../support/scripted_transport.hpp"
+#include "../support/workspace.hpp"
+
+using namespace fairing;
+using engine::Engine;
+using test::ScriptedTransport;
+
+namespace {
+
+const std::string base = "http+unix://%2Frun%2Fe.sock";
+
+engine::Engine connected(ScriptedTransport& script, const char* version = "1.41") {
+    script.expect("GET", base + "/version",
+                  {.status = 200, .body = R"({"ApiVersion":")" + std::string{version} + "\"}"});
+    return Engine::connect(std::ref(script), "/run/e.sock");
+}
+
+}  // namespace
+
+TEST_CASE("the version is the newest that both sides speak") {
+    for (const auto& [theirs, spoken] :
+         std::vector<std::pair<const char*, std::string>>{{"1.41", "1.41"},
+                                                          {"1.24", "1.24"},
+                                                          {"1.47", "1.41"},
+                                                          {"1.30", "1.30"},
+                                                          {"2.0", "1.41"}}) {
+        ScriptedTransport script;
+        CHECK(connected(script, theirs).version() == spoken);
+    }
+    for (const char* theirs : {"1.23", "0.9", "", "one", "1.x"}) {
+        ScriptedTransport script;
+        CHECK_THROWS_WITH_AS(connected(script, theirs), doctest::Contains("/run/e.sock"), Error);
+    }
+}
+
+TEST_CASE("row 60: a missing socket is named, with what to do") {
+    ScriptedTransport script;
+    script.expect_broken("GET", base + "/version", "No such file or directory");
+    const std::string error = support::error_of(
+        [&] { static_cast<void>(Engine::connect(std::ref(script), "/run/e.sock")); });
+    CHECK(error ==
+          "cannot ask for the version of the container engine at /run/e.sock: No such file or "
+          "directory; "
+          "check that Docker or Podman runs, or name its socket in DOCKER_HOST");
+}
+
+TEST_CASE("create, start, logs, wait, stop, kill, remove") {
+    ScriptedTransport script;
+    const Engine engine = connected(script);
+    const std::string v = base + "/v1.41";
+    script.expect("GET", v + "/_ping", {.status = 200, .body = "OK"})
+        .expect("POST", v + "/containers/create?name=job%20one",
+                {.status = 201, .body = R"({"Id":"abc"})"})
+        .expect("POST", v + "/containers/abc/start", {.status = 204})
+        .expect("GET", v + "/containers/abc/logs?follow=1&stdout=1&stderr=1",
+                {.status = 200,
+                 .body = std::string{"\x01\0\0\0\0\0\0\x03hi\n\x02\0\0\0\0\0\0\x01!", 20}})
+        .expect("POST", v + "/containers/abc/wait",
+                {.status = 200, .body = R"({"StatusCode":3,"Error":{"Message":"oom"}})"})
+        .expect("POST", v + "/containers/abc/stop?t=3", {.status = 304})
+        .expect("POST", v + "/containers/abc/kill?signal=SIGKILL", {.status = 204})
+        .expect("DELETE", v + "/containers/abc?force=1&v=1",
+                {.status = 404, .body = R"({"message":"no such"})"});
+    engine.ping();
+    CHECK(engine.create("job one", {{"Image", "x"}}) == "abc");
+    engine.start("abc");
+    std::string output;
+    std::string errors;
+    engine.follow_logs("abc", [&](Stream stream, std::span<const std::byte> bytes) {
+        (stream == Stream::output ? output : errors)
+            .append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    });
+    CHECK(output == "hi\n");
+    CHECK(errors == "!");
+    const engine::ContainerEnd end = engine.wait("abc");
+    CHECK(end.exit_code == 3);
+    CHECK(end.error == "oom");
+    engine.stop("abc", std::chrono::seconds{3});
+    engine.kill("abc");
+    engine.remove("abc");
+    CHECK(script.complaint().empty());
+    CHECK(script.recorded()[2].body == R"({"Image":"x"})");
+}
+
+TEST_CASE("what the engine answers is in the error, on one line, and of a kind") {
+    for (const auto& [status, code] :
+         std::vector<std::pair<int, ErrorCode>>{{400, ErrorCode::input},
+                                                {403, ErrorCode::denied},
+                                                {404, ErrorCode::not_found},
+                                                {409, ErrorCode::conflict},
+                                                {500, ErrorCode::unavailable}}) {
+        ScriptedTransport script;
+        const Engine engine = connected(script);
+        script.expect("POST", "", {.status = status, .body = "{\"message\":\"driver\\nfailed\"}"});
+        try {
+            engine.start("abc");
+            FAIL("no error");
+        } catch (const Error& error) {
+            CHECK(error.code() == code);
+            CHECK(error.details().http_status == status);
+            CHECK(error.details().answer == std::to_string(status) + " driver failed");
+        }
+    }
+    ScriptedTransport script;
+    const Engine engine = connected(script);
+    script.expect("POST", "", {.status = 500, .body = "<html>"})
+        .expect("POST", "", {.status = 201, .body = "{}"})
+        .expect("POST", "", {.status = 200, .body = "[]"})
+        .expect("POST", "", {.status = 200, .body = "not json"});
+    CHECK_THROWS_AS(engine.start("abc"), Error);
+    CHECK_THROWS_AS(static_cast<void>(engine.create("a", Json::object())), Error);
+    CHECK_THROWS_AS(static_cast<void>(engine.wait("a")), Error);
+    CHECK_THROWS_AS(static_cast<void>(engine.wait("a")), Error);
+}
+
+TEST_CASE("row 60: an error at the end of a stream, broken JSON and an empty stream are failures") {
+    const auto loading = [](const std::string& stream) {
+        ScriptedTransport script;
+        const Engine engine = connected(script);
+        script.expect("POST", base + "/v1.41/images/load?quiet=1", {.status = 200, .body = stream});
+        return support::error_of([&] { engine.load(net::Body::of("tar")); });
+    };
+    CHECK(loading("{\"stream\":\"Loaded image\"}\r\n").empty());
+    CHECK(loading("{\"stream\":\"Loaded image\"}").empty());
+    CHECK(loading("{\"stream\":\"a\"}\n{\"errorDetail\":{\"message\":\"no space\"},\"error\":\"no "
+                  "space\"}\n") ==
+          "cannot load an image into the container engine at /run/e.sock: no space");
+    CHECK(support::contains(loading("{\"errorDetail\":{\"message\":\"detail\"}}"), "detail"));
+    CHECK(support::contains(loading("{\"stream\":\"a\"}\n{\"str"), "not JSON"));
+    CHECK(support::contains(loading("[1]\n"), "not JSON"));
+    CHECK(support::contains(loading(""), "empty"));
+    CHECK(support::contains(loading("\n \r\n"), "empty"));
+}
+
+TEST_CASE("pull ends with a look for the image") {
+    const std::string reference = "localhost:5000/team/job@sha256:abc";
+    const std::string v = base + "/v1.41";
+    for (const int status : {200, 404}) {
+        ScriptedTransport script;
+        const Engine engine = connected(script);
+        script
+            .expect("POST",
+                    v + "/images/create?fromImage=localhost%3A5000%2Fteam%2Fjob%40sha256%3Aabc",
+                    {.status = 200, .body = "{\"status\":\"Pulling\"}\n"})
+            .expect("GET", v + "/images/localhost%3A5000/team/job%40sha256%3Aabc/json",
+                    {.status = status, .body = "{}"});
+        CHECK(support::error_of([&] { engine.pull(reference); }).empty() == (status == 200));
+        CHECK(script.complaint().empty());
+    }
+}
+
+TEST_CASE("a stop is not an engine's fault") {
+    ScriptedTransport script;
+    const Engine engine = connected(script);
+    std::stop_source source;
+    source.request_stop();
+    CHECK_THROWS_AS(engine.start("abc", source.get_token()), Cancelled);
+}
