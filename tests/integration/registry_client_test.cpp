@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../support/child_process.hpp"
+#include "../support/docker_registry.hpp"
 #include "fairing/core/files.hpp"
 #include "fairing/net/httplib_transport.hpp"
 #include "fairing/oci/reference.hpp"
@@ -19,32 +20,10 @@ using namespace fairing;
 
 namespace {
 
-/// docker-registry over a directory of its own; user "me" with password "s3cret" when it asks for
-/// one.
-class Registry {
+/// The registry, and clients of its repositories that read no credential files.
+class Registry : public support::DockerRegistry {
 public:
-    enum class Users { none, htpasswd };
-
-    explicit Registry(Users users = Users::none) : port_(test::free_port()) {
-        const std::string root = directory_.path().string();
-        std::string config =
-            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: " +
-            root + "/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:" +
-            std::to_string(port_) + "\n";
-        if (users == Users::htpasswd) {
-            write_file(directory_.path() / "htpasswd",
-                       "me:$2y$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n");
-            config += "auth:\n  htpasswd:\n    realm: test\n    path: " + root + "/htpasswd\n";
-        }
-        write_file(directory_.path() / "config.yml", config);
-        process_ = std::make_unique<test::ChildProcess>(
-            std::vector<std::string>{"docker-registry", "serve", root + "/config.yml"},
-            root + "/log");
-        running_ = process_->started() && test::listens(port_);
-    }
-    [[nodiscard]] bool running() const { return running_; }
-    [[nodiscard]] std::string host() const { return "localhost:" + std::to_string(port_); }
-    [[nodiscard]] std::filesystem::path data() const { return directory_.path() / "data"; }
+    using DockerRegistry::DockerRegistry;
 
     [[nodiscard]] registry::Client client(const std::string& repository,
                                           CredentialsProvider credentials = {},
@@ -56,12 +35,6 @@ public:
                  .files = std::vector<std::filesystem::path>{}},
                 std::move(control)};
     }
-
-private:
-    TemporaryDirectory directory_;
-    int port_;
-    std::unique_ptr<test::ChildProcess> process_;
-    bool running_ = false;
 };
 
 bool missing_registry() {

@@ -71,7 +71,8 @@ public:
     ~DockerEngine() {
         static_cast<void>(run("pid=$(cat " + folder_ +
                               "/pid 2>/dev/null) && kill $pid && for i in $(seq 100); do " +
-                              "kill -0 $pid 2>/dev/null || break; sleep 0.1; done"));
+                              "kill -0 $pid 2>/dev/null || break; sleep 0.1; done; umount " +
+                              folder_ + "/exec/netns/default 2>/dev/null"));
     }
     [[nodiscard]] bool running() const { return running_; }
     [[nodiscard]] std::string client() const {

@@ -32,8 +32,8 @@ struct LocalDeployer {
     std::string engine =
         {};  ///< path of a Docker or Podman socket; empty: DOCKER_HOST, then the usual places
     int grace_seconds = 3;  ///< between SIGTERM and SIGKILL
-    bool insecure = false;  ///< plain http, or https with any certificate, for the image's registry
-    std::string ca_file = {};  ///< PEM file of further certificate authorities
+    bool insecure = false;  ///< plain http; registries of this machine may always be spoken to so
+    std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
 
     /// Started when this returns. A stop of the session ends it, as does the end of the last
     /// handle. Throws Error: not_found for a program or image that is not there, unavailable when a
@@ -84,9 +84,8 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
           "socket of Docker or Podman, where there is no runtime"),
     field("grace_seconds", &LocalDeployer::grace_seconds, "seconds between SIGTERM and SIGKILL"),
     field("insecure", &LocalDeployer::insecure,
-          "allow plain http and unverified certificates for the image's registry"),
-    field("ca_file", &LocalDeployer::ca_file,
-          "PEM file of certificate authorities to trust as well"),
+          "speak plain http to these registries (those of this machine always may)"),
+    field("ca_file", &LocalDeployer::ca_file, "PEM file of the certificate authorities to trust"),
 };
 
 static_assert(Deployer<LocalDeployer> && Renderer<LocalDeployer>);

@@ -41,6 +41,7 @@ struct Request {
     /// Without one byte received or sent.
     std::chrono::milliseconds idle_timeout = std::chrono::seconds{60};
     /// A longer answer than this in Response::body is an Error; what goes to a sink is not counted.
+    /// Of an answer that is no success only the first 64 KiB are kept: they are for the message.
     std::uint64_t max_body = std::uint64_t{4} << 20;
 };
 
