@@ -1,5 +1,6 @@
 // tools/fairing/main.cpp - the fairing command: training code to a running job.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <fairing/core/version.hpp>
 #include <fairing/run_main.hpp>
@@ -22,6 +23,20 @@ constexpr const char* footer =
     "69 a registry or engine is unavailable, 70 a fault of ours, 77 no permission, 130 "
     "interrupted.\n"
     "Defaults for all options can stand in ./fairing.json; see the README.";
+
+/// A misspelt subcommand is told so; CLI11 would say that one is required.
+void check_subcommand(const CLI::App& app, const std::vector<std::string>& arguments) {
+    if (arguments.empty() || arguments.front().starts_with('-')) {
+        return;
+    }
+    std::vector<std::string> names;
+    for (const CLI::App* each : app.get_subcommands({})) {
+        names.push_back(each->get_name());
+    }
+    if (std::find(names.begin(), names.end(), arguments.front()) == names.end()) {
+        throw fairing::unknown_name("find", "the subcommand", arguments.front(), names);
+    }
+}
 
 int run(int argc, char** argv) {
     CLI::App app{description, "fairing"};
@@ -49,6 +64,7 @@ int run(int argc, char** argv) {
         }
         own.emplace_back(argv[i]);
     }
+    check_subcommand(app, own);
     try {
         std::reverse(own.begin(), own.end());  // as CLI11 wants it
         app.parse(own);

@@ -101,13 +101,18 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
             name, [&option] { option.values = {"true"}; }, option.help);
         return;
     }
-    CLI::Option* added = parser.add_option(name, option.values, option.help);
-    added->allow_extra_args(false);
-    added->type_name(option.kind == Kind::pairs    ? "KEY=VALUE ..."
-                     : option.kind == Kind::list   ? "PATH ..."
-                     : option.kind == Kind::words  ? "WORDS"
-                     : option.kind == Kind::number ? "NUMBER"
-                                                   : "TEXT");
+    if (option.kind == Kind::text || option.kind == Kind::number) {
+        parser
+            .add_option_function<std::string>(
+                name, [&option](const std::string& value) { option.values = {value}; }, option.help)
+            ->type_name(option.kind == Kind::number ? "NUMBER" : "TEXT");
+        return;
+    }
+    parser.add_option(name, option.values, option.help)
+        ->allow_extra_args(false)
+        ->type_name(option.kind == Kind::pairs  ? "KEY=VALUE"
+                    : option.kind == Kind::list ? "PATH"
+                                                : "WORDS");
 }
 
 bool LaunchOptions::given(const std::string& option) const {
@@ -132,9 +137,6 @@ void LaunchOptions::set_default(const std::string& option, const std::string& va
 
 Json LaunchOptions::value_of(const std::string& name, const Option& option) const {
     const std::string& first = option.values.front();
-    if ((option.kind == Kind::text || option.kind == Kind::number) && option.values.size() > 1) {
-        throw usage(name, "given more than once");
-    }
     switch (option.kind) {
         case Kind::text:
             return first;

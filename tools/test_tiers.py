@@ -1,0 +1,693 @@
+#!/usr/bin/env python3
+"""Runs the tiers that tools/test names, counts every test case and prints where the time went.
+
+Called by tools/test, which has installed what is needed. A step is a build, a program of doctest cases, or a set of
+checks that ninja runs side by side, so that a second run repeats only what changed.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+from own_headers import INCLUDE, ROOT, all_headers, name_of  # noqa: E402
+
+GXX = "g++"
+CLANGXX = "clang++-14"
+WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
+USER_WARNINGS = "-Wall -Wextra -Wpedantic -Werror".split()
+THREADED = ("core", "packaging", "net", "builders", "deployers")  # what ThreadSanitizer runs
+API_PROGRAMS = ("05_build.cpp", "09_embed.cpp")  # those of $FAIRING_TEST_DATA/api that need only what there is
+README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
+CPUS = os.cpu_count() or 1
+STEP_LIMIT = 900  # seconds that one program may take
+
+
+@dataclasses.dataclass
+class Counts:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other):
+        return Counts(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+PASSED = Counts(passed=1)
+FAILED = Counts(failed=1)
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def show_failure(title, output, lines=60):
+    say(f"---- {title}")
+    kept = output.rstrip("\n").split("\n")
+    if len(kept) > lines:
+        say(f"     ({len(kept) - lines} lines before these)")
+    say("\n".join(kept[-lines:]))
+    say("----")
+
+
+def skip(reason):
+    say(f"skipped: {reason}")
+    return Counts(skipped=1)
+
+
+RUNNING = set()  # process groups that end with us
+
+
+def stop(number, _frame):
+    for group in list(RUNNING):
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    os._exit(128 + number)
+
+
+def run(command, *, cwd=ROOT, env=None, limit=STEP_LIMIT):
+    """(exit code, output) of a command; past the limit it and its children are killed."""
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    RUNNING.add(process.pid)
+    try:
+        output, _ = process.communicate(timeout=limit)
+        late = ""
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        late = f"\nkilled after {limit} seconds\n"
+    finally:
+        RUNNING.discard(process.pid)
+    return process.returncode, output.decode("utf-8", "replace") + late
+
+
+# --- doctest -------------------------------------------------------------------------------------------------------
+
+DOCTEST_TOTALS = re.compile(
+    r"\[doctest\] test cases:\s*(\d+) \|\s*(\d+) passed \|\s*(\d+) failed \|\s*(\d+) skipped"
+)
+
+
+def doctest_counts(output, code, filtered=False):
+    """What a doctest program said, and the reasons of its skips. A case that says `skipped: …` is no passed one."""
+    blocks = re.split(r"^={70,}$", output, flags=re.M)
+    skips = {}
+    broken = set()
+    for block in blocks:
+        name = re.search(r"^TEST CASE:\s*(.*)$", block, flags=re.M)
+        if not name:
+            continue
+        if re.search(r"\bERROR:", block):
+            broken.add(name.group(1))
+        for reason in re.findall(r"MESSAGE:\s*(skipped: .*)$", block, flags=re.M):
+            skips.setdefault(name.group(1), reason)
+    reasons = [f"{case}: {reason}" for case, reason in skips.items() if case not in broken]
+    totals = DOCTEST_TOTALS.search(output)
+    if not totals:
+        return FAILED, []  # it crashed before its summary
+    _, passed, failed, left_out = map(int, totals.groups())
+    counts = Counts(passed - len(reasons), failed, len(reasons))
+    if left_out and not filtered:
+        reasons.append(f"{left_out} cases that doctest was told to leave out")
+        counts.skipped += left_out
+    if code != 0 and failed == 0:
+        counts.failed += 1  # a sanitizer's report, or a crash at exit
+    if counts.passed + counts.failed + counts.skipped == 0:
+        counts.failed = 1  # a program without a case tests nothing
+    return counts, reasons
+
+
+class Tiers:
+    def __init__(self, build, httplib_dir):
+        self.build = build
+        self.httplib_dir = httplib_dir
+        self.rows = []
+        self.defines = ["-DFAIRING_YAML=1"] if self.has_yaml() else []
+        self.libraries = ["-lssl", "-lcrypto", "-lpthread"]
+
+    @staticmethod
+    def has_yaml():
+        return subprocess.run(["pkg-config", "--exists", "yaml-cpp"], check=False).returncode == 0
+
+    def step(self, name, function, *arguments):
+        begin = time.monotonic()
+        say(f"\n== {name}")
+        try:
+            counts = function(*arguments)
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            say(f"{name}: {error}")
+            counts = FAILED
+        seconds = time.monotonic() - begin
+        self.rows.append((name, seconds, counts))
+        say(f"{name}: {counts}  ({seconds:.1f} s)")
+
+    # --- builds ----------------------------------------------------------------------------------------------------
+
+    def configure(self, name, options, env):
+        """The Meson build folder of that name, configured as asked; None when that fails."""
+        folder = self.build / name
+        stamp = folder / "configured"
+        wanted = "\n".join([*options, *(f"{key}={value}" for key, value in sorted(env.items()))])
+        if stamp.is_file() and stamp.read_text() == wanted:
+            code, output = run(["ninja", "-C", folder, "build.ninja"])  # Meson again, when its files changed
+            if code != 0:
+                show_failure(f"meson in {name}", output)
+            return folder if code == 0 else None
+        if folder.exists():
+            shutil.rmtree(folder)
+        code, output = run(
+            ["meson", "setup", folder, ROOT, f"-Dhttplib_dir={self.httplib_dir}", *options], env=env
+        )
+        if code != 0:
+            show_failure(f"meson setup {name}", output)
+            return None
+        stamp.write_text(wanted)
+        return folder
+
+    @staticmethod
+    def introspect(folder, what):
+        code, output = run(["meson", "introspect", folder, what])
+        if code != 0:
+            raise ValueError(f"meson introspect {what}: {output}")
+        return json.loads(output)
+
+    def tests_of(self, folder, suite):
+        """name -> program."""
+        return {
+            test["name"]: pathlib.Path(test["cmd"][0])
+            for test in self.introspect(folder, "--tests")
+            if any(each.split(":")[-1] == suite for each in test["suite"])
+        }
+
+    def compile(self, folder, programs):
+        """Counts one per build; says which programs are not there."""
+        targets = [os.path.relpath(program, folder) for program in programs]
+        if not targets:
+            say("nothing to build")
+            return FAILED
+        code, output = run(["ninja", "-C", folder, "-k", "0", *targets], limit=2 * STEP_LIMIT)
+        if code != 0:
+            kept = [
+                line for line in output.split("\n") if not re.match(r"\[\d+/\d+\] (Comp|Link|Gen)", line)
+            ]
+            show_failure(f"ninja in {folder.name}", "\n".join(kept), lines=80)
+            return FAILED
+        return PASSED
+
+    # --- programs --------------------------------------------------------------------------------------------------
+
+    def run_doctest(self, name, program, env, prefix=(), only=None):
+        """One doctest program in a temporary folder of its own, which must be empty afterwards."""
+        if not program.is_file():
+            say(f"{name}: {program} was not built")
+            return FAILED
+        with tempfile.TemporaryDirectory(prefix="fairing-test-") as folder:
+            # As open as /tmp: tests that give up root's rights go on from here.
+            os.chmod(folder, 0o755)
+            temporary = pathlib.Path(folder, "tmp")
+            temporary.mkdir()
+            temporary.chmod(0o1777)
+            begin = time.monotonic()
+            code, output = run(
+                [*prefix, program, "--no-colors=true", *([f"--test-case={only}"] if only else [])],
+                env={
+                    "TMPDIR": str(temporary),
+                    "FAIRING_CACHE": str(pathlib.Path(folder, "cache")),
+                    "FAIRING_SOURCE_ROOT": str(ROOT),
+                    **env,
+                },
+            )
+            seconds = time.monotonic() - begin
+            left = sorted(path.name for path in temporary.iterdir())
+        (self.build / "logs").mkdir(exist_ok=True)
+        (self.build / "logs" / f"{name}.log").write_text(output)
+        counts, reasons = doctest_counts(output, code, filtered=only is not None)
+        if left:
+            counts.failed += 1
+            show_failure(f"{name} left temporary files behind", "\n".join(left))
+        for reason in reasons:
+            say(f"{name}: {reason}")
+        if counts.failed:
+            show_failure(f"{name}, exit code {code}", output, lines=120)
+        say(f"{name}: {counts}  ({seconds:.1f} s)")
+        return counts
+
+    def run_all(self, label, programs, env, prefix=()):
+        with concurrent.futures.ThreadPoolExecutor(CPUS) as pool:
+            waiting = [
+                pool.submit(self.run_doctest, f"{label}-{name}", program, env, prefix)
+                for name, program in programs.items()
+            ]
+            return sum((each.result() for each in waiting), Counts())
+
+    # --- checks that ninja runs side by side ------------------------------------------------------------------------
+
+    def checks(self, label, edges):
+        """Each edge is (name, command, files it reads): one test. A command writes $depfile when it can."""
+        folder = self.build / label
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [
+            "rule check",
+            "  command = $line && touch $out",
+            "  description = $out",
+            "  depfile = $out.d",
+            "  deps = gcc",
+        ]
+        for name, line, reads in edges:
+            escaped = [str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:") for path in reads]
+            command = line.replace("$depfile", shlex.quote(f"{name}.d")).replace("$", "$$")
+            lines += [f"build {name}: check {' '.join(escaped)}", f"  line = {command}"]
+        text = "\n".join(lines) + "\n"
+        file = folder / "build.ninja"
+        if not file.is_file() or file.read_text() != text:
+            file.write_text(text)
+        code, output = run(["ninja", "-C", folder, "-k", "0"], limit=2 * STEP_LIMIT)
+        broken = set(re.findall(r"^FAILED: (\S+)", output, flags=re.M))
+        if code != 0:
+            show_failure(label, output, lines=100)
+        if code != 0 and not broken:
+            return FAILED
+        return Counts(passed=len(edges) - len(broken), failed=len(broken))
+
+    def compiler_line(self, compiler, source, *, more=(), include=INCLUDE, warnings=WARNINGS):
+        command = [
+            compiler, "-std=c++20", *warnings, "-I", str(include), "-isystem", str(self.httplib_dir),
+            "-MD", "-MF", "$depfile", *more, str(source),
+        ]  # fmt: skip
+        return " ".join(part if part == "$depfile" else shlex.quote(part) for part in command)
+
+    # --- steps of the fast tier --------------------------------------------------------------------------------------
+
+    def command_line_script(self, *command):
+        code, output = run(command)
+        if code != 0:
+            show_failure(" ".join(map(str, command)), output)
+            return FAILED
+        say(output.rstrip())
+        return PASSED
+
+    def tools_tests(self):
+        command = [sys.executable, "-B", "-m", "unittest", "discover", "-s", "tests/tools", "-p", "*_test.py"]
+        code, output = run(command)
+        ran = re.search(r"^Ran (\d+) test", output, flags=re.M)
+        if not ran or int(ran.group(1)) == 0:
+            show_failure("tests/tools", output)
+            return FAILED
+        failed = sum(map(int, re.findall(r"(?:failures|errors)=(\d+)", output)))
+        if code != 0:
+            show_failure("tests/tools", output)
+        return Counts(passed=int(ran.group(1)) - failed, failed=failed or (1 if code else 0))
+
+    def gcc_build(self):
+        return self.configure(
+            "gcc", ["-Dbuildtype=plain", "-Dtests=enabled", "-Dcommand=enabled", "-Dbench=disabled"], {}
+        )
+
+    def command(self):
+        return self.build / "gcc" / "tools" / "fairing" / "fairing"
+
+    def unit_tests(self):
+        folder = self.gcc_build()
+        if folder is None:
+            return FAILED
+        programs = self.tests_of(folder, "unit")
+        counts = self.compile(folder, [*programs.values(), self.command()])
+        return counts + self.run_all("unit", programs, {"FAIRING_COMMAND": str(self.command())})
+
+    def single_header_suite(self):
+        """With clang: behind a precompiled header its units cost a fifth of g++'s, which compiles httplib's inline
+        functions in every one. g++ sees the single header in the steps below."""
+        folder = self.configure(
+            "single",
+            ["-Dbuildtype=plain", "-Dtests=enabled", "-Dcommand=disabled", "-Dsingle_include=true",
+             "-Dbench=disabled"], {"CXX": CLANGXX},
+        )  # fmt: skip
+        if folder is None:
+            return FAILED
+        programs = self.tests_of(folder, "unit")
+        counts = self.compile(folder, programs.values())
+        return counts + self.run_all("single", programs, {"FAIRING_COMMAND": str(self.command())})
+
+    def headers_alone(self):
+        """Every header, alone and twice in one unit, with both compilers; no unused function may warn."""
+        edges = []
+        for path in [INCLUDE / "fairing.hpp", *all_headers()]:
+            name = name_of(path)
+            source = self.build / "alone" / f"{name}.cpp"
+            source.parent.mkdir(parents=True, exist_ok=True)
+            text = f"#include <{name}>\n#include <{name}>\n"
+            if not source.is_file() or source.read_text() != text:
+                source.write_text(text)
+            for compiler in (GXX, CLANGXX):
+                line = self.compiler_line(compiler, source, more=["-fsyntax-only"])
+                edges.append((f"{compiler}/{name}", line, [source]))
+        return self.checks("alone", edges)
+
+    def single_header_programs(self):
+        """Two units that link, and the launcher of the README, both against single_include alone."""
+        folder = self.build / "embed"
+        folder.mkdir(parents=True, exist_ok=True)
+        single = ROOT / "single_include"
+        units = ROOT / "tests" / "embed" / "two_units"
+        edges = []
+        for unit in ("a", "b"):
+            source = units / f"{unit}.cpp"
+            line = self.compiler_line(GXX, source, more=["-c", "-o", f"{unit}.o"], include=single)
+            edges.append((f"unit_{unit}", line, [source]))
+        link = f"{GXX} a.o b.o -o two_units {' '.join(self.libraries)}"
+        edges.append(("two_units_agree", f"{link} && ./two_units", ["unit_a", "unit_b"]))
+
+        launcher = folder / "launcher.cpp"
+        text = self.readme_launcher()
+        if text is None:
+            counts = FAILED
+        else:
+            counts = Counts()
+            if not launcher.is_file() or launcher.read_text() != text:
+                launcher.write_text(text)
+            for compiler in (GXX, CLANGXX):
+                program = f"launcher-{compiler}"
+                compiled = self.compiler_line(
+                    compiler, launcher, more=["-o", program], include=single, warnings=USER_WARNINGS
+                )
+                edges.append((f"{program}-built", f"{compiled} {' '.join(self.libraries)}", [launcher]))
+        counts += self.checks("embed", edges)
+        if text is not None and (folder / f"launcher-{GXX}").is_file():
+            counts += self.run_launcher(folder / f"launcher-{GXX}")
+        return counts
+
+    @staticmethod
+    def readme_launcher():
+        readme = ROOT / "README.md"
+        text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+        blocks = re.findall(r"^```cpp\n(.*?)^```$\s*(<!-- \w+)?", text, flags=re.S | re.M)
+        marked = [code for code, comment in blocks if comment == README_MARK]
+        if len(marked) != 1:
+            say(f"README.md must have one C++ block with a comment {README_MARK} … --> behind it")
+            return None
+        return marked[0]
+
+    def run_launcher(self, program):
+        """In a folder that looks like the reader's: the example's training and its data."""
+        with tempfile.TemporaryDirectory(prefix="fairing-test-") as folder:
+            for name in ("train.py", "data"):
+                source = ROOT / "examples" / name
+                copy = shutil.copytree if source.is_dir() else shutil.copy
+                copy(source, pathlib.Path(folder, name))
+            shutil.copytree(ROOT / "examples", pathlib.Path(folder, "examples"))
+            code, output = run([program], cwd=folder, limit=300)
+        if code != 0 or "loss" not in output:
+            show_failure(f"the README's launcher, exit code {code}", output)
+            return FAILED
+        return PASSED
+
+    def api_programs(self):
+        data = os.environ.get("FAIRING_TEST_DATA")
+        if not data:
+            return skip(f"FAIRING_TEST_DATA is not set: api programs {', '.join(API_PROGRAMS)}")
+        edges = []
+        for name in API_PROGRAMS:
+            source = pathlib.Path(data, "api", name)
+            for compiler in (GXX, CLANGXX):
+                line = self.compiler_line(compiler, source, more=["-fsyntax-only"], warnings=USER_WARNINGS)
+                edges.append((f"{compiler}-{name}", line, [source]))
+        return self.checks("api", edges)
+
+    def example_programs(self):
+        """Each example is compiled with the headers, and run where the tree's examples/ lies."""
+        folder = self.build / "examples"
+        edges = []
+        sources = sorted((ROOT / "examples").glob("[0-9][0-9]_*.cpp"))
+        for source in sources:
+            compiled = self.compiler_line(GXX, source, more=["-o", source.stem + "-program"])
+            edges.append((source.stem, f"{compiled} {' '.join(self.libraries)}", [source]))
+        counts = self.checks("examples", edges)
+        for source in sources:
+            program = folder / f"{source.stem}-program"
+            with tempfile.TemporaryDirectory(prefix="fairing-test-") as place:
+                shutil.copytree(ROOT / "examples", pathlib.Path(place, "examples"))
+                code, output = run([program], cwd=place, limit=300) if program.is_file() else (1, "not built")
+            if code != 0:
+                show_failure(f"{source.name}, exit code {code}", output)
+            counts += FAILED if code else PASSED
+        return counts
+
+    def consumers(self):
+        """Somebody else's project that uses the library: as a Meson subproject, and through pkg-config."""
+        place = self.build / "consumers"
+        shutil.rmtree(place, ignore_errors=True)
+        project = place / "project"
+        shutil.copytree(ROOT / "tests" / "embed" / "consumer", project)
+        (project / "subprojects").mkdir()
+        (project / "subprojects" / "fairing").symlink_to(ROOT, target_is_directory=True)
+
+        def by_subproject():
+            return self.run_script([
+                ["meson", "setup", place / "subproject", project, "-Dbuildtype=plain",
+                 f"-Dfairing:httplib_dir={self.httplib_dir}"],
+                ["ninja", "-C", place / "subproject"],
+                [place / "subproject" / "consumer", place / "subproject-run"],
+            ])  # fmt: skip
+
+        def by_pkg_config():
+            installed = place / "installed"
+            prepared = self.run_script([
+                ["meson", "setup", place / "install", ROOT, "--prefix=/usr", "-Dtests=disabled",
+                 "-Dcommand=disabled", f"-Dhttplib_dir={self.httplib_dir}"],
+                ["meson", "install", "-C", place / "install", "--destdir", installed],
+            ])  # fmt: skip
+            if prepared.failed:
+                return prepared
+            (file,) = installed.rglob("fairing.pc")
+            code, flags = run(
+                ["pkg-config", f"--define-variable=prefix={installed}/usr", "--cflags", "--libs", "fairing"],
+                env={"PKG_CONFIG_PATH": str(file.parent)},
+            )
+            if code != 0:
+                show_failure("pkg-config fairing", flags)
+                return FAILED
+            program = place / "consumer"
+            return self.run_script([
+                [GXX, "-std=c++20", *USER_WARNINGS, "-isystem", self.httplib_dir,
+                 project / "main.cpp", "-o", program, *shlex.split(flags)],
+                [program, place / "pkg-config-run"],
+            ])  # fmt: skip
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(by_subproject), pool.submit(by_pkg_config)]
+            return sum((each.result() for each in waiting), Counts())
+
+    @staticmethod
+    def run_script(commands):
+        """One test: passes when every command exits 0."""
+        for command in commands:
+            code, output = run(command)
+            if code != 0:
+                show_failure(" ".join(map(str, command)), output)
+                return FAILED
+        return PASSED
+
+    def fast(self):
+        self.step("tools: layers", self.command_line_script, "tools/check_layers.py")
+        self.step("tools: single header is current", self.command_line_script, "tools/amalgamate.py", "--check")
+        self.step("tools: their own tests", self.tools_tests)
+        self.step("unit tests, g++", self.unit_tests)
+        self.step("unit tests on the single header, clang", self.single_header_suite)
+        self.step("headers alone and twice, g++ and clang", self.headers_alone)
+        self.step("single header: two units, README launcher", self.single_header_programs)
+        self.step("examples", self.example_programs)
+        self.step("subproject and pkg-config consumers", self.consumers)
+        self.step("api programs, g++ and clang", self.api_programs)
+
+    # --- the other tiers ----------------------------------------------------------------------------------------------
+
+    def base_image(self):
+        code, output = run(["tools/base-image"])
+        if code != 0:
+            show_failure("tools/base-image", output)
+            return FAILED
+        self.base_layout = output.strip().split("\n")[-1]
+        say(self.base_layout)
+        return PASSED
+
+    def integration_tests(self):
+        folder = self.gcc_build()
+        if folder is None:
+            return FAILED
+        programs = self.tests_of(folder, "integration")
+        counts = self.compile(folder, [*programs.values(), self.command()])
+        env = {"FAIRING_COMMAND": str(self.command())}
+        if self.base_layout:
+            env["FAIRING_BASE_LAYOUT"] = self.base_layout
+        for name, program in programs.items():
+            counts += self.run_doctest(name, program, env)
+        return counts
+
+    def peers(self):
+        self.base_layout = None
+        self.step("base image", self.base_image)
+        self.step("integration tests", self.integration_tests)
+
+    def cluster(self):
+        def none():
+            say("0 tests: arrives with Kubernetes")
+            return Counts()
+
+        self.step("cluster", none)
+
+    def sanitized(self, label, sanitizers, folders):
+        """Clang without address randomisation, which its sanitizers do not all get along with."""
+        folder = self.configure(
+            label,
+            ["-Dbuildtype=debug", "-Ddebug=false", "-Doptimization=1", f"-Db_sanitize={sanitizers}",
+             "-Db_lundef=false", "-Dtests=enabled", "-Dcommand=disabled", "-Dbench=disabled",
+             "-Dcpp_args=-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all"],
+            {"CXX": CLANGXX},
+        )  # fmt: skip
+        if folder is None:
+            return FAILED
+        programs = {
+            name: program
+            for name, program in self.tests_of(folder, "unit").items()
+            if folders is None or name in folders
+        }
+        counts = self.compile(folder, programs.values())
+        fixed = ["setarch", "--addr-no-randomize"]
+        prefix = fixed if run([*fixed, "true"])[0] == 0 else []
+        options = {
+            "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "TSAN_OPTIONS": "second_deadlock_stack=1",
+        }
+        return counts + self.run_all(label, programs, options, prefix)
+
+    def clang_tidy(self):
+        edges = []
+        sources = [INCLUDE / "fairing.hpp", *all_headers()]
+        sources += sorted((ROOT / "tools" / "fairing").glob("*.cpp"))
+        sources += sorted((ROOT / "examples").glob("*.cpp"))
+        for source in sources:
+            flags = [
+                "-x", "c++", "-std=c++20", *self.defines, "-I", str(INCLUDE), "-isystem", str(self.httplib_dir),
+                "-Wno-pragma-once-outside-header",
+            ]  # fmt: skip
+            tidy = ["clang-tidy-14", "--quiet", "--warnings-as-errors=*", str(source), "--", *flags]
+            # clang-tidy writes no list of what it read; the compiler does.
+            listing = [GXX, "-MM", "-MT", "x", "-MF", "$depfile", *flags[:-1], str(source)]
+            name = str(source.relative_to(ROOT)).replace("/", ".")
+            join = lambda parts: " ".join(p if p == "$depfile" else shlex.quote(p) for p in parts)  # noqa: E731
+            edges.append((name, f"{join(tidy)} && {join(listing)}", [source, ROOT / ".clang-tidy"]))
+        return self.checks("tidy", edges)
+
+    def fuzzing(self, seconds):
+        folder = self.configure(
+            "fuzz",
+            ["-Dbuildtype=debug", "-Doptimization=1", "-Dfuzz=true", "-Dtests=enabled", "-Dcommand=disabled",
+             "-Db_lundef=false", "-Dbench=disabled"], {"CXX": CLANGXX},
+        )  # fmt: skip
+        if folder is None:
+            return FAILED
+        programs = [
+            pathlib.Path(target["filename"][0])
+            for target in self.introspect(folder, "--targets")
+            if target["name"].startswith("fuzz-")
+        ]
+        counts = self.compile(folder, programs)
+
+        def fuzz(program):
+            name = program.name.removeprefix("fuzz-")
+            found = self.build / "fuzz-corpus" / name
+            found.mkdir(parents=True, exist_ok=True)
+            seeds = ROOT / "tests" / "fuzz" / "corpus" / name
+            code, output = run(
+                [program, f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=2048",
+                 f"-artifact_prefix={self.build / 'logs'}/{name}-", found, *([seeds] if seeds.is_dir() else [])],
+                limit=seconds + 120,
+            )  # fmt: skip
+            if code != 0:
+                show_failure(f"{program.name}, exit code {code}", output)
+                return FAILED
+            say(f"{program.name}: {output.strip().splitlines()[-1]}")
+            return PASSED
+
+        (self.build / "logs").mkdir(exist_ok=True)
+        with concurrent.futures.ThreadPoolExecutor(CPUS) as pool:
+            return counts + sum(pool.map(fuzz, [p for p in programs if p.is_file()]), Counts())
+
+    def large_files(self):
+        """Row 39 of the faults: what takes minutes, once."""
+        folder = self.gcc_build()
+        if folder is None:
+            return FAILED
+        program = self.tests_of(folder, "unit")["packaging"]
+        counts = self.compile(folder, [program])
+        return counts + self.run_doctest("large", program, {"FAIRING_TEST_LARGE": "1"}, only="39 8 GiB*")
+
+    def deep(self, fuzz_seconds):
+        self.step("ASan and UBSan, clang", self.sanitized, "asan", "address,undefined", None)
+        self.step("TSan, clang", self.sanitized, "tsan", "thread", THREADED)
+        self.step("clang-tidy", self.clang_tidy)
+        self.step("large files", self.large_files)
+        self.step(f"fuzzing, {fuzz_seconds} s each", self.fuzzing, fuzz_seconds)
+
+    def report(self):
+        total = sum((counts for _, _, counts in self.rows), Counts())
+        say("\nseconds  passed failed skipped  step")
+        for name, seconds, counts in self.rows:
+            say(f"{seconds:7.1f} {counts.passed:7d} {counts.failed:6d} {counts.skipped:7d}  {name}")
+        say(f"{sum(seconds for _, seconds, _ in self.rows):7.1f}")
+        say(f"\nversions: {self.build / 'versions.txt'}; logs: {self.build / 'logs'}")
+        say(str(total))
+        return 1 if total.failed else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="folder for builds and logs")
+    parser.add_argument("--httplib-dir", type=pathlib.Path, required=True)
+    parser.add_argument("--fuzz-seconds", type=int, default=60, help="for each target; default 60")
+    parser.add_argument("tiers", nargs="+", choices=["fast", "peers", "cluster", "deep"])
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+    tiers = Tiers(arguments.build.resolve(), arguments.httplib_dir.resolve())
+    tiers.build.mkdir(parents=True, exist_ok=True)
+    for tier in arguments.tiers:
+        if tier == "deep":
+            tiers.deep(arguments.fuzz_seconds)
+        else:
+            getattr(tiers, tier)()
+    return tiers.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
