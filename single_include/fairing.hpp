@@ -4265,6 +4265,7 @@ struct Request {
     /// Without one byte received or sent.
     std::chrono::milliseconds idle_timeout = std::chrono::seconds{60};
     /// A longer answer than this in Response::body is an Error; what goes to a sink is not counted.
+    /// Of an answer that is no success only the first 64 KiB are kept: they are for the message.
     std::uint64_t max_body = std::uint64_t{4} << 20;
 };
 
@@ -14017,8 +14018,8 @@ struct LocalDeployer {
     std::string engine =
         {};  ///< path of a Docker or Podman socket; empty: DOCKER_HOST, then the usual places
     int grace_seconds = 3;  ///< between SIGTERM and SIGKILL
-    bool insecure = false;  ///< plain http, or https with any certificate, for the image's registry
-    std::string ca_file = {};  ///< PEM file of further certificate authorities
+    bool insecure = false;  ///< plain http; registries of this machine may always be spoken to so
+    std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
 
     /// Started when this returns. A stop of the session ends it, as does the end of the last
     /// handle. Throws Error: not_found for a program or image that is not there, unavailable when a
@@ -14069,9 +14070,8 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
           "socket of Docker or Podman, where there is no runtime"),
     field("grace_seconds", &LocalDeployer::grace_seconds, "seconds between SIGTERM and SIGKILL"),
     field("insecure", &LocalDeployer::insecure,
-          "allow plain http and unverified certificates for the image's registry"),
-    field("ca_file", &LocalDeployer::ca_file,
-          "PEM file of certificate authorities to trust as well"),
+          "speak plain http to these registries (those of this machine always may)"),
+    field("ca_file", &LocalDeployer::ca_file, "PEM file of the certificate authorities to trust"),
 };
 
 static_assert(Deployer<LocalDeployer> && Renderer<LocalDeployer>);
@@ -15270,15 +15270,14 @@ int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexc
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/yaml.hpp - JSON documents as YAML: the only header that includes yaml-cpp, and only with FAIRING_YAML.
+// fairing/core/yaml.hpp - JSON documents as YAML: the only header that includes yaml-cpp, and only
+// with FAIRING_YAML.
 
 #if FAIRING_YAML
 #include <yaml-cpp/yaml.h>
 #endif
 
 namespace fairing {
-
-inline namespace FAIRING_ABI {
 
 #if FAIRING_YAML
 
@@ -15302,7 +15301,8 @@ inline void emit(YAML::Emitter& out, const Json& value) {
             out << YAML::EndSeq;
             return;
         case Json::value_t::string:
-            // Always quoted: no text is ever taken for a number, a boolean or null by another reader.
+            // Always quoted: no text is ever taken for a number, a boolean or null by another
+            // reader.
             out << YAML::DoubleQuoted << value.get_ref<const std::string&>();
             return;
         default:
@@ -15311,6 +15311,12 @@ inline void emit(YAML::Emitter& out, const Json& value) {
 }
 
 }  // namespace detail
+
+#endif
+
+inline namespace FAIRING_ABI {
+
+#if FAIRING_YAML
 
 /// `document` as one YAML document (YAML 1.2), ended by a newline.
 [[nodiscard]] inline std::string to_yaml(const Json& document) {

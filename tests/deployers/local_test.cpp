@@ -73,8 +73,8 @@ TEST_CASE("options by name") {
     CHECK(deployer.grace_seconds == 5);
     CHECK(stage_from<LocalDeployer>({{"isolation", "auto"}}, "local").isolation ==
           Isolation::automatic);
-    CHECK_THROWS_WITH_AS(stage_from<LocalDeployer>({{"isolation", "jail"}}, "local"),
+    CHECK_THROWS_WITH_AS((void)stage_from<LocalDeployer>({{"isolation", "jail"}}, "local"),
                          doctest::Contains("container"), Error);
-    CHECK_THROWS_WITH_AS(stage_from<LocalDeployer>({{"isolatoin", "auto"}}, "local"),
+    CHECK_THROWS_WITH_AS((void)stage_from<LocalDeployer>({{"isolatoin", "auto"}}, "local"),
                          doctest::Contains("isolation"), Error);
 }

@@ -1,4 +1,5 @@
-// fairing/core/yaml.hpp - JSON documents as YAML: the only header that includes yaml-cpp, and only with FAIRING_YAML.
+// fairing/core/yaml.hpp - JSON documents as YAML: the only header that includes yaml-cpp, and only
+// with FAIRING_YAML.
 #pragma once
 
 #include <string>
@@ -9,22 +10,43 @@
 
 #if FAIRING_YAML
 #include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
 #endif
 
 namespace fairing {
 
-inline namespace FAIRING_ABI {
-
 #if FAIRING_YAML
 
 namespace detail {
+
+/// Whether every reader takes `key` for a text when it stands without quotes: YAML 1.1 knows many
+/// words for true and false.
+[[nodiscard]] inline bool is_plain_key(std::string key) {
+    constexpr std::array<std::string_view, 9> words = {"y",   "n",    "yes",   "no",  "on",
+                                                       "off", "true", "false", "null"};
+    if (key.empty() || std::isalpha(static_cast<unsigned char>(key.front())) == 0) {
+        return false;
+    }
+    for (char& c : key) {
+        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    }
+    return std::find(words.begin(), words.end(), key) == words.end();
+}
 
 inline void emit(YAML::Emitter& out, const Json& value) {
     switch (value.type()) {
         case Json::value_t::object:
             out << (value.empty() ? YAML::Flow : YAML::Block) << YAML::BeginMap;
             for (const auto& [key, member] : value.items()) {
-                out << YAML::Key << key << YAML::Value;
+                out << YAML::Key;
+                if (!is_plain_key(key)) {
+                    out << YAML::DoubleQuoted;
+                }
+                out << key << YAML::Value;
                 emit(out, member);
             }
             out << YAML::EndMap;
@@ -37,15 +59,25 @@ inline void emit(YAML::Emitter& out, const Json& value) {
             out << YAML::EndSeq;
             return;
         case Json::value_t::string:
-            // Always quoted: no text is ever taken for a number, a boolean or null by another reader.
+            // Always quoted: no text is ever taken for a number, a boolean or null by another
+            // reader.
             out << YAML::DoubleQuoted << value.get_ref<const std::string&>();
             return;
+        case Json::value_t::null:
+            out << YAML::Null;
+            return;
         default:
-            out << value.dump();  // null, booleans and numbers are written alike in both languages
+            out << value.dump();  // booleans and numbers are written alike in both languages
     }
 }
 
 }  // namespace detail
+
+#endif
+
+inline namespace FAIRING_ABI {
+
+#if FAIRING_YAML
 
 /// `document` as one YAML document (YAML 1.2), ended by a newline.
 [[nodiscard]] inline std::string to_yaml(const Json& document) {
