@@ -326,8 +326,10 @@ class Tiers:
 
     def gcc_build(self):
         return self.configure(
-            "gcc", ["-Dbuildtype=plain", "-Dtests=enabled", "-Dcommand=enabled", "-Dbench=disabled"], {}
-        )
+            "gcc",
+            ["-Dbuildtype=plain", "-Db_ndebug=false", "-Dtests=enabled", "-Dcommand=enabled",
+             "-Dbench=disabled"], {},
+        )  # fmt: skip
 
     def command(self):
         return self.build / "gcc" / "tools" / "fairing" / "fairing"
@@ -345,8 +347,8 @@ class Tiers:
         functions in every one. g++ sees the single header in the steps below."""
         folder = self.configure(
             "single",
-            ["-Dbuildtype=plain", "-Dtests=enabled", "-Dcommand=disabled", "-Dsingle_include=true",
-             "-Dbench=disabled"], {"CXX": CLANGXX},
+            ["-Dbuildtype=plain", "-Db_ndebug=false", "-Dtests=enabled", "-Dcommand=disabled",
+             "-Dsingle_include=true", "-Dbench=disabled"], {"CXX": CLANGXX},
         )  # fmt: skip
         if folder is None:
             return FAILED

@@ -291,9 +291,10 @@ TEST_CASE("podman") {
     }
     Fixture f;
     const std::string socket = f.space / "podman.sock";
+    const TemporaryDirectory short_path{"/tmp"};  // podman takes no longer one than 50 characters
     Command command{.arguments = {"podman", "--root", f.space / "root", "--runroot",
-                                  f.space / "run", "--storage-driver", "vfs", "--cgroup-manager",
-                                  "cgroupfs", "--events-backend", "file"}};
+                                  short_path.path().string(), "--storage-driver", "vfs",
+                                  "--cgroup-manager", "cgroupfs", "--events-backend", "file"}};
     // Podman raises limits beyond what a nested machine may.
     f.space.file("containers.conf",
                  "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n");
