@@ -223,14 +223,15 @@ class Tiers:
     # --- programs --------------------------------------------------------------------------------------------------
 
     def run_doctest(self, name, program, env, prefix=(), only=None):
-        """One doctest program in a temporary folder of its own, which must be empty afterwards."""
+        """One doctest program in a temporary folder of its own, which must be empty afterwards. Its path is short:
+        podman takes no runroot of more than 50 characters, and a socket's path has at most 107."""
         if not program.is_file():
             say(f"{name}: {program} was not built")
             return FAILED
-        with tempfile.TemporaryDirectory(prefix="fairing-test-") as folder:
+        with tempfile.TemporaryDirectory(prefix="ft-", dir="/tmp") as folder:
             # As open as /tmp: tests that give up root's rights go on from here.
             os.chmod(folder, 0o755)
-            temporary = pathlib.Path(folder, "tmp")
+            temporary = pathlib.Path(folder, "t")
             temporary.mkdir()
             temporary.chmod(0o1777)
             begin = time.monotonic()
@@ -417,7 +418,7 @@ class Tiers:
 
     def run_launcher(self, program):
         """In a folder that looks like the reader's: the example's training and its data."""
-        with tempfile.TemporaryDirectory(prefix="fairing-test-") as folder:
+        with tempfile.TemporaryDirectory(prefix="ft-", dir="/tmp") as folder:
             for name in ("train.py", "data"):
                 source = ROOT / "examples" / name
                 copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -452,7 +453,7 @@ class Tiers:
         counts = self.checks("examples", edges)
         for source in sources:
             program = folder / f"{source.stem}-program"
-            with tempfile.TemporaryDirectory(prefix="fairing-test-") as place:
+            with tempfile.TemporaryDirectory(prefix="ft-", dir="/tmp") as place:
                 shutil.copytree(ROOT / "examples", pathlib.Path(place, "examples"))
                 code, output = run([program], cwd=place, limit=300) if program.is_file() else (1, "not built")
             if code != 0:
