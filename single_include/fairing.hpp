@@ -5140,9 +5140,13 @@ inline constexpr char32_t invalid_character = 0xffffffff;
 //
 // What changes together belongs together, and what is dear to send apart from what is edited. A
 // file goes, by itself and whatever the others are, to
-//     dependencies 1-6   below site-packages, node_modules and the like, by package; native
-//     libraries, by path huge 1-5           16 MiB and more, by path large 1-4          1 MiB and
-//     more, by path sources            everything else, on top
+//
+//  - dependencies 1-6: below site-packages, node_modules and the like, by package; native
+//    libraries, by path
+//  - huge files 1-5: 16 MiB and more, by path
+//  - large files 1-4: 1 MiB and more, by path
+//  - sources: everything else, on top
+//
 // where "by" means: a hash of it picks the number. There is no running total, so a file that comes,
 // goes or grows changes its own layer only (two when it crosses a limit). Only what holds a file
 // becomes a layer: 16 at most. A context below 1 MiB is one layer; when it outgrows that, as much
