@@ -11580,15 +11580,14 @@ namespace detail {
 
 /// "python:3.11-slim" for a host whose python3 is 3.11, so that what runs here runs there.
 [[nodiscard]] inline std::string default_base_image(const Session& session) {
-    const CommandResult answer =
-        run(Command{.arguments = {"python3", "-c",
-                                  "import sys; print('%d.%d' % sys.version_info[:2])"}},
-            {}, session.stop);
-    std::string version = answer.output;
-    while (!version.empty() && version.back() == '\n') {
-        version.pop_back();
+    std::string version;
+    if (find_program("python3")) {
+        version = run({.arguments = {"python3", "-c",
+                                     "import sys; print('%d.%d' % sys.version_info[:2], end='')"}},
+                      {}, session.stop)
+                      .output;
     }
-    if (answer.exit_code != 0 || version.empty()) {
+    if (version.empty() || !oci::is_tag(version)) {
         throw Error{ErrorCode::usage,
                     {.attempted = "choose a base image",
                      .answer = "there is no python3 here whose version it could have",
@@ -11634,13 +11633,18 @@ struct Base {
                     {.attempted = "push the image",
                      .answer = "no registry is given",
                      .advice = "name one with --registry HOST/PATH, or a directory with "
-                               "--registry oci:DIR, or build without --push"}};
+                               "--registry oci:DIR, or build with --no-push"}};
     }
-    const bool in_layout = builder.registry.starts_with("oci:");
+    if (!oci::is_repository(builder.image_name)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use image name",
+                     .subject = '"' + packaging::escaped(builder.image_name) + '"',
+                     .answer = "not of lower-case letters, digits and single separators"}};
+    }
     oci::Reference target = oci::parse_reference(
-        in_layout || builder.registry.empty()
-            ? (builder.registry.empty() ? "localhost/" + builder.image_name : builder.registry)
-            : builder.registry + '/' + builder.image_name);
+        builder.registry.starts_with("oci:") ? builder.registry
+        : builder.registry.empty()           ? "localhost/" + builder.image_name
+                                             : builder.registry + '/' + builder.image_name);
     if (builder.compression < 1 || builder.compression > 9) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use compression level",
@@ -11650,7 +11654,7 @@ struct Base {
     if (!builder.tag.empty() && !oci::is_tag(builder.tag)) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use tag",
-                     .subject = '"' + builder.tag + '"',
+                     .subject = '"' + packaging::escaped(builder.tag) + '"',
                      .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
     }
     target.tag = builder.tag;

@@ -123,6 +123,8 @@ TEST_CASE("what can not be built is refused with what to do") {
     refused({.base_image = "scratch"}, "--registry oci:DIR");
     refused({.base_image = "scratch", .registry = shop.target(), .tag = "a b"},
             "cannot use tag \"a b\"");
+    refused({.base_image = "scratch", .registry = "r.example", .image_name = "x:1"},
+            "cannot use image name \"x:1\"");
     refused({.base_image = "no/Such", .registry = shop.target()}, "cannot use image reference");
     refused({.base_image = shop.target("absent") + ":v1", .registry = shop.target()},
             "there is no manifest v1");

@@ -234,11 +234,13 @@ TEST_CASE("terminate: SIGTERM first, and the program may end by itself") {
     Process process{
         shell("trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.05; done")};
     Lines lines;
-    const ProcessEnd end = process.follow([&](Stream, const std::string& line) {
+    const ProcessEnd end = process.follow([&](Stream stream, const std::string& line) {
         if (line == "ready") {
             process.terminate(10s);
         }
-        lines.push_back(line);
+        if (stream == Stream::output) {  // the shell may say on the other that its sleep was ended
+            lines.push_back(line);
+        }
     });
     CHECK(end.exit_code == 5);
     CHECK(lines == Lines{"ready", "bye"});
