@@ -78,7 +78,8 @@
 // -------------------------------------------------------------------------------------------------------------
 // fairing/core/json.hpp - the JSON value: the only header that includes nlohmann/json.
 //
-// Trap: `Json copy{other}` is an array of one with GCC and a copy with clang; write `Json copy = other`.
+// Trap: `Json copy{other}` is an array of one with GCC and a copy with clang; write `Json copy =
+// other`.
 
 namespace fairing {
 
@@ -87,7 +88,8 @@ using Json = nlohmann::json;
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/error.hpp - everything the library throws, and the exit code that each kind deserves.
+// fairing/core/error.hpp - everything the library throws, and the exit code that each kind
+// deserves.
 
 namespace fairing {
 
@@ -106,8 +108,8 @@ enum class ErrorCode {
     internal          ///< ours
 };
 
-/// Everything the library throws. Copies are nothrow: the details are shared and immutable. what() reads
-/// "cannot ATTEMPTED SUBJECT: ANSWER; ADVICE".
+/// Everything the library throws. Copies are nothrow: the details are shared and immutable. what()
+/// reads "cannot ATTEMPTED SUBJECT: ANSWER; ADVICE".
 class Error : public std::runtime_error {
 public:
     struct Details {
@@ -139,7 +141,31 @@ private:
         if (!details.advice.empty()) {
             text += "; " + details.advice;
         }
-        return text;
+        return printable(text);
+    }
+
+    /// Foreign words may be among these: no control character reaches a terminal or a log, and no
+    /// megabyte either. The details keep what was said.
+    static std::string printable(const std::string& text) {
+        constexpr std::size_t longest = 8192;
+        constexpr const char* digits = "0123456789abcdef";
+        std::string result;
+        for (const char c : text) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (result.size() >= longest) {
+                return result + " ...";
+            }
+            if (c == '\n' || c == '\t' || c == '\r') {
+                result += ' ';
+            } else if (byte < 0x20 || byte == 0x7f) {
+                result += "\\x";
+                result += digits[byte >> 4];
+                result += digits[byte & 15];
+            } else {
+                result += c;
+            }
+        }
+        return result;
     }
 
     ErrorCode code_;
@@ -152,7 +178,8 @@ public:
     using Error::Error;
 };
 
-/// What errno says, as an Error: ENOENT is not_found, EACCES and EPERM are denied, the rest `otherwise`.
+/// What errno says, as an Error: ENOENT is not_found, EACCES and EPERM are denied, the rest
+/// `otherwise`.
 [[nodiscard]] inline Error system_error(int number, std::string attempted, std::string subject,
                                         ErrorCode otherwise = ErrorCode::input) {
     const ErrorCode code = number == ENOENT                      ? ErrorCode::not_found
@@ -2148,13 +2175,15 @@ private:
 }  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/version.hpp - the version, the configuration macros, and the name that they give our ABI.
+// fairing/core/version.hpp - the version, the configuration macros, and the name that they give our
+// ABI.
 //
 // FAIRING_TLS   1 unless defined as 0: https through cpp-httplib and OpenSSL.
 // FAIRING_YAML  0 unless defined as 1: YAML is read and written through yaml-cpp.
 //
-// Types that every configured function takes (Control, Session) live in the inline namespace FAIRING_ABI, so two
-// translation units that were configured differently do not share a function by accident.
+// Types that every configured function takes (Control, Session) live in the inline namespace
+// FAIRING_ABI, so two translation units that were configured differently do not share a function by
+// accident.
 
 #define FAIRING_VERSION_MAJOR 0
 #define FAIRING_VERSION_MINOR 1
@@ -2181,7 +2210,8 @@ namespace fairing {
 
 /// "0.1.0".
 inline constexpr const char* version = "0.1.0";
-static_assert(FAIRING_VERSION_MAJOR == 0 && FAIRING_VERSION_MINOR == 1 && FAIRING_VERSION_PATCH == 0);
+static_assert(FAIRING_VERSION_MAJOR == 0 && FAIRING_VERSION_MINOR == 1 &&
+              FAIRING_VERSION_PATCH == 0);
 
 }  // namespace fairing
 
@@ -2210,15 +2240,16 @@ struct Progress {
     std::optional<std::uint64_t> total = {};
 };
 
-/// Sinks are called one at a time, from any thread, with no lock of ours held. A throw stops the run and leaves
-/// the blocking call on the caller's thread.
+/// Sinks are called one at a time, from any thread, with no lock of ours held. A throw stops the
+/// run and leaves the blocking call on the caller's thread.
 using LogSink = std::function<void(LogRecord)>;
 using OutputSink = std::function<void(OutputLine)>;
 using ProgressSink = std::function<void(const Progress&)>;
 using Clock = std::function<std::chrono::system_clock::time_point()>;
 
-/// The same sink, safe to call from several threads: calls are queued, and whoever finds the queue idle delivers
-/// it, so that no lock is held while the sink runs. What the sink throws reaches that thread.
+/// The same sink, safe to call from several threads: calls are queued, and whoever finds the queue
+/// idle delivers it, so that no lock is held while the sink runs. What the sink throws reaches that
+/// thread.
 template <class Value>
 [[nodiscard]] std::function<void(Value)> serialized(std::function<void(Value)> sink) {
     if (!sink) {
@@ -2255,7 +2286,8 @@ template <class Value>
 
 inline namespace FAIRING_ABI {
 
-/// The part of a Session that the lower levels use. A cheap value; {} is silent and can not be stopped.
+/// The part of a Session that the lower levels use. A cheap value; {} is silent and can not be
+/// stopped.
 struct Control {
     std::stop_token stop = {};
     LogSink log = {};
@@ -2305,9 +2337,10 @@ namespace fairing {
     return std::max<std::size_t>(1, std::thread::hardware_concurrency());
 }
 
-/// Calls body(i) for every i below `count`, on at most `threads` threads, the caller's among them. Indices are
-/// taken in order. After a throw no further index is taken; the exception of the lowest index that threw is
-/// rethrown here, so that the outcome does not depend on timing more than it must.
+/// Calls body(i) for every i below `count`, on at most `threads` threads, the caller's among them.
+/// Indices are taken in order. After a throw no further index is taken; the exception of the lowest
+/// index that threw is rethrown here, so that the outcome does not depend on timing more than it
+/// must.
 template <class Body>
 void parallel_for(std::size_t count, std::size_t threads, const Body& body) {
     std::atomic<std::size_t> next{0};
@@ -2331,7 +2364,11 @@ void parallel_for(std::size_t count, std::size_t threads, const Body& body) {
     {
         std::vector<std::jthread> helpers;
         for (std::size_t i = 1; i < std::min(threads, count); ++i) {
-            helpers.emplace_back(work);
+            try {
+                helpers.emplace_back(work);
+            } catch (const std::system_error&) {
+                break;  // no more threads here: those there are do it all
+            }
         }
         work();
     }
@@ -2343,7 +2380,8 @@ void parallel_for(std::size_t count, std::size_t threads, const Body& body) {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/env.hpp - environment variables, and the one that tells both ends of a program apart.
+// fairing/core/env.hpp - environment variables, and the one that tells both ends of a program
+// apart.
 
 namespace fairing {
 
@@ -2529,7 +2567,8 @@ private:
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/files.hpp - files and private temporary ones (POSIX): nothing half-written, nothing left behind.
+// fairing/core/files.hpp - files and private temporary ones (POSIX): nothing half-written, nothing
+// left behind.
 
 namespace fairing {
 
@@ -2643,13 +2682,14 @@ public:
     }
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
-    /// Every byte from `offset` on, in order; may be called again, and from several threads at once.
+    /// Every byte from `offset` on, in order; may be called again, and from several threads at
+    /// once.
     void read(const std::function<void(std::span<const std::byte>)>& sink,
               std::uint64_t offset = 0) const {
         std::vector<std::byte> buffer(std::size_t{256} << 10);
         while (offset < size_) {
-            const ssize_t got = ::pread(file_.get(), buffer.data(), buffer.size(),
-                                        static_cast<off_t>(offset));
+            const ssize_t got =
+                ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
             if (got < 0 && errno == EINTR) {
                 continue;
             }
@@ -2667,8 +2707,9 @@ private:
     std::uint64_t size_ = 0;
 };
 
-/// A private directory (0700), removed with everything in it by the destructor. What a killed process left is
-/// removed by the next TemporaryDirectory: each holds a lock on itself for as long as it lives.
+/// A private directory (0700), removed with everything in it by the destructor. What a killed
+/// process left is removed by the next TemporaryDirectory: each holds a lock on itself for as long
+/// as it lives.
 class TemporaryDirectory {
 public:
     explicit TemporaryDirectory(const std::filesystem::path& parent = temporary_root()) {
@@ -2695,7 +2736,8 @@ public:
     }
     [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
-    /// Removes a tree even where it holds directories without write permission. Never throws, never follows links.
+    /// Removes a tree even where it holds directories without write permission. Never throws, never
+    /// follows links.
     static void remove_tree(const std::filesystem::path& root) noexcept {
         std::error_code ignored;
         if (std::filesystem::remove_all(root, ignored) != static_cast<std::uintmax_t>(-1)) {
@@ -2740,7 +2782,8 @@ private:
     UniqueFd lock_ = {};
 };
 
-/// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure leaves the old.
+/// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure
+/// leaves the old.
 inline void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
                        mode_t mode = 0644) {
     std::string name = path.string() + ".XXXXXX";
@@ -3622,6 +3665,87 @@ struct CommandResult : ProcessEnd {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/codec/utf8.hpp - whether a text is UTF-8 (RFC 3629), and how one that need not be is
+// shown to a person.
+
+namespace fairing::codec {
+
+/// The size of the character that `text` begins with: 1 to 4, or 0 when it is not valid UTF-8 (too
+/// long a form, a surrogate, beyond U+10FFFF, cut off) or `text` is empty.
+[[nodiscard]] inline std::size_t utf8_character(std::string_view text) {
+    if (text.empty()) {
+        return 0;
+    }
+    const auto first = static_cast<unsigned char>(text.front());
+    const std::size_t size = first < 0x80   ? 1
+                             : first < 0xc2 ? 0
+                             : first < 0xe0 ? 2
+                             : first < 0xf0 ? 3
+                             : first < 0xf5 ? 4
+                                            : 0;
+    if (size <= 1) {
+        return size;
+    }
+    if (text.size() < size) {
+        return 0;
+    }
+    std::uint32_t value = first & (0xffU >> (size + 1));
+    for (std::size_t i = 1; i < size; ++i) {
+        const auto next = static_cast<unsigned char>(text[i]);
+        if ((next & 0xc0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (next & 0x3f);
+    }
+    const bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
+    const std::uint32_t least = size == 2 ? 0x80 : size == 3 ? 0x800 : 0x10000;
+    return value < least || value > 0x10ffff || is_surrogate ? 0 : size;
+}
+
+[[nodiscard]] inline bool is_utf8(std::string_view text) {
+    while (const std::size_t size = utf8_character(text)) {
+        text.remove_prefix(size);
+    }
+    return text.empty();
+}
+
+/// Whether the character is one that moves a cursor or rings a bell: C0, DEL.
+[[nodiscard]] constexpr bool is_control(char character) {
+    const auto code = static_cast<unsigned char>(character);
+    return code < 0x20 || code == 0x7f;
+}
+
+/// `text` in double quotes, with each control character, backslash, quote and byte that is not
+/// UTF-8 as an escape
+/// (\xNN); cut with "..." after `limit` bytes. For messages.
+[[nodiscard]] inline std::string escaped(std::string_view text, std::size_t limit = 300) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string shown = "\"";
+    while (!text.empty()) {
+        if (shown.size() > limit) {
+            shown += "...";
+            break;
+        }
+        const std::size_t size = utf8_character(text);
+        const char first = text.front();
+        if (size == 0 || is_control(first)) {
+            const auto code = static_cast<unsigned char>(first);
+            shown += "\\x";
+            shown += digits[code >> 4];
+            shown += digits[code & 15];
+            text.remove_prefix(1);
+            continue;
+        }
+        shown += first == '"' || first == '\\' ? "\\" : "";
+        shown += text.substr(0, size);
+        text.remove_prefix(size);
+    }
+    return shown + '"';
+}
+
+}  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/core/json_text.hpp - reading JSON (RFC 8259) without surprises.
 
 namespace fairing {
@@ -3637,9 +3761,39 @@ namespace fairing {
                                                          : std::move(fallback);
 }
 
-/// The document in `text`. Throws Error{input} that names `subject` and the byte where reading stopped, and never
-/// quotes the text: it may hold credentials.
+/// Whether arrays and objects are nested deeper than any document of ours: copying such a value
+/// would use up the stack.
+[[nodiscard]] inline bool is_too_deep(std::string_view text) noexcept {
+    constexpr std::size_t deepest = 256;
+    std::size_t depth = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (in_string) {
+            i += c == '\\' ? 1 : 0;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest) {
+                return true;
+            }
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            --depth;
+        }
+    }
+    return false;
+}
+
+/// The document in `text`. Throws Error{input} that names `subject` and the byte where reading
+/// stopped, and never quotes the text: it may hold credentials.
 [[nodiscard]] inline Json parse_json(std::string_view text, const std::string& subject) {
+    if (is_too_deep(text)) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "read",
+                     .subject = subject,
+                     .answer = "its JSON is nested more than 256 levels deep"}};
+    }
     try {
         return Json::parse(text);
     } catch (const Json::exception& error) {
@@ -4193,6 +4347,9 @@ namespace fairing::oci {
     const Json entries = index.value("manifests", Json::array());
     std::string available;
     for (const Json& entry : entries) {
+        if (!entry.is_object()) {
+            continue;
+        }
         const Platform platform = Platform::from(entry.value("platform", Json::object()));
         if (wanted.accepts(platform)) {
             return Descriptor::from(entry, subject);
@@ -4479,7 +4636,8 @@ struct StoredImage {
             throw Error{ErrorCode::not_found,
                         {.attempted = "find image",
                          .subject = subject,
-                         .answer = "there is no manifest " + wanted,
+                         .answer = wanted.empty() ? "there is no image in it"
+                                                  : "there is no manifest " + wanted,
                          .advice = "check its name and tag"}};
         }
         return *std::move(raw);
@@ -4594,6 +4752,16 @@ inline void override_environment(Json& settings, const std::map<std::string, std
     }
 }
 
+/// JSON holds nothing but UTF-8, and a process's strings end at their first NUL.
+inline void check_text(const std::string& text, const char* where) {
+    if (!codec::is_utf8(text) || text.find('\0') != std::string::npos) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "put into an image",
+                     .subject = '"' + codec::escaped(text) + '"',
+                     .answer = std::string{where} + " must be UTF-8 without NUL"}};
+    }
+}
+
 }  // namespace detail
 
 /// The base with `layers` on top, in that order. Everything that the base's documents hold and we
@@ -4604,6 +4772,12 @@ inline void override_environment(Json& settings, const std::map<std::string, std
     Image image = base;
     const std::size_t ours = own_layers(base) + layers.size();
 
+    for (const std::string& word : overrides.command) {
+        detail::check_text(word, "the command");
+    }
+    for (const auto& [name, value] : overrides.environment) {
+        detail::check_text(name + '=' + value, "the environment");
+    }
     Json& settings = image.config["config"];
     if (!settings.is_object()) {
         settings = Json::object();
@@ -4640,6 +4814,9 @@ inline void override_environment(Json& settings, const std::map<std::string, std
                    .size = config.size()}
             .json();
     if (!base.is_docker() && !overrides.base_name.empty()) {
+        if (image.manifest.contains("annotations") && !image.manifest["annotations"].is_object()) {
+            image.manifest["annotations"] = Json::object();
+        }
         image.manifest["annotations"]["org.opencontainers.image.base.name"] = overrides.base_name;
         image.manifest["annotations"]["org.opencontainers.image.base.digest"] =
             overrides.base_digest;
@@ -5318,87 +5495,6 @@ inline constexpr std::string_view tar_magic_gnu{"ustar  \0", 8};
 }
 
 }  // namespace detail
-
-}  // namespace fairing::codec
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/utf8.hpp - whether a text is UTF-8 (RFC 3629), and how one that need not be is
-// shown to a person.
-
-namespace fairing::codec {
-
-/// The size of the character that `text` begins with: 1 to 4, or 0 when it is not valid UTF-8 (too
-/// long a form, a surrogate, beyond U+10FFFF, cut off) or `text` is empty.
-[[nodiscard]] inline std::size_t utf8_character(std::string_view text) {
-    if (text.empty()) {
-        return 0;
-    }
-    const auto first = static_cast<unsigned char>(text.front());
-    const std::size_t size = first < 0x80   ? 1
-                             : first < 0xc2 ? 0
-                             : first < 0xe0 ? 2
-                             : first < 0xf0 ? 3
-                             : first < 0xf5 ? 4
-                                            : 0;
-    if (size <= 1) {
-        return size;
-    }
-    if (text.size() < size) {
-        return 0;
-    }
-    std::uint32_t value = first & (0xffU >> (size + 1));
-    for (std::size_t i = 1; i < size; ++i) {
-        const auto next = static_cast<unsigned char>(text[i]);
-        if ((next & 0xc0) != 0x80) {
-            return 0;
-        }
-        value = value << 6 | (next & 0x3f);
-    }
-    const bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
-    const std::uint32_t least = size == 2 ? 0x80 : size == 3 ? 0x800 : 0x10000;
-    return value < least || value > 0x10ffff || is_surrogate ? 0 : size;
-}
-
-[[nodiscard]] inline bool is_utf8(std::string_view text) {
-    while (const std::size_t size = utf8_character(text)) {
-        text.remove_prefix(size);
-    }
-    return text.empty();
-}
-
-/// Whether the character is one that moves a cursor or rings a bell: C0, DEL.
-[[nodiscard]] constexpr bool is_control(char character) {
-    const auto code = static_cast<unsigned char>(character);
-    return code < 0x20 || code == 0x7f;
-}
-
-/// `text` in double quotes, with each control character, backslash, quote and byte that is not
-/// UTF-8 as an escape
-/// (\xNN); cut with "..." after `limit` bytes. For messages.
-[[nodiscard]] inline std::string escaped(std::string_view text, std::size_t limit = 300) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string shown = "\"";
-    while (!text.empty()) {
-        if (shown.size() > limit) {
-            shown += "...";
-            break;
-        }
-        const std::size_t size = utf8_character(text);
-        const char first = text.front();
-        if (size == 0 || is_control(first)) {
-            const auto code = static_cast<unsigned char>(first);
-            shown += "\\x";
-            shown += digits[code >> 4];
-            shown += digits[code & 15];
-            text.remove_prefix(1);
-            continue;
-        }
-        shown += first == '"' || first == '\\' ? "\\" : "";
-        shown += text.substr(0, size);
-        text.remove_prefix(size);
-    }
-    return shown + '"';
-}
 
 }  // namespace fairing::codec
 
@@ -7641,7 +7737,9 @@ private:
         return directory_ / "blobs" / "sha256" / digest_hex(digest);
     }
     [[nodiscard]] static std::string ref_name(const Json& entry) {
-        return text_or(entry.value("annotations", Json()), "org.opencontainers.image.ref.name");
+        return entry.is_object() ? text_or(entry.value("annotations", Json()),
+                                           "org.opencontainers.image.ref.name")
+                                 : std::string{};
     }
     [[nodiscard]] static std::string names(const Json& entries) {
         std::string result;
@@ -7654,16 +7752,22 @@ private:
     }
 
     [[nodiscard]] Json read_index() const {
+        try {
+            return read_index_file();
+        } catch (const std::filesystem::filesystem_error& error) {
+            throw system_error(error.code().value(), "read image layout", directory_.string());
+        }
+    }
+    [[nodiscard]] Json read_index_file() const {
         if (!std::filesystem::exists(index_path())) {
-            if (std::filesystem::exists(directory_ / "blobs") ||
-                !std::filesystem::exists(directory_)) {
-                return empty_index();
-            }
-            if (!std::filesystem::is_empty(directory_)) {
+            const bool other = std::filesystem::exists(directory_) &&
+                               !std::filesystem::exists(directory_ / "blobs") &&
+                               !std::filesystem::is_empty(directory_);
+            if (other) {
                 throw Error{ErrorCode::input,
                             {.attempted = "use image layout",
                              .subject = directory_.string(),
-                             .answer = "the directory is not empty and holds no index.json",
+                             .answer = "it is there, but holds no index.json",
                              .advice = "name an empty or new directory after oci:"}};
             }
             return empty_index();
@@ -8758,7 +8862,8 @@ private:
 
 namespace fairing {
 
-/// Has no operator<<, no conversion and no comparison: reveal() is the one way out, and easy to search for.
+/// Has no operator<<, no conversion and no comparison: reveal() is the one way out, and easy to
+/// search for.
 class Secret {
 public:
     Secret() = default;
@@ -9806,7 +9911,7 @@ public:
                 {.method = "DELETE", .url = location_, .deadline = std::chrono::seconds{10}},
                 {.attempted = "cancel upload", .repeat = net::Repeat::never},
                 api_->scopes(Access::push), control_);
-        } catch (const std::exception&) {
+        } catch (...) {
             // the registry removes it some day
         }
     }
@@ -10207,7 +10312,8 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/open.hpp - the store that a reference names: a registry's repository or an image layout.
+// fairing/registry/open.hpp - the store that a reference names: a registry's repository or an image
+// layout.
 
 namespace fairing::registry {
 
@@ -10565,8 +10671,15 @@ void read_value(const Json& value, T& target) {
             }
             names.emplace_back(name);
         }
-        throw unknown_name("read", "an option",
+        throw unknown_name("choose", "a value",
                            value.is_string() ? value.get<std::string>() : value.dump(), names);
+    } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+        const auto number = value.is_number_integer() ? value.get<std::int64_t>()
+                                                      : std::numeric_limits<std::int64_t>::min();
+        if (number < std::numeric_limits<T>::min() || number > std::numeric_limits<T>::max()) {
+            throw Json::type_error::create(302, "not a whole number of this size", &value);
+        }
+        target = static_cast<T>(number);
     } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
         target = value.get<std::string>();
     } else {
@@ -10593,8 +10706,8 @@ template <class T>
 [[nodiscard]] constexpr std::string_view expected() {
     if constexpr (std::is_same_v<T, bool>) {
         return "true or false";
-    } else if constexpr (std::is_arithmetic_v<T>) {
-        return "a number";
+    } else if constexpr (std::is_integral_v<T>) {
+        return "a whole number";
     } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
         return "an object of texts";
     } else if constexpr (std::is_enum_v<T> || std::is_constructible_v<std::string, T> ||
@@ -11565,15 +11678,16 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
           "image to append to, oci:DIR, or scratch (default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
           "where the image goes: HOST[:PORT]/PATH, or oci:DIR for a directory"),
-    field("image_name", &AppendBuilder::image_name, "name below the registry"),
+    field("image_name", &AppendBuilder::image_name,
+          "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
     field("platform", &AppendBuilder::platform,
           "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
     field("push", &AppendBuilder::push, "build, but send nothing"),
     field("insecure", &AppendBuilder::insecure,
-          "speak plain http to these registries (those of this machine always may)"),
+          "speak plain http to the registry (those of this machine always may)"),
     field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
-    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small)"),
+    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 6"),
 };
 
 namespace detail {
@@ -11604,10 +11718,15 @@ struct Base {
     std::unique_ptr<oci::Store> store = {};  ///< null for scratch
 };
 
+/// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
 [[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
-                                    const registry::ClientOptions& options,
+                                    const oci::Reference& target, registry::ClientOptions options,
                                     const Control& control) {
     Base base{.reference = oci::parse_reference(name)};
+    if (target.kind == oci::ReferenceKind::registry &&
+        target.api_host() != base.reference.api_host()) {
+        options.plain_http = registry::PlainHttp::loopback;
+    }
     if (base.reference.kind == oci::ReferenceKind::scratch) {
         base.image = oci::scratch(oci::parse_platform(platform));
         return base;
@@ -11657,7 +11776,16 @@ struct Base {
                      .subject = '"' + packaging::escaped(builder.tag) + '"',
                      .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
     }
-    target.tag = builder.tag;
+    if (!target.digest.empty() ||
+        (!builder.tag.empty() && !target.tag.empty() && builder.registry.starts_with("oci:"))) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use registry",
+                     .subject = builder.registry,
+                     .answer = "it names a digest, or a second tag"}};
+    }
+    if (!builder.registry.starts_with("oci:") || !builder.tag.empty()) {
+        target.tag = builder.tag;  // what parse_reference() adds is "latest"
+    }
     return target;
 }
 
@@ -11778,7 +11906,7 @@ inline Image AppendBuilder::build(const Context& context, const Session& session
         registry_options(session, {.insecure = insecure, .ca_file = ca_file});
     const detail::Base base =
         detail::open_base(base_image.empty() ? detail::default_base_image(session) : base_image,
-                          platform, options, control);
+                          platform, target, options, control);
     detail::Layers layers =
         detail::make_layers(context, base.image, {.level = compression}, control);
     if (target.tag.empty()) {
@@ -11992,7 +12120,8 @@ public:
                                    "\", and we need 1.24",
                          .advice = "update Docker or Podman"}};
         }
-        const Version spoken = std::min(theirs, newest);
+        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
+        const Version spoken = std::max(std::min(theirs, newest), least);
         engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
         engine.base_ += "/v" + engine.version_;
         return engine;
@@ -12097,7 +12226,9 @@ public:
     /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
     void stop(const std::string& id, std::chrono::seconds grace,
               const std::stop_token& stop = {}) const {
-        send({.method = "POST", .url = container(id) + "/stop?t=" + std::to_string(grace.count())},
+        send({.method = "POST",
+              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
+              .idle_timeout = grace + std::chrono::seconds{30}},
              "stop a container of", {}, stop);
     }
 
@@ -13560,6 +13691,7 @@ public:
         RunEnd result{.exit_code = end.exit_code, .reason = end.reason()};
         std::error_code ignored;
         if (!stop.stop_requested() && !std::filesystem::exists(path("pid"), ignored)) {
+            result.exit_code = fairing::exit_code(ErrorCode::unavailable);  // the program has none
             result.reason = runtime_.program.filename().string() +
                             " could not start the container: " + complaint(end) +
                             "; --isolation process runs it without one";
@@ -13665,7 +13797,7 @@ public:
     /// Creates and starts it; `brought` is the id of an image to remove in the end, or empty.
     EngineRun(engine::Engine engine, const std::string& name, const Json& settings,
               std::string brought, std::chrono::milliseconds grace, const std::stop_token& stop)
-        : engine_(std::move(engine)), brought_(std::move(brought)), grace_(grace) {
+        : engine_(std::move(engine)), id_(name), brought_(std::move(brought)), grace_(grace) {
         try {
             id_ = engine_.create(name, settings, stop);
             engine_.start(id_, stop);
@@ -13732,9 +13864,7 @@ private:
 
     void clean_up() noexcept {
         try {
-            if (!id_.empty()) {
-                engine_.remove(id_);
-            }
+            engine_.remove(id_);
         } catch (const std::exception&) {
             // the engine is gone, and its containers with it
         }
@@ -13799,23 +13929,11 @@ namespace detail {
     return result;
 }
 
-/// The layers that are ours: as the image says, or by the label of its configuration.
-[[nodiscard]] inline std::vector<oci::Descriptor> own_layers(const Image& image,
-                                                             const oci::Image& stored) {
-    std::vector<oci::Descriptor> result;
-    if (image.layers.empty()) {
-        const std::vector<oci::Descriptor> all = stored.layers();
-        const auto count = static_cast<std::ptrdiff_t>(oci::own_layers(stored));
-        result.assign(all.end() - count, all.end());
-        return result;
-    }
-    for (const Layer& layer : image.layers) {
-        if (layer.origin != Origin::base) {
-            result.push_back(
-                {.media_type = layer.media_type, .digest = layer.digest, .size = layer.size});
-        }
-    }
-    return result;
+/// The layers that are ours, by the label of the configuration: those of a base that was ours, too.
+[[nodiscard]] inline std::vector<oci::Descriptor> own_layers(const oci::Image& stored) {
+    const std::vector<oci::Descriptor> all = stored.layers();
+    const auto count = static_cast<std::ptrdiff_t>(oci::own_layers(stored));
+    return {all.end() - count, all.end()};
 }
 
 [[nodiscard]] inline Workload handle(const char* kind, std::string name, std::unique_ptr<Run> run,
@@ -13973,7 +14091,7 @@ private:
 
     [[nodiscard]] Workload as_process() {
         TemporaryDirectory directory;
-        detail::unpack_into(directory, "root", store_, detail::own_layers(image_, stored_),
+        detail::unpack_into(directory, "root", store_, detail::own_layers(stored_),
                             oci::Ownership::ours, control_);
         control_.check("run " + image_.reference);
         return detail::handle(
@@ -14056,6 +14174,12 @@ struct LocalDeployer {
     /// container is asked for and nothing here runs one, unsupported for a platform or a layer that
     /// is not for this machine.
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        if (grace_seconds < 0) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use grace_seconds",
+                         .subject = std::to_string(grace_seconds),
+                         .answer = "it is negative"}};
+        }
         const local::Options options{.isolation = isolation,
                                      .runtime = runtime,
                                      .engine = engine,
@@ -14098,7 +14222,8 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
     field("runtime", &LocalDeployer::runtime, "container runtime: crun, runc or a path"),
     field("engine", &LocalDeployer::engine,
           "socket of Docker or Podman, where there is no runtime"),
-    field("grace_seconds", &LocalDeployer::grace_seconds, "seconds between SIGTERM and SIGKILL"),
+    field("grace_seconds", &LocalDeployer::grace_seconds,
+          "seconds between SIGTERM and SIGKILL (default: 3)"),
     field("insecure", &LocalDeployer::insecure,
           "speak plain http to these registries (those of this machine always may)"),
     field("ca_file", &LocalDeployer::ca_file, "PEM file of the certificate authorities to trust"),
@@ -14872,7 +14997,7 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
     field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
-    field("command", &PythonPreprocessor::command, "what runs the file (default: python3)"),
+    field("command", &PythonPreprocessor::command, "what runs the file, split at blanks, without quoting (default: python3)"),
     field("path_prefix", &PythonPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &PythonPreprocessor::output_map,
@@ -14988,6 +15113,10 @@ public:
         for (const auto& [key, value] : document.items()) {
             Json options = value;
             const std::string name = text_or(options, "name");
+            if (options.is_object() && options.contains("name") && name.empty()) {
+                throw Error{ErrorCode::usage,
+                            {.attempted = "choose the " + key, .answer = "its name is not a text"}};
+            }
             if (options.is_object()) {
                 options.erase("name");
             }
@@ -15194,25 +15323,37 @@ namespace fairing {
 using JobFunction = int (*)(const Worker&);
 using JobFunctions = std::map<std::string, JobFunction>;
 
-/// Turns SIGINT and SIGTERM into a stop for as long as it lives; a second one ends the program at
-/// once. Nothing else in the library touches signals. Make it before the first thread: it blocks
-/// both signals in the calling thread, and threads inherit that. No disposition is changed, so a
+/// Turns SIGINT, SIGTERM and SIGHUP into a stop for as long as it lives; a second one ends the
+/// program at once. Nothing else in the library touches signals. Make it before the first thread:
+/// it blocks them in the calling thread, and threads inherit that. No disposition is changed, so a
 /// signal that was ignored stays ignored.
 class StopOnSignal {
 public:
     StopOnSignal() {
         sigemptyset(&signals_);
-        sigaddset(&signals_, SIGINT);
-        sigaddset(&signals_, SIGTERM);
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            struct sigaction current {};
+            ::sigaction(number, nullptr, &current);
+            // An ignored signal, such as SIGINT of a background job, would be delivered to
+            // sigwait().
+            if (current.sa_handler != SIG_IGN) {
+                sigaddset(&signals_, number);
+                wake_ = number;
+            }
+        }
         pthread_sigmask(SIG_BLOCK, &signals_, &previous_);
-        waiter_ = std::thread{[this] { wait(); }};
+        if (wake_ != 0) {
+            waiter_ = std::thread{[this] { wait(); }};
+        }
     }
     StopOnSignal(StopOnSignal&&) = delete;
     StopOnSignal& operator=(StopOnSignal&&) = delete;
     ~StopOnSignal() {
         ended_ = true;
-        pthread_kill(waiter_.native_handle(), SIGTERM);
-        waiter_.join();
+        if (waiter_.joinable()) {
+            pthread_kill(waiter_.native_handle(), wake_);
+            waiter_.join();
+        }
         pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
     }
     [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
@@ -15229,6 +15370,7 @@ private:
     sigset_t signals_ = {}, previous_ = {};
     std::stop_source stop_ = {};
     std::atomic<bool> ended_ = false;
+    int wake_ = 0;  // one of signals_
     std::thread waiter_ = {};
 };
 

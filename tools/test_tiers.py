@@ -570,7 +570,9 @@ class Tiers:
             label,
             ["-Dbuildtype=debug", "-Ddebug=false", "-Doptimization=1", f"-Db_sanitize={sanitizers}",
              "-Db_lundef=false", "-Dtests=enabled", "-Dcommand=disabled", "-Dbench=disabled",
-             "-Dcpp_args=-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all"],
+             # doctest's signal handlers would come before the sanitizers' own, and hang in TSan.
+             "-Dcpp_args=-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all"
+             " -DDOCTEST_CONFIG_NO_POSIX_SIGNALS"],
             {"CXX": CLANGXX},
         )  # fmt: skip
         if folder is None:

@@ -50,6 +50,10 @@ public:
         for (const auto& [key, value] : document.items()) {
             Json options = value;
             const std::string name = text_or(options, "name");
+            if (options.is_object() && options.contains("name") && name.empty()) {
+                throw Error{ErrorCode::usage,
+                            {.attempted = "choose the " + key, .answer = "its name is not a text"}};
+            }
             if (options.is_object()) {
                 options.erase("name");
             }

@@ -32,25 +32,37 @@ namespace fairing {
 using JobFunction = int (*)(const Worker&);
 using JobFunctions = std::map<std::string, JobFunction>;
 
-/// Turns SIGINT and SIGTERM into a stop for as long as it lives; a second one ends the program at
-/// once. Nothing else in the library touches signals. Make it before the first thread: it blocks
-/// both signals in the calling thread, and threads inherit that. No disposition is changed, so a
+/// Turns SIGINT, SIGTERM and SIGHUP into a stop for as long as it lives; a second one ends the
+/// program at once. Nothing else in the library touches signals. Make it before the first thread:
+/// it blocks them in the calling thread, and threads inherit that. No disposition is changed, so a
 /// signal that was ignored stays ignored.
 class StopOnSignal {
 public:
     StopOnSignal() {
         sigemptyset(&signals_);
-        sigaddset(&signals_, SIGINT);
-        sigaddset(&signals_, SIGTERM);
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            struct sigaction current {};
+            ::sigaction(number, nullptr, &current);
+            // An ignored signal, such as SIGINT of a background job, would be delivered to
+            // sigwait().
+            if (current.sa_handler != SIG_IGN) {
+                sigaddset(&signals_, number);
+                wake_ = number;
+            }
+        }
         pthread_sigmask(SIG_BLOCK, &signals_, &previous_);
-        waiter_ = std::thread{[this] { wait(); }};
+        if (wake_ != 0) {
+            waiter_ = std::thread{[this] { wait(); }};
+        }
     }
     StopOnSignal(StopOnSignal&&) = delete;
     StopOnSignal& operator=(StopOnSignal&&) = delete;
     ~StopOnSignal() {
         ended_ = true;
-        pthread_kill(waiter_.native_handle(), SIGTERM);
-        waiter_.join();
+        if (waiter_.joinable()) {
+            pthread_kill(waiter_.native_handle(), wake_);
+            waiter_.join();
+        }
         pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
     }
     [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
@@ -67,6 +79,7 @@ private:
     sigset_t signals_ = {}, previous_ = {};
     std::stop_source stop_ = {};
     std::atomic<bool> ended_ = false;
+    int wake_ = 0;  // one of signals_
     std::thread waiter_ = {};
 };
 

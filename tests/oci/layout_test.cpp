@@ -97,7 +97,7 @@ TEST_CASE("a directory that holds something else is left alone") {
     oci::Layout layout{directory.path()};
     CHECK_THROWS_WITH_AS(
         static_cast<void>(layout.write_blob(descriptor_of("a"), net::Body::of("a"), {})),
-        doctest::Contains("not empty"), Error);
+        doctest::Contains("holds no index.json"), Error);
     CHECK(files_in(directory.path()) == 1);
 }
 

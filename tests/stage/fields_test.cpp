@@ -52,12 +52,13 @@ TEST_CASE("unknown keys, values and types are refused with what there is") {
             "cannot read the options of painter: unknown name \"coat\"; did you mean coats? there "
             "is name, coats, dry, "
             "colour, tools, labels");
-    refused({{"coats", "3"}}, "cannot read option coats of painter: it takes a number, not string");
+    refused({{"coats", "3"}},
+            "cannot read option coats of painter: it takes a whole number, not string");
     refused({{"dry", 1}}, "cannot read option dry of painter: it takes true or false, not number");
     refused({{"tools", 1}},
             "cannot read option tools of painter: it takes a list of texts, not number");
     refused({{"colour", "blue"}},
-            "cannot read an option: unknown name \"blue\"; there is red, green");
+            "cannot choose a value: unknown name \"blue\"; there is red, green");
     refused(Json::array(), "cannot read the options of painter: not a JSON object");
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <mutex>
 #include <utility>
@@ -107,7 +108,10 @@ fairing::Session console(std::stop_token stop, Verbosity verbosity, Report* repo
                     }
                     std::fwrite(line.text.data(), 1, line.text.size(), stdout);
                     std::fputc('\n', stdout);
-                    std::fflush(stdout);
+                    if (std::fflush(stdout) != 0) {
+                        throw fairing::system_error(errno, "write", "standard output",
+                                                    fairing::ErrorCode::unavailable);
+                    }
                 },
             .progress = [bar](const fairing::Progress& progress) { bar->update(progress); }};
 }

@@ -25,7 +25,9 @@ public:
                                                : Verbosity::normal,
                            &report_)),
           stages_(options.stages()),
-          arguments_(options.arguments) {}
+          arguments_(options.arguments) {
+        Report::check(file_);
+    }
     Launch(Launch&&) = delete;
     Launch& operator=(Launch&&) = delete;
 
@@ -48,15 +50,25 @@ public:
             return result;
         } catch (const fairing::WorkloadError& error) {
             report_.ended(error.outcome());
-            report_.write(file_);
+            write_after_failure();
             throw;
         } catch (...) {
-            report_.write(file_);
+            write_after_failure();
             throw;
         }
     }
 
 private:
+    /// The failure itself is what the user must see: that the report can not be written comes
+    /// second.
+    void write_after_failure() const {
+        try {
+            report_.write(file_);
+        } catch (const fairing::Error& error) {
+            session_.control().say(fairing::Level::error, error.what());
+        }
+    }
+
     std::string file_;
     Report report_ = {};
     fairing::Session session_;

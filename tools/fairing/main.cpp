@@ -1,7 +1,10 @@
 // tools/fairing/main.cpp - the fairing command: training code to a running job.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <fairing/codec/utf8.hpp>
 #include <fairing/core/version.hpp>
 #include <fairing/run_main.hpp>
 #include <string>
@@ -22,7 +25,7 @@ constexpr const char* footer =
     "Exit codes: 0 done; the workload's own code when it failed; 64 usage, 65 bad input,\n"
     "69 a registry or engine is unavailable, 70 a fault of ours, 77 no permission, 130 "
     "interrupted.\n"
-    "Defaults for all options can stand in ./fairing.json; see the README.";
+    "Defaults for the stages' options can stand in ./fairing.json; see the README.";
 
 /// A misspelt subcommand is told so; CLI11 would say that one is required.
 void check_subcommand(const CLI::App& app, const std::vector<std::string>& arguments) {
@@ -42,6 +45,7 @@ int run(int argc, char** argv) {
     CLI::App app{description, "fairing"};
     app.footer(footer);
     app.require_subcommand(1);
+    app.set_version_flag("--version", std::string{"fairing "} + fairing::version);
 
     std::vector<std::pair<CLI::App*, command::Action>> subcommands;
     const auto add = [&](command::Action (*make)(CLI::App&)) {
@@ -64,6 +68,9 @@ int run(int argc, char** argv) {
         }
         own.emplace_back(argv[i]);
     }
+    if (own.empty()) {
+        own.emplace_back("--help");
+    }
     check_subcommand(app, own);
     try {
         std::reverse(own.begin(), own.end());  // as CLI11 wants it
@@ -76,6 +83,14 @@ int run(int argc, char** argv) {
         std::printf("fairing %s\n", fairing::version);
         return 0;
     }
+    for (const std::string& argument : arguments) {
+        if (!fairing::codec::is_utf8(argument)) {
+            throw fairing::Error{fairing::ErrorCode::input,
+                                 {.attempted = "pass argument",
+                                  .subject = '"' + fairing::codec::escaped(argument) + '"',
+                                  .answer = "it is not UTF-8, which an image's command must be"}};
+        }
+    }
     for (const auto& [parser, action] : subcommands) {
         if (parser->parsed()) {
             return action(std::move(arguments));
@@ -84,8 +99,20 @@ int run(int argc, char** argv) {
     return fairing::exit_code(fairing::ErrorCode::usage);
 }
 
+/// What was printed must have arrived: a full disk or a closed pipe is no success.
+int flushed(int code) {
+    if (code == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
+        throw fairing::system_error(errno, "write", "standard output",
+                                    fairing::ErrorCode::unavailable);
+    }
+    return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    return fairing::guarded([&] { return run(argc, argv); });
+    // A closed pipe is an error of the write, so that everything is cleaned up; children get the
+    // default back.
+    std::signal(SIGPIPE, SIG_IGN);
+    return fairing::guarded([&] { return flushed(run(argc, argv)); });
 }

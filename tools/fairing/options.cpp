@@ -80,12 +80,12 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("ENTRY", entry_, "what to run: train.py")->required();
     parser.add_option("--preprocessor", preprocessor_, "how the code is packaged: python");
     parser.add_option("--builder", builder_, "how the image is made: append");
-    parser.add_option("--deployer", deployer_, "where it runs: local");
+    parser.add_option("--deployer", deployer_, "where it runs: local (default)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser.add_option("--report", report_, "write what was done, as JSON, to this file");
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
-    parser.add_flag("--verbose", verbose_, "say every step");
+    parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
 
     declare<fairing::PythonPreprocessor>("preprocessor", "python");
     declare<fairing::AppendBuilder>("builder", "append");
@@ -228,6 +228,11 @@ LaunchOptions::Stages LaunchOptions::stages() const {
         {"preprocessor", chosen(config, "preprocessor", preprocessor_)},
         {"builder", chosen(config, "builder", builder_)},
         {"deployer", chosen(config, "deployer", deployer_)}};
+    // A wrong name comes before what follows from it.
+    static_cast<void>(fairing::Config{}
+                          .set_preprocessor(names.at("preprocessor"))
+                          .set_builder(names.at("builder"))
+                          .set_deployer(names.at("deployer")));
     for (const auto& [flag, option] : options_) {
         bool used = option.values.empty();
         for (const auto& [role, name] : names) {

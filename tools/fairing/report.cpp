@@ -1,9 +1,14 @@
 // tools/fairing/report.cpp - see report.hpp.
 #include "report.hpp"
 
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <fairing/core/files.hpp>
+#include <filesystem>
+#include <system_error>
 
 namespace command {
 
@@ -129,8 +134,29 @@ Json Report::json() const {
           {"kind", object_.kind},
           {"namespace", object_.namespace_},
           {"name", object_.name},
-          {"state", state_name(outcome_.state)},
-          {"exit_code", outcome_.exit_code}}}};
+          {"state", state_name(outcome_ ? outcome_->state : fairing::State::none)},
+          {"exit_code", outcome_ ? Json(outcome_->exit_code) : Json()}}}};
+}
+
+void Report::check(const std::string& file) {
+    if (file.empty()) {
+        return;
+    }
+    std::filesystem::path folder = std::filesystem::path{file}.parent_path();
+    if (folder.empty()) {
+        folder = ".";
+    }
+    std::error_code ignored;
+    if (::access(folder.c_str(), W_OK | X_OK) != 0 ||
+        std::filesystem::is_directory(file, ignored)) {
+        throw fairing::Error{fairing::ErrorCode::usage,
+                             {.attempted = "write the report",
+                              .subject = file,
+                              .answer = std::filesystem::is_directory(file, ignored)
+                                            ? "it is a folder"
+                                            : std::generic_category().message(errno),
+                              .advice = "name a file in a folder that exists and can be written"}};
+    }
 }
 
 void Report::write(const std::string& file) const {

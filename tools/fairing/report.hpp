@@ -31,6 +31,9 @@ public:
         return std::chrono::duration<double>(Clock::now() - start_).count();
     }
     [[nodiscard]] fairing::Json json() const;
+    /// Throws Error{usage} unless `file` can be written, so that a long run does not end with that
+    /// surprise.
+    static void check(const std::string& file);
     /// Writes json() to `file` in one step; an empty name writes nothing.
     void write(const std::string& file) const;
 
@@ -41,7 +44,7 @@ private:
     std::optional<double> first_log_seconds_ = {};
     fairing::Image image_ = {};
     fairing::ObjectName object_ = {};
-    fairing::Outcome outcome_ = {};
+    std::optional<fairing::Outcome> outcome_ = {};
 };
 
 /// "succeeded", "failed", …

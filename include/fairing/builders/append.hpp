@@ -58,15 +58,16 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
           "image to append to, oci:DIR, or scratch (default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
           "where the image goes: HOST[:PORT]/PATH, or oci:DIR for a directory"),
-    field("image_name", &AppendBuilder::image_name, "name below the registry"),
+    field("image_name", &AppendBuilder::image_name,
+          "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
     field("platform", &AppendBuilder::platform,
           "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
     field("push", &AppendBuilder::push, "build, but send nothing"),
     field("insecure", &AppendBuilder::insecure,
-          "speak plain http to these registries (those of this machine always may)"),
+          "speak plain http to the registry (those of this machine always may)"),
     field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
-    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small)"),
+    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 6"),
 };
 
 namespace detail {
@@ -97,10 +98,15 @@ struct Base {
     std::unique_ptr<oci::Store> store = {};  ///< null for scratch
 };
 
+/// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
 [[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
-                                    const registry::ClientOptions& options,
+                                    const oci::Reference& target, registry::ClientOptions options,
                                     const Control& control) {
     Base base{.reference = oci::parse_reference(name)};
+    if (target.kind == oci::ReferenceKind::registry &&
+        target.api_host() != base.reference.api_host()) {
+        options.plain_http = registry::PlainHttp::loopback;
+    }
     if (base.reference.kind == oci::ReferenceKind::scratch) {
         base.image = oci::scratch(oci::parse_platform(platform));
         return base;
@@ -150,7 +156,16 @@ struct Base {
                      .subject = '"' + packaging::escaped(builder.tag) + '"',
                      .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
     }
-    target.tag = builder.tag;
+    if (!target.digest.empty() ||
+        (!builder.tag.empty() && !target.tag.empty() && builder.registry.starts_with("oci:"))) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use registry",
+                     .subject = builder.registry,
+                     .answer = "it names a digest, or a second tag"}};
+    }
+    if (!builder.registry.starts_with("oci:") || !builder.tag.empty()) {
+        target.tag = builder.tag;  // what parse_reference() adds is "latest"
+    }
     return target;
 }
 
@@ -271,7 +286,7 @@ inline Image AppendBuilder::build(const Context& context, const Session& session
         registry_options(session, {.insecure = insecure, .ca_file = ca_file});
     const detail::Base base =
         detail::open_base(base_image.empty() ? detail::default_base_image(session) : base_image,
-                          platform, options, control);
+                          platform, target, options, control);
     detail::Layers layers =
         detail::make_layers(context, base.image, {.level = compression}, control);
     if (target.tag.empty()) {

@@ -38,15 +38,16 @@ struct Progress {
     std::optional<std::uint64_t> total = {};
 };
 
-/// Sinks are called one at a time, from any thread, with no lock of ours held. A throw stops the run and leaves
-/// the blocking call on the caller's thread.
+/// Sinks are called one at a time, from any thread, with no lock of ours held. A throw stops the
+/// run and leaves the blocking call on the caller's thread.
 using LogSink = std::function<void(LogRecord)>;
 using OutputSink = std::function<void(OutputLine)>;
 using ProgressSink = std::function<void(const Progress&)>;
 using Clock = std::function<std::chrono::system_clock::time_point()>;
 
-/// The same sink, safe to call from several threads: calls are queued, and whoever finds the queue idle delivers
-/// it, so that no lock is held while the sink runs. What the sink throws reaches that thread.
+/// The same sink, safe to call from several threads: calls are queued, and whoever finds the queue
+/// idle delivers it, so that no lock is held while the sink runs. What the sink throws reaches that
+/// thread.
 template <class Value>
 [[nodiscard]] std::function<void(Value)> serialized(std::function<void(Value)> sink) {
     if (!sink) {
@@ -83,7 +84,8 @@ template <class Value>
 
 inline namespace FAIRING_ABI {
 
-/// The part of a Session that the lower levels use. A cheap value; {} is silent and can not be stopped.
+/// The part of a Session that the lower levels use. A cheap value; {} is silent and can not be
+/// stopped.
 struct Control {
     std::stop_token stop = {};
     LogSink log = {};

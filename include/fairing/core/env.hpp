@@ -1,4 +1,5 @@
-// fairing/core/env.hpp - environment variables, and the one that tells both ends of a program apart.
+// fairing/core/env.hpp - environment variables, and the one that tells both ends of a program
+// apart.
 #pragma once
 
 #include <cstdlib>

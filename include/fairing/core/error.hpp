@@ -1,4 +1,5 @@
-// fairing/core/error.hpp - everything the library throws, and the exit code that each kind deserves.
+// fairing/core/error.hpp - everything the library throws, and the exit code that each kind
+// deserves.
 #pragma once
 
 #include <cerrno>
@@ -28,8 +29,8 @@ enum class ErrorCode {
     internal          ///< ours
 };
 
-/// Everything the library throws. Copies are nothrow: the details are shared and immutable. what() reads
-/// "cannot ATTEMPTED SUBJECT: ANSWER; ADVICE".
+/// Everything the library throws. Copies are nothrow: the details are shared and immutable. what()
+/// reads "cannot ATTEMPTED SUBJECT: ANSWER; ADVICE".
 class Error : public std::runtime_error {
 public:
     struct Details {
@@ -61,7 +62,31 @@ private:
         if (!details.advice.empty()) {
             text += "; " + details.advice;
         }
-        return text;
+        return printable(text);
+    }
+
+    /// Foreign words may be among these: no control character reaches a terminal or a log, and no
+    /// megabyte either. The details keep what was said.
+    static std::string printable(const std::string& text) {
+        constexpr std::size_t longest = 8192;
+        constexpr const char* digits = "0123456789abcdef";
+        std::string result;
+        for (const char c : text) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (result.size() >= longest) {
+                return result + " ...";
+            }
+            if (c == '\n' || c == '\t' || c == '\r') {
+                result += ' ';
+            } else if (byte < 0x20 || byte == 0x7f) {
+                result += "\\x";
+                result += digits[byte >> 4];
+                result += digits[byte & 15];
+            } else {
+                result += c;
+            }
+        }
+        return result;
     }
 
     ErrorCode code_;
@@ -74,7 +99,8 @@ public:
     using Error::Error;
 };
 
-/// What errno says, as an Error: ENOENT is not_found, EACCES and EPERM are denied, the rest `otherwise`.
+/// What errno says, as an Error: ENOENT is not_found, EACCES and EPERM are denied, the rest
+/// `otherwise`.
 [[nodiscard]] inline Error system_error(int number, std::string attempted, std::string subject,
                                         ErrorCode otherwise = ErrorCode::input) {
     const ErrorCode code = number == ENOENT                      ? ErrorCode::not_found

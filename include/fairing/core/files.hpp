@@ -1,4 +1,5 @@
-// fairing/core/files.hpp - files and private temporary ones (POSIX): nothing half-written, nothing left behind.
+// fairing/core/files.hpp - files and private temporary ones (POSIX): nothing half-written, nothing
+// left behind.
 #pragma once
 
 #include <fcntl.h>
@@ -134,13 +135,14 @@ public:
     }
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
-    /// Every byte from `offset` on, in order; may be called again, and from several threads at once.
+    /// Every byte from `offset` on, in order; may be called again, and from several threads at
+    /// once.
     void read(const std::function<void(std::span<const std::byte>)>& sink,
               std::uint64_t offset = 0) const {
         std::vector<std::byte> buffer(std::size_t{256} << 10);
         while (offset < size_) {
-            const ssize_t got = ::pread(file_.get(), buffer.data(), buffer.size(),
-                                        static_cast<off_t>(offset));
+            const ssize_t got =
+                ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
             if (got < 0 && errno == EINTR) {
                 continue;
             }
@@ -158,8 +160,9 @@ private:
     std::uint64_t size_ = 0;
 };
 
-/// A private directory (0700), removed with everything in it by the destructor. What a killed process left is
-/// removed by the next TemporaryDirectory: each holds a lock on itself for as long as it lives.
+/// A private directory (0700), removed with everything in it by the destructor. What a killed
+/// process left is removed by the next TemporaryDirectory: each holds a lock on itself for as long
+/// as it lives.
 class TemporaryDirectory {
 public:
     explicit TemporaryDirectory(const std::filesystem::path& parent = temporary_root()) {
@@ -186,7 +189,8 @@ public:
     }
     [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
-    /// Removes a tree even where it holds directories without write permission. Never throws, never follows links.
+    /// Removes a tree even where it holds directories without write permission. Never throws, never
+    /// follows links.
     static void remove_tree(const std::filesystem::path& root) noexcept {
         std::error_code ignored;
         if (std::filesystem::remove_all(root, ignored) != static_cast<std::uintmax_t>(-1)) {
@@ -231,7 +235,8 @@ private:
     UniqueFd lock_ = {};
 };
 
-/// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure leaves the old.
+/// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure
+/// leaves the old.
 inline void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
                        mode_t mode = 0644) {
     std::string name = path.string() + ".XXXXXX";

@@ -20,9 +20,39 @@ namespace fairing {
                                                          : std::move(fallback);
 }
 
-/// The document in `text`. Throws Error{input} that names `subject` and the byte where reading stopped, and never
-/// quotes the text: it may hold credentials.
+/// Whether arrays and objects are nested deeper than any document of ours: copying such a value
+/// would use up the stack.
+[[nodiscard]] inline bool is_too_deep(std::string_view text) noexcept {
+    constexpr std::size_t deepest = 256;
+    std::size_t depth = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (in_string) {
+            i += c == '\\' ? 1 : 0;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest) {
+                return true;
+            }
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            --depth;
+        }
+    }
+    return false;
+}
+
+/// The document in `text`. Throws Error{input} that names `subject` and the byte where reading
+/// stopped, and never quotes the text: it may hold credentials.
 [[nodiscard]] inline Json parse_json(std::string_view text, const std::string& subject) {
+    if (is_too_deep(text)) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "read",
+                     .subject = subject,
+                     .answer = "its JSON is nested more than 256 levels deep"}};
+    }
     try {
         return Json::parse(text);
     } catch (const Json::exception& error) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -16,9 +17,10 @@ namespace fairing {
     return std::max<std::size_t>(1, std::thread::hardware_concurrency());
 }
 
-/// Calls body(i) for every i below `count`, on at most `threads` threads, the caller's among them. Indices are
-/// taken in order. After a throw no further index is taken; the exception of the lowest index that threw is
-/// rethrown here, so that the outcome does not depend on timing more than it must.
+/// Calls body(i) for every i below `count`, on at most `threads` threads, the caller's among them.
+/// Indices are taken in order. After a throw no further index is taken; the exception of the lowest
+/// index that threw is rethrown here, so that the outcome does not depend on timing more than it
+/// must.
 template <class Body>
 void parallel_for(std::size_t count, std::size_t threads, const Body& body) {
     std::atomic<std::size_t> next{0};
@@ -42,7 +44,11 @@ void parallel_for(std::size_t count, std::size_t threads, const Body& body) {
     {
         std::vector<std::jthread> helpers;
         for (std::size_t i = 1; i < std::min(threads, count); ++i) {
-            helpers.emplace_back(work);
+            try {
+                helpers.emplace_back(work);
+            } catch (const std::system_error&) {
+                break;  // no more threads here: those there are do it all
+            }
         }
         work();
     }

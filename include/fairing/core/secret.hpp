@@ -6,7 +6,8 @@
 
 namespace fairing {
 
-/// Has no operator<<, no conversion and no comparison: reveal() is the one way out, and easy to search for.
+/// Has no operator<<, no conversion and no comparison: reveal() is the one way out, and easy to
+/// search for.
 class Secret {
 public:
     Secret() = default;

@@ -40,6 +40,12 @@ struct LocalDeployer {
     /// container is asked for and nothing here runs one, unsupported for a platform or a layer that
     /// is not for this machine.
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        if (grace_seconds < 0) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use grace_seconds",
+                         .subject = std::to_string(grace_seconds),
+                         .answer = "it is negative"}};
+        }
         const local::Options options{.isolation = isolation,
                                      .runtime = runtime,
                                      .engine = engine,
@@ -82,7 +88,8 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
     field("runtime", &LocalDeployer::runtime, "container runtime: crun, runc or a path"),
     field("engine", &LocalDeployer::engine,
           "socket of Docker or Podman, where there is no runtime"),
-    field("grace_seconds", &LocalDeployer::grace_seconds, "seconds between SIGTERM and SIGKILL"),
+    field("grace_seconds", &LocalDeployer::grace_seconds,
+          "seconds between SIGTERM and SIGKILL (default: 3)"),
     field("insecure", &LocalDeployer::insecure,
           "speak plain http to these registries (those of this machine always may)"),
     field("ca_file", &LocalDeployer::ca_file, "PEM file of the certificate authorities to trust"),

@@ -46,7 +46,8 @@ public:
                                    "\", and we need 1.24",
                          .advice = "update Docker or Podman"}};
         }
-        const Version spoken = std::min(theirs, newest);
+        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
+        const Version spoken = std::max(std::min(theirs, newest), least);
         engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
         engine.base_ += "/v" + engine.version_;
         return engine;
@@ -151,7 +152,9 @@ public:
     /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
     void stop(const std::string& id, std::chrono::seconds grace,
               const std::stop_token& stop = {}) const {
-        send({.method = "POST", .url = container(id) + "/stop?t=" + std::to_string(grace.count())},
+        send({.method = "POST",
+              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
+              .idle_timeout = grace + std::chrono::seconds{30}},
              "stop a container of", {}, stop);
     }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../codec/utf8.hpp"
 #include "image.hpp"
 
 namespace fairing::oci {
@@ -75,6 +76,16 @@ inline void override_environment(Json& settings, const std::map<std::string, std
     }
 }
 
+/// JSON holds nothing but UTF-8, and a process's strings end at their first NUL.
+inline void check_text(const std::string& text, const char* where) {
+    if (!codec::is_utf8(text) || text.find('\0') != std::string::npos) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "put into an image",
+                     .subject = '"' + codec::escaped(text) + '"',
+                     .answer = std::string{where} + " must be UTF-8 without NUL"}};
+    }
+}
+
 }  // namespace detail
 
 /// The base with `layers` on top, in that order. Everything that the base's documents hold and we
@@ -85,6 +96,12 @@ inline void override_environment(Json& settings, const std::map<std::string, std
     Image image = base;
     const std::size_t ours = own_layers(base) + layers.size();
 
+    for (const std::string& word : overrides.command) {
+        detail::check_text(word, "the command");
+    }
+    for (const auto& [name, value] : overrides.environment) {
+        detail::check_text(name + '=' + value, "the environment");
+    }
     Json& settings = image.config["config"];
     if (!settings.is_object()) {
         settings = Json::object();
@@ -121,6 +138,9 @@ inline void override_environment(Json& settings, const std::map<std::string, std
                    .size = config.size()}
             .json();
     if (!base.is_docker() && !overrides.base_name.empty()) {
+        if (image.manifest.contains("annotations") && !image.manifest["annotations"].is_object()) {
+            image.manifest["annotations"] = Json::object();
+        }
         image.manifest["annotations"]["org.opencontainers.image.base.name"] = overrides.base_name;
         image.manifest["annotations"]["org.opencontainers.image.base.digest"] =
             overrides.base_digest;

@@ -134,7 +134,8 @@ struct StoredImage {
             throw Error{ErrorCode::not_found,
                         {.attempted = "find image",
                          .subject = subject,
-                         .answer = "there is no manifest " + wanted,
+                         .answer = wanted.empty() ? "there is no image in it"
+                                                  : "there is no manifest " + wanted,
                          .advice = "check its name and tag"}};
         }
         return *std::move(raw);

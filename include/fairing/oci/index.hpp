@@ -17,6 +17,9 @@ namespace fairing::oci {
     const Json entries = index.value("manifests", Json::array());
     std::string available;
     for (const Json& entry : entries) {
+        if (!entry.is_object()) {
+            continue;
+        }
         const Platform platform = Platform::from(entry.value("platform", Json::object()));
         if (wanted.accepts(platform)) {
             return Descriptor::from(entry, subject);

@@ -147,7 +147,9 @@ private:
         return directory_ / "blobs" / "sha256" / digest_hex(digest);
     }
     [[nodiscard]] static std::string ref_name(const Json& entry) {
-        return text_or(entry.value("annotations", Json()), "org.opencontainers.image.ref.name");
+        return entry.is_object() ? text_or(entry.value("annotations", Json()),
+                                           "org.opencontainers.image.ref.name")
+                                 : std::string{};
     }
     [[nodiscard]] static std::string names(const Json& entries) {
         std::string result;
@@ -160,16 +162,22 @@ private:
     }
 
     [[nodiscard]] Json read_index() const {
+        try {
+            return read_index_file();
+        } catch (const std::filesystem::filesystem_error& error) {
+            throw system_error(error.code().value(), "read image layout", directory_.string());
+        }
+    }
+    [[nodiscard]] Json read_index_file() const {
         if (!std::filesystem::exists(index_path())) {
-            if (std::filesystem::exists(directory_ / "blobs") ||
-                !std::filesystem::exists(directory_)) {
-                return empty_index();
-            }
-            if (!std::filesystem::is_empty(directory_)) {
+            const bool other = std::filesystem::exists(directory_) &&
+                               !std::filesystem::exists(directory_ / "blobs") &&
+                               !std::filesystem::is_empty(directory_);
+            if (other) {
                 throw Error{ErrorCode::input,
                             {.attempted = "use image layout",
                              .subject = directory_.string(),
-                             .answer = "the directory is not empty and holds no index.json",
+                             .answer = "it is there, but holds no index.json",
                              .advice = "name an empty or new directory after oci:"}};
             }
             return empty_index();

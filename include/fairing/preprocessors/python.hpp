@@ -148,7 +148,7 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
     field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
-    field("command", &PythonPreprocessor::command, "what runs the file (default: python3)"),
+    field("command", &PythonPreprocessor::command, "what runs the file, split at blanks, without quoting (default: python3)"),
     field("path_prefix", &PythonPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &PythonPreprocessor::output_map,

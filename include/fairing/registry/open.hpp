@@ -1,4 +1,5 @@
-// fairing/registry/open.hpp - the store that a reference names: a registry's repository or an image layout.
+// fairing/registry/open.hpp - the store that a reference names: a registry's repository or an image
+// layout.
 #pragma once
 
 #include <memory>

@@ -47,7 +47,7 @@ public:
                 {.method = "DELETE", .url = location_, .deadline = std::chrono::seconds{10}},
                 {.attempted = "cancel upload", .repeat = net::Repeat::never},
                 api_->scopes(Access::push), control_);
-        } catch (const std::exception&) {
+        } catch (...) {
             // the registry removes it some day
         }
     }

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -102,8 +104,15 @@ void read_value(const Json& value, T& target) {
             }
             names.emplace_back(name);
         }
-        throw unknown_name("read", "an option",
+        throw unknown_name("choose", "a value",
                            value.is_string() ? value.get<std::string>() : value.dump(), names);
+    } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+        const auto number = value.is_number_integer() ? value.get<std::int64_t>()
+                                                      : std::numeric_limits<std::int64_t>::min();
+        if (number < std::numeric_limits<T>::min() || number > std::numeric_limits<T>::max()) {
+            throw Json::type_error::create(302, "not a whole number of this size", &value);
+        }
+        target = static_cast<T>(number);
     } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
         target = value.get<std::string>();
     } else {
@@ -130,8 +139,8 @@ template <class T>
 [[nodiscard]] constexpr std::string_view expected() {
     if constexpr (std::is_same_v<T, bool>) {
         return "true or false";
-    } else if constexpr (std::is_arithmetic_v<T>) {
-        return "a number";
+    } else if constexpr (std::is_integral_v<T>) {
+        return "a whole number";
     } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
         return "an object of texts";
     } else if constexpr (std::is_enum_v<T> || std::is_constructible_v<std::string, T> ||

@@ -60,7 +60,7 @@ TEST_CASE("a runtime that does not start the container is the reason, in its own
                          runtime_spec(image, {}), std::chrono::seconds{1}};
         CHECK(std::filesystem::is_directory(folder / "rootfs/app"));
         const RunEnd end = run.follow([](const std::string&) {}, {});
-        CHECK(end.exit_code == 1);
+        CHECK(end.exit_code == 69);
         CHECK(support::contains(
             end.reason,
             "broken could not start the container: no user namespaces here; --isolation process"));

@@ -131,6 +131,7 @@ public:
         RunEnd result{.exit_code = end.exit_code, .reason = end.reason()};
         std::error_code ignored;
         if (!stop.stop_requested() && !std::filesystem::exists(path("pid"), ignored)) {
+            result.exit_code = fairing::exit_code(ErrorCode::unavailable);  // the program has none
             result.reason = runtime_.program.filename().string() +
                             " could not start the container: " + complaint(end) +
                             "; --isolation process runs it without one";

@@ -51,7 +51,7 @@ public:
     /// Creates and starts it; `brought` is the id of an image to remove in the end, or empty.
     EngineRun(engine::Engine engine, const std::string& name, const Json& settings,
               std::string brought, std::chrono::milliseconds grace, const std::stop_token& stop)
-        : engine_(std::move(engine)), brought_(std::move(brought)), grace_(grace) {
+        : engine_(std::move(engine)), id_(name), brought_(std::move(brought)), grace_(grace) {
         try {
             id_ = engine_.create(name, settings, stop);
             engine_.start(id_, stop);
@@ -118,9 +118,7 @@ private:
 
     void clean_up() noexcept {
         try {
-            if (!id_.empty()) {
-                engine_.remove(id_);
-            }
+            engine_.remove(id_);
         } catch (const std::exception&) {
             // the engine is gone, and its containers with it
         }

@@ -71,23 +71,11 @@ namespace detail {
     return result;
 }
 
-/// The layers that are ours: as the image says, or by the label of its configuration.
-[[nodiscard]] inline std::vector<oci::Descriptor> own_layers(const Image& image,
-                                                             const oci::Image& stored) {
-    std::vector<oci::Descriptor> result;
-    if (image.layers.empty()) {
-        const std::vector<oci::Descriptor> all = stored.layers();
-        const auto count = static_cast<std::ptrdiff_t>(oci::own_layers(stored));
-        result.assign(all.end() - count, all.end());
-        return result;
-    }
-    for (const Layer& layer : image.layers) {
-        if (layer.origin != Origin::base) {
-            result.push_back(
-                {.media_type = layer.media_type, .digest = layer.digest, .size = layer.size});
-        }
-    }
-    return result;
+/// The layers that are ours, by the label of the configuration: those of a base that was ours, too.
+[[nodiscard]] inline std::vector<oci::Descriptor> own_layers(const oci::Image& stored) {
+    const std::vector<oci::Descriptor> all = stored.layers();
+    const auto count = static_cast<std::ptrdiff_t>(oci::own_layers(stored));
+    return {all.end() - count, all.end()};
 }
 
 [[nodiscard]] inline Workload handle(const char* kind, std::string name, std::unique_ptr<Run> run,
@@ -245,7 +233,7 @@ private:
 
     [[nodiscard]] Workload as_process() {
         TemporaryDirectory directory;
-        detail::unpack_into(directory, "root", store_, detail::own_layers(image_, stored_),
+        detail::unpack_into(directory, "root", store_, detail::own_layers(stored_),
                             oci::Ownership::ours, control_);
         control_.check("run " + image_.reference);
         return detail::handle(
