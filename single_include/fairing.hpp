@@ -13797,7 +13797,7 @@ public:
     /// Creates and starts it; `brought` is the id of an image to remove in the end, or empty.
     EngineRun(engine::Engine engine, const std::string& name, const Json& settings,
               std::string brought, std::chrono::milliseconds grace, const std::stop_token& stop)
-        : engine_(std::move(engine)), id_(name), brought_(std::move(brought)), grace_(grace) {
+        : engine_(std::move(engine)), brought_(std::move(brought)), grace_(grace), id_(name) {
         try {
             id_ = engine_.create(name, settings, stop);
             engine_.start(id_, stop);
