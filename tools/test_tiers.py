@@ -21,7 +21,7 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
-from own_headers import INCLUDE, ROOT, all_headers, name_of  # noqa: E402
+from own_headers import INCLUDE, ROOT, all_headers, includes, name_of  # noqa: E402
 
 GXX = "g++"
 CLANGXX = "clang++-14"
@@ -31,7 +31,7 @@ THREADED = ("core", "packaging", "net", "builders", "deployers")  # what ThreadS
 API_PROGRAMS = ("05_build.cpp", "09_embed.cpp")  # those of $FAIRING_TEST_DATA/api that need only what there is
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 CPUS = os.cpu_count() or 1
-STEP_LIMIT = 900  # seconds that one program may take
+STEP_LIMIT = 600  # seconds that one program may take
 
 
 @dataclasses.dataclass
@@ -269,7 +269,7 @@ class Tiers:
 
     # --- checks that ninja runs side by side ------------------------------------------------------------------------
 
-    def checks(self, label, edges):
+    def checks(self, label, edges, translate=str):
         """Each edge is (name, command, files it reads): one test. A command writes $depfile when it can."""
         folder = self.build / label
         folder.mkdir(parents=True, exist_ok=True)
@@ -291,7 +291,7 @@ class Tiers:
         code, output = run(["ninja", "-C", folder, "-k", "0"], limit=2 * STEP_LIMIT)
         broken = set(re.findall(r"^FAILED: (\S+)", output, flags=re.M))
         if code != 0:
-            show_failure(label, output, lines=100)
+            show_failure(label, translate(output), lines=100)
         if code != 0 and not broken:
             return FAILED
         return Counts(passed=len(edges) - len(broken), failed=len(broken))
@@ -592,23 +592,67 @@ class Tiers:
         }
         return counts + self.run_all(label, programs, options, prefix)
 
+    def tidy_source(self, unit, paths):
+        """One file with the text of a folder's headers, for clang-tidy looks into the main file only, and most of its
+        time goes into headers that all of them include. Gives the file and, for each of its lines, where it is from."""
+        lines, origins, done = [], [], set()
+
+        def add(path):
+            if path in done:
+                return
+            done.add(path)
+            text = path.read_text(encoding="utf-8")
+            found = {include.line: include for include in includes(path, text)}
+            for include in found.values():
+                if include.own in paths:
+                    add(include.own)
+            for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
+                own = found[number].own if number in found else None
+                if own is not None:
+                    line = "" if own in paths else f"#include <{name_of(own)}>"
+                lines.append("" if line == "#pragma once" else line)
+                origins.append(f"{path.relative_to(ROOT)}:{number}")
+
+        for path in paths:
+            add(path)
+        source = self.build / "tidy" / f"{unit}.cpp"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        text = "\n".join(lines) + "\n"
+        if not source.is_file() or source.read_text(encoding="utf-8") != text:
+            source.write_text(text, encoding="utf-8")
+        return source, origins
+
     def clang_tidy(self):
+        units = {}
+        for path in all_headers():
+            units.setdefault(path.relative_to(INCLUDE / "fairing").parts[0], []).append(path)
+        sources, origins = [], {}
+        for unit, paths in units.items():
+            source, origins[f"{unit}.cpp"] = self.tidy_source(unit, paths)
+            sources.append((unit, source))
+        for folder, pattern in (("tools/fairing", "*.cpp"), ("examples", "*.cpp")):
+            for path in sorted((ROOT / folder).glob(pattern)):
+                sources.append((str(path.relative_to(ROOT)).replace("/", "."), path))
+
+        def quoted(parts):
+            return " ".join(part if part == "$depfile" else shlex.quote(part) for part in parts)
+
         edges = []
-        sources = [INCLUDE / "fairing.hpp", *all_headers()]
-        sources += sorted((ROOT / "tools" / "fairing").glob("*.cpp"))
-        sources += sorted((ROOT / "examples").glob("*.cpp"))
-        for source in sources:
-            flags = [
-                "-x", "c++", "-std=c++20", *self.defines, "-I", str(INCLUDE), "-isystem", str(self.httplib_dir),
-                "-Wno-pragma-once-outside-header",
-            ]  # fmt: skip
-            tidy = ["clang-tidy-14", "--quiet", "--warnings-as-errors=*", str(source), "--", *flags]
+        for name, source in sources:
+            flags = ["-std=c++20", *self.defines, "-I", str(INCLUDE), "-isystem", str(self.httplib_dir)]
+            tidy = ["clang-tidy-14", "--quiet", f"--config-file={ROOT}/.clang-tidy", str(source), "--", *flags]
             # clang-tidy writes no list of what it read; the compiler does.
-            listing = [GXX, "-MM", "-MT", "x", "-MF", "$depfile", *flags[:-1], str(source)]
-            name = str(source.relative_to(ROOT)).replace("/", ".")
-            join = lambda parts: " ".join(p if p == "$depfile" else shlex.quote(p) for p in parts)  # noqa: E731
-            edges.append((name, f"{join(tidy)} && {join(listing)}", [source, ROOT / ".clang-tidy"]))
-        return self.checks("tidy", edges)
+            listing = [GXX, "-MM", "-MT", "x", "-MF", "$depfile", *flags, str(source)]
+            edges.append((name, f"{quoted(tidy)} && {quoted(listing)}", [source, ROOT / ".clang-tidy"]))
+
+        def at_home(found):
+            lines = origins.get(found.group(1), [])
+            number = int(found.group(2))
+            return lines[number - 1] if number <= len(lines) else found.group()
+
+        return self.checks(
+            "tidy", edges, lambda output: re.sub(r"\S*/tidy/([\w.]+\.cpp):(\d+)", at_home, output)
+        )
 
     def fuzzing(self, seconds):
         folder = self.configure(
