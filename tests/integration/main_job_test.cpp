@@ -361,9 +361,9 @@ TEST_CASE("Ctrl-C ends fairing and the program, and leaves nothing") {
         const std::string base = isolation == "process" ? "scratch" : site->base();
         const ShellResult ran =
             run("cd " + space.path().string() + " && export TMPDIR=" + temporary.path().string() +
-                "; " + site->command() + " run sleeper.py --base-image " + base + " --isolation " +
-                isolation + " > out 2>&1 & pid=$!; for i in $(seq 300); do grep -q ready " +
-                (space / "out") +
+                "; " + "env --default-signal=INT " + site->command() +
+                " run sleeper.py --base-image " + base + " --isolation " + isolation +
+                " > out 2>&1 & pid=$!; for i in $(seq 300); do grep -q ready " + (space / "out") +
                 " && break; sleep 0.1; done; kill -INT $pid; wait $pid; echo code $?");
         CAPTURE(text_of(space / "out"));
         CHECK(ran.output.find("code 130") != std::string::npos);
