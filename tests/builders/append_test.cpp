@@ -163,6 +163,6 @@ TEST_CASE("a file that changed since it was collected fails the build") {
 }
 
 TEST_CASE("SOURCE_DATE_EPOCH is the image's time") {
-    CHECK(detail::created_time(0) == "1970-01-01T00:00:00Z");
-    CHECK(detail::created_time(1'700'000'000) == "2023-11-14T22:13:20Z");
+    CHECK(fairing::detail::created_time(0) == "1970-01-01T00:00:00Z");
+    CHECK(fairing::detail::created_time(1'700'000'000) == "2023-11-14T22:13:20Z");
 }

@@ -86,7 +86,7 @@ std::string extended(char type, std::string_view content) {
     return Header{"extended", type}.size(content.size()).block() + padded(content);
 }
 std::string record(const std::string& key, const std::string& value) {
-    return detail::pax_record(key, value);
+    return codec::detail::pax_record(key, value);
 }
 
 const std::string end_marker(1024, '\0');

@@ -25,21 +25,23 @@ TEST_CASE("a program is found in the first folder of the path that holds it") {
 }
 
 TEST_CASE("what can not be a command is refused before anything runs") {
-    CHECK_THROWS_WITH_AS(detail::PreparedCommand{Command{}},
+    CHECK_THROWS_WITH_AS(fairing::detail::PreparedCommand{Command{}},
                          "cannot run a program: the command is empty", Error);
-    CHECK_THROWS_AS((detail::PreparedCommand{Command{.arguments = {"a", std::string{"b\0c", 3}}}}),
-                    Error);
-    CHECK_THROWS_WITH_AS(
-        (detail::PreparedCommand{Command{.arguments = {"a"}, .environment = {{"X=Y", "z"}}}}),
-        "cannot run a: \"X=Y\" is no name of an environment variable", Error);
     CHECK_THROWS_AS(
-        (detail::PreparedCommand{Command{.arguments = {"a"}, .environment = {{"", "z"}}}}), Error);
+        (fairing::detail::PreparedCommand{Command{.arguments = {"a", std::string{"b\0c", 3}}}}),
+        Error);
+    CHECK_THROWS_WITH_AS((fairing::detail::PreparedCommand{
+                             Command{.arguments = {"a"}, .environment = {{"X=Y", "z"}}}}),
+                         "cannot run a: \"X=Y\" is no name of an environment variable", Error);
+    CHECK_THROWS_AS(
+        (fairing::detail::PreparedCommand{Command{.arguments = {"a"}, .environment = {{"", "z"}}}}),
+        Error);
 }
 
 TEST_CASE("the environment is ordered, and what is added wins over what is there") {
-    const detail::PreparedCommand prepared{Command{.arguments = {"tool"},
-                                                   .environment = {{"B", "2"}, {"A", "1"}},
-                                                   .base = BaseEnvironment::clean}};
+    const fairing::detail::PreparedCommand prepared{Command{.arguments = {"tool"},
+                                                            .environment = {{"B", "2"}, {"A", "1"}},
+                                                            .base = BaseEnvironment::clean}};
     CHECK(std::string{prepared.environment()[0]} == "A=1");
     CHECK(std::string{prepared.environment()[1]} == "B=2");
     CHECK(prepared.environment()[2] == nullptr);
