@@ -5260,11 +5260,9 @@ inline constexpr char32_t invalid_character = 0xffffffff;
         if (part == ".") {
             continue;
         }
-        if (part != "..") {
-            kept.push_back(part);
-        } else if (!kept.empty() && kept.back() != "..") {
+        if (part == ".." && !kept.empty() && kept.back() != "..") {
             kept.pop_back();
-        } else if (!rooted) {
+        } else if (part != ".." || !rooted) {
             kept.push_back(part);
         }
     }
@@ -9044,7 +9042,7 @@ private:
         if (size == 0) {
             fail("a character that can not be there");
         }
-        const std::string result{rest_.substr(0, size)};
+        std::string result{rest_.substr(0, size)};
         rest_.remove_prefix(size);
         return result;
     }
@@ -9086,7 +9084,7 @@ private:
         if (size == 0) {
             fail("a parameter without a value");
         }
-        const std::string result{rest_.substr(0, size)};
+        std::string result{rest_.substr(0, size)};
         rest_.remove_prefix(size);
         return result;
     }
@@ -9418,7 +9416,7 @@ public:
             login_known_ = true;
         }
         if (challenge_->scheme == "basic") {
-            const std::string value = basic();
+            std::string value = basic();
             if (value.empty() || value == refused) {
                 throw denied(value.empty() ? "it asks for a user and password, and there are none"
                                            : "user and password were refused");
@@ -9527,7 +9525,7 @@ private:
                  .http_status = answer->status}};
         }
         Token token = read_token(answer->body, subject, control);
-        const std::string value = "Bearer " + token.value.reveal();
+        std::string value = "Bearer " + token.value.reveal();
         tokens_[scopes] = std::move(token);
         return value;
     }
@@ -10415,12 +10413,12 @@ struct Session {
 [[nodiscard]] inline Session console_session(std::stop_token stop = {}) {
     return {.stop = std::move(stop),
             .log =
-                [](LogRecord record) {
+                [](const LogRecord& record) {
                     if (record.level != Level::debug) {
                         std::cerr << record.text << '\n';
                     }
                 },
-            .output = [](OutputLine line) { std::cout << line.text << std::endl; }};
+            .output = [](const OutputLine& line) { std::cout << line.text << std::endl; }};
 }
 
 }  // inline namespace FAIRING_ABI
@@ -10476,6 +10474,7 @@ public:
         /// Ends it and removes everything that was made for it; doing so twice is no error.
         virtual void remove(std::stop_token stop) = 0;
         [[nodiscard]] virtual std::string url() const { return {}; }
+        // NOLINTNEXTLINE(performance-unnecessary-value-param): by value, as in its siblings
         virtual Json call(const Json& /*input*/, std::stop_token /*stop*/) { return {}; }
     };
 
@@ -10895,7 +10894,7 @@ struct Lookup {
 /// interrupted.
 [[nodiscard]] inline std::vector<std::string> resolve_host(const std::string& host,
                                                            std::chrono::milliseconds limit,
-                                                           std::stop_token stop) {
+                                                           const std::stop_token& stop) {
     const auto refuse = [&host](ErrorCode code, std::string answer) {
         return Error{
             code,
@@ -11486,7 +11485,7 @@ public:
     HttplibTransport& operator=(HttplibTransport&&) = delete;
 
     [[nodiscard]] Response send(const Request& request, const BodySink& sink,
-                                std::stop_token stop) {
+                                const std::stop_token& stop) {
         const Url url = validate(request);
         check_stop(url, stop);
         std::optional<detail::SteadyTime> deadline;
@@ -14635,8 +14634,7 @@ public:
 
     /// A path of this machine, absolute and clean; below the root when it is so by whatever way.
     [[nodiscard]] std::string locate(std::string_view path) const {
-        const std::string found =
-            clean(path.starts_with('/') ? std::string{path} : join(root_, path));
+        std::string found = clean(path.starts_with('/') ? std::string{path} : join(root_, path));
         if (is_within(found, root_)) {
             return found;
         }

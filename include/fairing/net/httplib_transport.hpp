@@ -548,7 +548,7 @@ public:
     HttplibTransport& operator=(HttplibTransport&&) = delete;
 
     [[nodiscard]] Response send(const Request& request, const BodySink& sink,
-                                std::stop_token stop) {
+                                const std::stop_token& stop) {
         const Url url = validate(request);
         check_stop(url, stop);
         std::optional<detail::SteadyTime> deadline;

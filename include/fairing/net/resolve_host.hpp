@@ -58,7 +58,7 @@ struct Lookup {
 /// interrupted.
 [[nodiscard]] inline std::vector<std::string> resolve_host(const std::string& host,
                                                            std::chrono::milliseconds limit,
-                                                           std::stop_token stop) {
+                                                           const std::stop_token& stop) {
     const auto refuse = [&host](ErrorCode code, std::string answer) {
         return Error{
             code,

@@ -79,8 +79,7 @@ public:
 
     /// A path of this machine, absolute and clean; below the root when it is so by whatever way.
     [[nodiscard]] std::string locate(std::string_view path) const {
-        const std::string found =
-            clean(path.starts_with('/') ? std::string{path} : join(root_, path));
+        std::string found = clean(path.starts_with('/') ? std::string{path} : join(root_, path));
         if (is_within(found, root_)) {
             return found;
         }

@@ -85,11 +85,9 @@ inline constexpr char32_t invalid_character = 0xffffffff;
         if (part == ".") {
             continue;
         }
-        if (part != "..") {
-            kept.push_back(part);
-        } else if (!kept.empty() && kept.back() != "..") {
+        if (part == ".." && !kept.empty() && kept.back() != "..") {
             kept.pop_back();
-        } else if (!rooted) {
+        } else if (part != ".." || !rooted) {
             kept.push_back(part);
         }
     }

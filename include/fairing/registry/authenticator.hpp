@@ -76,7 +76,7 @@ public:
             login_known_ = true;
         }
         if (challenge_->scheme == "basic") {
-            const std::string value = basic();
+            std::string value = basic();
             if (value.empty() || value == refused) {
                 throw denied(value.empty() ? "it asks for a user and password, and there are none"
                                            : "user and password were refused");
@@ -185,7 +185,7 @@ private:
                  .http_status = answer->status}};
         }
         Token token = read_token(answer->body, subject, control);
-        const std::string value = "Bearer " + token.value.reveal();
+        std::string value = "Bearer " + token.value.reveal();
         tokens_[scopes] = std::move(token);
         return value;
     }

@@ -75,7 +75,7 @@ private:
         if (size == 0) {
             fail("a character that can not be there");
         }
-        const std::string result{rest_.substr(0, size)};
+        std::string result{rest_.substr(0, size)};
         rest_.remove_prefix(size);
         return result;
     }
@@ -117,7 +117,7 @@ private:
         if (size == 0) {
             fail("a parameter without a value");
         }
-        const std::string result{rest_.substr(0, size)};
+        std::string result{rest_.substr(0, size)};
         rest_.remove_prefix(size);
         return result;
     }

@@ -44,12 +44,12 @@ struct Session {
 [[nodiscard]] inline Session console_session(std::stop_token stop = {}) {
     return {.stop = std::move(stop),
             .log =
-                [](LogRecord record) {
+                [](const LogRecord& record) {
                     if (record.level != Level::debug) {
                         std::cerr << record.text << '\n';
                     }
                 },
-            .output = [](OutputLine line) { std::cout << line.text << std::endl; }};
+            .output = [](const OutputLine& line) { std::cout << line.text << std::endl; }};
 }
 
 }  // inline namespace FAIRING_ABI

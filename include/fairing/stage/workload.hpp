@@ -58,6 +58,7 @@ public:
         /// Ends it and removes everything that was made for it; doing so twice is no error.
         virtual void remove(std::stop_token stop) = 0;
         [[nodiscard]] virtual std::string url() const { return {}; }
+        // NOLINTNEXTLINE(performance-unnecessary-value-param): by value, as in its siblings
         virtual Json call(const Json& /*input*/, std::stop_token /*stop*/) { return {}; }
     };
 
