@@ -1,5 +1,6 @@
-"""tools/check_layers.py and tools/amalgamate.py must find what they are there to find."""
+"""tools/check_layers.py, tools/amalgamate.py and tools/once.py must find what they are there to find."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -186,6 +187,39 @@ class ToolsTest(unittest.TestCase):
     def test_amalgamate_own_include_in_angle_brackets(self):
         tree = self.with_line("fairing/codec/gzip.hpp", "#include <fairing/core/error.hpp>")
         self.fails(tree, "amalgamate.py", "by its relative path")
+
+
+class Once(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.source = pathlib.Path(self.folder.name, "source.txt")
+        self.ran = pathlib.Path(self.folder.name, "ran")
+
+    def check(self, text, code=0, salt="1", preprocess="cat"):
+        """How often the check ran for this text, and what once.py exits with."""
+        self.source.write_text(text)
+        self.ran.write_text("")
+        done = subprocess.run(
+            [TOOLS / "once.py", "--salt", salt, "--preprocess", f"{preprocess} {self.source}", "--",
+             "sh", "-c", f"echo >> {self.ran}; exit {code}"],
+            env={**os.environ, "XDG_CACHE_HOME": self.folder.name}, check=False,
+        )  # fmt: skip
+        return self.ran.read_text().count("\n"), done.returncode
+
+    def test_what_passed_is_not_checked_again(self):
+        self.assertEqual(self.check("one"), (1, 0))
+        self.assertEqual(self.check("one"), (0, 0))
+        self.assertEqual(self.check("two"), (1, 0))
+        self.assertEqual(self.check("one", salt="2"), (1, 0))
+
+    def test_a_failure_is_never_remembered(self):
+        self.assertEqual(self.check("one", code=3), (1, 3))
+        self.assertEqual(self.check("one", code=3), (1, 3))
+
+    def test_a_text_that_can_not_be_had_is_checked(self):
+        for _ in range(2):
+            self.assertEqual(self.check("one", preprocess="false"), (1, 0))
 
 
 if __name__ == "__main__":
