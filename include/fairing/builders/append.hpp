@@ -3,9 +3,10 @@
 //
 // base ─ manifest and config are read, its layers are mounted or copied, never unpacked
 // context ─ layer plan ─ one tar+gzip blob per layer ─ pushed beside the base's
+//
+// What the layer cache knows is not made again, and what the registry has is not sent again.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -14,21 +15,21 @@
 #include <utility>
 #include <vector>
 
-#include "../codec/gzip.hpp"
 #include "../core/control.hpp"
 #include "../core/parallel.hpp"
 #include "../core/process.hpp"
 #include "../oci/append.hpp"
 #include "../oci/reference.hpp"
+#include "../packaging/cached_store.hpp"
 #include "../packaging/context.hpp"
 #include "../packaging/context_digest.hpp"
-#include "../packaging/layer_plan.hpp"
-#include "../packaging/layer_writer.hpp"
+#include "../packaging/layer_cache.hpp"
 #include "../packaging/text.hpp"
 #include "../registry/open.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
+#include "image_layers.hpp"
 
 namespace fairing {
 
@@ -44,7 +45,8 @@ struct AppendBuilder {
     bool insecure =
         false;  ///< plain http, or https with any certificate, for `registry` and the base's
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
-    int compression = 6;       ///< 1 (fast) to 9 (small)
+    int compression = 1;       ///< 1 (fast) to 9 (small)
+    bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base,
     /// integrity, denied, unavailable for a registry that does not take the image. The tag never
@@ -67,7 +69,8 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("insecure", &AppendBuilder::insecure,
           "speak plain http to the registry (those of this machine always may)"),
     field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
-    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 6"),
+    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
+    field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
 };
 
 namespace detail {
@@ -101,7 +104,7 @@ struct Base {
 /// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
 [[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
                                     const oci::Reference& target, registry::ClientOptions options,
-                                    const Control& control) {
+                                    const packaging::LayerCache& cache, const Control& control) {
     Base base{.reference = oci::parse_reference(name)};
     if (target.kind == oci::ReferenceKind::registry &&
         target.api_host() != base.reference.api_host()) {
@@ -111,7 +114,8 @@ struct Base {
         base.image = oci::scratch(oci::parse_platform(platform));
         return base;
     }
-    base.store = registry::open_store(base.reference, options, control);
+    base.store = std::make_unique<packaging::CachedStore>(
+        registry::open_store(base.reference, options, control), cache);
     oci::StoredImage stored =
         oci::load_image(*base.store, base.reference.wanted(), oci::parse_platform(platform), name);
     base.image = std::move(stored.image);
@@ -178,123 +182,116 @@ struct Base {
     return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-[[nodiscard]] inline double seconds_since(std::chrono::steady_clock::time_point start) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+[[nodiscard]] inline std::vector<Layer> layers_of(const oci::Image& base) {
+    std::vector<Layer> layers;
+    const std::vector<std::string> diff_ids = base.diff_ids();
+    for (const oci::Descriptor& layer : base.layers()) {
+        layers.push_back({.digest = layer.digest,
+                          .diff_id = diff_ids[layers.size()],
+                          .media_type = layer.media_type,
+                          .size = layer.size,
+                          .origin = Origin::base});
+    }
+    return layers;
 }
 
-/// The layers of the finished image, the base's first, and what ours are made of.
-struct Layers {
-    std::vector<Layer> all = {};
-    std::vector<packaging::LayerBlob> blobs = {};  ///< of the last ones in `all`
+[[nodiscard]] inline LayerRoute route_between(const Base& base, const oci::Reference& name,
+                                              oci::Store* target) {
+    LayerRoute route{.target = target, .base = base.store.get()};
+    if (name.kind == oci::ReferenceKind::registry && target != nullptr) {
+        route.target_host = name.api_host();
+        route.target_repository = name.repository;
+        const bool mountable = base.reference.kind == oci::ReferenceKind::registry &&
+                               base.reference.api_host() == name.api_host() &&
+                               base.reference.repository != name.repository;
+        route.base_repository = mountable ? base.reference.repository : "";
+    }
+    return route;
+}
+
+/// What `layers` cost, and what they say about the context.
+struct LayerSummary {
     std::vector<oci::NewLayer> additions = {};
     std::string context_digest = {};  ///< "sha256:…"
     BuildFigures figures = {};
 };
 
-[[nodiscard]] inline Layers make_layers(const Context& context, const oci::Image& base,
-                                        const codec::GzipCompressor& compressor,
-                                        const Control& control) {
-    Layers layers;
-    const std::vector<std::string> base_diff_ids = base.diff_ids();
-    for (const oci::Descriptor& layer : base.layers()) {
-        layers.all.push_back({.digest = layer.digest,
-                              .diff_id = base_diff_ids[layers.all.size()],
-                              .media_type = layer.media_type,
-                              .size = layer.size,
-                              .origin = Origin::base});
-    }
+[[nodiscard]] inline LayerSummary summarize(const Context& context,
+                                            const std::vector<OwnLayer>& layers) {
+    LayerSummary summary;
     packaging::ContextDigest digest;
-    for (const packaging::LayerGroup& group : packaging::plan(context.files)) {
-        const auto start = std::chrono::steady_clock::now();
-        packaging::LayerBlob blob =
-            packaging::write_layer(group.files, compressor, {.item = group.name}, control);
-        digest.add(group.files, blob.contents);
-        layers.all.push_back({.digest = blob.digest,
-                              .diff_id = blob.diff_id,
-                              .media_type = oci::layer_media_type(base),
-                              .size = blob.size,
-                              .uncompressed_size = blob.uncompressed_size,
-                              .seconds = seconds_since(start)});
-        layers.additions.push_back({.descriptor = {.media_type = layers.all.back().media_type,
-                                                   .digest = blob.digest,
-                                                   .size = blob.size},
-                                    .diff_id = blob.diff_id,
-                                    .comment = group.name});
-        layers.figures.bytes_read += blob.bytes_read;
-        layers.figures.bytes_compressed += blob.size;
-        layers.blobs.push_back(std::move(blob));
+    for (const OwnLayer& own : layers) {
+        digest.add(own.group.files, own.contents);
+        summary.additions.push_back({.descriptor = {.media_type = own.layer.media_type,
+                                                    .digest = own.layer.digest,
+                                                    .size = own.layer.size},
+                                     .diff_id = own.layer.diff_id,
+                                     .comment = own.group.name});
+        summary.figures.bytes_read += own.bytes_read;
+        summary.figures.bytes_compressed += own.bytes_compressed;
     }
-    layers.context_digest = digest.finish(context);
-    return layers;
+    summary.context_digest = digest.finish(context);
+    return summary;
 }
 
-/// Makes every blob of `layers` be in `target`: the base's mounted or copied, ours uploaded. Fills
-/// in how.
-inline void push_layers(Layers& layers, const Base& base, const oci::Reference& target_name,
-                        oci::Store& target, const Control& control) {
-    constexpr std::size_t uploads_at_once = 4;
-    const std::size_t base_layers = layers.all.size() - layers.blobs.size();
-    const bool same_host = base.reference.kind == oci::ReferenceKind::registry &&
-                           target_name.kind == oci::ReferenceKind::registry &&
-                           base.reference.api_host() == target_name.api_host() &&
-                           base.reference.repository != target_name.repository;
-    const std::string mount_from = same_host ? base.reference.repository : "";
-    parallel_for(layers.all.size(), uploads_at_once, [&](std::size_t index) {
-        control.check("push image");
-        const auto start = std::chrono::steady_clock::now();
-        Layer& layer = layers.all[index];
-        const oci::Descriptor blob{
-            .media_type = layer.media_type, .digest = layer.digest, .size = layer.size};
-        net::Body body{.size = blob.size};
-        if (index >= base_layers) {
-            const packaging::LayerBlob& own = layers.blobs[index - base_layers];
-            body.write = [&own](const net::BodySink& sink) { own.file.read(sink); };
-            layer.transfer = target.write_blob(blob, body, {});
-        } else if (!oci::media_type::is_foreign(layer.media_type)) {
-            body.write = [&](const net::BodySink& sink) { base.store->read_blob(blob, sink); };
-            layer.transfer = target.write_blob(blob, body, mount_from);
-        }
-        layer.seconds += seconds_since(start);
-    });
-    for (const Layer& layer : layers.all) {
-        layers.figures.bytes_uploaded += layer.transfer == Transfer::uploaded ? layer.size : 0;
-    }
-}
-
-/// Blobs first, then the config, then the manifest, so that the tag never points at half an image.
-inline void push_image(Layers& layers, const oci::Image& image, const Base& base,
-                       const oci::Reference& target_name, const registry::ClientOptions& options,
-                       const Control& control) {
-    const auto start = std::chrono::steady_clock::now();
-    const std::unique_ptr<oci::Store> target = registry::open_store(target_name, options, control);
-    push_layers(layers, base, target_name, *target, control);
-    target->write_blob(oci::Descriptor::from(image.manifest.at("config"), "the new config"),
-                       net::Body::of(image.config.dump()), {});
+/// The blobs are there; now the config, then the manifest, so that the tag never points at half an
+/// image.
+inline void push_documents(const oci::Image& image, oci::Store& target, const std::string& tag,
+                           const Control& control) {
+    target.write_blob(oci::Descriptor::from(image.manifest.at("config"), "the new config"),
+                      net::Body::of(image.config.dump()), {});
     control.check("push image");
-    target->write_manifest(oci::serialize(image), target_name.tag);
-    layers.figures.push_seconds = seconds_since(start);
-    layers.figures.requests = target->requests() + (base.store ? base.store->requests() : 0);
+    target.write_manifest(oci::serialize(image), tag);
+}
+
+[[nodiscard]] inline packaging::LayerCache open_cache(const AppendBuilder& builder,
+                                                      const Session& session) {
+    if (!builder.cache) {
+        return packaging::LayerCache{};
+    }
+    return packaging::LayerCache{session.cache_directory.empty()
+                                     ? packaging::default_cache_directory()
+                                     : session.cache_directory};
 }
 
 }  // namespace detail
 
 inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    const auto start = std::chrono::steady_clock::now();
+    const detail::Stopwatch watch;
     const Control control = session.control();
-    oci::Reference target = detail::check_and_name(*this);
+    oci::Reference target_name = detail::check_and_name(*this);
     const registry::ClientOptions options =
         registry_options(session, {.insecure = insecure, .ca_file = ca_file});
-    const detail::Base base =
-        detail::open_base(base_image.empty() ? detail::default_base_image(session) : base_image,
-                          platform, target, options, control);
-    detail::Layers layers =
-        detail::make_layers(context, base.image, {.level = compression}, control);
-    if (target.tag.empty()) {
-        target.tag = packaging::context_tag(layers.context_digest);
+    const packaging::LayerCache known = detail::open_cache(*this, session);
+    detail::LayerWork work{known, compression, control};
+    detail::Base base;
+    parallel_for(2, 2, [&](std::size_t part) {  // neither needs the other
+        if (part == 0) {
+            base = detail::open_base(
+                base_image.empty() ? detail::default_base_image(session) : base_image, platform,
+                target_name, options, known, control);
+        } else {
+            work.plan(context.files);
+        }
+    });
+    const std::unique_ptr<oci::Store> target =
+        push ? registry::open_store(target_name, options, control) : nullptr;
+    std::vector<Layer> layers = detail::layers_of(base.image);
+    work.run(layers, oci::layer_media_type(base.image),
+             detail::route_between(base, target_name, target.get()));
+    detail::LayerSummary summary = detail::summarize(context, work.layers());
+    for (const detail::OwnLayer& own : work.layers()) {
+        layers.push_back(own.layer);
+    }
+    for (const Layer& layer : layers) {
+        summary.figures.bytes_uploaded += layer.transfer == Transfer::uploaded ? layer.size : 0;
+    }
+    if (target_name.tag.empty()) {
+        target_name.tag = packaging::context_tag(summary.context_digest);
     }
     const bool named_base = base.reference.kind == oci::ReferenceKind::registry;
     const oci::Image appended =
-        oci::append(base.image, layers.additions,
+        oci::append(base.image, summary.additions,
                     {.command = context.command,
                      .user = "0",
                      .working_directory = context.working_directory,
@@ -302,28 +299,33 @@ inline Image AppendBuilder::build(const Context& context, const Session& session
                      .created = detail::created_time(packaging::source_date_epoch()),
                      .base_name = named_base ? base.reference.text() : "",
                      .base_digest = base.manifest.digest});
-    layers.figures.build_seconds = detail::seconds_since(start);
+    summary.figures.build_seconds = watch.seconds();
     if (push) {
-        detail::push_image(layers, appended, base, target, options, control);
+        const detail::Stopwatch push_watch;
+        detail::push_documents(appended, *target, target_name.tag, control);
+        work.remember_push();
+        summary.figures.push_seconds = push_watch.seconds();
+        summary.figures.requests = target->requests() + (base.store ? base.store->requests() : 0);
     }
-    const bool in_layout = target.kind == oci::ReferenceKind::layout;
+    known.shrink();
+    const bool in_layout = target_name.kind == oci::ReferenceKind::layout;
     const std::string digest = oci::serialize(appended).descriptor().digest;
-    return {.reference = (in_layout          ? target.name()
-                          : registry.empty() ? image_name + ':' + target.tag
-                                             : target.text()) +
+    return {.reference = (in_layout          ? target_name.name()
+                          : registry.empty() ? image_name + ':' + target_name.tag
+                                             : target_name.text()) +
                          '@' + digest,
             .digest = digest,
             .location = !push       ? Location::nowhere
                         : in_layout ? Location::layout
                                     : Location::registry,
-            .layers = std::move(layers.all),
+            .layers = std::move(layers),
             .command = context.command,
             .environment = context.environment,
             .working_directory = context.working_directory,
             .platform = appended.platform().text(),
-            .tag = target.tag,
-            .context_digest = layers.context_digest,
-            .figures = layers.figures};
+            .tag = target_name.tag,
+            .context_digest = summary.context_digest,
+            .figures = summary.figures};
 }
 
 static_assert(Builder<AppendBuilder>);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -106,6 +107,55 @@ public:
         }
         show("push", blob, blob.size);
         return transfer;
+    }
+
+    /// POST, one PATCH with the whole body in chunks and without a range, PUT with the digest: what
+    /// every registry takes. When the registry or the network fails, the blob is finished and sent
+    /// like one that is known; what `make` throws passes through.
+    oci::Transfer write_new_blob(const oci::BlobMaker& make,
+                                 const std::function<net::Body()>& again,
+                                 std::uint64_t size) override {
+        std::optional<oci::Descriptor> made;
+        std::exception_ptr own;
+        bool sent = false;
+        try {
+            sent = stream(make, again, size, made, own);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (own) {
+                std::rethrow_exception(own);
+            }
+            control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
+        }
+        if (!made) {
+            made = make({});
+        }
+        if (!sent) {
+            return write_blob(*made, again(), {});
+        }
+        show("push", *made, made->size);
+        return oci::Transfer::uploaded;
+    }
+
+    [[nodiscard]] std::string find_digest(const std::string& tag) override {
+        const net::Answer answer = api_.call(
+            {.method = "HEAD",
+             .url = manifest_url(tag),
+             .headers = {{"Accept", std::string{oci::media_type::accept}}},
+             .deadline = small_deadline},
+            {.attempted = "look for manifest", .subject = with(tag), .retry = api_.retry()},
+            api_.scopes(Access::pull), control_);
+        const std::string digest = net::header(answer.headers, "Docker-Content-Digest");
+        return answer.status == 200 && oci::is_digest(digest) ? digest : "";
+    }
+
+    [[nodiscard]] bool is_new() override {
+        const net::Answer answer = api_.call(
+            {.url = api_.url("tags/list?n=1"), .deadline = small_deadline},
+            {.attempted = "list the tags of", .subject = api_.name(), .repeat = net::Repeat::never},
+            api_.scopes(Access::push), control_);
+        return answer.status == 404;
     }
 
     /// Throws MissingBlobs when the registry lacks a blob of it.
@@ -339,6 +389,65 @@ private:
             return std::nullopt;
         });
     }
+    /// The upload of a blob that is made meanwhile: true when the registry has all of it. `made` is
+    /// set as soon as it is; `own` to what `make` threw.
+    [[nodiscard]] bool stream(const oci::BlobMaker& make, const std::function<net::Body()>& again,
+                              std::uint64_t size, std::optional<oci::Descriptor>& made,
+                              std::exception_ptr& own) {
+        const net::ExchangeOptions options{.attempted = "upload a new blob",
+                                           .subject = "to " + api_.name(),
+                                           .repeat = net::Repeat::never};
+        net::Answer answer;
+        std::optional<UploadSession> session = begin_upload(options, answer);
+        if (!session) {
+            throw api_.failure(answer, options);
+        }
+        const net::Body body{
+            .size = net::Body::unknown_size, .write = [&](const net::BodySink& out) {
+                if (made) {
+                    return again().write(out);  // the registry wanted to be asked again
+                }
+                std::exception_ptr gone;
+                try {
+                    made = make([&](std::span<const std::byte> bytes) {
+                        try {
+                            if (!gone) {
+                                out(bytes);
+                            }
+                        } catch (...) {
+                            gone = std::current_exception();  // then it is made all the same
+                        }
+                    });
+                } catch (...) {
+                    own = std::current_exception();
+                    throw;
+                }
+                if (gone) {
+                    std::rethrow_exception(gone);
+                }
+            }};
+        session->sending();
+        answer = api_.call({.method = "PATCH",
+                            .url = session->location(),
+                            .headers = {{"Content-Type", "application/octet-stream"}},
+                            .body = body,
+                            .deadline = deadline_of({.size = size}),
+                            .idle_timeout = commit_time,
+                            .max_body = largest_error},
+                           options, api_.scopes(Access::push), control_);
+        session->answered();
+        if (answer.status < 200 || answer.status > 299 || !made) {
+            throw api_.failure(answer, options);
+        }
+        session->moved(api_.location(answer, options));
+        answer = put_blob(*session, *made, {}, options);
+        if (answer.status < 200 || answer.status > 299) {
+            throw api_.failure(answer, options);
+        }
+        session->finished();
+        check_stated_digest(answer, made->digest, options);
+        return true;
+    }
     [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
         try {
             return has_blob(blob, {.attempts = 1});
@@ -364,6 +473,9 @@ private:
                                        const net::Body& body, const net::ExchangeOptions& options) {
         const char separator = session.location().find('?') == std::string::npos ? '?' : '&';
         const net::Body shown{.size = body.size, .write = [&](const net::BodySink& sink) {
+                                  if (!body.write) {
+                                      return;  // all of it is there already
+                                  }
                                   std::uint64_t done = 0;
                                   body.write([&](std::span<const std::byte> bytes) {
                                       sink(bytes);
