@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <ctime>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -115,7 +116,7 @@ struct Base {
         return base;
     }
     base.store = std::make_unique<packaging::CachedStore>(
-        registry::open_store(base.reference, options, control), cache);
+        registry::open_store(base.reference, options, control), base.reference.name(), cache);
     oci::StoredImage stored =
         oci::load_image(*base.store, base.reference.wanted(), oci::parse_platform(platform), name);
     base.image = std::move(stored.image);
@@ -195,20 +196,6 @@ struct Base {
     return layers;
 }
 
-[[nodiscard]] inline LayerRoute route_between(const Base& base, const oci::Reference& name,
-                                              oci::Store* target) {
-    LayerRoute route{.target = target, .base = base.store.get()};
-    if (name.kind == oci::ReferenceKind::registry && target != nullptr) {
-        route.target_host = name.api_host();
-        route.target_repository = name.repository;
-        const bool mountable = base.reference.kind == oci::ReferenceKind::registry &&
-                               base.reference.api_host() == name.api_host() &&
-                               base.reference.repository != name.repository;
-        route.base_repository = mountable ? base.reference.repository : "";
-    }
-    return route;
-}
-
 /// What `layers` cost, and what they say about the context.
 struct LayerSummary {
     std::vector<oci::NewLayer> additions = {};
@@ -222,7 +209,7 @@ struct LayerSummary {
     packaging::ContextDigest digest;
     for (const OwnLayer& own : layers) {
         digest.add(own.group.files, own.contents);
-        summary.additions.push_back({.descriptor = {.media_type = own.layer.media_type,
+        summary.additions.push_back({.descriptor = {.media_type = {},  // the base's family
                                                     .digest = own.layer.digest,
                                                     .size = own.layer.size},
                                      .diff_id = own.layer.diff_id,
@@ -232,16 +219,6 @@ struct LayerSummary {
     }
     summary.context_digest = digest.finish(context);
     return summary;
-}
-
-/// The blobs are there; now the config, then the manifest, so that the tag never points at half an
-/// image.
-inline void push_documents(const oci::Image& image, oci::Store& target, const std::string& tag,
-                           const Control& control) {
-    target.write_blob(oci::Descriptor::from(image.manifest.at("config"), "the new config"),
-                      net::Body::of(image.config.dump()), {});
-    control.check("push image");
-    target.write_manifest(oci::serialize(image), tag);
 }
 
 [[nodiscard]] inline packaging::LayerCache open_cache(const AppendBuilder& builder,
@@ -254,78 +231,191 @@ inline void push_documents(const oci::Image& image, oci::Store& target, const st
                                      : session.cache_directory};
 }
 
+/// One build. The base is read while the layers are planned, and its layers are taken over while
+/// ours are made.
+class AppendRun {
+public:
+    AppendRun(const AppendBuilder& builder, const Context& context, const Session& session)
+        : builder_(builder),
+          context_(context),
+          control_(session.control()),
+          name_(check_and_name(builder)),
+          tag_by_content_(name_.tag.empty()),
+          cache_(open_cache(builder, session)),
+          work_(cache_, builder.compression, control_) {
+        const registry::ClientOptions options =
+            registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});
+        if (builder.push) {
+            target_ = registry::open_store(name_, options, control_);
+        }
+        base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
+            return open_base(
+                builder_.base_image.empty() ? default_base_image(session) : builder_.base_image,
+                builder_.platform, name, options, cache_, control_);
+        });
+    }
+
+    [[nodiscard]] Image build() {
+        const Stopwatch watch;
+        work_.plan(context_.files);
+        all_known_ = work_.all_known();
+        if (all_known_) {
+            summary_ = summarize(context_, work_.layers());
+        }
+        work_.run(route(), [this] { take_base(); });
+        summary_ = summarize(context_, work_.layers());
+        compose();
+        summary_.figures.build_seconds = watch.seconds();
+        if (target_) {
+            const Stopwatch push_watch;
+            push_documents();
+            summary_.figures.push_seconds = push_watch.seconds();
+            summary_.figures.requests =
+                target_->requests() + (base_.store ? base_.store->requests() : 0);
+        }
+        cache_.shrink();
+        return result();
+    }
+
+private:
+    [[nodiscard]] LayerRoute route() const {
+        LayerRoute route{.target = target_.get()};
+        if (name_.kind == oci::ReferenceKind::registry && target_) {
+            route.host = name_.api_host();
+            route.repository = name_.repository;
+        }
+        return route;
+    }
+
+    /// When all layers are known, so are the documents as soon as the base is: they are looked for
+    /// together with the layers.
+    void take_base() {
+        base_ = base_reading_.get();
+        base_layers_ = layers_of(base_.image);
+        if (!target_) {
+            return;
+        }
+        const bool to_registry = name_.kind == oci::ReferenceKind::registry;
+        if (to_registry && base_.reference.kind == oci::ReferenceKind::registry &&
+            base_.reference.api_host() == name_.api_host() &&
+            base_.reference.repository != name_.repository) {
+            work_.mount_from(base_.reference.repository);
+        }
+        const bool early = all_known_ && to_registry;
+        if (early) {
+            compose();
+        }
+        parallel_for(early ? 3 : 1, 3, [this](std::size_t part) {
+            if (part == 0) {
+                work_.push_base(base_layers_, base_.store.get());
+            } else if (part == 1) {
+                push_config();
+            } else {
+                tagged_ = target_->find_digest(name_.tag);
+            }
+        });
+    }
+
+    /// The image's documents out of the summary.
+    void compose() {
+        for (oci::NewLayer& layer : summary_.additions) {
+            layer.descriptor.media_type = oci::layer_media_type(base_.image);
+        }
+        if (tag_by_content_) {
+            name_.tag = packaging::context_tag(summary_.context_digest);
+        }
+        const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
+        image_ = oci::append(base_.image, summary_.additions,
+                             {.command = context_.command,
+                              .user = "0",
+                              .working_directory = context_.working_directory,
+                              .environment = context_.environment,
+                              .created = created_time(packaging::source_date_epoch()),
+                              .base_name = named_base ? base_.reference.text() : "",
+                              .base_digest = base_.manifest.digest});
+    }
+
+    void push_config() {
+        const auto config = oci::Descriptor::from(image_.manifest.at("config"), "the new config");
+        const net::Body body = net::Body::of(image_.config.dump());
+        if (work_.may_be_there(config.digest)) {
+            target_->write_blob(config, body, {});
+        } else {
+            target_->write_absent_blob(config, body, {});
+        }
+        config_pushed_ = config.digest;
+    }
+    /// The blobs are there; now the config, then the manifest, so that the tag never points at half
+    /// an image.
+    void push_documents() {
+        const oci::RawManifest manifest = oci::serialize(image_);
+        const std::string config = text_or(image_.manifest.at("config"), "digest");
+        if (config_pushed_ != config) {
+            push_config();
+        }
+        control_.check("push image");
+        if (tagged_ != manifest.descriptor().digest) {
+            target_->write_manifest(manifest, name_.tag);
+        }
+        work_.remember_push(all_layers(), config);
+    }
+
+    [[nodiscard]] std::vector<Layer> all_layers() const {
+        std::vector<Layer> layers = base_layers_;
+        for (const OwnLayer& own : work_.layers()) {
+            layers.push_back(own.layer);
+            layers.back().media_type = oci::layer_media_type(base_.image);
+        }
+        return layers;
+    }
+
+    [[nodiscard]] Image result() {
+        std::vector<Layer> layers = all_layers();
+        for (const Layer& layer : layers) {
+            summary_.figures.bytes_uploaded +=
+                layer.transfer == Transfer::uploaded ? layer.size : 0;
+        }
+        const bool in_layout = name_.kind == oci::ReferenceKind::layout;
+        const std::string digest = oci::serialize(image_).descriptor().digest;
+        return {.reference = (in_layout                   ? name_.name()
+                              : builder_.registry.empty() ? builder_.image_name + ':' + name_.tag
+                                                          : name_.text()) +
+                             '@' + digest,
+                .digest = digest,
+                .location = !target_    ? Location::nowhere
+                            : in_layout ? Location::layout
+                                        : Location::registry,
+                .layers = std::move(layers),
+                .command = context_.command,
+                .environment = context_.environment,
+                .working_directory = context_.working_directory,
+                .platform = image_.platform().text(),
+                .tag = name_.tag,
+                .context_digest = summary_.context_digest,
+                .figures = summary_.figures};
+    }
+
+    const AppendBuilder& builder_;
+    const Context& context_;
+    Control control_;
+    oci::Reference name_;
+    bool tag_by_content_;
+    packaging::LayerCache cache_;
+    LayerWork work_;
+    std::unique_ptr<oci::Store> target_ = {};
+    Base base_ = {};
+    std::vector<Layer> base_layers_ = {};
+    LayerSummary summary_ = {};
+    oci::Image image_ = {};
+    bool all_known_ = false;
+    std::string config_pushed_ = {}, tagged_ = {};  ///< digests of what the target has already
+    std::future<Base> base_reading_ = {};           // last: waited for before the rest goes
+};
+
 }  // namespace detail
 
 inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    const detail::Stopwatch watch;
-    const Control control = session.control();
-    oci::Reference target_name = detail::check_and_name(*this);
-    const registry::ClientOptions options =
-        registry_options(session, {.insecure = insecure, .ca_file = ca_file});
-    const packaging::LayerCache known = detail::open_cache(*this, session);
-    detail::LayerWork work{known, compression, control};
-    detail::Base base;
-    parallel_for(2, 2, [&](std::size_t part) {  // neither needs the other
-        if (part == 0) {
-            base = detail::open_base(
-                base_image.empty() ? detail::default_base_image(session) : base_image, platform,
-                target_name, options, known, control);
-        } else {
-            work.plan(context.files);
-        }
-    });
-    const std::unique_ptr<oci::Store> target =
-        push ? registry::open_store(target_name, options, control) : nullptr;
-    std::vector<Layer> layers = detail::layers_of(base.image);
-    work.run(layers, oci::layer_media_type(base.image),
-             detail::route_between(base, target_name, target.get()));
-    detail::LayerSummary summary = detail::summarize(context, work.layers());
-    for (const detail::OwnLayer& own : work.layers()) {
-        layers.push_back(own.layer);
-    }
-    for (const Layer& layer : layers) {
-        summary.figures.bytes_uploaded += layer.transfer == Transfer::uploaded ? layer.size : 0;
-    }
-    if (target_name.tag.empty()) {
-        target_name.tag = packaging::context_tag(summary.context_digest);
-    }
-    const bool named_base = base.reference.kind == oci::ReferenceKind::registry;
-    const oci::Image appended =
-        oci::append(base.image, summary.additions,
-                    {.command = context.command,
-                     .user = "0",
-                     .working_directory = context.working_directory,
-                     .environment = context.environment,
-                     .created = detail::created_time(packaging::source_date_epoch()),
-                     .base_name = named_base ? base.reference.text() : "",
-                     .base_digest = base.manifest.digest});
-    summary.figures.build_seconds = watch.seconds();
-    if (push) {
-        const detail::Stopwatch push_watch;
-        detail::push_documents(appended, *target, target_name.tag, control);
-        work.remember_push();
-        summary.figures.push_seconds = push_watch.seconds();
-        summary.figures.requests = target->requests() + (base.store ? base.store->requests() : 0);
-    }
-    known.shrink();
-    const bool in_layout = target_name.kind == oci::ReferenceKind::layout;
-    const std::string digest = oci::serialize(appended).descriptor().digest;
-    return {.reference = (in_layout          ? target_name.name()
-                          : registry.empty() ? image_name + ':' + target_name.tag
-                                             : target_name.text()) +
-                         '@' + digest,
-            .digest = digest,
-            .location = !push       ? Location::nowhere
-                        : in_layout ? Location::layout
-                                    : Location::registry,
-            .layers = std::move(layers),
-            .command = context.command,
-            .environment = context.environment,
-            .working_directory = context.working_directory,
-            .platform = appended.platform().text(),
-            .tag = target_name.tag,
-            .context_digest = summary.context_digest,
-            .figures = summary.figures};
+    return detail::AppendRun{*this, context, session}.build();
 }
 
 static_assert(Builder<AppendBuilder>);

@@ -6,8 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <mutex>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,12 +38,11 @@ private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Where the layers go, and where those of the base come from.
+/// Where the layers go.
 struct LayerRoute {
     oci::Store* target = nullptr;  ///< null: nothing is sent
-    oci::Store* base = nullptr;    ///< null for scratch
-    std::string target_host = {};  ///< of a registry, else empty
-    std::string target_repository = {};
+    std::string host = {};         ///< of a registry, else empty
+    std::string repository = {};
     std::string base_repository = {};  ///< that blobs may be mounted from; empty: none
 };
 
@@ -80,16 +78,23 @@ public:
                 own.identities = packaging::identities_of(own.group.files);
                 own.known = cache_.find_layer(own.group.files, own.identities,
                                               recipe(own.group.name), own.looked_at);
+                if (own.known) {
+                    describe_known(own);
+                }
             }
         }
     }
 
-    /// Makes what is new, and has all layers be in the target. Those of the base are in `base`.
-    void run(std::vector<Layer>& base, const std::string& media_type, const LayerRoute& route) {
+    /// Whether nothing has to be made, as far as can be told.
+    [[nodiscard]] bool all_known() const {
+        return std::all_of(own_.begin(), own_.end(),
+                           [](const OwnLayer& own) { return own.known.has_value(); });
+    }
+
+    /// Makes what is new, and has all layers be in the target; `base` runs beside.
+    void run(const LayerRoute& route, const std::function<void()>& base) {
         route_ = route;
-        media_type_ = media_type;
-        stream_ = route.target != nullptr && streams_pay() &&
-                  (knows_repository() || route.target->is_new());
+        absent_ = knows_repository() || (streams_pay() && route.target->is_new());
         std::vector<OwnLayer*> makes, checks;
         for (OwnLayer& own : own_) {
             (own.known ? checks : makes).push_back(&own);
@@ -97,33 +102,48 @@ public:
         std::stable_sort(makes.begin(), makes.end(), [](const OwnLayer* a, const OwnLayer* b) {
             return a->files_size > b->files_size;
         });
+        const std::size_t at_once =
+            1 + (makes.empty() ? checks.size() : std::size_t{layers_at_once});
         makes.insert(makes.end(), checks.begin(), checks.end());
-        const std::size_t base_tasks = route.target != nullptr ? base.size() : 0;
-        parallel_for(makes.size() + base_tasks, layers_at_once, [&](std::size_t index) {
+        parallel_for(makes.size() + 1, at_once, [&](std::size_t index) {
+            control_.check("build image");
+            if (index == 0) {
+                base();
+                return;
+            }
+            const Stopwatch watch;
+            take(*makes[index - 1]);
+            makes[index - 1]->layer.seconds = watch.seconds();
+        });
+    }
+    /// Blobs of the base may be mounted out of this repository of the target's host.
+    void mount_from(const std::string& repository) { route_.base_repository = repository; }
+    /// Has the base's layers be in the target; fills in how.
+    void push_base(std::vector<Layer>& layers, oci::Store* base) const {
+        parallel_for(layers.size(), layers_at_once, [&](std::size_t index) {
             control_.check("push image");
             const Stopwatch watch;
-            if (index < makes.size()) {
-                take(*makes[index]);
-                makes[index]->layer.seconds = watch.seconds();
-            } else {
-                Layer& layer = base[index - makes.size()];
-                push_base(layer);
-                layer.seconds = watch.seconds();
-            }
+            push_base(layers[index], *base);
+            layers[index].seconds = watch.seconds();
         });
+    }
+    /// Whether the target may have the blob already; when not, one request less looks for it.
+    [[nodiscard]] bool may_be_there(const std::string& digest) const {
+        return route_.host.empty() ||
+               cache_.repository_with(route_.host, digest) == route_.repository;
     }
 
     [[nodiscard]] const std::vector<OwnLayer>& layers() const noexcept { return own_; }
 
     /// After the push: what this registry has, for the next one.
-    void remember_push() const {
-        if (route_.target_host.empty()) {
+    void remember_push(const std::vector<Layer>& layers, const std::string& config) const {
+        if (route_.host.empty()) {
             return;
         }
-        cache_.keep_repository(route_.target_host, route_.target_repository,
-                               route_.target_repository);
-        for (const OwnLayer& own : own_) {
-            cache_.keep_repository(route_.target_host, own.layer.digest, route_.target_repository);
+        cache_.keep_repository(route_.host, route_.repository, route_.repository);
+        cache_.keep_repository(route_.host, config, route_.repository);
+        for (const Layer& layer : layers) {
+            cache_.keep_repository(route_.host, layer.digest, route_.repository);
         }
     }
 
@@ -139,14 +159,27 @@ private:
                 .modification_time = packaging::source_date_epoch(),
                 .name = name};
     }
+    /// Whether a layer is to be made that is worth sending while it is.
     [[nodiscard]] bool streams_pay() const {
-        return std::any_of(own_.begin(), own_.end(), [](const OwnLayer& own) {
-            return !own.known && own.files_size >= worth_streaming;
-        });
+        return route_.target != nullptr &&
+               std::any_of(own_.begin(), own_.end(), [](const OwnLayer& own) {
+                   return !own.known && own.files_size >= worth_streaming;
+               });
     }
     /// Then what is not in the cache is not there either.
     [[nodiscard]] bool knows_repository() const {
-        return !cache_.repository_with(route_.target_host, route_.target_repository).empty();
+        return !route_.host.empty() &&
+               !cache_.repository_with(route_.host, route_.repository).empty();
+    }
+
+    static void describe_known(OwnLayer& own) {
+        own.layer = {.digest = own.known->digest,
+                     .diff_id = own.known->diff_id,
+                     .size = own.known->size,
+                     .uncompressed_size = own.known->uncompressed_size,
+                     .origin = Origin::cached};
+        own.contents = own.known->contents;
+        own.bytes_read = own.known->bytes_read;
     }
 
     void take(OwnLayer& own) {
@@ -167,23 +200,15 @@ private:
 
     void push_known(OwnLayer& own) {
         const packaging::KnownLayer& known = *own.known;
-        own.layer = {.digest = known.digest,
-                     .diff_id = known.diff_id,
-                     .media_type = media_type_,
-                     .size = known.size,
-                     .uncompressed_size = known.uncompressed_size,
-                     .origin = Origin::cached};
-        own.contents = known.contents;
-        own.bytes_read = known.bytes_read;
         if (route_.target == nullptr) {
             return;
         }
-        const std::string elsewhere = cache_.repository_with(route_.target_host, known.digest);
+        const std::string elsewhere = cache_.repository_with(route_.host, known.digest);
         own.layer.transfer = route_.target->write_blob(
             descriptor(own.layer),
             {.size = known.size,
              .write = [&](const net::BodySink& sink) { read_cached(known, sink); }},
-            elsewhere == route_.target_repository ? "" : elsewhere);
+            elsewhere == route_.repository ? "" : elsewhere);
     }
     /// Throws Error{integrity} when the cache has the blob no more, or not as it was.
     void read_cached(const packaging::KnownLayer& known, const net::BodySink& sink) const {
@@ -209,7 +234,6 @@ private:
             blob.emplace(write(own, sink));
             own.layer = {.digest = blob->digest,
                          .diff_id = blob->diff_id,
-                         .media_type = media_type_,
                          .size = blob->size,
                          .uncompressed_size = blob->uncompressed_size};
             return descriptor(own.layer);
@@ -221,7 +245,10 @@ private:
         Transfer transfer = Transfer::none;
         if (route_.target == nullptr) {
             maker({});
-        } else if (stream_ && own.files_size >= worth_streaming) {
+        } else if (own.files_size < worth_streaming) {
+            const oci::Descriptor made = maker({});
+            transfer = route_.target->write_absent_blob(made, again(), {});
+        } else if (absent_) {
             transfer = route_.target->write_new_blob(maker, again, own.files_size);
         } else {
             const oci::Descriptor made = maker({});
@@ -264,15 +291,17 @@ private:
         return blob;
     }
 
-    void push_base(Layer& layer) {
+    void push_base(Layer& layer, oci::Store& base) const {
         if (oci::media_type::is_foreign(layer.media_type)) {
             return;
         }
         const oci::Descriptor blob = descriptor(layer);
         const net::Body body{.size = blob.size, .write = [&](const net::BodySink& sink) {
-                                 route_.base->read_blob(blob, sink);
+                                 base.read_blob(blob, sink);
                              }};
-        layer.transfer = route_.target->write_blob(blob, body, route_.base_repository);
+        layer.transfer = route_.base_repository.empty() || may_be_there(layer.digest)
+                             ? route_.target->write_blob(blob, body, route_.base_repository)
+                             : route_.target->write_absent_blob(blob, body, route_.base_repository);
     }
 
     [[nodiscard]] static oci::Descriptor descriptor(const Layer& layer) {
@@ -283,8 +312,7 @@ private:
     codec::GzipCompressor compressor_;
     Control control_;
     LayerRoute route_ = {};
-    std::string media_type_ = {};
-    bool stream_ = false;
+    bool absent_ = false;  ///< what the cache does not know is not in the target
     std::vector<OwnLayer> own_ = {};
 };
 

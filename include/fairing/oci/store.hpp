@@ -45,6 +45,11 @@ public:
     /// host (empty: do not try), or uploaded.
     virtual Transfer write_blob(const Descriptor& blob, const net::Body& body,
                                 const std::string& mount_from) = 0;
+    /// The same for a blob that is most likely not here: a store may do without looking first.
+    virtual Transfer write_absent_blob(const Descriptor& blob, const net::Body& body,
+                                       const std::string& mount_from) {
+        return write_blob(blob, body, mount_from);
+    }
     /// The same for a blob that is not made yet and therefore not here, of about `size` bytes; a
     /// store may take it while it is made. `again` gives the bytes once more.
     virtual Transfer write_new_blob(const BlobMaker& make, const std::function<net::Body()>& again,

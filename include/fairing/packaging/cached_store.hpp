@@ -16,17 +16,20 @@
 
 namespace fairing::packaging {
 
-/// For a tag the store behind is asked for its digest, each time; everything else is as there. The
-/// cache outlives this.
+/// For a tag that was read before the store behind is asked for its digest, each time; everything
+/// else is as there. `name` says which repository that is; the cache outlives this.
 class CachedStore final : public oci::Store {
 public:
-    CachedStore(std::unique_ptr<oci::Store> store, const LayerCache& cache)
-        : store_(std::move(store)), cache_(cache) {}
+    CachedStore(std::unique_ptr<oci::Store> store, std::string name, const LayerCache& cache)
+        : store_(std::move(store)), name_(std::move(name)), cache_(cache) {}
 
     [[nodiscard]] std::optional<oci::RawManifest> find_manifest(
         const std::string& tag_or_digest) override {
-        const std::string digest =
-            oci::is_digest(tag_or_digest) ? tag_or_digest : store_->find_digest(tag_or_digest);
+        const std::string reference = name_ + ' ' + tag_or_digest;
+        const std::string digest = oci::is_digest(tag_or_digest) ? tag_or_digest
+                                   : cache_.knows_tag(reference)
+                                       ? store_->find_digest(tag_or_digest)
+                                       : "";
         if (!digest.empty()) {
             if (auto known = cache_.find_document(digest)) {
                 return oci::RawManifest{.media_type = std::move(known->media_type),
@@ -34,8 +37,9 @@ public:
             }
         }
         auto manifest = store_->find_manifest(tag_or_digest);
-        if (manifest && !digest.empty()) {
+        if (manifest) {
             cache_.keep_document({.media_type = manifest->media_type, .text = manifest->body});
+            cache_.keep_tag(reference);
         }
         return manifest;
     }
@@ -69,6 +73,7 @@ public:
 
 private:
     std::unique_ptr<oci::Store> store_;
+    std::string name_;
     const LayerCache& cache_;
 };
 

@@ -11,7 +11,8 @@
 //           segments-KEY  where in which blob the segments of a project's last such layer lie
 //           blob-HEX      a compressed layer
 //           document-HEX  a manifest or config, by its digest
-//           pushed-KEY    the repositories of a registry that have a blob
+//           tag-KEY       a base that was read before
+//           pushed-KEY    a repository of a registry that has a blob
 #pragma once
 
 #include <algorithm>
@@ -257,6 +258,14 @@ public:
         folder_.write(document_name(oci::digest_of(document.text)), writer.finish());
     }
 
+    /// Whether a tag was read before, so that its documents may be here.
+    [[nodiscard]] bool knows_tag(const std::string& reference) const {
+        return folder_.read(tag_name(reference)).has_value();
+    }
+    void keep_tag(const std::string& reference) const {
+        folder_.write(tag_name(reference), reference);
+    }
+
     /// A repository of `host` that had the blob, or "".
     [[nodiscard]] std::string repository_with(const std::string& host,
                                               const std::string& digest) const {
@@ -283,6 +292,9 @@ private:
     }
     [[nodiscard]] static std::string document_name(const std::string& digest) {
         return "document-" + oci::digest_hex(digest);
+    }
+    [[nodiscard]] static std::string tag_name(const std::string& reference) {
+        return "tag-" + codec::sha256_hex(reference);
     }
     [[nodiscard]] static std::string pushed_name(const std::string& host,
                                                  const std::string& digest) {

@@ -90,23 +90,38 @@ public:
 
     oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
                              const std::string& mount_from) override {
-        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "upload blob",
-                         .subject = blob.digest,
-                         .answer = "descriptor and body do not belong together"}};
+        check_body(blob, body);
+        if (has_blob(blob, api_.retry())) {
+            show("push", blob, blob.size);
+            return oci::Transfer::present;
         }
-        oci::Transfer transfer = oci::Transfer::present;
-        if (!has_blob(blob, api_.retry())) {
-            std::optional<UploadSession> session;
-            const bool mounted = !mount_from.empty() && mount(blob, mount_from, session);
-            transfer = mounted ? oci::Transfer::mounted : oci::Transfer::uploaded;
-            if (!mounted) {
-                upload(blob, body, std::move(session));
-            }
+        std::optional<UploadSession> session;
+        if (!mount_from.empty() && mount(blob, mount_from, session)) {
+            show("push", blob, blob.size);
+            return oci::Transfer::mounted;
         }
+        upload(blob, body, std::move(session));
         show("push", blob, blob.size);
-        return transfer;
+        return oci::Transfer::uploaded;
+    }
+
+    /// Saves one request where the guess is right, and costs one upload of what is there at most
+    /// where it is wrong; a mount finds that out by itself.
+    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
+                                    const std::string& mount_from) override {
+        check_body(blob, body);
+        if (!mount_from.empty()) {
+            std::optional<UploadSession> session;
+            if (!mount(blob, mount_from, session)) {
+                session.reset();
+                return write_blob(blob, body, {});
+            }
+            show("push", blob, blob.size);
+            return oci::Transfer::mounted;
+        }
+        upload(blob, body, std::nullopt);
+        show("push", blob, blob.size);
+        return oci::Transfer::uploaded;
     }
 
     /// POST, one PATCH with the whole body in chunks and without a range, PUT with the digest: what
@@ -219,6 +234,14 @@ private:
     }
     [[nodiscard]] std::string blob_url(const oci::Descriptor& blob) const {
         return api_.url("blobs/sha256:" + oci::digest_hex(blob.digest));
+    }
+    static void check_body(const oci::Descriptor& blob, const net::Body& body) {
+        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "upload blob",
+                         .subject = blob.digest,
+                         .answer = "descriptor and body do not belong together"}};
+        }
     }
     void show(const char* step, const oci::Descriptor& blob, std::uint64_t done) const {
         control_.show({.step = step, .item = blob.digest, .done = done, .total = blob.size});
