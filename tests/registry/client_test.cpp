@@ -353,21 +353,24 @@ TEST_CASE("a new blob whose upload breaks is made once, and sent like any other"
     CHECK(refusing.made == 1);
 }
 
-TEST_CASE("a new blob when the registry asks again for credentials: sent again, not made again") {
-    Fixture with_user{"localhost:5000/team/job", [](const CredentialRequest&) {
-                          return Credential{.user = "u", .password = Secret{"p"}};
-                      }};
-    with_user.script.expect("GET", "http://localhost:5000/v2/", {.status = 200})
+TEST_CASE("a new blob when the token expires in its middle: sent again, not made again") {
+    const char* const challenge = R"(Bearer realm="http://localhost:5001/token",service=r)";
+    const net::Response unauthorized{.status = 401, .headers = {{"WWW-Authenticate", challenge}}};
+    const std::string token_url =
+        "http://localhost:5001/token?service=r&scope=repository%3Ateam%2Fjob%3Apull%2Cpush";
+    Fixture fixture;
+    fixture.script.expect("POST", uploads, unauthorized)
+        .expect("GET", token_url, {.status = 200, .body = R"({"token":"one"})"})
         .expect("POST", uploads, begun())
-        .expect("PATCH", begun_url,
-                {.status = 401, .headers = {{"WWW-Authenticate", "Basic realm=\"r\""}}})
+        .expect("PATCH", begun_url, unauthorized)
+        .expect("GET", token_url, {.status = 200, .body = R"({"token":"two"})"})
         .expect("PATCH", begun_url, begun())
         .expect("PUT", put_url, {.status = 201});
-    CHECK(with_user.push_new() == oci::Transfer::uploaded);
-    CHECK(with_user.made == 1);
-    for (const Recorded& recorded : with_user.script.recorded()) {
-        CHECK((recorded.method != "PATCH" || recorded.body == content));
-    }
+    CHECK(fixture.push_new() == oci::Transfer::uploaded);
+    CHECK(fixture.script.complaint().empty());
+    CHECK(fixture.made == 1);
+    CHECK(fixture.script.recorded()[3].body == content);
+    CHECK(fixture.script.recorded()[5].body == content);
 }
 
 TEST_CASE("what fails while a new blob is made comes out unchanged") {
@@ -414,6 +417,10 @@ TEST_CASE("a tag's digest, and whether a repository is new") {
     CHECK(fixture.client.find_digest("v2").empty());
     CHECK(fixture.client.find_digest("v3").empty());
     CHECK(fixture.client.is_new());
+    CHECK_FALSE(fixture.client.is_new());
+    fixture.script.expect("HEAD", base + "manifests/v4", refused(403, "DENIED"))
+        .expect_broken("GET", base + "tags/list?n=1");
+    CHECK(fixture.client.find_digest("v4").empty());
     CHECK_FALSE(fixture.client.is_new());
 }
 

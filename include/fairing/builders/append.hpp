@@ -287,7 +287,7 @@ private:
         return route;
     }
 
-    /// When all layers are known, so are the documents as soon as the base is: they are looked for
+    /// When all layers are known, so is the config as soon as the base is: it is looked for
     /// together with the layers.
     void take_base() {
         base_ = base_reading_.get();
@@ -305,13 +305,11 @@ private:
         if (early) {
             compose();
         }
-        parallel_for(early ? 3 : 1, 3, [this](std::size_t part) {
+        parallel_for(early ? 2 : 1, 2, [this](std::size_t part) {
             if (part == 0) {
                 work_.push_base(base_layers_, base_.store.get());
-            } else if (part == 1) {
-                push_config();
             } else {
-                tagged_ = target_->find_digest(name_.tag);
+                push_config();
             }
         });
     }
@@ -348,15 +346,12 @@ private:
     /// The blobs are there; now the config, then the manifest, so that the tag never points at half
     /// an image.
     void push_documents() {
-        const oci::RawManifest manifest = oci::serialize(image_);
         const std::string config = text_or(image_.manifest.at("config"), "digest");
         if (config_pushed_ != config) {
             push_config();
         }
         control_.check("push image");
-        if (tagged_ != manifest.descriptor().digest) {
-            target_->write_manifest(manifest, name_.tag);
-        }
+        target_->write_manifest(oci::serialize(image_), name_.tag);
         work_.remember_push(all_layers(), config);
     }
 
@@ -408,8 +403,8 @@ private:
     LayerSummary summary_ = {};
     oci::Image image_ = {};
     bool all_known_ = false;
-    std::string config_pushed_ = {}, tagged_ = {};  ///< digests of what the target has already
-    std::future<Base> base_reading_ = {};           // last: waited for before the rest goes
+    std::string config_pushed_ = {};       ///< its digest
+    std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
 
 }  // namespace detail

@@ -203,12 +203,11 @@ private:
         if (route_.target == nullptr) {
             return;
         }
-        const std::string elsewhere = cache_.repository_with(route_.host, known.digest);
         own.layer.transfer = route_.target->write_blob(
             descriptor(own.layer),
             {.size = known.size,
              .write = [&](const net::BodySink& sink) { read_cached(known, sink); }},
-            elsewhere == route_.repository ? "" : elsewhere);
+            {});
     }
     /// Throws Error{integrity} when the cache has the blob no more, or not as it was.
     void read_cached(const packaging::KnownLayer& known, const net::BodySink& sink) const {

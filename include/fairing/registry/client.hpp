@@ -153,23 +153,20 @@ public:
         return oci::Transfer::uploaded;
     }
 
+    /// Whatever goes wrong here gives "": who then reads the manifest learns what it was.
     [[nodiscard]] std::string find_digest(const std::string& tag) override {
-        const net::Answer answer = api_.call(
-            {.method = "HEAD",
-             .url = manifest_url(tag),
-             .headers = {{"Accept", std::string{oci::media_type::accept}}},
-             .deadline = small_deadline},
-            {.attempted = "look for manifest", .subject = with(tag), .retry = api_.retry()},
-            api_.scopes(Access::pull), control_);
+        const auto answer = ask({.method = "HEAD",
+                                 .url = manifest_url(tag),
+                                 .headers = {{"Accept", std::string{oci::media_type::accept}}},
+                                 .deadline = small_deadline},
+                                "look for manifest");
         const std::string digest = net::header(answer.headers, "Docker-Content-Digest");
         return answer.status == 200 && oci::is_digest(digest) ? digest : "";
     }
 
     [[nodiscard]] bool is_new() override {
-        const net::Answer answer = api_.call(
-            {.url = api_.url("tags/list?n=1"), .deadline = small_deadline},
-            {.attempted = "list the tags of", .subject = api_.name(), .repeat = net::Repeat::never},
-            api_.scopes(Access::push), control_);
+        const auto answer =
+            ask({.url = api_.url("tags/list?n=1"), .deadline = small_deadline}, "list the tags");
         return answer.status == 404;
     }
 
@@ -315,6 +312,21 @@ private:
     };
     [[noreturn]] static void throw_final(const Error& error) {
         throw Final{std::make_exception_ptr(error)};
+    }
+
+    /// One question whose answer only saves time: a failure is an answer of status 0.
+    [[nodiscard]] net::Answer ask(net::Request request, const char* attempted) {
+        try {
+            return api_.call(
+                std::move(request),
+                {.attempted = attempted, .subject = api_.name(), .repeat = net::Repeat::never},
+                api_.scopes(Access::pull), control_);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            control_.say(Level::debug, error.what());
+            return {};
+        }
     }
 
     [[nodiscard]] bool has_blob(const oci::Descriptor& blob, const net::RetryPolicy& retry) {
