@@ -1,8 +1,12 @@
 #include "fairing/builders/append.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/inotify.h>
 
+#include <array>
+#include <cstring>
 #include <filesystem>
+#include <set>
 #include <stop_token>
 
 using namespace fairing;
@@ -32,9 +36,44 @@ struct Workshop {
     std::string target(const std::string& name = "image") const {
         return "oci:" + (directory.path() / name).string();
     }
-    Image build(AppendBuilder builder, const Session& session = {}) const {
+    Image build(AppendBuilder builder, Session session = {}) const {
+        session.cache_directory = directory.path() / "cache";
         return builder.build(context, session);
     }
+    /// Past the tick of the clock in which a write may leave no trace.
+    static void settle() {
+        const std::int64_t start = packaging::file_clock();
+        while (packaging::file_clock() < start + 150'000'000) {
+        }
+    }
+};
+
+/// Counts how often files of a folder are opened.
+class OpenCounter {
+public:
+    explicit OpenCounter(const std::filesystem::path& folder)
+        : inotify_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+        REQUIRE(::inotify_add_watch(inotify_.get(), folder.c_str(), IN_OPEN) >= 0);
+    }
+    /// Names of the regular files opened since the last call.
+    std::set<std::string> opened() {
+        std::set<std::string> names;
+        alignas(inotify_event) std::array<char, 65536> buffer;
+        for (ssize_t got = 0; (got = ::read(inotify_.get(), buffer.data(), buffer.size())) > 0;) {
+            for (ssize_t at = 0; at < got;) {
+                inotify_event event{};
+                std::memcpy(&event, buffer.data() + at, sizeof event);
+                if (event.len > 0 && (event.mask & IN_ISDIR) == 0) {
+                    names.insert(buffer.data() + at + sizeof event);
+                }
+                at += static_cast<ssize_t>(sizeof event + event.len);
+            }
+        }
+        return names;
+    }
+
+private:
+    UniqueFd inotify_;
 };
 
 }  // namespace
@@ -71,6 +110,76 @@ TEST_CASE("the same context gives the same bytes, and nothing is sent again") {
     CHECK(second.tag == first.tag);
     CHECK(second.layers[0].transfer == Transfer::present);
     CHECK(second.figures.bytes_uploaded == 0);
+}
+
+TEST_CASE("nothing edited: no file is opened; one edited: none outside its layer") {
+    Workshop shop;
+    shop.add("weights.bin", std::string(std::size_t{2} << 20, 'w'));
+    shop.add("table.csv", std::string(std::size_t{100} << 10, 't'));
+    const AppendBuilder builder{.base_image = "scratch", .registry = shop.target()};
+    Workshop::settle();
+    const Image first = shop.build(builder);
+    REQUIRE(first.layers.size() == 3);
+    OpenCounter counter{shop.directory.path()};
+
+    const Image same = shop.build(builder);
+    CHECK(counter.opened().empty());
+    CHECK(same.digest == first.digest);
+    CHECK(same.figures.bytes_read == 0);
+    CHECK(same.figures.bytes_compressed == 0);
+    CHECK(same.figures.bytes_uploaded == 0);
+    for (const Layer& layer : same.layers) {
+        CHECK(layer.origin == Origin::cached);
+        CHECK(layer.transfer == Transfer::present);
+        CHECK(layer.uncompressed_size > 0);
+    }
+
+    shop.add("train.py", "print('hellO')\n");
+    counter.opened();
+    const Image edited = shop.build(builder);
+    CHECK(counter.opened() == std::set<std::string>{"data.csv", "train.py"});
+    CHECK(edited.layers[0].digest == first.layers[0].digest);
+    CHECK(edited.layers[1].digest == first.layers[1].digest);
+    CHECK(edited.layers[2].origin == Origin::built);
+    CHECK(edited.figures.bytes_read == 23);
+    CHECK(edited.figures.bytes_uploaded == edited.layers[2].size);
+    CHECK(edited.figures.bytes_compressed < edited.layers[2].size);
+}
+
+TEST_CASE("with a cache and without, cold and warm: the same bytes") {
+    Workshop shop;
+    shop.add("weights.bin", std::string(std::size_t{2} << 20, 'w'));
+    const AppendBuilder cached{.base_image = "scratch", .registry = shop.target("a")};
+    const AppendBuilder plain{
+        .base_image = "scratch", .registry = shop.target("b"), .cache = false};
+    CHECK(shop.build(plain).digest == shop.build(cached).digest);
+    for (const char* text : {"print('hellO')\n", "print('hello, again')\n", "\n"}) {
+        shop.add("train.py", text);
+        CHECK(shop.build(plain).digest == shop.build(cached).digest);
+    }
+    CHECK(shop.build(plain).layers[0].origin == Origin::built);
+    CHECK(shop.build(cached).layers[0].origin == Origin::cached);
+}
+
+TEST_CASE("a target that lacks a layer gets it out of the cache, or anew when that is damaged") {
+    Workshop shop;
+    const Image first = shop.build({.base_image = "scratch", .registry = shop.target("a")});
+    const Image second = shop.build({.base_image = "scratch", .registry = shop.target("b")});
+    CHECK(second.digest == first.digest);
+    CHECK(second.layers[0].origin == Origin::cached);
+    CHECK(second.layers[0].transfer == Transfer::uploaded);
+    const std::filesystem::path blob = shop.directory.path() / "cache/layers" /
+                                       ("blob-" + oci::digest_hex(first.layers[0].digest));
+    std::string bytes = read_file(blob);
+    bytes[bytes.size() / 2] ^= 1;
+    write_file(blob, bytes);
+    const Image third = shop.build({.base_image = "scratch", .registry = shop.target("c")});
+    CHECK(third.digest == first.digest);
+    CHECK(third.layers[0].origin == Origin::built);
+    CHECK(third.layers[0].transfer == Transfer::uploaded);
+    std::filesystem::remove(blob);
+    CHECK(shop.build({.base_image = "scratch", .registry = shop.target("d")}).digest ==
+          first.digest);
 }
 
 TEST_CASE("an edit, a command or a variable changes the tag") {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -86,6 +87,34 @@ const std::string empty_config =
     R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}})";
 
 }  // namespace
+
+TEST_CASE("docker-registry: a blob that is sent while it is made") {
+    if (missing_registry()) {
+        return;
+    }
+    const Registry registry;
+    REQUIRE(registry.running());
+    registry::Client client = registry.client("team/streamed");
+    CHECK(client.is_new());
+    const Content layer{pseudo_random(5'000'001), std::string{oci::media_type::layer_gzip}};
+    const oci::BlobMaker make = [&](const net::BodySink& sink) {
+        const auto bytes = std::as_bytes(std::span{layer.bytes});
+        for (std::size_t at = 0; at < bytes.size(); at += 700'000) {
+            sink(bytes.subspan(at, std::min<std::size_t>(700'000, bytes.size() - at)));
+        }
+        return layer.descriptor;
+    };
+    const auto again = [&] { return net::Body::of(layer.bytes); };
+    CHECK(client.write_new_blob(make, again, layer.bytes.size()) == oci::Transfer::uploaded);
+    CHECK(client.requests() == 4);  // tags, POST, PATCH, PUT
+    CHECK(read(client, layer.descriptor) == layer.bytes);
+    const Content config{empty_config, std::string{oci::media_type::config}};
+    CHECK(client.write_absent_blob(config.descriptor, net::Body::of(config.bytes), {}) ==
+          oci::Transfer::uploaded);
+    client.write_manifest(manifest_of(config, layer), "v1");
+    CHECK(client.find_digest("v1") == oci::digest_of(manifest_of(config, layer).body));
+    CHECK_FALSE(client.is_new());
+}
 
 TEST_CASE("docker-registry: push, pull, mount, and all of it a second time") {
     if (missing_registry()) {

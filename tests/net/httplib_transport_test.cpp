@@ -97,6 +97,33 @@ TEST_CASE("a request goes onto the wire byte for byte") {
               "Content-Type: a/b\r\n\r\n");
 }
 
+TEST_CASE("a body of unknown size goes in chunks, and the connection stays") {
+    std::vector<std::string> heads, bodies;
+    HttpServer server{[&](Peer& peer) {
+        for (int i = 0; i < 2; ++i) {
+            heads.push_back(peer.head());
+            bodies.push_back(peer.body(i == 0 ? 26 : 5));
+            peer.answer("202 Accepted", "fine");
+        }
+    }};
+    net::HttplibTransport transport;
+    const net::Body chunks{.size = net::Body::unknown_size, .write = [](const net::BodySink& sink) {
+                               sink(std::as_bytes(std::span{"hello ", 6}));
+                               sink({});
+                               sink(std::as_bytes(std::span{"world", 5}));
+                           }};
+    CHECK(send(transport, {.method = "PATCH", .url = server.url("/a"), .body = chunks}).status ==
+          202);
+    const net::Body none{.size = net::Body::unknown_size, .write = [](const net::BodySink&) {}};
+    CHECK(send(transport, {.method = "PATCH", .url = server.url("/a"), .body = none}).status ==
+          202);
+    REQUIRE(heads.size() == 2);
+    CHECK(contains(heads[0], "\r\nTransfer-Encoding: chunked\r\n"));
+    CHECK_FALSE(contains(heads[0], "Content-Length"));
+    CHECK(bodies[0] == "6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n");
+    CHECK(bodies[1] == "0\r\n\r\n");
+}
+
 TEST_CASE("connections are kept alive, and a large body needs no memory of ours") {
     std::uint64_t got = 0;
     HttpServer server{[&](Peer& peer) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -70,6 +71,20 @@ std::string prose(std::size_t size) {
     }
     text.resize(size);
     return text;
+}
+
+/// A content digest as context_digest.hpp defines it.
+std::string content_hex(std::string_view bytes) {
+    if (bytes.size() <= piece_size) {
+        return fairing::codec::sha256_hex(bytes);
+    }
+    fairing::codec::Sha256 all;
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), piece_size))) {
+        fairing::codec::Sha256 piece;
+        piece.update(bytes.substr(0, piece_size));
+        all.update(piece.finish());
+    }
+    return fairing::codec::hex(all.finish());
 }
 
 std::vector<ContextFile> collected(const support::Workspace& space) {
@@ -143,7 +158,7 @@ TEST_CASE("digests and sizes are those of the bytes") {
         const std::string bytes = files[i].kind == fairing::FileKind::symlink
                                       ? files[i].link_target
                                       : fairing::read_file(files[i].source);
-        CHECK(fairing::codec::hex(blob.contents[i]) == fairing::codec::sha256_hex(bytes));
+        CHECK(fairing::codec::hex(blob.contents[i]) == content_hex(bytes));
     }
     CHECK(blob.bytes_read == total);
 }
@@ -224,6 +239,57 @@ TEST_CASE("no file is a layer as well") {
     const LayerBlob blob = write_layer({}, GzipCompressor{}, {}, {});
     CHECK(blob.uncompressed_size == 1024);
     CHECK(blob.contents.empty());
+}
+
+TEST_CASE("what is recalled gives the same bytes, and the sink gets them as they are made") {
+    const support::Workspace space;
+    fill(space);
+    const auto files = collected(space);
+    const LayerBlob first = write_layer(files, GzipCompressor{}, {.threads = 2}, {});
+    const std::string bytes = bytes_of(first);
+    CHECK(first.bytes_compressed > bytes.size() - 40);
+    std::string sent;
+    std::atomic<int> asked = 0;
+    const LayerBlob again = write_layer(
+        files, GzipCompressor{},
+        {.threads = 3,
+         .recall =
+             [&](const Segment& segment, std::span<const std::byte>, std::vector<std::byte>& out) {
+                 ++asked;
+                 for (const StoredSegment& stored : first.segments) {
+                     if (stored.key == segment.key) {
+                         const auto part = std::as_bytes(std::span{bytes})
+                                               .subspan(static_cast<std::size_t>(stored.offset),
+                                                        stored.compressed_size);
+                         out.insert(out.end(), part.begin(), part.end());
+                         return true;
+                     }
+                 }
+                 return false;
+             },
+         .sink =
+             [&](std::span<const std::byte> part) {
+                 sent.append(reinterpret_cast<const char*>(part.data()), part.size());
+             }},
+        {});
+    CHECK(again.digest == first.digest);
+    CHECK(again.bytes_compressed == 0);
+    CHECK(static_cast<std::size_t>(asked) == first.segments.size());
+    CHECK(sent == bytes);
+}
+
+TEST_CASE("an edit changes the segments of its own file alone") {
+    const support::Workspace space;
+    fill(space);
+    const LayerBlob before = write_layer(collected(space), GzipCompressor{}, {}, {});
+    space.file("one", "longer than it was");
+    const LayerBlob after = write_layer(collected(space), GzipCompressor{}, {}, {});
+    REQUIRE(after.segments.size() == before.segments.size());
+    std::size_t changed = 0;
+    for (std::size_t i = 0; i < after.segments.size(); ++i) {
+        changed += after.segments[i].key != before.segments[i].key;
+    }
+    CHECK(changed == 1);
 }
 
 TEST_CASE("40 a file that changes while it is packaged") {

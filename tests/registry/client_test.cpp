@@ -51,6 +51,7 @@ struct Fixture {
     std::stop_source stop = {};
     std::string log = {};
     std::vector<Progress> progress = {};
+    int made = 0;
     registry::Client client;
 
     explicit Fixture(const std::string& reference = "localhost:5000/team/job",
@@ -68,6 +69,19 @@ struct Fixture {
 
     oci::Transfer push(const std::string& mount_from = {}) {
         return client.write_blob(blob, net::Body::of(content), mount_from);
+    }
+    /// The content as a blob that is made while it is sent.
+    oci::Transfer push_new() {
+        return client.write_new_blob(
+            [this](const net::BodySink& sink) {
+                ++made;
+                if (sink) {
+                    sink(std::as_bytes(std::span{content}).first(4));
+                    sink(std::as_bytes(std::span{content}).subspan(4));
+                }
+                return blob;
+            },
+            [] { return net::Body::of(content); }, content.size());
     }
     std::string failure(const std::function<void()>& call) {
         try {
@@ -300,6 +314,114 @@ TEST_CASE("fault 10: no Authorization at another host's Location") {
     CHECK(fixture.script.recorded()[3].header("Authorization").empty());
     CHECK_FALSE(contains(fixture.log, "geheim"));
     CHECK_FALSE(contains(fixture.log, "bWU6"));
+}
+
+TEST_CASE("a new blob is sent while it is made: POST, one PATCH without a range, PUT") {
+    Fixture fixture;
+    const std::string second_url = uploads + "1?_state=second";
+    fixture.script.expect("POST", uploads, begun())
+        .expect("PATCH", begun_url, begun("/v2/team/job/blobs/uploads/1?_state=second"))
+        .expect("PUT", second_url + "&digest=" + encoded_digest, {.status = 201});
+    CHECK(fixture.push_new() == oci::Transfer::uploaded);
+    CHECK(fixture.script.complaint().empty());
+    CHECK(fixture.made == 1);
+    const Recorded& patch = fixture.script.recorded()[1];
+    CHECK(patch.body == content);
+    CHECK(patch.header("Content-Range").empty());
+    CHECK(patch.header("Content-Type") == "application/octet-stream");
+    CHECK(fixture.script.recorded()[2].body.empty());
+    CHECK(fixture.progress.back().done == content.size());
+}
+
+TEST_CASE("a new blob whose upload breaks is made once, and sent like any other") {
+    Fixture fixture;
+    fixture.script.expect("POST", uploads, begun())
+        .expect_broken("PATCH", begun_url)
+        .expect("DELETE", begun_url, {.status = 204})
+        .expect("HEAD", blob_url, {.status = 404})
+        .expect("POST", uploads, begun())
+        .expect("PUT", put_url, {.status = 201});
+    CHECK(fixture.push_new() == oci::Transfer::uploaded);
+    CHECK(fixture.script.complaint().empty());
+    CHECK(fixture.made == 1);
+    CHECK(fixture.script.recorded()[5].body == content);
+
+    Fixture refusing;  // begins with a refusal: made afterwards
+    refusing.script.expect("POST", uploads, refused(503, "UNAVAILABLE"))
+        .expect("HEAD", blob_url, {.status = 200});
+    CHECK(refusing.push_new() == oci::Transfer::present);
+    CHECK(refusing.made == 1);
+}
+
+TEST_CASE("a new blob when the token expires in its middle: sent again, not made again") {
+    const char* const challenge = R"(Bearer realm="http://localhost:5001/token",service=r)";
+    const net::Response unauthorized{.status = 401, .headers = {{"WWW-Authenticate", challenge}}};
+    const std::string token_url =
+        "http://localhost:5001/token?service=r&scope=repository%3Ateam%2Fjob%3Apull%2Cpush";
+    Fixture fixture;
+    fixture.script.expect("POST", uploads, unauthorized)
+        .expect("GET", token_url, {.status = 200, .body = R"({"token":"one"})"})
+        .expect("POST", uploads, begun())
+        .expect("PATCH", begun_url, unauthorized)
+        .expect("GET", token_url, {.status = 200, .body = R"({"token":"two"})"})
+        .expect("PATCH", begun_url, begun())
+        .expect("PUT", put_url, {.status = 201});
+    CHECK(fixture.push_new() == oci::Transfer::uploaded);
+    CHECK(fixture.script.complaint().empty());
+    CHECK(fixture.made == 1);
+    CHECK(fixture.script.recorded()[3].body == content);
+    CHECK(fixture.script.recorded()[5].body == content);
+}
+
+TEST_CASE("what fails while a new blob is made comes out unchanged") {
+    Fixture fixture;
+    fixture.script.expect("POST", uploads, begun())
+        .expect("PATCH", "", {.status = 202})
+        .expect("DELETE", begun_url, {.status = 204});
+    const oci::BlobMaker broken = [](const net::BodySink&) -> oci::Descriptor {
+        throw Error{ErrorCode::input, {.attempted = "read", .answer = "it changed"}};
+    };
+    CHECK(contains(fixture.failure([&] {
+        (void)fixture.client.write_new_blob(
+            broken, [] { return net::Body::of(content); }, 20);
+    }),
+                   "it changed"));
+}
+
+TEST_CASE("a blob that is most likely absent is not looked for; a mount that fails looks") {
+    Fixture fixture;
+    fixture.script.expect("POST", uploads, begun()).expect("PUT", put_url, {.status = 201});
+    CHECK(fixture.client.write_absent_blob(blob, net::Body::of(content), {}) ==
+          oci::Transfer::uploaded);
+    fixture.script.expect("POST", mount_url, {.status = 201});
+    CHECK(fixture.client.write_absent_blob(blob, net::Body::of(content), "base/python") ==
+          oci::Transfer::mounted);
+    fixture.script.expect("POST", mount_url, begun())
+        .expect("DELETE", begun_url, {.status = 204})
+        .expect("HEAD", blob_url, {.status = 200});
+    CHECK(fixture.client.write_absent_blob(blob, net::Body::of(content), "base/python") ==
+          oci::Transfer::present);
+    CHECK(fixture.script.complaint().empty());
+}
+
+TEST_CASE("a tag's digest, and whether a repository is new") {
+    Fixture fixture;
+    fixture.script
+        .expect("HEAD", base + "manifests/v1",
+                {.status = 200, .headers = {{"Docker-Content-Digest", manifest_digest}}})
+        .expect("HEAD", base + "manifests/v2", {.status = 404})
+        .expect("HEAD", base + "manifests/v3", {.status = 200})
+        .expect("GET", base + "tags/list?n=1", {.status = 404})
+        .expect("GET", base + "tags/list?n=1", {.status = 200});
+    CHECK(fixture.client.find_digest("v1") == manifest_digest);
+    CHECK(fixture.client.find_digest("v2").empty());
+    CHECK(fixture.client.find_digest("v3").empty());
+    CHECK(fixture.client.is_new());
+    CHECK_FALSE(fixture.client.is_new());
+    fixture.script.expect("HEAD", base + "manifests/v4", refused(403, "DENIED"))
+        .expect_broken("GET", base + "tags/list?n=1");
+    CHECK(fixture.client.find_digest("v4").empty());
+    CHECK_FALSE(fixture.client.is_new());
 }
 
 TEST_CASE("fault 1: a broken upload begins again and succeeds") {

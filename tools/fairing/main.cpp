@@ -56,6 +56,7 @@ int run(int argc, char** argv) {
     add(command::add_build);
     add(command::add_render);
     add(command::add_inspect);
+    add(command::add_cache);
     CLI::App* version = app.add_subcommand("version", "Print the version.");
 
     // Everything behind the first "--" is the program's, whatever it looks like.

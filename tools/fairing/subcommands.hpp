@@ -16,5 +16,6 @@ using Action = std::function<int(std::vector<std::string> arguments)>;
 [[nodiscard]] Action add_build(CLI::App& app);
 [[nodiscard]] Action add_render(CLI::App& app);
 [[nodiscard]] Action add_inspect(CLI::App& app);
+[[nodiscard]] Action add_cache(CLI::App& app);
 
 }  // namespace command

@@ -3,32 +3,34 @@
 //
 // base ─ manifest and config are read, its layers are mounted or copied, never unpacked
 // context ─ layer plan ─ one tar+gzip blob per layer ─ pushed beside the base's
+//
+// What the layer cache knows is not made again, and what the registry has is not sent again.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "../codec/gzip.hpp"
 #include "../core/control.hpp"
 #include "../core/parallel.hpp"
 #include "../core/process.hpp"
 #include "../oci/append.hpp"
 #include "../oci/reference.hpp"
+#include "../packaging/cached_store.hpp"
 #include "../packaging/context.hpp"
 #include "../packaging/context_digest.hpp"
-#include "../packaging/layer_plan.hpp"
-#include "../packaging/layer_writer.hpp"
+#include "../packaging/layer_cache.hpp"
 #include "../packaging/text.hpp"
 #include "../registry/open.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
+#include "image_layers.hpp"
 
 namespace fairing {
 
@@ -44,7 +46,8 @@ struct AppendBuilder {
     bool insecure =
         false;  ///< plain http, or https with any certificate, for `registry` and the base's
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
-    int compression = 6;       ///< 1 (fast) to 9 (small)
+    int compression = 1;       ///< 1 (fast) to 9 (small)
+    bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base,
     /// integrity, denied, unavailable for a registry that does not take the image. The tag never
@@ -67,7 +70,8 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("insecure", &AppendBuilder::insecure,
           "speak plain http to the registry (those of this machine always may)"),
     field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
-    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 6"),
+    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
+    field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
 };
 
 namespace detail {
@@ -101,7 +105,7 @@ struct Base {
 /// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
 [[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
                                     const oci::Reference& target, registry::ClientOptions options,
-                                    const Control& control) {
+                                    const packaging::LayerCache& cache, const Control& control) {
     Base base{.reference = oci::parse_reference(name)};
     if (target.kind == oci::ReferenceKind::registry &&
         target.api_host() != base.reference.api_host()) {
@@ -111,7 +115,8 @@ struct Base {
         base.image = oci::scratch(oci::parse_platform(platform));
         return base;
     }
-    base.store = registry::open_store(base.reference, options, control);
+    base.store = std::make_unique<packaging::CachedStore>(
+        registry::open_store(base.reference, options, control), base.reference.name(), cache);
     oci::StoredImage stored =
         oci::load_image(*base.store, base.reference.wanted(), oci::parse_platform(platform), name);
     base.image = std::move(stored.image);
@@ -178,152 +183,234 @@ struct Base {
     return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-[[nodiscard]] inline double seconds_since(std::chrono::steady_clock::time_point start) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+[[nodiscard]] inline std::vector<Layer> layers_of(const oci::Image& base) {
+    std::vector<Layer> layers;
+    const std::vector<std::string> diff_ids = base.diff_ids();
+    for (const oci::Descriptor& layer : base.layers()) {
+        layers.push_back({.digest = layer.digest,
+                          .diff_id = diff_ids[layers.size()],
+                          .media_type = layer.media_type,
+                          .size = layer.size,
+                          .origin = Origin::base});
+    }
+    return layers;
 }
 
-/// The layers of the finished image, the base's first, and what ours are made of.
-struct Layers {
-    std::vector<Layer> all = {};
-    std::vector<packaging::LayerBlob> blobs = {};  ///< of the last ones in `all`
+/// What `layers` cost, and what they say about the context.
+struct LayerSummary {
     std::vector<oci::NewLayer> additions = {};
     std::string context_digest = {};  ///< "sha256:…"
     BuildFigures figures = {};
 };
 
-[[nodiscard]] inline Layers make_layers(const Context& context, const oci::Image& base,
-                                        const codec::GzipCompressor& compressor,
-                                        const Control& control) {
-    Layers layers;
-    const std::vector<std::string> base_diff_ids = base.diff_ids();
-    for (const oci::Descriptor& layer : base.layers()) {
-        layers.all.push_back({.digest = layer.digest,
-                              .diff_id = base_diff_ids[layers.all.size()],
-                              .media_type = layer.media_type,
-                              .size = layer.size,
-                              .origin = Origin::base});
-    }
+[[nodiscard]] inline LayerSummary summarize(const Context& context,
+                                            const std::vector<OwnLayer>& layers) {
+    LayerSummary summary;
     packaging::ContextDigest digest;
-    for (const packaging::LayerGroup& group : packaging::plan(context.files)) {
-        const auto start = std::chrono::steady_clock::now();
-        packaging::LayerBlob blob =
-            packaging::write_layer(group.files, compressor, {.item = group.name}, control);
-        digest.add(group.files, blob.contents);
-        layers.all.push_back({.digest = blob.digest,
-                              .diff_id = blob.diff_id,
-                              .media_type = oci::layer_media_type(base),
-                              .size = blob.size,
-                              .uncompressed_size = blob.uncompressed_size,
-                              .seconds = seconds_since(start)});
-        layers.additions.push_back({.descriptor = {.media_type = layers.all.back().media_type,
-                                                   .digest = blob.digest,
-                                                   .size = blob.size},
-                                    .diff_id = blob.diff_id,
-                                    .comment = group.name});
-        layers.figures.bytes_read += blob.bytes_read;
-        layers.figures.bytes_compressed += blob.size;
-        layers.blobs.push_back(std::move(blob));
+    for (const OwnLayer& own : layers) {
+        digest.add(own.group.files, own.contents);
+        summary.additions.push_back({.descriptor = {.media_type = {},  // the base's family
+                                                    .digest = own.layer.digest,
+                                                    .size = own.layer.size},
+                                     .diff_id = own.layer.diff_id,
+                                     .comment = own.group.name});
+        summary.figures.bytes_read += own.bytes_read;
+        summary.figures.bytes_compressed += own.bytes_compressed;
     }
-    layers.context_digest = digest.finish(context);
-    return layers;
+    summary.context_digest = digest.finish(context);
+    return summary;
 }
 
-/// Makes every blob of `layers` be in `target`: the base's mounted or copied, ours uploaded. Fills
-/// in how.
-inline void push_layers(Layers& layers, const Base& base, const oci::Reference& target_name,
-                        oci::Store& target, const Control& control) {
-    constexpr std::size_t uploads_at_once = 4;
-    const std::size_t base_layers = layers.all.size() - layers.blobs.size();
-    const bool same_host = base.reference.kind == oci::ReferenceKind::registry &&
-                           target_name.kind == oci::ReferenceKind::registry &&
-                           base.reference.api_host() == target_name.api_host() &&
-                           base.reference.repository != target_name.repository;
-    const std::string mount_from = same_host ? base.reference.repository : "";
-    parallel_for(layers.all.size(), uploads_at_once, [&](std::size_t index) {
-        control.check("push image");
-        const auto start = std::chrono::steady_clock::now();
-        Layer& layer = layers.all[index];
-        const oci::Descriptor blob{
-            .media_type = layer.media_type, .digest = layer.digest, .size = layer.size};
-        net::Body body{.size = blob.size};
-        if (index >= base_layers) {
-            const packaging::LayerBlob& own = layers.blobs[index - base_layers];
-            body.write = [&own](const net::BodySink& sink) { own.file.read(sink); };
-            layer.transfer = target.write_blob(blob, body, {});
-        } else if (!oci::media_type::is_foreign(layer.media_type)) {
-            body.write = [&](const net::BodySink& sink) { base.store->read_blob(blob, sink); };
-            layer.transfer = target.write_blob(blob, body, mount_from);
+[[nodiscard]] inline packaging::LayerCache open_cache(const AppendBuilder& builder,
+                                                      const Session& session) {
+    if (!builder.cache) {
+        return packaging::LayerCache{};
+    }
+    return packaging::LayerCache{session.cache_directory.empty()
+                                     ? packaging::default_cache_directory()
+                                     : session.cache_directory};
+}
+
+/// One build. The base is read while the layers are planned, and its layers are taken over while
+/// ours are made.
+class AppendRun {
+public:
+    AppendRun(const AppendBuilder& builder, const Context& context, const Session& session)
+        : builder_(builder),
+          context_(context),
+          control_(session.control()),
+          name_(check_and_name(builder)),
+          tag_by_content_(name_.tag.empty()),
+          cache_(open_cache(builder, session)),
+          work_(cache_, builder.compression, control_) {
+        const registry::ClientOptions options =
+            registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});
+        if (builder.push) {
+            target_ = registry::open_store(name_, options, control_);
         }
-        layer.seconds += seconds_since(start);
-    });
-    for (const Layer& layer : layers.all) {
-        layers.figures.bytes_uploaded += layer.transfer == Transfer::uploaded ? layer.size : 0;
+        base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
+            return open_base(
+                builder_.base_image.empty() ? default_base_image(session) : builder_.base_image,
+                builder_.platform, name, options, cache_, control_);
+        });
     }
-}
 
-/// Blobs first, then the config, then the manifest, so that the tag never points at half an image.
-inline void push_image(Layers& layers, const oci::Image& image, const Base& base,
-                       const oci::Reference& target_name, const registry::ClientOptions& options,
-                       const Control& control) {
-    const auto start = std::chrono::steady_clock::now();
-    const std::unique_ptr<oci::Store> target = registry::open_store(target_name, options, control);
-    push_layers(layers, base, target_name, *target, control);
-    target->write_blob(oci::Descriptor::from(image.manifest.at("config"), "the new config"),
-                       net::Body::of(image.config.dump()), {});
-    control.check("push image");
-    target->write_manifest(oci::serialize(image), target_name.tag);
-    layers.figures.push_seconds = seconds_since(start);
-    layers.figures.requests = target->requests() + (base.store ? base.store->requests() : 0);
-}
+    [[nodiscard]] Image build() {
+        const Stopwatch watch;
+        work_.plan(context_.files);
+        all_known_ = work_.all_known();
+        if (all_known_) {
+            summary_ = summarize(context_, work_.layers());
+        }
+        work_.run(route(), [this] { take_base(); });
+        summary_ = summarize(context_, work_.layers());
+        compose();
+        summary_.figures.build_seconds = watch.seconds();
+        if (target_) {
+            const Stopwatch push_watch;
+            push_documents();
+            summary_.figures.push_seconds = push_watch.seconds();
+            summary_.figures.requests =
+                target_->requests() + (base_.store ? base_.store->requests() : 0);
+        }
+        cache_.shrink();
+        return result();
+    }
+
+private:
+    [[nodiscard]] LayerRoute route() const {
+        LayerRoute route{.target = target_.get()};
+        if (name_.kind == oci::ReferenceKind::registry && target_) {
+            route.host = name_.api_host();
+            route.repository = name_.repository;
+        }
+        return route;
+    }
+
+    /// When all layers are known, so is the config as soon as the base is: it is looked for
+    /// together with the layers.
+    void take_base() {
+        base_ = base_reading_.get();
+        base_layers_ = layers_of(base_.image);
+        if (!target_) {
+            return;
+        }
+        const bool to_registry = name_.kind == oci::ReferenceKind::registry;
+        if (to_registry && base_.reference.kind == oci::ReferenceKind::registry &&
+            base_.reference.api_host() == name_.api_host() &&
+            base_.reference.repository != name_.repository) {
+            work_.mount_from(base_.reference.repository);
+        }
+        const bool early = all_known_ && to_registry;
+        if (early) {
+            compose();
+        }
+        parallel_for(early ? 2 : 1, 2, [this](std::size_t part) {
+            if (part == 0) {
+                work_.push_base(base_layers_, base_.store.get());
+            } else {
+                push_config();
+            }
+        });
+    }
+
+    /// The image's documents out of the summary.
+    void compose() {
+        for (oci::NewLayer& layer : summary_.additions) {
+            layer.descriptor.media_type = oci::layer_media_type(base_.image);
+        }
+        if (tag_by_content_) {
+            name_.tag = packaging::context_tag(summary_.context_digest);
+        }
+        const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
+        image_ = oci::append(base_.image, summary_.additions,
+                             {.command = context_.command,
+                              .user = "0",
+                              .working_directory = context_.working_directory,
+                              .environment = context_.environment,
+                              .created = created_time(packaging::source_date_epoch()),
+                              .base_name = named_base ? base_.reference.text() : "",
+                              .base_digest = base_.manifest.digest});
+    }
+
+    void push_config() {
+        const auto config = oci::Descriptor::from(image_.manifest.at("config"), "the new config");
+        const net::Body body = net::Body::of(image_.config.dump());
+        if (work_.may_be_there(config.digest)) {
+            target_->write_blob(config, body, {});
+        } else {
+            target_->write_absent_blob(config, body, {});
+        }
+        config_pushed_ = config.digest;
+    }
+    /// The blobs are there; now the config, then the manifest, so that the tag never points at half
+    /// an image.
+    void push_documents() {
+        const std::string config = text_or(image_.manifest.at("config"), "digest");
+        if (config_pushed_ != config) {
+            push_config();
+        }
+        control_.check("push image");
+        target_->write_manifest(oci::serialize(image_), name_.tag);
+        work_.remember_push(all_layers(), config);
+    }
+
+    [[nodiscard]] std::vector<Layer> all_layers() const {
+        std::vector<Layer> layers = base_layers_;
+        for (const OwnLayer& own : work_.layers()) {
+            layers.push_back(own.layer);
+            layers.back().media_type = oci::layer_media_type(base_.image);
+        }
+        return layers;
+    }
+
+    [[nodiscard]] Image result() {
+        std::vector<Layer> layers = all_layers();
+        for (const Layer& layer : layers) {
+            summary_.figures.bytes_uploaded +=
+                layer.transfer == Transfer::uploaded ? layer.size : 0;
+        }
+        const bool in_layout = name_.kind == oci::ReferenceKind::layout;
+        const std::string digest = oci::serialize(image_).descriptor().digest;
+        return {.reference = (in_layout                   ? name_.name()
+                              : builder_.registry.empty() ? builder_.image_name + ':' + name_.tag
+                                                          : name_.text()) +
+                             '@' + digest,
+                .digest = digest,
+                .location = !target_    ? Location::nowhere
+                            : in_layout ? Location::layout
+                                        : Location::registry,
+                .layers = std::move(layers),
+                .command = context_.command,
+                .environment = context_.environment,
+                .working_directory = context_.working_directory,
+                .platform = image_.platform().text(),
+                .tag = name_.tag,
+                .context_digest = summary_.context_digest,
+                .figures = summary_.figures};
+    }
+
+    const AppendBuilder& builder_;
+    const Context& context_;
+    Control control_;
+    oci::Reference name_;
+    bool tag_by_content_;
+    packaging::LayerCache cache_;
+    LayerWork work_;
+    std::unique_ptr<oci::Store> target_ = {};
+    Base base_ = {};
+    std::vector<Layer> base_layers_ = {};
+    LayerSummary summary_ = {};
+    oci::Image image_ = {};
+    bool all_known_ = false;
+    std::string config_pushed_ = {};       ///< its digest
+    std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
+};
 
 }  // namespace detail
 
 inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    const auto start = std::chrono::steady_clock::now();
-    const Control control = session.control();
-    oci::Reference target = detail::check_and_name(*this);
-    const registry::ClientOptions options =
-        registry_options(session, {.insecure = insecure, .ca_file = ca_file});
-    const detail::Base base =
-        detail::open_base(base_image.empty() ? detail::default_base_image(session) : base_image,
-                          platform, target, options, control);
-    detail::Layers layers =
-        detail::make_layers(context, base.image, {.level = compression}, control);
-    if (target.tag.empty()) {
-        target.tag = packaging::context_tag(layers.context_digest);
-    }
-    const bool named_base = base.reference.kind == oci::ReferenceKind::registry;
-    const oci::Image appended =
-        oci::append(base.image, layers.additions,
-                    {.command = context.command,
-                     .user = "0",
-                     .working_directory = context.working_directory,
-                     .environment = context.environment,
-                     .created = detail::created_time(packaging::source_date_epoch()),
-                     .base_name = named_base ? base.reference.text() : "",
-                     .base_digest = base.manifest.digest});
-    layers.figures.build_seconds = detail::seconds_since(start);
-    if (push) {
-        detail::push_image(layers, appended, base, target, options, control);
-    }
-    const bool in_layout = target.kind == oci::ReferenceKind::layout;
-    const std::string digest = oci::serialize(appended).descriptor().digest;
-    return {.reference = (in_layout          ? target.name()
-                          : registry.empty() ? image_name + ':' + target.tag
-                                             : target.text()) +
-                         '@' + digest,
-            .digest = digest,
-            .location = !push       ? Location::nowhere
-                        : in_layout ? Location::layout
-                                    : Location::registry,
-            .layers = std::move(layers.all),
-            .command = context.command,
-            .environment = context.environment,
-            .working_directory = context.working_directory,
-            .platform = appended.platform().text(),
-            .tag = target.tag,
-            .context_digest = layers.context_digest,
-            .figures = layers.figures};
+    return detail::AppendRun{*this, context, session}.build();
 }
 
 static_assert(Builder<AppendBuilder>);

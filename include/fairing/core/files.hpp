@@ -120,6 +120,13 @@ inline void write_all(int fd, std::span<const std::byte> bytes, const std::strin
 class TemporaryFile {
 public:
     explicit TemporaryFile(const std::filesystem::path& directory = temporary_root()) {
+#ifdef O_TMPFILE
+        file_ = UniqueFd{::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
+        if (file_) {
+            linkable_ = true;
+            return;
+        }
+#endif
         std::string name = (directory / "fairing-file-XXXXXX").string();
         file_ = UniqueFd{::mkostemp(name.data(), O_CLOEXEC)};
         if (!file_) {
@@ -134,6 +141,15 @@ public:
         size_ += bytes.size();
     }
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+
+    /// Gives the file a name on the file system where it lies: whole, or not at all. False when
+    /// that can not be done here; a name that is taken counts as done.
+    [[nodiscard]] bool link_to(const std::filesystem::path& path) const noexcept {
+        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
+        return linkable_ &&
+               (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
+                errno == EEXIST);
+    }
 
     /// Every byte from `offset` on, in order; may be called again, and from several threads at
     /// once.
@@ -158,6 +174,7 @@ public:
 private:
     UniqueFd file_;
     std::uint64_t size_ = 0;
+    bool linkable_ = false;
 };
 
 /// A private directory (0700), removed with everything in it by the destructor. What a killed

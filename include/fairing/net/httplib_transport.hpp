@@ -281,7 +281,16 @@ public:
         wire_.response_handler = [this](const httplib::Response& head) { return begin(head); };
         wire_.content_receiver = [this](const char* data, std::size_t size, std::size_t,
                                         std::size_t) { return receive(data, size); };
-        if (request.body.size > 0) {
+        if (request.body.size == Body::unknown_size) {
+            wire_.is_chunked_content_provider_ = true;
+            wire_.content_provider_ = [this](std::size_t, std::size_t, httplib::DataSink& out) {
+                const bool written = write_body(out);
+                if (written) {
+                    out.done();
+                }
+                return written;
+            };
+        } else if (request.body.size > 0) {
             wire_.content_length_ = static_cast<std::size_t>(request.body.size);
             wire_.content_provider_ = [this](std::size_t offset, std::size_t,
                                              httplib::DataSink& out) {
@@ -347,7 +356,10 @@ private:
         add("User-Agent", std::string{"fairing/"} + version);
         add("Accept", "*/*");
         const std::string& method = request_.method;
-        if (request_.body.size > 0 || method == "POST" || method == "PUT" || method == "PATCH") {
+        if (request_.body.size == Body::unknown_size) {
+            text += "Transfer-Encoding: chunked\r\n";
+        } else if (request_.body.size > 0 || method == "POST" || method == "PUT" ||
+                   method == "PATCH") {
             add("Content-Length", std::to_string(request_.body.size));
         }
         for (const auto& [name, value] : request_.headers) {
@@ -375,7 +387,7 @@ private:
                 }
                 active_ = std::chrono::steady_clock::now();
             });
-            if (written != request_.body.size) {
+            if (written != request_.body.size && request_.body.size != Body::unknown_size) {
                 throw refuse(ErrorCode::internal, "a request body shorter than it was said to be");
             }
         } catch (const Gone&) {

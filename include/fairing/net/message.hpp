@@ -15,8 +15,11 @@ namespace fairing::net {
 
 using BodySink = std::function<void(std::span<const std::byte>)>;
 
-/// A request body of known size that can be sent again: every call of `write` gives the same bytes.
+/// A request body that can be sent again: every call of `write` gives the same bytes. One of
+/// `unknown_size` is sent in chunks (RFC 9112, 7.1).
 struct Body {
+    static constexpr std::uint64_t unknown_size = ~std::uint64_t{0};
+
     std::uint64_t size = 0;
     std::function<void(const BodySink&)> write = {};
 

@@ -62,8 +62,11 @@ inline Url validate(const Request& request) {
         }
     }
     if (request.body.size > 0 && !request.body.write) {
-        throw refuse("a body of " + std::to_string(request.body.size) +
-                     " bytes that can not be written");
+        throw refuse("a body of " +
+                     (request.body.size == Body::unknown_size
+                          ? "unknown size"
+                          : std::to_string(request.body.size) + " bytes") +
+                     " that can not be written");
     }
     return url;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,10 @@ struct RawManifest {
 /// How a blob came to be where it is.
 enum class Transfer { none, present, mounted, uploaded };
 
+/// Makes a blob: gives its bytes to the sink, when there is one, as they come; returns what it came
+/// to. Called once.
+using BlobMaker = std::function<Descriptor(const net::BodySink&)>;
+
 /// One repository. Every member may be called from several threads at once.
 class Store {
 public:
@@ -40,6 +45,22 @@ public:
     /// host (empty: do not try), or uploaded.
     virtual Transfer write_blob(const Descriptor& blob, const net::Body& body,
                                 const std::string& mount_from) = 0;
+    /// The same for a blob that is most likely not here: a store may do without looking first.
+    virtual Transfer write_absent_blob(const Descriptor& blob, const net::Body& body,
+                                       const std::string& mount_from) {
+        return write_blob(blob, body, mount_from);
+    }
+    /// The same for a blob that is not made yet and therefore not here, of about `size` bytes; a
+    /// store may take it while it is made. `again` gives the bytes once more.
+    virtual Transfer write_new_blob(const BlobMaker& make, const std::function<net::Body()>& again,
+                                    std::uint64_t /*size*/) {
+        const Descriptor blob = make({});
+        return write_blob(blob, again(), {});
+    }
+    /// The digest of a tag's manifest if it can be had without reading that, or "".
+    [[nodiscard]] virtual std::string find_digest(const std::string& /*tag*/) { return {}; }
+    /// Whether the repository is known to hold no image yet.
+    [[nodiscard]] virtual bool is_new() { return false; }
     /// Stores the manifest and points `tag` at it; an empty tag stores it by digest only.
     virtual void write_manifest(const RawManifest& manifest, const std::string& tag) = 0;
     /// Requests sent so far; 0 for what needs none.

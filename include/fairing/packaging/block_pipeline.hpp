@@ -1,5 +1,5 @@
-// fairing/packaging/block_pipeline.hpp - blocks compressed on several threads and delivered in
-// order.
+// fairing/packaging/block_pipeline.hpp - blocks of segments, hashed and compressed on several
+// threads, delivered in order.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <stop_token>
 #include <thread>
 #include <utility>
@@ -17,20 +19,28 @@
 
 #include "../codec/compressor.hpp"
 #include "../codec/crc32.hpp"
+#include "../codec/sha256.hpp"
+#include "segment.hpp"
 
 namespace fairing::packaging {
 
 /// The caller's thread submits blocks and gets the compressed stream through `sink`, in order and
 /// on that thread; up to threads - 1 others compress. When all are busy the caller compresses too,
-/// so at most 2 * threads blocks are in memory. The stream depends on the blocks alone. An object
-/// that dies early joins its threads.
+/// so at most 2 * threads blocks are in memory. The stream depends on the segments alone: where
+/// blocks end does not matter. An object that dies early joins its threads.
 template <codec::Compressor C>
 class BlockPipeline {
 public:
-    BlockPipeline(const C& compressor, std::size_t threads, codec::ByteSink sink)
+    /// Gets the segments of a block behind its bytes, with what came out of them.
+    using SegmentSink = std::function<void(std::span<const Segment>)>;
+
+    BlockPipeline(const C& compressor, std::size_t threads, codec::ByteSink sink,
+                  SegmentSink segment_sink = {}, Recall recall = {})
         : compressor_(compressor),
           threads_(std::max<std::size_t>(1, threads)),
-          sink_(std::move(sink)) {
+          sink_(std::move(sink)),
+          segment_sink_(std::move(segment_sink)),
+          recall_(std::move(recall)) {
         std::vector<std::byte> head;
         compressor_.begin(head);
         sink_(head);
@@ -50,10 +60,17 @@ public:
         return block;
     }
 
+    /// A block that is one segment.
     void submit(std::vector<std::byte> block) {
+        std::vector<Segment> whole = {{.size = block.size(), .content_size = block.size()}};
+        submit(std::move(block), std::move(whole));
+    }
+    /// The segments follow each other and are the whole block.
+    void submit(std::vector<std::byte> block, std::vector<Segment> segments) {
         {
             const std::lock_guard lock{mutex_};
-            jobs_.push_back(std::make_unique<Job>(Job{.input = std::move(block)}));
+            jobs_.push_back(std::make_unique<Job>(
+                Job{.input = std::move(block), .segments = std::move(segments)}));
         }
         if (jobs_.size() > 1 && helpers_.size() + 1 < threads_) {
             helpers_.emplace_back([this](const std::stop_token& stop) { help(stop); });
@@ -78,17 +95,39 @@ private:
     enum class State { waiting, running, done };
     struct Job {
         std::vector<std::byte> input = {}, output = {};
-        std::uint32_t crc = 0;
+        std::vector<Segment> segments = {};
         std::exception_ptr failure = {};
         State state = State::waiting;
     };
 
     void compress(Job& job) const noexcept {
         try {
-            compressor_.block(job.input, job.output);
-            job.crc = codec::crc32(job.input);
+            for (Segment& segment : job.segments) {
+                compress(segment, std::span{job.input}.subspan(segment.begin, segment.size),
+                         job.output);
+            }
         } catch (...) {
             job.failure = std::current_exception();
+        }
+    }
+
+    void compress(Segment& segment, std::span<const std::byte> input,
+                  std::vector<std::byte>& output) const {
+        if (segment_sink_) {
+            codec::Sha256 hash;
+            hash.update(input.subspan(segment.content, segment.content_size));
+            segment.content_digest = hash.finish();
+            segment.key = segment_key(segment, input);
+        }
+        segment.crc = codec::crc32(input);
+        const std::size_t before = output.size();
+        segment.recalled = recall_ && recall_(segment, input, output);
+        if (!segment.recalled) {
+            compressor_.block(input, output);
+        }
+        segment.compressed_size = output.size() - before;
+        if (segment_sink_) {
+            segment.compressed_crc = codec::crc32(std::span{output}.subspan(before));
         }
     }
 
@@ -139,15 +178,22 @@ private:
         if (first->failure) {
             std::rethrow_exception(first->failure);
         }
-        crc_ = codec::crc32_combine(crc_, first->crc, first->input.size());
-        size_ += first->input.size();
+        for (const Segment& segment : first->segments) {
+            crc_ = codec::crc32_combine(crc_, segment.crc, segment.size);
+            size_ += segment.size;
+        }
         sink_(first->output);
+        if (segment_sink_) {
+            segment_sink_(first->segments);
+        }
         spare_.push_back(std::move(first->input));
     }
 
     C compressor_;
     std::size_t threads_;
     codec::ByteSink sink_;
+    SegmentSink segment_sink_;
+    Recall recall_;
     std::uint32_t crc_ = 0;
     std::uint64_t size_ = 0;
     std::vector<std::vector<std::byte>> spare_ = {};

@@ -20,11 +20,13 @@
 #include "../codec/sha256.hpp"
 #include "../core/error.hpp"
 #include "context.hpp"
+#include "segment.hpp"
 
 namespace fairing::packaging {
 
-/// SHA-256 of a file's bytes, or of a symbolic link's target.
-using ContentDigest = std::array<std::byte, 32>;
+/// SHA-256 of a file's bytes, or of a symbolic link's target; of a file of more than 512 KiB, that
+/// of its pieces' SHA-256, one after the other, so that several threads can compute it.
+using ContentDigest = Sha256Digest;
 
 /// Gathers the content digests, which the layer writer computes while it reads each file anyway,
 /// layer by layer and in any order; nothing is read twice.
@@ -66,7 +68,7 @@ public:
         for (std::size_t i = 0; i < files.size(); ++i) {
             text(files[i]->destination);
             number(files[i]->mode & 0777U);
-            number(files[i]->kind == FileKind::symlink ? 1 : 0);
+            number(kind(*files[i]));
             hash_.update(contents_[i].second);
         }
         number(context.command.size());
@@ -83,6 +85,10 @@ public:
     }
 
 private:
+    /// 0: a regular file, 1: a symbolic link, 2: a file whose digest is one of pieces.
+    [[nodiscard]] static std::uint64_t kind(const ContextFile& file) {
+        return file.kind == FileKind::symlink ? 1 : file.size > piece_size ? 2 : 0;
+    }
     void number(std::uint64_t value) {
         std::array<std::byte, 8> bytes;
         for (std::size_t i = 0; i < bytes.size(); ++i) {

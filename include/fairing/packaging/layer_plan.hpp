@@ -4,16 +4,22 @@
 // What changes together belongs together, and what is dear to send apart from what is edited. A
 // file goes, by itself and whatever the others are, to
 //
-//  - dependencies 1-6: below site-packages, node_modules and the like, by package; native
+//  - dependencies 1-5: below site-packages, node_modules and the like, by package; native
 //    libraries, by path
-//  - huge files 1-5: 16 MiB and more, by path
-//  - large files 1-4: 1 MiB and more, by path
+//  - huge files 1-4: 16 MiB and more, by path
+//  - large files 1-3: 1 MiB and more, by path
+//  - data 1-3: 32 KiB and more (256 KiB when its name is one of text that people write: train.py,
+//    params.yaml), by folder
 //  - sources: everything else, on top
 //
 // where "by" means: a hash of it picks the number. There is no running total, so a file that comes,
 // goes or grows changes its own layer only (two when it crosses a limit). Only what holds a file
 // becomes a layer: 16 at most. A context below 1 MiB is one layer; when it outgrows that, as much
 // is sent again, once.
+//
+// Why these: an edit costs reading, hashing and sending its whole layer, so sources must not share
+// one with data, be it in small files; several layers of a class halve what a changed data set
+// costs, and let several be made and sent at once. The same limits stand in layer_plan_test.cpp.
 #pragma once
 
 #include <algorithm>
@@ -43,9 +49,11 @@ namespace detail {
 inline constexpr std::uint64_t small_context = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t large_file = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t huge_file = std::uint64_t{16} << 20;
+inline constexpr std::uint64_t data_file = std::uint64_t{32} << 10;
+inline constexpr std::uint64_t data_text = std::uint64_t{256} << 10;  // named like a source
 
 /// Layers come in this order, the lowest first.
-enum class LayerClass { dependencies, huge, large, sources };
+enum class LayerClass { dependencies, huge, large, data, sources };
 
 /// A class and a number within it.
 using LayerKey = std::pair<LayerClass, std::uint64_t>;
@@ -86,19 +94,39 @@ using LayerKey = std::pair<LayerClass, std::uint64_t>;
                        [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
+/// Whether the name is one of text that people write and edit.
+[[nodiscard]] inline bool is_source_name(std::string_view path) {
+    constexpr std::array<std::string_view, 34> endings = {
+        "py", "pyi", "pyx", "ipynb", "sh",  "toml", "cfg", "ini", "conf", "yaml", "yml",  "json",
+        "md", "rst", "txt", "c",     "cc",  "cpp",  "h",   "hpp", "cu",   "cuh",  "java", "go",
+        "rs", "js",  "ts",  "html",  "css", "sql",  "r",   "R",   "jl",   "proto"};
+    const std::string_view name = last_component(path);
+    const std::size_t dot = name.rfind('.');
+    return dot != std::string_view::npos &&
+           std::find(endings.begin(), endings.end(), name.substr(dot + 1)) != endings.end();
+}
+
+[[nodiscard]] inline std::string_view folder_of(std::string_view path) {
+    return path.substr(0, path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/'));
+}
+
 [[nodiscard]] inline LayerKey layer_of(const ContextFile& file) {
     const std::string_view path = file.destination;
     if (const std::string_view package = package_of(path); !package.empty()) {
-        return {LayerClass::dependencies, path_hash(package) % 6};
+        return {LayerClass::dependencies, path_hash(package) % 5};
     }
     if (file.kind == FileKind::regular && is_native_library(path)) {
-        return {LayerClass::dependencies, path_hash(path) % 6};
+        return {LayerClass::dependencies, path_hash(path) % 5};
     }
     if (file.kind == FileKind::regular && file.size >= huge_file) {
-        return {LayerClass::huge, path_hash(path) % 5};
+        return {LayerClass::huge, path_hash(path) % 4};
     }
     if (file.kind == FileKind::regular && file.size >= large_file) {
-        return {LayerClass::large, path_hash(path) % 4};
+        return {LayerClass::large, path_hash(path) % 3};
+    }
+    if (file.kind == FileKind::regular &&
+        file.size >= (is_source_name(path) ? data_text : data_file)) {
+        return {LayerClass::data, path_hash(folder_of(path)) % 3};
     }
     return {LayerClass::sources, 0};
 }
@@ -112,6 +140,8 @@ using LayerKey = std::pair<LayerClass, std::uint64_t>;
             return "huge files" + number;
         case LayerClass::large:
             return "large files" + number;
+        case LayerClass::data:
+            return "data" + number;
         case LayerClass::sources:
             break;
     }

@@ -4,6 +4,9 @@
 // Entries are in path order, owned by 0:0, with one modification time; no folder is an entry, so
 // that none of the base changes its mode or owner. Memory is bounded by blocks and threads,
 // whatever the sizes.
+//
+// files ─ read into segments, 512 KiB and more a block ─ hashed: diff_id ─┐ (this thread)
+//   hashed: content, compressed or recalled ─┘ (all threads) ─ hashed: digest ─ file, sink
 #pragma once
 
 #include <algorithm>
@@ -28,6 +31,8 @@
 #include "block_pipeline.hpp"
 #include "context.hpp"
 #include "context_digest.hpp"
+#include "file_identity.hpp"
+#include "segment.hpp"
 #include "source_file.hpp"
 #include "text.hpp"
 
@@ -57,6 +62,15 @@ struct LayerOptions {
     std::int64_t modification_time =
         source_date_epoch();                         ///< of every entry, in seconds since 1970
     std::filesystem::path temporary_directory = {};  ///< empty: temporary_root()
+    Recall recall = {};                              ///< what is compressed already
+    codec::ByteSink sink = {};                       ///< gets the layer too, while it is made
+};
+
+/// What a segment compressed to, and where in the layer that lies.
+struct StoredSegment {
+    Sha256Digest key = {};  ///< segment_key()
+    std::uint64_t offset = 0;
+    std::uint32_t compressed_size = 0, compressed_crc = 0, size = 0, crc = 0;
 };
 
 /// A layer in a file without a name: it goes with this object.
@@ -66,8 +80,11 @@ struct LayerBlob {
     std::string diff_id = {};  ///< "sha256:…" of the tar
     std::uint64_t size = 0;    ///< of the compressed bytes
     std::uint64_t uncompressed_size = 0;
-    std::uint64_t bytes_read = 0;              ///< from the files
-    std::vector<ContentDigest> contents = {};  ///< one for each file, in their order
+    std::uint64_t bytes_read = 0;               ///< from the files
+    std::uint64_t bytes_compressed = 0;         ///< came out of the compressor: not recalled
+    std::vector<ContentDigest> contents = {};   ///< one for each file, in their order
+    std::vector<FileIdentity> identities = {};  ///< the same; of a symbolic link nothing
+    std::vector<StoredSegment> segments = {};
 };
 
 namespace detail {
@@ -101,62 +118,89 @@ private:
     codec::Sha256 hash_ = {};
 };
 
-/// The tar stream, cut into blocks.
+/// The tar stream, cut into segments and these gathered in blocks.
 template <codec::Compressor C>
 class LayerStream {
 public:
-    LayerStream(const C& compressor, std::size_t threads, codec::ByteSink sink)
-        : block_size_(std::max<std::size_t>(512, compressor.block_size())),
-          pipeline_(compressor, threads, std::move(sink)),
-          block_(pipeline_.buffer(block_size_)) {}
+    LayerStream(const C& compressor, std::size_t threads, codec::ByteSink sink,
+                typename BlockPipeline<C>::SegmentSink segment_sink, Recall recall)
+        : pipeline_(compressor, threads, std::move(sink), std::move(segment_sink),
+                    std::move(recall)) {}
 
-    /// Room for up to `size` bytes, at least one; what was filled is told with filled().
-    [[nodiscard]] std::span<std::byte> room(std::uint64_t size) {
-        const std::uint64_t left = block_.size() - used_;
-        return std::span{block_}.subspan(used_, static_cast<std::size_t>(std::min(left, size)));
-    }
-    /// Returns whether a block went on its way.
-    bool filled(std::size_t size) {
+    /// A new segment: `header`, room for `content` bytes of the file, which is returned and filled
+    /// by the caller before the next call, and `padding` zeros.
+    [[nodiscard]] std::span<std::byte> segment(std::size_t file, std::span<const std::byte> header,
+                                               std::size_t content, std::size_t padding) {
+        const std::size_t size = header.size() + content + padding;
+        if (used_ + size > block_.size()) {
+            send();
+            block_ = pipeline_.buffer(std::max(block_size, size));
+        }
+        const auto begin = std::span{block_}.subspan(used_, size);
+        std::copy(header.begin(), header.end(), begin.begin());
+        std::fill(begin.end() - static_cast<std::ptrdiff_t>(padding), begin.end(), std::byte{0});
+        segments_.push_back({.file = file,
+                             .begin = used_,
+                             .size = size,
+                             .content = header.size(),
+                             .content_size = content});
         used_ += size;
         total_ += size;
-        if (used_ < block_.size()) {
-            return false;
-        }
-        send();
-        block_ = pipeline_.buffer(block_size_);
-        return true;
-    }
-    void put(std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-            const auto part = room(bytes.size());
-            std::copy_n(bytes.begin(), part.size(), part.begin());
-            bytes = bytes.subspan(part.size());
-            filled(part.size());
-        }
+        return begin.subspan(header.size(), content);
     }
     void finish() {
-        if (used_ > 0) {
-            block_.resize(used_);
-            send();
-        }
+        send();
         pipeline_.finish();
     }
     [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
     [[nodiscard]] std::string diff_id() { return "sha256:" + codec::hex(hash_.finish()); }
 
 private:
+    /// Room for a full piece, and what stands around it.
+    static constexpr std::size_t block_size = piece_size + 4096;
+
     void send() {
-        hash_.update(block_);
-        pipeline_.submit(std::move(block_));
-        used_ = 0;
+        if (used_ > 0) {
+            block_.resize(std::exchange(used_, 0));
+            hash_.update(block_);
+            pipeline_.submit(std::move(block_), std::exchange(segments_, {}));
+            block_ = {};
+        }
     }
 
-    std::size_t block_size_;
     BlockPipeline<C> pipeline_;
-    std::vector<std::byte> block_;
+    std::vector<std::byte> block_ = {};
+    std::vector<Segment> segments_ = {};
     std::size_t used_ = 0;
     std::uint64_t total_ = 0;
     codec::Sha256 hash_ = {};
+};
+
+/// Content digests out of the pieces'.
+class ContentDigests {
+public:
+    explicit ContentDigests(std::size_t files) : digests_(files) {}
+
+    void set(std::size_t file, const ContentDigest& digest) { digests_[file] = digest; }
+    /// The piece of a file of `size` bytes; pieces come in order.
+    void add(std::size_t file, std::uint64_t size, const Sha256Digest& piece) {
+        if (size <= piece_size) {
+            digests_[file] = piece;
+            return;
+        }
+        hash_.update(piece);
+        if (++pieces_ == (size + piece_size - 1) / piece_size) {
+            digests_[file] = hash_.finish();
+            hash_ = {};
+            pieces_ = 0;
+        }
+    }
+    [[nodiscard]] std::vector<ContentDigest> take() { return std::move(digests_); }
+
+private:
+    std::vector<ContentDigest> digests_;
+    codec::Sha256 hash_ = {};
+    std::uint64_t pieces_ = 0;
 };
 
 [[nodiscard]] inline codec::TarEntry tar_entry(const ContextFile& file, std::int64_t time) {
@@ -184,10 +228,91 @@ inline void check_order(std::span<const ContextFile> files) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Gathers what comes out of the pipeline for one layer.
+class LayerRecorder {
+public:
+    LayerRecorder(std::span<const ContextFile> files, const LayerOptions& options)
+        : files_(files),
+          output_(options.temporary_directory),
+          sink_(options.sink),
+          digests_(files.size()) {}
+
+    void bytes(std::span<const std::byte> bytes) {
+        output_.append(bytes);
+        if (sink_) {
+            sink_(bytes);
+        }
+        written_ += bytes.size();
+    }
+    /// Comes behind its bytes, so they end where the output ends now.
+    void segments(std::span<const Segment> segments) {
+        std::uint64_t offset = written_;
+        for (const Segment& segment : segments) {
+            offset -= segment.compressed_size;
+        }
+        for (const Segment& segment : segments) {
+            segments_.push_back(
+                {.key = segment.key,
+                 .offset = offset,
+                 .compressed_size = static_cast<std::uint32_t>(segment.compressed_size),
+                 .compressed_crc = segment.compressed_crc,
+                 .size = static_cast<std::uint32_t>(segment.size),
+                 .crc = segment.crc});
+            offset += segment.compressed_size;
+            compressed_ += segment.recalled ? 0 : segment.compressed_size;
+            if (segment.file < files_.size() && files_[segment.file].kind == FileKind::regular) {
+                digests_.add(segment.file, files_[segment.file].size, segment.content_digest);
+            }
+        }
+    }
+    [[nodiscard]] ContentDigests& digests() noexcept { return digests_; }
+
+    [[nodiscard]] LayerBlob finish() {
+        std::string digest = output_.digest();
+        return {.file = output_.take(),
+                .digest = std::move(digest),
+                .size = written_,
+                .bytes_compressed = compressed_,
+                .contents = digests_.take(),
+                .segments = std::move(segments_)};
+    }
+
+private:
+    std::span<const ContextFile> files_;
+    BlobFile output_;
+    codec::ByteSink sink_;
+    ContentDigests digests_;
+    std::vector<StoredSegment> segments_ = {};
+    std::uint64_t written_ = 0, compressed_ = 0;
+};
+
+/// Reads one regular file into segments, and tells `done` of each piece.
+template <codec::Compressor C, class Done>
+[[nodiscard]] FileIdentity pack_file(const ContextFile& file, std::size_t number,
+                                     std::span<const std::byte> header, LayerStream<C>& stream,
+                                     const Done& done) {
+    SourceFile source{file};
+    std::uint64_t left = file.size;
+    do {
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size));
+        left -= size;
+        const std::size_t padding = left == 0 ? codec::tar_padding(file.size) : 0;
+        source.read(stream.segment(number, header, size, padding));
+        header = {};
+        done(size);
+    } while (left > 0);
+    source.finish();
+    return FileIdentity::of(source.status());
+}
+
+}  // namespace detail
+
 /// Packs files (in destination order, each once) into one layer. Throws Error{input} "changed while
 /// being packaged" for a file that is not what was collected or does not stay so, an Error that
-/// names the directory when it is full, and Cancelled on a stop; then nothing is left. Progress:
-/// step "build", in bytes of files.
+/// names the directory when it is full, and Cancelled on a stop; then nothing is left. What the
+/// options' sink throws passes through. Progress: step "build", in bytes of files.
 template <codec::Compressor C>
 [[nodiscard]] LayerBlob write_layer(std::span<const ContextFile> files, const C& compressor,
                                     const LayerOptions& options, const Control& control) {
@@ -199,54 +324,45 @@ template <codec::Compressor C>
     control.show(progress);
     const std::string attempted = "package " + options.item;
     const std::size_t threads = options.threads == 0 ? hardware_threads() : options.threads;
-    detail::BlobFile output{options.temporary_directory};
-    std::vector<ContentDigest> contents;
-    contents.reserve(files.size());
-    detail::LayerStream<C> stream{compressor, threads,
-                                  [&](std::span<const std::byte> bytes) { output.append(bytes); }};
+    std::vector<FileIdentity> identities(files.size());
+    detail::LayerRecorder recorder{files, options};
+    detail::LayerStream<C> stream{
+        compressor, threads, [&](std::span<const std::byte> bytes) { recorder.bytes(bytes); },
+        [&](std::span<const Segment> segments) { recorder.segments(segments); }, options.recall};
     std::vector<std::byte> header;
-    for (const ContextFile& file : files) {
-        control.check(attempted);
+    std::uint64_t shown = 0;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        const ContextFile& file = files[i];
         header.clear();
         codec::append_tar_header(detail::tar_entry(file, options.modification_time), header);
-        codec::Sha256 hash;
         if (file.kind == FileKind::symlink) {
             check_link_unchanged(file);
-            stream.put(header);
+            (void)stream.segment(i, header, 0, 0);
+            codec::Sha256 hash;
             hash.update(file.link_target);
-            contents.push_back(hash.finish());
+            recorder.digests().set(i, hash.finish());
             continue;
         }
-        SourceFile source{file};
-        stream.put(header);
-        for (std::uint64_t left = file.size; left > 0;) {
-            const auto part = stream.room(left);
-            source.read(part);
-            hash.update(part);
-            left -= part.size();
-            progress.done += part.size();
-            if (stream.filled(part.size())) {
+        identities[i] = detail::pack_file(file, i, header, stream, [&](std::size_t size) {
+            progress.done += size;
+            if (progress.done - shown >= piece_size) {
+                shown = progress.done;
                 control.check(attempted);
                 control.show(progress);
             }
-        }
-        source.finish();
-        contents.push_back(hash.finish());
-        const std::vector<std::byte> padding(codec::tar_padding(file.size));
-        stream.put(padding);
+        });
     }
+    control.check(attempted);
     header.clear();
     codec::append_tar_end(header);
-    stream.put(header);
+    (void)stream.segment(files.size(), header, 0, 0);
     stream.finish();
     control.show(progress);
-    LayerBlob blob{.file = output.take(),
-                   .digest = output.digest(),
-                   .diff_id = stream.diff_id(),
-                   .uncompressed_size = stream.total(),
-                   .bytes_read = progress.done,
-                   .contents = std::move(contents)};
-    blob.size = blob.file.size();
+    LayerBlob blob = recorder.finish();
+    blob.diff_id = stream.diff_id();
+    blob.uncompressed_size = stream.total();
+    blob.bytes_read = progress.done;
+    blob.identities = std::move(identities);
     return blob;
 }
 

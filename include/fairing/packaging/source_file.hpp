@@ -63,6 +63,9 @@ public:
         }
     }
 
+    /// As it was when it was opened.
+    [[nodiscard]] const struct stat& status() const noexcept { return before_; }
+
     /// Fills `buffer` with the next bytes.
     void read(std::span<std::byte> buffer) {
         if (read_some(fd_.get(), buffer, escaped(file_.source.native())) != buffer.size()) {

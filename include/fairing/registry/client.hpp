@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -89,23 +90,84 @@ public:
 
     oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
                              const std::string& mount_from) override {
-        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "upload blob",
-                         .subject = blob.digest,
-                         .answer = "descriptor and body do not belong together"}};
+        check_body(blob, body);
+        if (has_blob(blob, api_.retry())) {
+            show("push", blob, blob.size);
+            return oci::Transfer::present;
         }
-        oci::Transfer transfer = oci::Transfer::present;
-        if (!has_blob(blob, api_.retry())) {
-            std::optional<UploadSession> session;
-            const bool mounted = !mount_from.empty() && mount(blob, mount_from, session);
-            transfer = mounted ? oci::Transfer::mounted : oci::Transfer::uploaded;
-            if (!mounted) {
-                upload(blob, body, std::move(session));
-            }
+        std::optional<UploadSession> session;
+        if (!mount_from.empty() && mount(blob, mount_from, session)) {
+            show("push", blob, blob.size);
+            return oci::Transfer::mounted;
         }
+        upload(blob, body, std::move(session));
         show("push", blob, blob.size);
-        return transfer;
+        return oci::Transfer::uploaded;
+    }
+
+    /// Saves one request where the guess is right, and costs one upload of what is there at most
+    /// where it is wrong; a mount finds that out by itself.
+    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
+                                    const std::string& mount_from) override {
+        check_body(blob, body);
+        if (!mount_from.empty()) {
+            std::optional<UploadSession> session;
+            if (!mount(blob, mount_from, session)) {
+                session.reset();
+                return write_blob(blob, body, {});
+            }
+            show("push", blob, blob.size);
+            return oci::Transfer::mounted;
+        }
+        upload(blob, body, std::nullopt);
+        show("push", blob, blob.size);
+        return oci::Transfer::uploaded;
+    }
+
+    /// POST, one PATCH with the whole body in chunks and without a range, PUT with the digest: what
+    /// every registry takes. When the registry or the network fails, the blob is finished and sent
+    /// like one that is known; what `make` throws passes through.
+    oci::Transfer write_new_blob(const oci::BlobMaker& make,
+                                 const std::function<net::Body()>& again,
+                                 std::uint64_t size) override {
+        std::optional<oci::Descriptor> made;
+        std::exception_ptr own;
+        bool sent = false;
+        try {
+            sent = stream(make, again, size, made, own);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (own) {
+                std::rethrow_exception(own);
+            }
+            control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
+        }
+        if (!made) {
+            made = make({});
+        }
+        if (!sent) {
+            return write_blob(*made, again(), {});
+        }
+        show("push", *made, made->size);
+        return oci::Transfer::uploaded;
+    }
+
+    /// Whatever goes wrong here gives "": who then reads the manifest learns what it was.
+    [[nodiscard]] std::string find_digest(const std::string& tag) override {
+        const auto answer = ask({.method = "HEAD",
+                                 .url = manifest_url(tag),
+                                 .headers = {{"Accept", std::string{oci::media_type::accept}}},
+                                 .deadline = small_deadline},
+                                "look for manifest");
+        const std::string digest = net::header(answer.headers, "Docker-Content-Digest");
+        return answer.status == 200 && oci::is_digest(digest) ? digest : "";
+    }
+
+    [[nodiscard]] bool is_new() override {
+        const auto answer =
+            ask({.url = api_.url("tags/list?n=1"), .deadline = small_deadline}, "list the tags");
+        return answer.status == 404;
     }
 
     /// Throws MissingBlobs when the registry lacks a blob of it.
@@ -169,6 +231,14 @@ private:
     }
     [[nodiscard]] std::string blob_url(const oci::Descriptor& blob) const {
         return api_.url("blobs/sha256:" + oci::digest_hex(blob.digest));
+    }
+    static void check_body(const oci::Descriptor& blob, const net::Body& body) {
+        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "upload blob",
+                         .subject = blob.digest,
+                         .answer = "descriptor and body do not belong together"}};
+        }
     }
     void show(const char* step, const oci::Descriptor& blob, std::uint64_t done) const {
         control_.show({.step = step, .item = blob.digest, .done = done, .total = blob.size});
@@ -242,6 +312,21 @@ private:
     };
     [[noreturn]] static void throw_final(const Error& error) {
         throw Final{std::make_exception_ptr(error)};
+    }
+
+    /// One question whose answer only saves time: a failure is an answer of status 0.
+    [[nodiscard]] net::Answer ask(net::Request request, const char* attempted) {
+        try {
+            return api_.call(
+                std::move(request),
+                {.attempted = attempted, .subject = api_.name(), .repeat = net::Repeat::never},
+                api_.scopes(Access::pull), control_);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            control_.say(Level::debug, error.what());
+            return {};
+        }
     }
 
     [[nodiscard]] bool has_blob(const oci::Descriptor& blob, const net::RetryPolicy& retry) {
@@ -339,6 +424,65 @@ private:
             return std::nullopt;
         });
     }
+    /// The upload of a blob that is made meanwhile: true when the registry has all of it. `made` is
+    /// set as soon as it is; `own` to what `make` threw.
+    [[nodiscard]] bool stream(const oci::BlobMaker& make, const std::function<net::Body()>& again,
+                              std::uint64_t size, std::optional<oci::Descriptor>& made,
+                              std::exception_ptr& own) {
+        const net::ExchangeOptions options{.attempted = "upload a new blob",
+                                           .subject = "to " + api_.name(),
+                                           .repeat = net::Repeat::never};
+        net::Answer answer;
+        std::optional<UploadSession> session = begin_upload(options, answer);
+        if (!session) {
+            throw api_.failure(answer, options);
+        }
+        const net::Body body{
+            .size = net::Body::unknown_size, .write = [&](const net::BodySink& out) {
+                if (made) {
+                    return again().write(out);  // the registry wanted to be asked again
+                }
+                std::exception_ptr gone;
+                try {
+                    made = make([&](std::span<const std::byte> bytes) {
+                        try {
+                            if (!gone) {
+                                out(bytes);
+                            }
+                        } catch (...) {
+                            gone = std::current_exception();  // then it is made all the same
+                        }
+                    });
+                } catch (...) {
+                    own = std::current_exception();
+                    throw;
+                }
+                if (gone) {
+                    std::rethrow_exception(gone);
+                }
+            }};
+        session->sending();
+        answer = api_.call({.method = "PATCH",
+                            .url = session->location(),
+                            .headers = {{"Content-Type", "application/octet-stream"}},
+                            .body = body,
+                            .deadline = deadline_of({.size = size}),
+                            .idle_timeout = commit_time,
+                            .max_body = largest_error},
+                           options, api_.scopes(Access::push), control_);
+        session->answered();
+        if (answer.status < 200 || answer.status > 299 || !made) {
+            throw api_.failure(answer, options);
+        }
+        session->moved(api_.location(answer, options));
+        answer = put_blob(*session, *made, {}, options);
+        if (answer.status < 200 || answer.status > 299) {
+            throw api_.failure(answer, options);
+        }
+        session->finished();
+        check_stated_digest(answer, made->digest, options);
+        return true;
+    }
     [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
         try {
             return has_blob(blob, {.attempts = 1});
@@ -364,6 +508,9 @@ private:
                                        const net::Body& body, const net::ExchangeOptions& options) {
         const char separator = session.location().find('?') == std::string::npos ? '?' : '&';
         const net::Body shown{.size = body.size, .write = [&](const net::BodySink& sink) {
+                                  if (!body.write) {
+                                      return;  // all of it is there already
+                                  }
                                   std::uint64_t done = 0;
                                   body.write([&](std::span<const std::byte> bytes) {
                                       sink(bytes);

@@ -52,6 +52,8 @@ public:
         }
     }
     [[nodiscard]] const std::string& location() const noexcept { return location_; }
+    /// The registry names another place for what comes next.
+    void moved(std::string location) { location_ = std::move(location); }
     void finished() noexcept { location_.clear(); }
     /// Bytes are under way. A registry that finds out only now that the connection broke would
     /// write its state anew after the DELETE, so that one comes a moment later.

@@ -24,6 +24,7 @@ struct Session {
     Clock clock = {};
     net::AnyTransport transport = {};
     CredentialsProvider credentials = {};
+    /// Where builders remember what they made; empty: $FAIRING_CACHE, else $XDG_CACHE_HOME/fairing.
     std::filesystem::path cache_directory = {};
 
     /// The part that the lower levels use.
