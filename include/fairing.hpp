@@ -14,6 +14,7 @@
 #include "fairing/builders/append.hpp"
 #include "fairing/deployers/local.hpp"
 #include "fairing/preprocessors/input.hpp"
+#include "fairing/preprocessors/notebook.hpp"
 #include "fairing/preprocessors/python.hpp"
 
 // What goes from stage to stage.

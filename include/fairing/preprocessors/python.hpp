@@ -15,13 +15,12 @@
 
 #include "../core/error.hpp"
 #include "../packaging/collect.hpp"
-#include "../packaging/context.hpp"
-#include "../packaging/destination.hpp"
 #include "../packaging/text.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/session.hpp"
 #include "input.hpp"
+#include "payload.hpp"
 
 namespace fairing {
 
@@ -43,44 +42,20 @@ struct PythonPreprocessor {
     /// Throws Error{input} that lists the candidates when it is not clear what to run, and what
     /// collect() throws.
     [[nodiscard]] Context prepare(const Session& session) const {
-        packaging::CollectOptions options = collect_options();
+        packaging::CollectOptions options = payload::collect_options(*this);
         std::string program = named_program();
         if (!program.empty()) {
             options.inputs.emplace_back(program);
         }
-        Context context;
-        context.files = packaging::collect(options, session.control());
+        Context context = payload::context_of(options, session);
         context.command = command;
         context.command.push_back(program.empty() ? only_python_file(context.files)
                                                   : packaging::destination_of(program, options));
-        context.environment = {{"FAIRING_RUNTIME", "1"}};
-        context.working_directory = packaging::image_prefix(path_prefix);
-        if (!context.working_directory.ends_with('/')) {
-            context.working_directory += '/';
-        }
         return context;
     }
 
 private:
     // An aggregate has no private data; these functions are not for users.
-    [[nodiscard]] packaging::CollectOptions collect_options() const {
-        packaging::CollectOptions options{
-            .output_map = output_map,
-            .path_prefix = path_prefix,
-            .symlinks = follow_symlinks ? packaging::Symlinks::follow : packaging::Symlinks::keep,
-            .secrets =
-                include_secrets ? packaging::Secrets::include : packaging::Secrets::leave_out};
-        for (const Input& input : input_files) {
-            options.inputs.push_back(input.path());
-        }
-        return options;
-    }
-
-    static bool is_file(const std::filesystem::path& path) {
-        struct stat status {};
-        return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-    }
-
     /// The executable, or what stands for it among the inputs that name a file; "" when only
     /// folders and globs can tell.
     [[nodiscard]] std::string named_program() const {
@@ -97,7 +72,7 @@ private:
         }
         std::vector<std::string> files, python;
         for (const Input& input : input_files) {
-            if (is_file(input.path())) {
+            if (payload::is_file(input.path())) {
                 files.push_back(input.path().string());
                 if (input.path().extension() == ".py") {
                     python.push_back(files.back());
@@ -148,7 +123,8 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
     field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
-    field("command", &PythonPreprocessor::command, "what runs the file, split at blanks, without quoting (default: python3)"),
+    field("command", &PythonPreprocessor::command,
+          "what runs the file, split at blanks, without quoting (default: python3)"),
     field("path_prefix", &PythonPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &PythonPreprocessor::output_map,
