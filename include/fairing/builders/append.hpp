@@ -29,6 +29,7 @@
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
+#include "base_fit.hpp"
 
 namespace fairing {
 
@@ -278,7 +279,7 @@ inline void push_image(Layers& layers, const oci::Image& image, const Base& base
 
 }  // namespace detail
 
-inline Image AppendBuilder::build(const Context& context, const Session& session) const {
+inline Image AppendBuilder::build(const Context& given, const Session& session) const {
     const auto start = std::chrono::steady_clock::now();
     const Control control = session.control();
     oci::Reference target = detail::check_and_name(*this);
@@ -287,6 +288,8 @@ inline Image AppendBuilder::build(const Context& context, const Session& session
     const detail::Base base =
         detail::open_base(base_image.empty() ? detail::default_base_image(session) : base_image,
                           platform, target, options, control);
+    const Context context = fit_to_base(given, base.image, base.store.get(), base.reference.text(),
+                                        base.manifest.digest, session.cache_directory, control);
     detail::Layers layers =
         detail::make_layers(context, base.image, {.level = compression}, control);
     if (target.tag.empty()) {

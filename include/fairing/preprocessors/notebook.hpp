@@ -21,6 +21,8 @@
 #include "notebook/filter.hpp"
 #include "notebook/script.hpp"
 #include "payload.hpp"
+#include "requirements.hpp"
+#include "runtime_shim.hpp"
 
 namespace fairing {
 
@@ -77,12 +79,16 @@ struct NotebookPreprocessor {
     notebook::AnyCellFilter filter = {};      ///< one's own, before all of them
     std::string python_file = {};             ///< also write the Python file here
     bool overwrite = false;                   ///< replace that file
+    /// What the notebook's own pip commands install goes along as a layer.
+    bool requirements_from_notebook = false;
+    std::string requirements = {};    ///< file of packages to install into a layer
+    std::string python_version = {};  ///< of the image, for `requirements`; empty: this machine's
+    std::string wheel_platform = {};  ///< of the image, for `requirements`; empty: this machine's
 
     /// Throws Error: what parse() and collect() throw; input for a notebook of another language,
     /// and when no code is left; conflict when an input has the file's place.
     [[nodiscard]] Context prepare(const Session& session) const {
         const std::string file = notebook::file_or_session(notebook_file);
-        const std::string shown = packaging::escaped(file);
         const notebook::Script script = convert(file, session);
         write_copy(script.text);
         const packaging::CollectOptions options = payload::collect_options(*this);
@@ -91,7 +97,9 @@ struct NotebookPreprocessor {
         const std::string destination = packaging::destination_of(
             std::filesystem::path{file}.replace_extension(".py"), options);
         own.add(destination, script.text);
+        payload::add_runtime_shim(context, own, script.text, path_prefix);
         own.add_to(context);
+        add_requirements(context, script, file, session);
         context.command = command;
         context.command.push_back(destination);
         return context;
@@ -148,6 +156,42 @@ private:
         return cell.source;
     }
 
+    void add_requirements(Context& context, const notebook::Script& script, const std::string& file,
+                          const Session& session) const {
+        const requirements::Target target{python_version, wheel_platform};
+        if (!requirements.empty() && requirements_from_notebook) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "package requirements",
+                         .answer = "both a file and the notebook's own are asked for",
+                         .advice = "choose one of --requirements and "
+                                   "--requirements-from-notebook"}};
+        }
+        if (!requirements.empty()) {
+            requirements::add(context, requirements, target, path_prefix, session);
+        }
+        if (script.requirements.empty()) {
+            return;
+        }
+        if (!requirements_from_notebook) {
+            session.control().say(Level::info,
+                                  packaging::escaped(file) + " installs " +
+                                      notebook::shortlist(script.requirements) +
+                                      "; --requirements-from-notebook takes that along");
+            return;
+        }
+        const TemporaryDirectory directory;
+        std::string lines;
+        for (const std::string& line : script.requirements) {
+            const bool names_file = line.starts_with("-r ") || line.starts_with("-c ");
+            const auto folder = std::filesystem::absolute(file).parent_path();
+            lines +=
+                (names_file ? line.substr(0, 3) + (folder / line.substr(3)).string() : line) + '\n';
+        }
+        const auto list = directory.path() / "requirements-of-the-notebook.txt";
+        write_file(list, lines);
+        requirements::add(context, list, target, path_prefix, session);
+    }
+
     void write_copy(const std::string& text) const {
         if (python_file.empty()) {
             return;
@@ -192,6 +236,14 @@ inline constexpr auto fields<NotebookPreprocessor> = std::tuple{
     field("python_file", &NotebookPreprocessor::python_file,
           "write the converted notebook to this file as well"),
     field("overwrite", &NotebookPreprocessor::overwrite, "replace the --python-file"),
+    field("requirements_from_notebook", &NotebookPreprocessor::requirements_from_notebook,
+          "take along, as a layer, what the notebook's own pip commands install"),
+    field("requirements", &NotebookPreprocessor::requirements,
+          "requirements file of packages that go along as a layer, installed here by pip"),
+    field("python_version", &NotebookPreprocessor::python_version,
+          "the image's Python, for --requirements (default: yours)"),
+    field("wheel_platform", &NotebookPreprocessor::wheel_platform,
+          "the image's platform, for --requirements: linux/amd64 (default: yours)"),
 };
 
 static_assert(Preprocessor<NotebookPreprocessor>);

@@ -21,6 +21,8 @@
 #include "../stage/session.hpp"
 #include "input.hpp"
 #include "payload.hpp"
+#include "requirements.hpp"
+#include "runtime_shim.hpp"
 
 namespace fairing {
 
@@ -35,9 +37,12 @@ struct PythonPreprocessor {
     std::vector<std::string> command = {"python3"};  ///< what the executable's path is appended to
     std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
     std::map<std::string, std::string> output_map =
-        {};                        ///< file or folder to its own place in the image
-    bool follow_symlinks = false;  ///< store what links point to, also when it lies outside
-    bool include_secrets = false;  ///< take files that look like secrets as well
+        {};                           ///< file or folder to its own place in the image
+    bool follow_symlinks = false;     ///< store what links point to, also when it lies outside
+    bool include_secrets = false;     ///< take files that look like secrets as well
+    std::string requirements = {};    ///< file of packages to install into a layer
+    std::string python_version = {};  ///< of the image, for `requirements`; empty: this machine's
+    std::string wheel_platform = {};  ///< of the image, for `requirements`; empty: this machine's
 
     /// Throws Error{input} that lists the candidates when it is not clear what to run, and what
     /// collect() throws.
@@ -51,11 +56,35 @@ struct PythonPreprocessor {
         context.command = command;
         context.command.push_back(program.empty() ? only_python_file(context.files)
                                                   : packaging::destination_of(program, options));
+        add_runtime_shim(context);
+        if (!requirements.empty()) {
+            requirements::add(context, requirements, {python_version, wheel_platform}, path_prefix,
+                              session);
+        }
         return context;
     }
 
 private:
     // An aggregate has no private data; these functions are not for users.
+
+    /// For a Python program that imports Fairing's Python package.
+    void add_runtime_shim(Context& context) const {
+        const auto program = std::find_if(
+            context.files.begin(), context.files.end(),
+            [&](const ContextFile& file) { return file.destination == context.command.back(); });
+        constexpr std::uint64_t longest = std::uint64_t{4} << 20;
+        if (program == context.files.end() || program->kind != FileKind::regular ||
+            !program->destination.ends_with(".py") || program->size > longest) {
+            return;
+        }
+        const std::string source = read_file(program->source);
+        if (payload::imports_fairing(source)) {
+            payload::OwnFiles own;
+            payload::add_runtime_shim(context, own, source, path_prefix);
+            own.add_to(context);
+        }
+    }
+
     /// The executable, or what stands for it among the inputs that name a file; "" when only
     /// folders and globs can tell.
     [[nodiscard]] std::string named_program() const {
@@ -133,6 +162,12 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
           "store what links point to, also outside of the folder"),
     field("include_secrets", &PythonPreprocessor::include_secrets,
           "take files that look like secrets as well (.env, keys, .git, ...)"),
+    field("requirements", &PythonPreprocessor::requirements,
+          "requirements file of packages that go along as a layer, installed here by pip"),
+    field("python_version", &PythonPreprocessor::python_version,
+          "the image's Python, for --requirements (default: yours)"),
+    field("wheel_platform", &PythonPreprocessor::wheel_platform,
+          "the image's platform, for --requirements: linux/amd64 (default: yours)"),
 };
 
 static_assert(Preprocessor<PythonPreprocessor>);
