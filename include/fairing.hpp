@@ -13,8 +13,13 @@
 // The stages.
 #include "fairing/builders/append.hpp"
 #include "fairing/deployers/local.hpp"
+#include "fairing/preprocessors/entry.hpp"
+#include "fairing/preprocessors/full_notebook.hpp"
+#include "fairing/preprocessors/function.hpp"
 #include "fairing/preprocessors/input.hpp"
+#include "fairing/preprocessors/notebook.hpp"
 #include "fairing/preprocessors/python.hpp"
+#include "fairing/preprocessors/python_function.hpp"
 
 // What goes from stage to stage.
 #include "fairing/stage/any.hpp"

@@ -11,11 +11,16 @@
 #include <vector>
 
 #include "builders/append.hpp"
+#include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
 #include "deployers/local.hpp"
 #include "pipeline.hpp"
+#include "preprocessors/full_notebook.hpp"
+#include "preprocessors/function.hpp"
+#include "preprocessors/notebook.hpp"
 #include "preprocessors/python.hpp"
+#include "preprocessors/python_function.hpp"
 #include "stage/any.hpp"
 #include "stage/fields.hpp"
 
@@ -33,9 +38,19 @@ public:
     Config() {
         add_preprocessor("python",
                          maker<AnyPreprocessor, PythonPreprocessor>("preprocessor python"));
+        add_preprocessor("notebook",
+                         maker<AnyPreprocessor, NotebookPreprocessor>("preprocessor notebook"));
+        add_preprocessor("full_notebook", maker<AnyPreprocessor, FullNotebookPreprocessor>(
+                                              "preprocessor full_notebook"));
+        add_preprocessor("function",
+                         maker<AnyPreprocessor, FunctionPreprocessor>("preprocessor function"));
+        add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
+                                                "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
         add_deployer("local", maker<AnyDeployer, LocalDeployer>("deployer local"));
-        set_preprocessor("python").set_builder("append").set_deployer("local");
+        // In a notebook's own kernel that notebook is what runs.
+        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
+        set_builder("append").set_deployer("local");
     }
 
     /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…}}, each of

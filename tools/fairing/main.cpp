@@ -15,9 +15,12 @@
 namespace {
 
 constexpr const char* description =
-    "fairing turns training code into a running job: it packages a Python file and its data into\n"
+    "fairing turns training code into a running job: it packages code and its data into\n"
     "a container image without Docker, runs it, and streams the log back.\n\n"
     "  fairing run train.py --base-image scratch --deployer local          on this machine\n"
+    "  fairing run train.ipynb --skip-tag plots                            a notebook's code\n"
+    "  fairing run train.py:fit                                            one function of it\n"
+    "  fairing run build/train --base-image debian:12-slim                 a program of C++\n"
     "  fairing build train.py --input data/ --registry registry.example/team\n\n"
     "What stands behind -- goes to the program:  fairing run train.py -- --epochs 10";
 

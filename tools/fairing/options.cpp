@@ -60,6 +60,8 @@ void LaunchOptions::declare(const std::string& role, const std::string& name) {
             kind = Kind::words;
         } else if constexpr (std::is_same_v<Member, std::map<std::string, std::string>>) {
             kind = Kind::pairs;
+        } else if constexpr (std::is_same_v<Member, std::map<std::string, Json>>) {
+            kind = Kind::values;
         } else if constexpr (std::is_enum_v<Member>) {
             help += ": " + choices<Member>();
         } else if constexpr (!std::is_same_v<Member, std::string> &&
@@ -77,8 +79,14 @@ void LaunchOptions::declare(const std::string& role, const std::string& name) {
 }
 
 LaunchOptions::LaunchOptions(CLI::App& parser) {
-    parser.add_option("ENTRY", entry_, "what to run: train.py")->required();
-    parser.add_option("--preprocessor", preprocessor_, "how the code is packaged: python");
+    parser
+        .add_option("ENTRY", entry_,
+                    "what to run: train.py, notebook.ipynb, file.py:function, a program, a script, "
+                    "a folder with __main__.py")
+        ->required();
+    parser.add_option("--preprocessor", preprocessor_,
+                      "how the code is packaged: python, notebook, full_notebook, function or "
+                      "python_function (default: what ENTRY looks like)");
     parser.add_option("--builder", builder_, "how the image is made: append");
     parser.add_option("--deployer", deployer_, "where it runs: local (default)");
     parser.add_option("--config", config_file_,
@@ -88,6 +96,10 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
 
     declare<fairing::PythonPreprocessor>("preprocessor", "python");
+    declare<fairing::NotebookPreprocessor>("preprocessor", "notebook");
+    declare<fairing::FullNotebookPreprocessor>("preprocessor", "full_notebook");
+    declare<fairing::FunctionPreprocessor>("preprocessor", "function");
+    declare<fairing::PythonFunctionPreprocessor>("preprocessor", "python_function");
     declare<fairing::AppendBuilder>("builder", "append");
     declare<fairing::LocalDeployer>("deployer", "local");
     for (auto& [name, option] : options_) {
@@ -110,9 +122,9 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
     }
     parser.add_option(name, option.values, option.help)
         ->allow_extra_args(false)
-        ->type_name(option.kind == Kind::pairs  ? "KEY=VALUE"
-                    : option.kind == Kind::list ? "PATH"
-                                                : "WORDS");
+        ->type_name(option.kind == Kind::pairs || option.kind == Kind::values ? "KEY=VALUE"
+                    : option.kind == Kind::list                               ? "PATH"
+                                                                              : "WORDS");
 }
 
 bool LaunchOptions::given(const std::string& option) const {
@@ -166,6 +178,7 @@ Json LaunchOptions::value_of(const std::string& name, const Option& option) cons
             return words;
         }
         case Kind::pairs:
+        case Kind::values:
             break;
     }
     Json pairs = Json::object();
@@ -177,7 +190,9 @@ Json LaunchOptions::value_of(const std::string& name, const Option& option) cons
         if (pairs.contains(value.substr(0, equals))) {
             throw usage(name, '"' + value.substr(0, equals) + "\" is given twice");
         }
-        pairs[value.substr(0, equals)] = value.substr(equals + 1);
+        const std::string text = value.substr(equals + 1);
+        Json parsed = option.kind == Kind::values ? Json::parse(text, nullptr, false) : Json(text);
+        pairs[value.substr(0, equals)] = parsed.is_discarded() ? Json(text) : std::move(parsed);
     }
     return pairs;
 }
@@ -205,11 +220,33 @@ std::string LaunchOptions::chosen(const Json& config, const std::string& role,
                : fairing::text_or(config.value(role, Json::object()), "name", defaults.at(role));
 }
 
+bool LaunchOptions::guesses_preprocessor(const Json& config) const {
+    return preprocessor_.empty() && !config.value("preprocessor", Json::object()).contains("name");
+}
+
+/// What was given, over what ENTRY tells.
+Json LaunchOptions::preprocessor_options(const std::string& name, const Json& config) const {
+    Json options = guesses_preprocessor(config) ? fairing::guess_entry(entry_).options
+                                                : fairing::entry_for(entry_, name).options;
+    for (const auto& [key, value] : options_for("preprocessor", name, config).items()) {
+        const bool both = key == "input_files" && options.contains(key);
+        if (both) {
+            for (const Json& each : value.is_array() ? value : Json::array({value})) {
+                options[key].push_back(each);
+            }
+        } else {
+            options[key] = value;
+        }
+    }
+    return options;
+}
+
 Json LaunchOptions::options_for(const std::string& role, const std::string& name,
                                 const Json& config) const {
     Json section = config.value(role, Json::object());
     Json result = Json::object();
-    if (chosen(config, role, {}) == name) {
+    const bool guessed = role == "preprocessor" && guesses_preprocessor(config);
+    if (guessed || chosen(config, role, {}) == name) {
         section.erase("name");
         result = std::move(section);
     }
@@ -225,7 +262,9 @@ Json LaunchOptions::options_for(const std::string& role, const std::string& name
 LaunchOptions::Stages LaunchOptions::stages() const {
     const Json config = read_config();
     const std::map<std::string, std::string> names{
-        {"preprocessor", chosen(config, "preprocessor", preprocessor_)},
+        {"preprocessor", guesses_preprocessor(config)
+                             ? fairing::guess_entry(entry_).preprocessor
+                             : chosen(config, "preprocessor", preprocessor_)},
         {"builder", chosen(config, "builder", builder_)},
         {"deployer", chosen(config, "deployer", deployer_)}};
     // A wrong name comes before what follows from it.
@@ -243,15 +282,7 @@ LaunchOptions::Stages LaunchOptions::stages() const {
                         "it belongs to " + option.keys.begin()->first);
         }
     }
-    Json preprocessor = options_for("preprocessor", names.at("preprocessor"), config);
-    if (!entry_.ends_with(".py")) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "run",
-                     .subject = entry_,
-                     .answer = "not an entry that this version knows",
-                     .advice = "name a Python file that ends in .py"}};
-    }
-    preprocessor["executable"] = entry_;
+    const Json preprocessor = preprocessor_options(names.at("preprocessor"), config);
     fairing::Config stages;
     stages.set_preprocessor(names.at("preprocessor"), preprocessor)
         .set_builder(names.at("builder"), options_for("builder", names.at("builder"), config))

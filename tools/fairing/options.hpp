@@ -43,7 +43,7 @@ public:
         {};  ///< what stood behind "--": appended to the command of the image
 
 private:
-    enum class Kind { text, number, flag, inverse_flag, words, list, pairs };
+    enum class Kind { text, number, flag, inverse_flag, words, list, pairs, values };
     struct Option {
         Kind kind = Kind::text;
         std::vector<std::string> values = {};
@@ -61,6 +61,9 @@ private:
     [[nodiscard]] fairing::Json read_config() const;
     [[nodiscard]] std::string chosen(const fairing::Json& config, const std::string& role,
                                      const std::string& given) const;
+    [[nodiscard]] bool guesses_preprocessor(const fairing::Json& config) const;
+    [[nodiscard]] fairing::Json preprocessor_options(const std::string& name,
+                                                     const fairing::Json& config) const;
 
     std::map<std::string, Option> options_ = {};
     std::string entry_ = {}, config_file_ = {}, report_ = {};

@@ -30,6 +30,7 @@
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
+#include "base_fit.hpp"
 #include "image_layers.hpp"
 
 namespace fairing {
@@ -231,13 +232,14 @@ struct LayerSummary {
                                      : session.cache_directory};
 }
 
-/// One build. The base is read while the layers are planned, and its layers are taken over while
-/// ours are made.
+/// One build. The base is read while the layers are planned, unless the context has to be fitted to
+/// it, and its layers are taken over while ours are made.
 class AppendRun {
 public:
     AppendRun(const AppendBuilder& builder, const Context& context, const Session& session)
         : builder_(builder),
-          context_(context),
+          context_(&context),
+          cache_directory_(session.cache_directory),
           control_(session.control()),
           name_(check_and_name(builder)),
           tag_by_content_(name_.tag.empty()),
@@ -257,13 +259,16 @@ public:
 
     [[nodiscard]] Image build() {
         const Stopwatch watch;
-        work_.plan(context_.files);
+        if (!context_->search_paths.empty() || !context_->needs.programs.empty()) {
+            fit_context();
+        }
+        work_.plan(context_->files);
         all_known_ = work_.all_known();
         if (all_known_) {
-            summary_ = summarize(context_, work_.layers());
+            summary_ = summarize(*context_, work_.layers());
         }
         work_.run(route(), [this] { take_base(); });
-        summary_ = summarize(context_, work_.layers());
+        summary_ = summarize(*context_, work_.layers());
         compose();
         summary_.figures.build_seconds = watch.seconds();
         if (target_) {
@@ -287,10 +292,19 @@ private:
         return route;
     }
 
+    void fit_context() {
+        base_ = base_reading_.get();
+        fitted_ = fit_to_base(*context_, base_.image, base_.store.get(), base_.reference.text(),
+                              base_.manifest.digest, cache_directory_, control_);
+        context_ = &fitted_;
+    }
+
     /// When all layers are known, so is the config as soon as the base is: it is looked for
     /// together with the layers.
     void take_base() {
-        base_ = base_reading_.get();
+        if (base_reading_.valid()) {
+            base_ = base_reading_.get();
+        }
         base_layers_ = layers_of(base_.image);
         if (!target_) {
             return;
@@ -324,10 +338,10 @@ private:
         }
         const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
         image_ = oci::append(base_.image, summary_.additions,
-                             {.command = context_.command,
+                             {.command = context_->command,
                               .user = "0",
-                              .working_directory = context_.working_directory,
-                              .environment = context_.environment,
+                              .working_directory = context_->working_directory,
+                              .environment = context_->environment,
                               .created = created_time(packaging::source_date_epoch()),
                               .base_name = named_base ? base_.reference.text() : "",
                               .base_digest = base_.manifest.digest});
@@ -381,9 +395,9 @@ private:
                             : in_layout ? Location::layout
                                         : Location::registry,
                 .layers = std::move(layers),
-                .command = context_.command,
-                .environment = context_.environment,
-                .working_directory = context_.working_directory,
+                .command = context_->command,
+                .environment = context_->environment,
+                .working_directory = context_->working_directory,
                 .platform = image_.platform().text(),
                 .tag = name_.tag,
                 .context_digest = summary_.context_digest,
@@ -391,7 +405,9 @@ private:
     }
 
     const AppendBuilder& builder_;
-    const Context& context_;
+    const Context* context_;  ///< the caller's, or fitted_
+    Context fitted_ = {};
+    std::filesystem::path cache_directory_;
     Control control_;
     oci::Reference name_;
     bool tag_by_content_;

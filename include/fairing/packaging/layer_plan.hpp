@@ -12,6 +12,9 @@
 //    params.yaml), by folder
 //  - sources: everything else, on top
 //
+// A file whose stage names a layer (ContextFile::layer) goes to that one, however small, and to no
+// other; such layers come on top of the 16.
+//
 // where "by" means: a hash of it picks the number. There is no running total, so a file that comes,
 // goes or grows changes its own layer only (two when it crosses a limit). Only what holds a file
 // becomes a layer: 16 at most. A context below 1 MiB is one layer; when it outgrows that, as much
@@ -154,16 +157,26 @@ using LayerKey = std::pair<LayerClass, std::uint64_t>;
 [[nodiscard]] inline std::vector<LayerGroup> plan(std::span<const ContextFile> files) {
     std::uint64_t total = 0;
     for (const ContextFile& file : files) {
-        total += std::min(file.size, detail::small_context);  // no overflow
+        total +=
+            file.layer.empty() ? std::min(file.size, detail::small_context) : 0;  // no overflow
     }
     std::map<detail::LayerKey, LayerGroup> groups;
+    std::map<std::string, LayerGroup> named;
     for (const ContextFile& file : files) {
+        if (!file.layer.empty()) {
+            named[file.layer].files.push_back(file);
+            continue;
+        }
         const detail::LayerKey key = total < detail::small_context
                                          ? detail::LayerKey{detail::LayerClass::sources, 0}
                                          : detail::layer_of(file);
         groups[key].files.push_back(file);
     }
     std::vector<LayerGroup> layers;
+    for (auto& [name, group] : named) {
+        group.name = name;
+        layers.push_back(std::move(group));
+    }
     for (auto& [key, group] : groups) {
         group.name = detail::layer_name(key);
         layers.push_back(std::move(group));

@@ -15,13 +15,14 @@
 
 #include "../core/error.hpp"
 #include "../packaging/collect.hpp"
-#include "../packaging/context.hpp"
-#include "../packaging/destination.hpp"
 #include "../packaging/text.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/session.hpp"
 #include "input.hpp"
+#include "payload.hpp"
+#include "requirements.hpp"
+#include "runtime_shim.hpp"
 
 namespace fairing {
 
@@ -36,49 +37,52 @@ struct PythonPreprocessor {
     std::vector<std::string> command = {"python3"};  ///< what the executable's path is appended to
     std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
     std::map<std::string, std::string> output_map =
-        {};                        ///< file or folder to its own place in the image
-    bool follow_symlinks = false;  ///< store what links point to, also when it lies outside
-    bool include_secrets = false;  ///< take files that look like secrets as well
+        {};                           ///< file or folder to its own place in the image
+    bool follow_symlinks = false;     ///< store what links point to, also when it lies outside
+    bool include_secrets = false;     ///< take files that look like secrets as well
+    std::string requirements = {};    ///< file of packages to install into a layer
+    std::string python_version = {};  ///< of the image, for `requirements`; empty: this machine's
+    std::string wheel_platform = {};  ///< of the image, for `requirements`; empty: this machine's
 
     /// Throws Error{input} that lists the candidates when it is not clear what to run, and what
     /// collect() throws.
     [[nodiscard]] Context prepare(const Session& session) const {
-        packaging::CollectOptions options = collect_options();
+        packaging::CollectOptions options = payload::collect_options(*this);
         std::string program = named_program();
         if (!program.empty()) {
             options.inputs.emplace_back(program);
         }
-        Context context;
-        context.files = packaging::collect(options, session.control());
+        Context context = payload::context_of(options, session);
         context.command = command;
         context.command.push_back(program.empty() ? only_python_file(context.files)
                                                   : packaging::destination_of(program, options));
-        context.environment = {{"FAIRING_RUNTIME", "1"}};
-        context.working_directory = packaging::image_prefix(path_prefix);
-        if (!context.working_directory.ends_with('/')) {
-            context.working_directory += '/';
+        add_runtime_shim(context);
+        if (!requirements.empty()) {
+            requirements::add(context, requirements, {python_version, wheel_platform}, path_prefix,
+                              session);
         }
         return context;
     }
 
 private:
     // An aggregate has no private data; these functions are not for users.
-    [[nodiscard]] packaging::CollectOptions collect_options() const {
-        packaging::CollectOptions options{
-            .output_map = output_map,
-            .path_prefix = path_prefix,
-            .symlinks = follow_symlinks ? packaging::Symlinks::follow : packaging::Symlinks::keep,
-            .secrets =
-                include_secrets ? packaging::Secrets::include : packaging::Secrets::leave_out};
-        for (const Input& input : input_files) {
-            options.inputs.push_back(input.path());
-        }
-        return options;
-    }
 
-    static bool is_file(const std::filesystem::path& path) {
-        struct stat status {};
-        return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+    /// For a Python program that imports Fairing's Python package.
+    void add_runtime_shim(Context& context) const {
+        const auto program = std::find_if(
+            context.files.begin(), context.files.end(),
+            [&](const ContextFile& file) { return file.destination == context.command.back(); });
+        constexpr std::uint64_t longest = std::uint64_t{4} << 20;
+        if (program == context.files.end() || program->kind != FileKind::regular ||
+            !program->destination.ends_with(".py") || program->size > longest) {
+            return;
+        }
+        const std::string source = read_file(program->source);
+        if (payload::imports_fairing(source)) {
+            payload::OwnFiles own;
+            payload::add_runtime_shim(context, own, source, path_prefix);
+            own.add_to(context);
+        }
     }
 
     /// The executable, or what stands for it among the inputs that name a file; "" when only
@@ -97,7 +101,7 @@ private:
         }
         std::vector<std::string> files, python;
         for (const Input& input : input_files) {
-            if (is_file(input.path())) {
+            if (payload::is_file(input.path())) {
                 files.push_back(input.path().string());
                 if (input.path().extension() == ".py") {
                     python.push_back(files.back());
@@ -148,7 +152,8 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
     field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
-    field("command", &PythonPreprocessor::command, "what runs the file, split at blanks, without quoting (default: python3)"),
+    field("command", &PythonPreprocessor::command,
+          "what runs the file, split at blanks, without quoting (default: python3)"),
     field("path_prefix", &PythonPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &PythonPreprocessor::output_map,
@@ -157,6 +162,12 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
           "store what links point to, also outside of the folder"),
     field("include_secrets", &PythonPreprocessor::include_secrets,
           "take files that look like secrets as well (.env, keys, .git, ...)"),
+    field("requirements", &PythonPreprocessor::requirements,
+          "requirements file of packages that go along as a layer, installed here by pip"),
+    field("python_version", &PythonPreprocessor::python_version,
+          "the image's Python, for --requirements (default: yours)"),
+    field("wheel_platform", &PythonPreprocessor::wheel_platform,
+          "the image's platform, for --requirements: linux/amd64 (default: yours)"),
 };
 
 static_assert(Preprocessor<PythonPreprocessor>);

@@ -143,6 +143,8 @@ template <class T>
         return "a whole number";
     } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
         return "an object of texts";
+    } else if constexpr (std::is_same_v<T, std::map<std::string, Json>>) {
+        return "an object";
     } else if constexpr (std::is_enum_v<T> || std::is_constructible_v<std::string, T> ||
                          std::is_same_v<T, std::filesystem::path>) {
         return "a text";
