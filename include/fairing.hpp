@@ -28,3 +28,5 @@
 
 // What they are made of.
 #include "fairing/core/yaml.hpp"
+#include "fairing/kube/names.hpp"
+#include "fairing/kube/state.hpp"
