@@ -16,6 +16,11 @@
 #include "fairing/preprocessors/input.hpp"
 #include "fairing/preprocessors/python.hpp"
 
+// What a cluster deployer takes.
+#include "fairing/pods/kubernetes_options.hpp"
+#include "fairing/pods/patch.hpp"
+#include "fairing/pods/pod_template.hpp"
+
 // What goes from stage to stage.
 #include "fairing/stage/any.hpp"
 #include "fairing/stage/concepts.hpp"
