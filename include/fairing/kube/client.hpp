@@ -92,6 +92,12 @@ public:
                                            control.clock)),
           control_(std::move(control)) {}
 
+    /// The same client, which stops and speaks as `control` says.
+    [[nodiscard]] Client with(Control control) const {
+        Client copy = *this;
+        copy.control_ = std::move(control);
+        return copy;
+    }
     /// The same client, stopped by another token.
     [[nodiscard]] Client with_stop(std::stop_token stop) const {
         Client copy = *this;

@@ -56,4 +56,10 @@ struct Cluster {
     [[nodiscard]] bool is_plain() const { return !server.starts_with("https://"); }
 };
 
+/// Whether there is anything that a plain http server must not see.
+[[nodiscard]] inline bool has_credentials(const Cluster& cluster) {
+    return !cluster.token.empty() || !cluster.token_file.empty() || !cluster.user.empty() ||
+           !cluster.client_key.empty() || cluster.exec.has_value();
+}
+
 }  // namespace fairing::kube
