@@ -12,6 +12,8 @@
 
 // The stages.
 #include "fairing/builders/append.hpp"
+#include "fairing/deployers/find_workload.hpp"
+#include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
 #include "fairing/preprocessors/input.hpp"
 #include "fairing/preprocessors/python.hpp"

@@ -18,12 +18,13 @@ constexpr const char* description =
     "fairing turns training code into a running job: it packages a Python file and its data into\n"
     "a container image without Docker, runs it, and streams the log back.\n\n"
     "  fairing run train.py --base-image scratch --deployer local          on this machine\n"
+    "  fairing run train.py --registry registry.example/team --deployer job   in a cluster\n"
     "  fairing build train.py --input data/ --registry registry.example/team\n\n"
     "What stands behind -- goes to the program:  fairing run train.py -- --epochs 10";
 
 constexpr const char* footer =
     "Exit codes: 0 done; the workload's own code when it failed; 64 usage, 65 bad input,\n"
-    "69 a registry or engine is unavailable, 70 a fault of ours, 77 no permission, 130 "
+    "69 a registry, cluster or engine is unavailable, 70 a fault of ours, 77 no permission, 130 "
     "interrupted.\n"
     "Defaults for the stages' options can stand in ./fairing.json; see the README.";
 
@@ -55,6 +56,11 @@ int run(int argc, char** argv) {
     add(command::add_run);
     add(command::add_build);
     add(command::add_render);
+    add(command::add_list);
+    add(command::add_status);
+    add(command::add_logs);
+    add(command::add_wait);
+    add(command::add_delete);
     add(command::add_inspect);
     CLI::App* version = app.add_subcommand("version", "Print the version.");
 

@@ -110,7 +110,7 @@ inline constexpr std::array<WaitingReason, 13> waiting_reasons{
 [[nodiscard]] inline std::optional<Diagnosis> failed_container(const Json& status,
                                                                const std::string& pod,
                                                                bool is_init) {
-    const Json& terminated = member(status, {"state", "terminated"});
+    const Json& terminated = kube::member(status, {"state", "terminated"});
     const std::string why = text(terminated, {"reason"});
     if (!terminated.is_object() || (container_exit_code(terminated) == 0 && why != "OOMKilled")) {
         return std::nullopt;
@@ -140,7 +140,7 @@ inline constexpr std::array<WaitingReason, 13> waiting_reasons{
 [[nodiscard]] inline std::optional<Diagnosis> waiting_container(const Json& status,
                                                                 const std::string& pod,
                                                                 bool is_init) {
-    const Json& waiting = member(status, {"state", "waiting"});
+    const Json& waiting = kube::member(status, {"state", "waiting"});
     const std::string why = text(waiting, {"reason"});
     const Cause cause = waiting_cause(why);
     if (!waiting.is_object() || cause == Cause::starting) {
@@ -149,7 +149,7 @@ inline constexpr std::array<WaitingReason, 13> waiting_reasons{
     Diagnosis result{.cause = cause, .pod = pod, .container = text(status, {"name"})};
     std::string words = text(waiting, {"message"});
     if (cause == Cause::restarting) {
-        const Json& last = member(status, {"lastState", "terminated"});
+        const Json& last = kube::member(status, {"lastState", "terminated"});
         result.exit_code = container_exit_code(last);
         words = "its last exit code was " + std::to_string(result.exit_code);
     }
@@ -332,7 +332,7 @@ namespace detail {
     if (const Json& failed = condition(job, "Failed"); failed.is_object()) {
         return detail::failed_job(failed, std::move(result), name);
     }
-    if (condition(job, "Suspended").is_object() || member(job, {"spec", "suspend"}) == true) {
+    if (condition(job, "Suspended").is_object() || kube::member(job, {"spec", "suspend"}) == true) {
         return {.cause = Cause::suspended,
                 .reason = "Job " + name + " is suspended until a queue or a person resumes it"};
     }
