@@ -15,6 +15,7 @@
 #include "../core/error.hpp"
 #include "../core/files.hpp"
 #include "../net/message.hpp"
+#include "../net/url.hpp"
 #include "cluster.hpp"
 #include "exec_plugin.hpp"
 
