@@ -12,6 +12,8 @@
 
 // The stages.
 #include "fairing/builders/append.hpp"
+#include "fairing/deployers/find_workload.hpp"
+#include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
 #include "fairing/preprocessors/entry.hpp"
 #include "fairing/preprocessors/full_notebook.hpp"
@@ -20,6 +22,11 @@
 #include "fairing/preprocessors/notebook.hpp"
 #include "fairing/preprocessors/python.hpp"
 #include "fairing/preprocessors/python_function.hpp"
+
+// What a cluster deployer takes.
+#include "fairing/pods/kubernetes_options.hpp"
+#include "fairing/pods/patch.hpp"
+#include "fairing/pods/pod_template.hpp"
 
 // What goes from stage to stage.
 #include "fairing/stage/any.hpp"
@@ -33,3 +40,5 @@
 
 // What they are made of.
 #include "fairing/core/yaml.hpp"
+#include "fairing/kube/names.hpp"
+#include "fairing/kube/state.hpp"

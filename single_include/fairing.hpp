@@ -18,11 +18,13 @@
 #include <chrono>
 #include <climits>
 #include <cmath>
+#include <compare>
 #include <concepts>
 #include <condition_variable>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -32,6 +34,8 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
+#include <future>
+#include <glob.h>
 #include <initializer_list>
 #include <iostream>
 #include <limits>
@@ -48,6 +52,7 @@
 #include <set>
 #include <signal.h>
 #include <span>
+#include <sstream>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -63,6 +68,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <thread>
@@ -218,1961 +224,6 @@ public:
 }
 
 }  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/byte_order.hpp - bytes, and little-endian numbers that need not be aligned, in
-// memory.
-
-namespace fairing::codec::detail {
-
-template <std::unsigned_integral Number>
-[[nodiscard]] constexpr Number reverse_bytes(Number value) {
-    Number reversed = 0;
-    for (std::size_t i = 0; i < sizeof(Number); ++i) {
-        reversed = static_cast<Number>(reversed << 8 | (value >> (8 * i) & 0xff));
-    }
-    return reversed;
-}
-
-/// Precondition: sizeof(Number) bytes are readable at `bytes`.
-template <std::unsigned_integral Number>
-[[nodiscard]] inline Number load_little(const std::byte* bytes) {
-    Number value;
-    std::memcpy(&value, bytes, sizeof value);
-    return std::endian::native == std::endian::little ? value : reverse_bytes(value);
-}
-
-/// Precondition: sizeof(Number) bytes are writable at `bytes`.
-template <std::unsigned_integral Number>
-inline void store_little(Number value, std::byte* bytes) {
-    value = std::endian::native == std::endian::little ? value : reverse_bytes(value);
-    std::memcpy(bytes, &value, sizeof value);
-}
-
-template <std::unsigned_integral Number>
-inline void append_little(Number value, std::vector<std::byte>& out) {
-    out.resize(out.size() + sizeof value);
-    store_little(value, out.data() + out.size() - sizeof value);
-}
-
-inline void append_bytes(std::span<const std::byte> bytes, std::vector<std::byte>& out) {
-    const std::size_t size = out.size();
-    out.resize(size + bytes.size());
-    std::copy(bytes.begin(), bytes.end(), out.data() + size);
-}
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/compressor.hpp - the policy by which a layer is compressed.
-
-namespace fairing::codec {
-
-/// Takes bytes as they come. The span is valid during the call only.
-using ByteSink = std::function<void(std::span<const std::byte>)>;
-
-/// A stream is begin, any number of blocks, end, each appended to `out`; a block depends on its
-/// input alone, so it may be compressed on any thread and kept, and the concatenation is one valid
-/// stream wherever the borders are.
-///
-/// `suffix` is what follows the "+" in a media type; `block_size()` is the input size that the
-/// policy likes best (any other is correct); `end` gets the CRC-32 and the number of all input
-/// bytes.
-///
-///     GzipCompressor gzip;
-///     gzip.begin(out);
-///     gzip.block(first, out);
-///     gzip.block(second, out);
-///     gzip.end(crc32(second, crc32(first)), first.size() + second.size(), out);
-template <class T>
-concept Compressor = std::copyable<T> &&
-    requires(const T& compressor, std::span<const std::byte> input, std::vector<std::byte>& out,
-             std::uint32_t crc, std::uint64_t size) {
-    { T::suffix } -> std::convertible_to<std::string_view>;
-    { compressor.block_size() } -> std::same_as<std::size_t>;
-    { compressor.begin(out) } -> std::same_as<void>;
-    { compressor.block(input, out) } -> std::same_as<void>;
-    { compressor.end(crc, size, out) } -> std::same_as<void>;
-};
-
-}  // namespace fairing::codec
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/crc32.hpp - the CRC-32 of gzip (RFC 1952, section 8), with carry-less
-// multiplication where there is one.
-//
-// Polynomials over GF(2) are held bit-reflected, as the CRC itself: bit 31 is the coefficient of
-// x^0.
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#include <smmintrin.h>
-#include <wmmintrin.h>
-#endif
-
-namespace fairing::codec {
-
-/// How the CRC is computed. All give the same value.
-enum class Crc32Implementation { portable, x86_carryless };
-
-namespace detail {
-
-inline constexpr std::uint32_t crc32_polynomial = 0xedb88320;
-
-/// value * x.
-constexpr std::uint32_t crc32_shift(std::uint32_t value) {
-    return value >> 1 ^ ((value & 1) != 0 ? crc32_polynomial : 0);
-}
-
-/// left * right.
-constexpr std::uint32_t crc32_multiply(std::uint32_t left, std::uint32_t right) {
-    std::uint32_t product = 0;
-    for (; left != 0; left <<= 1, right = crc32_shift(right)) {
-        product ^= (left & 1U << 31) != 0 ? right : 0;
-    }
-    return product;
-}
-
-/// x to the power of `exponent`.
-constexpr std::uint32_t crc32_power(std::uint64_t exponent) {
-    std::uint32_t result = 1U << 31;
-    for (std::uint32_t square = 1U << 30; exponent != 0; exponent >>= 1) {
-        result = (exponent & 1) != 0 ? crc32_multiply(result, square) : result;
-        square = crc32_multiply(square, square);
-    }
-    return result;
-}
-
-/// Row n holds the CRC of each byte followed by n zero bytes.
-inline constexpr auto crc32_tables = [] {
-    std::array<std::array<std::uint32_t, 256>, 8> tables = {};
-    for (std::uint32_t byte = 0; byte < 256; ++byte) {
-        std::uint32_t value = byte;
-        for (int bit = 0; bit < 8; ++bit) {
-            value = crc32_shift(value);
-        }
-        tables[0][byte] = value;
-    }
-    for (std::size_t row = 1; row < tables.size(); ++row) {
-        for (std::size_t byte = 0; byte < 256; ++byte) {
-            const std::uint32_t before = tables[row - 1][byte];
-            tables[row][byte] = before >> 8 ^ tables[0][before & 0xff];
-        }
-    }
-    return tables;
-}();
-
-/// Works on the inverted CRC, as the other one.
-inline std::uint32_t crc32_update_portable(std::uint32_t state, std::span<const std::byte> bytes) {
-    const auto& table = crc32_tables;
-    for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
-        const std::uint64_t word = load_little<std::uint64_t>(bytes.data()) ^ state;
-        state = table[7][word & 0xff] ^ table[6][word >> 8 & 0xff] ^ table[5][word >> 16 & 0xff] ^
-                table[4][word >> 24 & 0xff] ^ table[3][word >> 32 & 0xff] ^
-                table[2][word >> 40 & 0xff] ^ table[1][word >> 48 & 0xff] ^ table[0][word >> 56];
-    }
-    for (const std::byte byte : bytes) {
-        state = state >> 8 ^ table[0][(state ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
-    }
-    return state;
-}
-
-#if defined(__x86_64__)
-
-/// PCLMULQDQ is bit 1 of ECX in leaf 1.
-inline bool crc32_carryless_present() {
-    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & 1U << 1) != 0;
-}
-
-/// What moves 128 bits by `distance` bits: the factors for their low and high half. The product of
-/// two reflected polynomials comes out one bit low, hence the shift to the left.
-constexpr std::uint64_t crc32_fold_low(std::uint64_t distance) {
-    return std::uint64_t{crc32_power(distance + 32)} << 1;
-}
-constexpr std::uint64_t crc32_fold_high(std::uint64_t distance) {
-    return std::uint64_t{crc32_power(distance - 32)} << 1;
-}
-
-[[gnu::target("pclmul,sse2"), gnu::always_inline]] inline __m128i crc32_fold(__m128i value,
-                                                                             __m128i factors,
-                                                                             __m128i next) {
-    const __m128i low = _mm_clmulepi64_si128(value, factors, 0x00);
-    const __m128i high = _mm_clmulepi64_si128(value, factors, 0x11);
-    return _mm_xor_si128(_mm_xor_si128(low, high), next);
-}
-
-/// Folds all that comes in units of 16 bytes into 16 bytes with the same remainder; the tables do
-/// the rest.
-[[gnu::target("pclmul,sse2")]] inline std::uint32_t crc32_update_carryless(
-    std::uint32_t state, std::span<const std::byte> bytes) {
-    if (bytes.size() < 128) {
-        return crc32_update_portable(state, bytes);
-    }
-    constexpr std::uint64_t far_low = crc32_fold_low(512), far_high = crc32_fold_high(512);
-    constexpr std::uint64_t near_low = crc32_fold_low(128), near_high = crc32_fold_high(128);
-    const __m128i by_64 =
-        _mm_set_epi64x(static_cast<long long>(far_high), static_cast<long long>(far_low));
-    const __m128i by_16 =
-        _mm_set_epi64x(static_cast<long long>(near_high), static_cast<long long>(near_low));
-    const auto* input = reinterpret_cast<const __m128i*>(bytes.data());
-    __m128i lane0 =
-        _mm_xor_si128(_mm_loadu_si128(input), _mm_cvtsi32_si128(static_cast<int>(state)));
-    __m128i lane1 = _mm_loadu_si128(input + 1);
-    __m128i lane2 = _mm_loadu_si128(input + 2);
-    __m128i lane3 = _mm_loadu_si128(input + 3);
-    std::size_t left = bytes.size() - 64;
-    for (input += 4; left >= 64; left -= 64, input += 4) {
-        lane0 = crc32_fold(lane0, by_64, _mm_loadu_si128(input));
-        lane1 = crc32_fold(lane1, by_64, _mm_loadu_si128(input + 1));
-        lane2 = crc32_fold(lane2, by_64, _mm_loadu_si128(input + 2));
-        lane3 = crc32_fold(lane3, by_64, _mm_loadu_si128(input + 3));
-    }
-    __m128i folded = crc32_fold(lane0, by_16, lane1);
-    folded = crc32_fold(folded, by_16, lane2);
-    folded = crc32_fold(folded, by_16, lane3);
-    for (; left >= 16; left -= 16, ++input) {
-        folded = crc32_fold(folded, by_16, _mm_loadu_si128(input));
-    }
-    std::array<std::byte, 16> remainder;
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(remainder.data()), folded);
-    return crc32_update_portable(crc32_update_portable(0, remainder), bytes.last(left));
-}
-
-#endif
-
-}  // namespace detail
-
-/// What this machine can run, the fastest first, `portable` last.
-[[nodiscard]] inline std::vector<Crc32Implementation> crc32_implementations() {
-    std::vector<Crc32Implementation> present;
-#if defined(__x86_64__)
-    if (detail::crc32_carryless_present()) {
-        present.push_back(Crc32Implementation::x86_carryless);
-    }
-#endif
-    present.push_back(Crc32Implementation::portable);
-    return present;
-}
-
-/// The CRC of `bytes` after others whose CRC is `previous` (0 for none).
-/// Precondition: `implementation` is one of crc32_implementations().
-[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t previous,
-                                         Crc32Implementation implementation) {
-#if defined(__x86_64__)
-    if (implementation == Crc32Implementation::x86_carryless) {
-        return ~detail::crc32_update_carryless(~previous, bytes);
-    }
-#endif
-    static_cast<void>(implementation);
-    return ~detail::crc32_update_portable(~previous, bytes);
-}
-
-/// The same with the fastest implementation.
-[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes,
-                                         std::uint32_t previous = 0) {
-    static const Crc32Implementation fastest = crc32_implementations().front();
-    return crc32(bytes, previous, fastest);
-}
-
-/// The CRC of A followed by B, out of the CRC of each and the length of B in bytes.
-[[nodiscard]] constexpr std::uint32_t crc32_combine(std::uint32_t a, std::uint32_t b,
-                                                    std::uint64_t length_b) {
-    // x has the order 2^32 - 1, so the exponent may be reduced before it is multiplied by 8.
-    return detail::crc32_multiply(a, detail::crc32_power(length_b % 0xffffffff * 8)) ^ b;
-}
-
-}  // namespace fairing::codec
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/bit_writer.hpp - bits packed into bytes from the lowest up (RFC 1951,
-// section 3.1.1).
-
-namespace fairing::codec::detail {
-
-/// Appends to a vector, which is longer than what was written until finish(). Call reserve() before
-/// put().
-class BitWriter {
-public:
-    explicit BitWriter(std::vector<std::byte>& out) : out_(out), position_(out.size()) {}
-
-    /// Room for `bits` more bits.
-    void reserve(std::uint64_t bits) {
-        const std::size_t needed = position_ + static_cast<std::size_t>(bits / 8) + 16;
-        if (out_.size() < needed) {
-            out_.resize(needed + needed / 4);
-        }
-    }
-
-    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and there is room.
-    void put(std::uint64_t bits, unsigned count) {
-        pending_ |= bits << used_;
-        store_little(pending_, out_.data() + position_);
-        used_ += count;
-        position_ += used_ / 8;
-        pending_ >>= used_ & ~7U;
-        used_ &= 7;
-    }
-
-    /// How many bits the current byte holds already, 0 to 7.
-    [[nodiscard]] unsigned bits_in_byte() const { return used_; }
-
-    /// Fills the current byte with zero bits.
-    void align() {
-        if (used_ > 0) {
-            put(0, 8 - used_);
-        }
-    }
-
-    /// Precondition: the position is at a byte border.
-    void append(std::span<const std::byte> bytes) {
-        reserve(8 * std::uint64_t{bytes.size()});
-        std::copy(bytes.begin(), bytes.end(), out_.data() + position_);
-        position_ += bytes.size();
-    }
-
-    /// Aligns and cuts the vector to what was written. The writer may be used again.
-    void finish() {
-        reserve(8);
-        align();
-        out_.resize(position_);
-    }
-
-private:
-    std::vector<std::byte>& out_;
-    std::size_t position_;
-    std::uint64_t pending_ = 0;
-    unsigned used_ = 0;
-};
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/deflate_tables.hpp - the alphabets of deflate (RFC 1951, sections 3.2.5 to 3.2.7).
-
-namespace fairing::codec::detail {
-
-inline constexpr std::size_t literal_symbols = 286;
-inline constexpr std::size_t distance_symbols = 30;
-inline constexpr std::size_t code_length_symbols = 19;
-inline constexpr std::size_t end_of_block = 256;
-inline constexpr std::size_t first_length_symbol = 257;
-
-/// The least value of a symbol, and how many bits follow it to say how much more.
-struct SymbolRange {
-    std::uint16_t base = 0;
-    std::uint8_t extra_bits = 0;
-};
-
-/// Lengths, from symbol 257 on.
-inline constexpr auto length_ranges = [] {
-    std::array<SymbolRange, literal_symbols - first_length_symbol> ranges = {};
-    std::uint16_t base = 3;
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-        const auto extra = static_cast<std::uint8_t>(i < 8 ? 0 : i / 4 - 1);
-        ranges[i] = {base, extra};
-        base = static_cast<std::uint16_t>(base + (1 << extra));
-    }
-    ranges.back() = {258, 0};
-    return ranges;
-}();
-
-inline constexpr auto distance_ranges = [] {
-    std::array<SymbolRange, distance_symbols> ranges = {};
-    std::uint16_t base = 1;
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-        const auto extra = static_cast<std::uint8_t>(i < 4 ? 0 : i / 2 - 1);
-        ranges[i] = {base, extra};
-        base = static_cast<std::uint16_t>(base + (1 << extra));
-    }
-    return ranges;
-}();
-
-/// The order in which the lengths of the code length code are written.
-inline constexpr std::array<std::uint8_t, code_length_symbols> code_length_order = {
-    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
-
-/// The fixed code of literals and lengths; the last two symbols complete it and never occur.
-inline constexpr auto fixed_literal_lengths = [] {
-    std::array<std::uint8_t, 288> lengths = {};
-    for (std::size_t i = 0; i < lengths.size(); ++i) {
-        lengths[i] = i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8;
-    }
-    return lengths;
-}();
-
-/// The fixed code of distances; the last two symbols complete it and never occur.
-inline constexpr auto fixed_distance_lengths = [] {
-    std::array<std::uint8_t, 32> lengths = {};
-    lengths.fill(5);
-    return lengths;
-}();
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/huffman.hpp - prefix codes of limited length, as deflate writes them (RFC 1951,
-// section 3.2.2).
-
-namespace fairing::codec::detail {
-
-/// No code of deflate is longer, and no alphabet larger.
-inline constexpr unsigned huffman_longest = 15;
-inline constexpr std::size_t huffman_symbols = 288;
-
-/// The lengths of an optimal prefix code of at most `limit` bits (package-merge: Larmore and
-/// Hirschberg, 1990). Unused symbols get length 0. At least two symbols get a code, used or not, so
-/// that the code is complete.
-///
-/// Preconditions: lengths.size() == frequencies.size(), 2 to huffman_symbols, at most 2^limit;
-/// limit <= 15; the sum of the frequencies is below 2^32.
-inline void huffman_lengths(std::span<const std::uint32_t> frequencies, unsigned limit,
-                            std::span<std::uint8_t> lengths) {
-    struct Leaf {
-        std::uint32_t weight;
-        std::uint32_t symbol;
-    };
-    std::array<Leaf, huffman_symbols> leaves;
-    std::size_t count = 0;
-    std::fill(lengths.begin(), lengths.end(), std::uint8_t{0});
-    for (std::uint32_t symbol = 0; symbol < frequencies.size(); ++symbol) {
-        if (frequencies[symbol] > 0) {
-            leaves[count++] = {frequencies[symbol], symbol};
-        }
-    }
-    for (std::uint32_t symbol = 0; count < 2; ++symbol) {
-        if (frequencies[symbol] == 0) {
-            leaves[count++] = {1, symbol};
-        }
-    }
-    std::sort(leaves.begin(), leaves.begin() + count, [](const Leaf& left, const Leaf& right) {
-        return left.weight != right.weight ? left.weight < right.weight
-                                           : left.symbol < right.symbol;
-    });
-
-    // Row n lists the cheapest items of level n: leaves, and pairs of neighbours of the row before.
-    std::array<std::bitset<2 * huffman_symbols>, huffman_longest> is_leaf;
-    std::array<std::uint64_t, 2 * huffman_symbols> weights, merged;
-    std::size_t size = 0;
-    for (unsigned level = 0; level < limit; ++level) {
-        std::size_t leaf = 0, pair = 0, length = 0;
-        while (leaf < count || pair + 1 < size) {
-            const bool take_leaf =
-                leaf < count &&
-                (pair + 1 >= size || leaves[leaf].weight <= weights[pair] + weights[pair + 1]);
-            is_leaf[level][length] = take_leaf;
-            merged[length++] = take_leaf ? leaves[leaf].weight : weights[pair] + weights[pair + 1];
-            leaf += take_leaf ? 1 : 0;
-            pair += take_leaf ? 0 : 2;
-        }
-        std::swap(weights, merged);
-        size = length;
-    }
-
-    // The first 2n - 2 items of the last row are the solution; a symbol is as long as it is often
-    // in them.
-    std::size_t taken = 2 * count - 2;
-    for (unsigned level = limit; level-- > 0 && taken > 0;) {
-        std::size_t taken_leaves = 0;
-        for (std::size_t i = 0; i < taken; ++i) {
-            taken_leaves += is_leaf[level][i] ? 1 : 0;
-        }
-        for (std::size_t i = 0; i < taken_leaves; ++i) {
-            ++lengths[leaves[i].symbol];
-        }
-        taken = 2 * (taken - taken_leaves);
-    }
-}
-
-/// The canonical codes of these lengths, their bits reversed as they go into the stream.
-inline void huffman_codes(std::span<const std::uint8_t> lengths, std::span<std::uint16_t> codes) {
-    std::array<std::uint16_t, huffman_longest + 2> next = {};
-    for (const std::uint8_t length : lengths) {
-        ++next[length + 1U];
-    }
-    next[1] = 0;
-    for (std::size_t length = 2; length < next.size(); ++length) {
-        next[length] = static_cast<std::uint16_t>((next[length] + next[length - 1]) << 1);
-    }
-    for (std::size_t symbol = 0; symbol < lengths.size(); ++symbol) {
-        std::uint16_t reversed = 0;
-        if (lengths[symbol] > 0) {
-            std::uint16_t code = next[lengths[symbol]]++;
-            for (unsigned bit = 0; bit < lengths[symbol]; ++bit, code >>= 1) {
-                reversed = static_cast<std::uint16_t>(reversed << 1 | (code & 1));
-            }
-        }
-        codes[symbol] = reversed;
-    }
-}
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/match_finder.hpp - earlier occurrences of the next bytes, within deflate's window
-// (RFC 1951, section 4).
-
-namespace fairing::codec::detail {
-
-inline constexpr std::size_t window_size = 32768;
-inline constexpr std::size_t shortest_match = 3;
-inline constexpr std::size_t longest_match = 258;
-
-/// `length` bytes that stand `distance` bytes before too. Length 0: none.
-struct Match {
-    std::size_t length = 0;
-    std::size_t distance = 0;
-};
-
-/// How many bytes are equal at `left` and `right`, at most `limit`. `limit` bytes are readable at
-/// both.
-[[nodiscard]] inline std::size_t common_prefix(const std::byte* left, const std::byte* right,
-                                               std::size_t limit) {
-    std::size_t length = 0;
-    for (; length + 8 <= limit; length += 8) {
-        const std::uint64_t difference =
-            load_little<std::uint64_t>(left + length) ^ load_little<std::uint64_t>(right + length);
-        if (difference != 0) {
-            return length + static_cast<std::size_t>(std::countr_zero(difference)) / 8;
-        }
-    }
-    while (length < limit && left[length] == right[length]) {
-        ++length;
-    }
-    return length;
-}
-
-/// Hash chains over one input: one table of the last place of each three bytes, one of chains of
-/// places that share four bytes. Positions are visited in rising order and may be left out; the
-/// input stays where it is.
-class MatchFinder {
-public:
-    /// Precondition: input.size() < 2^31.
-    explicit MatchFinder(std::span<const std::byte> input)
-        : input_(input),
-          hash_bits_(std::clamp(static_cast<unsigned>(std::bit_width(input.size())), 8U, 16U)),
-          chains_(std::size_t{1} << hash_bits_, nowhere),
-          triples_(std::size_t{1} << (hash_bits_ - 2), nowhere),
-          previous_(std::min(std::bit_ceil(input.size() + 1), window_size), nowhere) {}
-
-    /// Notes `position` without a search.
-    void insert(std::size_t position) {
-        if (position + 4 <= input_.size()) {
-            static_cast<void>(enter(position));
-        }
-    }
-
-    /// The longest match at `position` that is longer than `shorter` and is met within `depth`
-    /// steps, the nearest of that length; a match of `nice` bytes ends the search. Notes the
-    /// position.
-    [[nodiscard]] Match find(std::size_t position, std::size_t shorter, std::size_t nice,
-                             unsigned depth) {
-        if (position + 4 > input_.size()) {
-            return {};
-        }
-        const std::byte* const here = input_.data() + position;
-        const std::size_t limit = std::min(longest_match, input_.size() - position);
-        const auto [triple, first] = enter(position);
-        Match best = {.length = std::max(shorter, shortest_match - 1)};
-        if (best.length >= limit) {
-            return {};
-        }
-        if (best.length < shortest_match && is_near(triple, position, far_triple)) {
-            const std::byte* const there = input_.data() + triple;
-            if (((load_little<std::uint32_t>(there) ^ load_little<std::uint32_t>(here)) &
-                 0xffffff) == 0) {
-                best = {.length = shortest_match,
-                        .distance = position - static_cast<std::size_t>(triple)};
-            }
-        }
-        std::int32_t candidate = first;
-        for (; depth > 0 && is_near(candidate, position, window_size); --depth) {
-            const std::byte* const there = input_.data() + candidate;
-            // A longer match has these four bytes too, and most candidates do not.
-            const std::size_t tail = std::max(best.length, shortest_match) - 3;
-            if (load_little<std::uint32_t>(there + tail) ==
-                load_little<std::uint32_t>(here + tail)) {
-                const std::size_t length = common_prefix(here, there, limit);
-                if (length > best.length) {
-                    best = {.length = length,
-                            .distance = position - static_cast<std::size_t>(candidate)};
-                    if (length >= nice || length == limit) {
-                        break;
-                    }
-                }
-            }
-            const std::int32_t next = previous_[slot(static_cast<std::size_t>(candidate))];
-            if (next >= candidate) {
-                break;  // the slot belongs to a position a window later
-            }
-            candidate = next;
-        }
-        return best.distance > 0 ? best : Match{};
-    }
-
-private:
-    static constexpr std::int32_t nowhere = -1;
-    /// Three literals cost less than a match of three from farther away.
-    static constexpr std::size_t far_triple = 4096;
-
-    struct Entered {
-        std::int32_t triple;
-        std::int32_t chain;
-    };
-
-    [[nodiscard]] static bool is_near(std::int32_t candidate, std::size_t position,
-                                      std::size_t distance) {
-        return candidate >= 0 && position - static_cast<std::size_t>(candidate) <= distance;
-    }
-    [[nodiscard]] std::size_t slot(std::size_t position) const {
-        return position & (previous_.size() - 1);
-    }
-    /// What the tables held for the bytes at `position`, which they now lead to. Four bytes are
-    /// readable there.
-    Entered enter(std::size_t position) {
-        const auto bytes = load_little<std::uint32_t>(input_.data() + position);
-        const auto number = static_cast<std::int32_t>(position);
-        std::int32_t& chain = chains_[bytes * 0x9e3779b1U >> (32 - hash_bits_)];
-        std::int32_t& triple = triples_[(bytes << 8) * 0x85ebca77U >> (34 - hash_bits_)];
-        const Entered before = {.triple = triple, .chain = chain};
-        previous_[slot(position)] = chain;
-        chain = number;
-        triple = number;
-        return before;
-    }
-
-    std::span<const std::byte> input_;
-    unsigned hash_bits_;
-    std::vector<std::int32_t> chains_;
-    std::vector<std::int32_t> triples_;
-    std::vector<std::int32_t> previous_;
-};
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/deflate_block.hpp - one block of a deflate stream, in the smallest of its three
-// forms (RFC 1951, 3.2.3).
-
-namespace fairing::codec::detail {
-
-/// Stored blocks (type 00) that hold `bytes`; afterwards the writer is at a byte border.
-inline void write_stored(std::span<const std::byte> bytes, BitWriter& writer) {
-    while (!bytes.empty()) {
-        const auto piece = bytes.first(std::min<std::size_t>(bytes.size(), 65535));
-        const auto size = static_cast<std::uint16_t>(piece.size());
-        writer.reserve(64);
-        writer.put(0, 3);
-        writer.align();
-        writer.put(size, 16);
-        writer.put(static_cast<std::uint16_t>(~size), 16);
-        writer.append(piece);
-        bytes = bytes.subspan(piece.size());
-    }
-}
-
-/// Collects literals and matches, and writes them as a block that is not the last one.
-class DeflateBlock {
-public:
-    DeflateBlock() { tokens_.reserve(capacity); }
-
-    void literal(std::byte value) {
-        const auto symbol = std::to_integer<std::uint32_t>(value);
-        tokens_.push_back(symbol);
-        ++literal_frequencies_[symbol];
-        ++input_size_;
-    }
-    void match(const Match& match) {
-        tokens_.push_back(static_cast<std::uint32_t>(match.length << 16 | (match.distance - 1)));
-        ++literal_frequencies_[length_symbol(match.length)];
-        ++distance_frequencies_[distance_symbol(match.distance)];
-        input_size_ += match.length;
-    }
-    [[nodiscard]] bool empty() const { return tokens_.empty(); }
-    /// Enough for the code to fit its block and to be worth its description.
-    [[nodiscard]] bool full() const { return tokens_.size() >= capacity; }
-    /// How many bytes the tokens stand for.
-    [[nodiscard]] std::size_t input_size() const { return input_size_; }
-
-    /// Writes the block and forgets its tokens. `input` is what they stand for.
-    void write(std::span<const std::byte> input, BitWriter& writer) {
-        literal_frequencies_[end_of_block] = 1;
-        static const Codes fixed = {fixed_literal_lengths, fixed_distance_lengths};
-        const Codes dynamic = {literal_frequencies_, distance_frequencies_};
-        const Description description{dynamic};
-        const std::uint64_t fixed_bits = 3 + body_bits(fixed);
-        const std::uint64_t dynamic_bits = 3 + description.bits() + body_bits(dynamic);
-        const std::uint64_t stored_bits =
-            (input.size() / 65535 + 1) * (3 + 7 + 32) + 8 * std::uint64_t{input.size()};
-        if (stored_bits <= std::min(fixed_bits, dynamic_bits)) {
-            write_stored(input, writer);
-        } else if (fixed_bits <= dynamic_bits) {
-            writer.reserve(fixed_bits);
-            writer.put(0b010, 3);
-            write_body(fixed, writer);
-        } else {
-            writer.reserve(dynamic_bits);
-            writer.put(0b100, 3);
-            description.write(writer);
-            write_body(dynamic, writer);
-        }
-        tokens_.clear();
-        literal_frequencies_ = {};
-        distance_frequencies_ = {};
-        input_size_ = 0;
-    }
-
-private:
-    static constexpr std::size_t capacity = 16384;
-
-    using LiteralFrequencies = std::array<std::uint32_t, literal_symbols>;
-    using DistanceFrequencies = std::array<std::uint32_t, distance_symbols>;
-
-    static constexpr auto length_symbols = [] {
-        std::array<std::uint16_t, longest_match + 1> symbols = {};
-        for (std::size_t i = 0; i < length_ranges.size(); ++i) {
-            for (std::size_t length = length_ranges[i].base; length < symbols.size(); ++length) {
-                symbols[length] = static_cast<std::uint16_t>(first_length_symbol + i);
-            }
-        }
-        return symbols;
-    }();
-    static std::size_t length_symbol(std::size_t length) { return length_symbols[length]; }
-    static std::size_t distance_symbol(std::size_t distance) {
-        const std::size_t value = distance - 1;
-        if (value < 4) {
-            return value;
-        }
-        const auto width = static_cast<std::size_t>(std::bit_width(value));
-        return 2 * (width - 1) + (value >> (width - 2) & 1);
-    }
-
-    /// A code for literals and lengths, and one for distances.
-    struct Codes {
-        std::array<std::uint8_t, 288> literal_lengths = {};
-        std::array<std::uint8_t, 32> distance_lengths = {};
-        std::array<std::uint16_t, 288> literal_codes = {};
-        std::array<std::uint16_t, 32> distance_codes = {};
-
-        Codes(const std::array<std::uint8_t, 288>& literals,
-              const std::array<std::uint8_t, 32>& distances)
-            : literal_lengths(literals), distance_lengths(distances) {
-            assign_codes();
-        }
-        Codes(const LiteralFrequencies& literals, const DistanceFrequencies& distances) {
-            huffman_lengths(literals, 15, std::span{literal_lengths}.first(literals.size()));
-            huffman_lengths(distances, 15, std::span{distance_lengths}.first(distances.size()));
-            assign_codes();
-        }
-
-    private:
-        void assign_codes() {
-            huffman_codes(literal_lengths, literal_codes);
-            huffman_codes(distance_lengths, distance_codes);
-        }
-    };
-
-    /// The lengths of two codes as a dynamic block opens with them (RFC 1951, section 3.2.7).
-    class Description {
-    public:
-        explicit Description(const Codes& codes) {
-            literal_count_ = used(codes.literal_lengths, first_length_symbol);
-            distance_count_ = used(codes.distance_lengths, 1);
-            std::array<std::uint8_t, literal_symbols + distance_symbols> lengths;
-            auto end = std::copy_n(codes.literal_lengths.begin(), literal_count_, lengths.begin());
-            end = std::copy_n(codes.distance_lengths.begin(), distance_count_, end);
-            find_runs(std::span{lengths.begin(), end});
-            std::array<std::uint32_t, code_length_symbols> frequencies = {};
-            for (std::size_t i = 0; i < run_count_; ++i) {
-                ++frequencies[runs_[i].symbol];
-            }
-            huffman_lengths(frequencies, 7, code_lengths_);
-            huffman_codes(code_lengths_, codes_);
-            while (code_lengths_[code_length_order[order_count_ - 1]] == 0) {
-                --order_count_;
-            }
-        }
-
-        [[nodiscard]] std::uint64_t bits() const {
-            std::uint64_t sum = 5 + 5 + 4 + 3 * order_count_;
-            for (std::size_t i = 0; i < run_count_; ++i) {
-                sum += code_lengths_[runs_[i].symbol] + extra_bits(runs_[i].symbol);
-            }
-            return sum;
-        }
-
-        void write(BitWriter& writer) const {
-            writer.put(literal_count_ - first_length_symbol, 5);
-            writer.put(distance_count_ - 1, 5);
-            writer.put(order_count_ - 4, 4);
-            for (std::size_t i = 0; i < order_count_; ++i) {
-                writer.put(code_lengths_[code_length_order[i]], 3);
-            }
-            for (std::size_t i = 0; i < run_count_; ++i) {
-                writer.put(codes_[runs_[i].symbol], code_lengths_[runs_[i].symbol]);
-                writer.put(runs_[i].extra, extra_bits(runs_[i].symbol));
-            }
-        }
-
-    private:
-        struct Run {
-            std::uint8_t symbol = 0;
-            std::uint8_t extra = 0;
-        };
-
-        static std::size_t used(std::span<const std::uint8_t> lengths, std::size_t least) {
-            std::size_t count = lengths.size();
-            while (count > least && lengths[count - 1] == 0) {
-                --count;
-            }
-            return count;
-        }
-        static unsigned extra_bits(std::uint8_t symbol) {
-            return symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
-        }
-        void add(std::size_t symbol, std::size_t extra) {
-            runs_[run_count_++] = {static_cast<std::uint8_t>(symbol),
-                                   static_cast<std::uint8_t>(extra)};
-        }
-        void find_runs(std::span<const std::uint8_t> lengths) {
-            while (!lengths.empty()) {
-                const std::uint8_t value = lengths.front();
-                const auto end = std::find_if(lengths.begin(), lengths.end(),
-                                              [&](std::uint8_t other) { return other != value; });
-                auto left = static_cast<std::size_t>(end - lengths.begin());
-                lengths = lengths.subspan(left);
-                if (value != 0) {
-                    add(value, 0);
-                    --left;
-                }
-                while (left >= 3) {
-                    const std::size_t run = std::min<std::size_t>(left, value != 0   ? 6
-                                                                        : left >= 11 ? 138
-                                                                                     : 10);
-                    add(value != 0 ? 16 : run >= 11 ? 18 : 17, run >= 11 ? run - 11 : run - 3);
-                    left -= run;
-                }
-                for (; left > 0; --left) {
-                    add(value, 0);
-                }
-            }
-        }
-
-        std::size_t literal_count_ = 0;
-        std::size_t distance_count_ = 0;
-        std::size_t order_count_ = code_length_symbols;
-        std::array<Run, literal_symbols + distance_symbols> runs_ = {};
-        std::size_t run_count_ = 0;
-        std::array<std::uint8_t, code_length_symbols> code_lengths_ = {};
-        std::array<std::uint16_t, code_length_symbols> codes_ = {};
-    };
-
-    [[nodiscard]] std::uint64_t body_bits(const Codes& codes) const {
-        std::uint64_t sum = 0;
-        for (std::size_t i = 0; i < literal_symbols; ++i) {
-            const unsigned extra =
-                i < first_length_symbol ? 0U : length_ranges[i - first_length_symbol].extra_bits;
-            sum += std::uint64_t{literal_frequencies_[i]} * (codes.literal_lengths[i] + extra);
-        }
-        for (std::size_t i = 0; i < distance_symbols; ++i) {
-            const unsigned extra = distance_ranges[i].extra_bits;
-            sum += std::uint64_t{distance_frequencies_[i]} * (codes.distance_lengths[i] + extra);
-        }
-        return sum;
-    }
-
-    void write_body(const Codes& codes, BitWriter& writer) const {
-        for (const std::uint32_t token : tokens_) {
-            const std::size_t length = token >> 16;
-            if (length == 0) {
-                writer.put(codes.literal_codes[token], codes.literal_lengths[token]);
-                continue;
-            }
-            const std::size_t distance = (token & 0xffff) + 1;
-            const std::size_t first = length_symbol(length), second = distance_symbol(distance);
-            const SymbolRange& length_range = length_ranges[first - first_length_symbol];
-            const SymbolRange& distance_range = distance_ranges[second];
-            std::uint64_t bits = codes.literal_codes[first];
-            unsigned count = codes.literal_lengths[first];
-            bits |= std::uint64_t{length - length_range.base} << count;
-            count += length_range.extra_bits;
-            bits |= std::uint64_t{codes.distance_codes[second]} << count;
-            count += codes.distance_lengths[second];
-            bits |= std::uint64_t{distance - distance_range.base} << count;
-            writer.put(bits, count + distance_range.extra_bits);
-        }
-        writer.put(codes.literal_codes[end_of_block], codes.literal_lengths[end_of_block]);
-    }
-
-    std::vector<std::uint32_t> tokens_;
-    LiteralFrequencies literal_frequencies_ = {};
-    DistanceFrequencies distance_frequencies_ = {};
-    std::size_t input_size_ = 0;
-};
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/incompressible.hpp - a cheap guess at what deflate could not make smaller.
-
-namespace fairing::codec::detail {
-
-/// Looks at an input piece by piece, in order. Deterministic: no clock, no random numbers.
-class RandomnessProbe {
-public:
-    explicit RandomnessProbe(std::span<const std::byte> input) : input_(input) {}
-
-    /// Whether `size` bytes from `position` on have neither a skewed distribution nor repetitions,
-    /// so that storing them loses at most a percent.
-    [[nodiscard]] bool looks_random(std::size_t position, std::size_t size) {
-        return size >= least_size && is_uniform(input_.subspan(position, size)) &&
-               !has_repetitions(position, size);
-    }
-
-private:
-    static constexpr std::size_t least_size = 16384;
-    static constexpr unsigned table_bits = 12;
-
-    /// The sum of the squared counts of a uniform source of n bytes is about n^2 / 256 + n; 4 %
-    /// more are 0.06 bits of entropy in each byte.
-    [[nodiscard]] static bool is_uniform(std::span<const std::byte> piece) {
-        std::array<std::array<std::uint32_t, 256>, 4> counts = {};
-        std::size_t i = 0;
-        for (; i + 4 <= piece.size(); i += 4) {
-            ++counts[0][std::to_integer<std::size_t>(piece[i])];
-            ++counts[1][std::to_integer<std::size_t>(piece[i + 1])];
-            ++counts[2][std::to_integer<std::size_t>(piece[i + 2])];
-            ++counts[3][std::to_integer<std::size_t>(piece[i + 3])];
-        }
-        for (; i < piece.size(); ++i) {
-            ++counts[0][std::to_integer<std::size_t>(piece[i])];
-        }
-        std::uint64_t squares = 0;
-        for (std::size_t value = 0; value < 256; ++value) {
-            const std::uint64_t count = std::uint64_t{counts[0][value]} + counts[1][value] +
-                                        counts[2][value] + counts[3][value];
-            squares += count * count;
-        }
-        const std::uint64_t size = piece.size();
-        const std::uint64_t expected = size * size / 256 + size;
-        return squares <= expected + expected / 25;
-    }
-
-    /// Remembers one place in 32, chosen by the bytes that stand there, so that both ends of a
-    /// repetition choose alike.
-    [[nodiscard]] bool has_repetitions(std::size_t position, std::size_t size) {
-        if (places_.empty()) {
-            places_.assign(std::size_t{1} << table_bits, nowhere);
-        }
-        std::size_t found = 0;
-        for (std::size_t at = position; at + 8 <= position + size; ++at) {
-            const auto bytes = load_little<std::uint64_t>(input_.data() + at);
-            const std::uint64_t hash = bytes * 0x9e3779b97f4a7c15U;
-            if (hash >> 59 != 0) {
-                continue;
-            }
-            std::size_t& place = places_[hash >> (59 - table_bits)];
-            if (place != nowhere && at - place <= window_size &&
-                load_little<std::uint64_t>(input_.data() + place) == bytes) {
-                ++found;
-            }
-            place = at;
-        }
-        return found * 32 * 8 > size / 100;
-    }
-
-    static constexpr std::size_t nowhere = ~std::size_t{0};
-
-    std::span<const std::byte> input_;
-    std::vector<std::size_t> places_ = {};
-};
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951): hash chains, lazy matching,
-// dynamic codes.
-//
-// Bytes -> MatchFinder (earlier occurrences) -> DeflateBlock (literals and matches) -> BitWriter.
-
-namespace fairing::codec {
-
-/// What follows the blocks: an empty stored block that ends at a byte border, so that other blocks
-/// may follow (nothing when the border is reached already), or the block that ends the stream.
-enum class DeflateEnd { open, last };
-
-struct DeflateOptions {
-    int level = 6;  ///< 1 (fast) to 9 (small)
-    DeflateEnd end = DeflateEnd::open;
-};
-
-namespace detail {
-
-/// How hard a level searches: steps in a chain, the length that ends a search, and the length from
-/// which the next position is not tried for a longer match.
-struct DeflateEffort {
-    unsigned depth;
-    std::size_t nice;
-    std::size_t lazy;
-};
-inline constexpr std::array<DeflateEffort, 9> deflate_efforts = {{{2, 16, 0},
-                                                                  {6, 24, 0},
-                                                                  {8, 32, 8},
-                                                                  {12, 48, 16},
-                                                                  {20, 64, 24},
-                                                                  {40, 96, 48},
-                                                                  {80, 160, 96},
-                                                                  {250, 258, 258},
-                                                                  {1000, 258, 258}}};
-
-/// Appends blocks for an input of less than 2^31 bytes.
-class Deflater {
-public:
-    Deflater(std::span<const std::byte> input, const DeflateEffort& effort, BitWriter& writer)
-        : input_(input), effort_(effort), writer_(writer), finder_(input), probe_(input) {}
-
-    void run() {
-        while (position_ < input_.size()) {
-            const std::size_t size = std::min(segment_size, input_.size() - position_);
-            if (probe_.looks_random(position_, size)) {
-                flush();
-                write_stored(input_.subspan(position_, size), writer_);
-                position_ += size;
-                written_ = position_;
-            } else {
-                compress(position_ + size);
-            }
-        }
-        flush();
-    }
-
-private:
-    /// The longest stored block.
-    static constexpr std::size_t segment_size = 65535;
-
-    /// Turns the input into tokens up to `end`; the last match may reach beyond.
-    void compress(std::size_t end) {
-        while (position_ < end) {
-            Match match = finder_.find(position_, 0, effort_.nice, effort_.depth);
-            std::size_t entered = position_ + 1;
-            while (match.length > 0 && match.length < effort_.lazy) {
-                const unsigned depth = match.length >= 8 ? effort_.depth / 4 : effort_.depth / 2;
-                const Match longer = finder_.find(entered++, match.length, effort_.nice, depth);
-                if (longer.length == 0) {
-                    break;
-                }
-                block_.literal(input_[position_++]);
-                match = longer;
-            }
-            if (match.length == 0) {
-                block_.literal(input_[position_++]);
-            } else {
-                block_.match(match);
-                position_ += match.length;
-                for (; entered < position_; ++entered) {
-                    finder_.insert(entered);
-                }
-            }
-            if (block_.full()) {
-                flush();
-            }
-        }
-    }
-
-    void flush() {
-        if (!block_.empty()) {
-            block_.write(input_.subspan(written_, block_.input_size()), writer_);
-            written_ = position_;
-        }
-    }
-
-    std::span<const std::byte> input_;
-    const DeflateEffort& effort_;
-    BitWriter& writer_;
-    MatchFinder finder_;
-    RandomnessProbe probe_;
-    DeflateBlock block_ = {};
-    std::size_t position_ = 0;
-    std::size_t written_ = 0;
-};
-
-}  // namespace detail
-
-/// Appends whole blocks that hold `input` and refer to nothing before it; the end is at a byte
-/// border. Blocks from several calls follow each other in any number, the `last` one at the end. A
-/// function of input and options alone. Throws Error{usage} on a level that there is not.
-inline void deflate(std::span<const std::byte> input, std::vector<std::byte>& out,
-                    const DeflateOptions& options = {}) {
-    if (options.level < 1 || options.level > static_cast<int>(detail::deflate_efforts.size())) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "compress with",
-                     .subject = "level " + std::to_string(options.level),
-                     .answer = "there is no such level",
-                     .advice = "choose 1 to 9"}};
-    }
-    const auto& effort = detail::deflate_efforts[static_cast<std::size_t>(options.level - 1)];
-    constexpr std::size_t longest_run = std::size_t{1} << 30;
-    detail::BitWriter writer{out};
-    while (!input.empty()) {
-        const auto run = input.first(std::min(input.size(), longest_run));
-        detail::Deflater{run, effort, writer}.run();
-        input = input.subspan(run.size());
-    }
-    writer.reserve(64);
-    if (options.end == DeflateEnd::last) {
-        writer.put(0b011, 10);  // the end-of-block symbol of a fixed code, 0000000
-    } else if (writer.bits_in_byte() > 0) {
-        writer.put(0, 3);
-        writer.align();
-        writer.put(0xffff0000, 32);
-    }
-    writer.finish();
-}
-
-}  // namespace fairing::codec
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/inflate_table.hpp - prefix codes as a table to look bits up in (RFC 1951,
-// section 3.2.2).
-
-namespace fairing::codec::detail {
-
-/// What a code stands for: a range with so many extra bits (0 to 13), or one of these.
-inline constexpr std::uint8_t inflate_literal = 16;
-inline constexpr std::uint8_t inflate_end_of_block = 17;
-inline constexpr std::uint8_t inflate_invalid = 18;
-inline constexpr std::uint8_t inflate_subtable = 19;
-
-struct InflateEntry {
-    std::uint16_t value = 0;  ///< the literal, the base of the range, or where the subtable begins
-    std::uint8_t bits = 0;    ///< of the whole code; of a subtable: how many bits index it
-    std::uint8_t kind = inflate_invalid;
-};
-
-/// What a set of code lengths amounts to.
-enum class CodeVerdict { complete, single, empty, incomplete, oversubscribed };
-
-/// The codes of an alphabet of at most `symbols`, at most `longest` bits each: those of up to
-/// `root_bits` are found by one look, the others by two.
-template <unsigned root_bits, std::size_t symbols, unsigned longest>
-class InflateTable {
-public:
-    /// Symbol n stands for entry_of(n). `single` is one code of one bit: the other bit is
-    /// inflate_invalid; `empty` no code at all: any bit is. After `incomplete` and `oversubscribed`
-    /// the table is useless.
-    template <class EntryOf>
-    CodeVerdict build(std::span<const std::uint8_t> lengths, const EntryOf& entry_of) {
-        std::array<std::uint16_t, longest + 2> counts = {}, offsets = {};
-        std::array<std::uint32_t, longest + 1> next = {};
-        for (const std::uint8_t length : lengths) {
-            ++counts[length];
-        }
-        counts[0] = 0;
-        std::int32_t left = 1;
-        unsigned used = 0;
-        for (unsigned length = 1; length <= longest; ++length) {
-            left = 2 * left - counts[length];
-            if (left < 0) {
-                return CodeVerdict::oversubscribed;
-            }
-            used = counts[length] > 0 ? length : used;
-            next[length] = (next[length - 1] + counts[length - 1]) << 1;
-            offsets[length + 1] = static_cast<std::uint16_t>(offsets[length] + counts[length]);
-        }
-        if (left > 0) {
-            if (used > 1) {
-                return CodeVerdict::incomplete;
-            }
-            entries_.fill({.bits = 1});
-        }
-        std::array<std::uint16_t, symbols> sorted;
-        for (std::size_t symbol = 0; symbol < lengths.size(); ++symbol) {
-            if (lengths[symbol] > 0) {
-                sorted[offsets[lengths[symbol]]++] = static_cast<std::uint16_t>(symbol);
-            }
-        }
-        end_ = root_size;
-        prefix_ = root_size;
-        std::size_t index = 0;
-        for (unsigned length = 1; length <= used; ++length) {
-            for (unsigned i = 0; i < counts[length]; ++i) {
-                InflateEntry entry = entry_of(sorted[index++]);
-                entry.bits = static_cast<std::uint8_t>(length);
-                place(reversed(next[length]++, length), used, entry);
-            }
-        }
-        return left == 0   ? CodeVerdict::complete
-               : used == 1 ? CodeVerdict::single
-                           : CodeVerdict::empty;
-    }
-
-    /// The entry for these bits, of which only the lowest `entry.bits` matter.
-    [[nodiscard]] InflateEntry find(std::uint64_t bits) const {
-        const InflateEntry entry = entries_[bits % root_size];
-        if (entry.kind != inflate_subtable) {
-            return entry;
-        }
-        const std::uint64_t index = bits >> root_bits & ((std::uint64_t{1} << entry.bits) - 1);
-        return entries_[entry.value + index];
-    }
-
-private:
-    static std::uint32_t reversed(std::uint32_t code, unsigned length) {
-        std::uint32_t result = 0;
-        for (unsigned bit = 0; bit < length; ++bit, code >>= 1) {
-            result = result << 1 | (code & 1);
-        }
-        return result;
-    }
-
-    void place(std::size_t code, unsigned used, InflateEntry entry) {
-        if (entry.bits <= root_bits) {
-            for (std::size_t i = code; i < root_size; i += std::size_t{1} << entry.bits) {
-                entries_[i] = entry;
-            }
-            return;
-        }
-        // Codes come in rising order, so those that share their first bits come one after the
-        // other.
-        const unsigned index_bits = used - root_bits;
-        const std::size_t size = std::size_t{1} << index_bits;
-        if (const std::size_t prefix = code % root_size; prefix != prefix_) {
-            prefix_ = prefix;
-            begin_ = end_;
-            end_ += size;
-            entries_[prefix] = {.value = static_cast<std::uint16_t>(begin_),
-                                .bits = static_cast<std::uint8_t>(index_bits),
-                                .kind = inflate_subtable};
-        }
-        for (std::size_t i = code / root_size; i < size;
-             i += std::size_t{1} << (entry.bits - root_bits)) {
-            entries_[begin_ + i] = entry;
-        }
-    }
-
-    static constexpr std::size_t root_size = std::size_t{1} << root_bits;
-    /// In a complete code at least two symbols share each subtable.
-    static constexpr std::size_t capacity = root_size + (symbols / 2 << (longest - root_bits));
-
-    std::array<InflateEntry, capacity> entries_ = {};
-    std::size_t begin_ = 0;
-    std::size_t end_ = 0;
-    std::size_t prefix_ = 0;
-};
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/inflate.hpp - a reader of deflate streams (RFC 1951) that takes its input in pieces
-// of any size.
-
-namespace fairing::codec {
-
-/// Gives what a deflate stream holds to a sink. Accepts exactly the streams that zlib accepts;
-/// throws Error{integrity} with the reason on others, and is good for nothing but reset() then.
-/// Keeps 32 KiB of history and the output of one step, whatever the stream says.
-class Inflater {
-public:
-    explicit Inflater(ByteSink sink) : sink_(std::move(sink)), buffer_(buffer_size) {}
-
-    /// Takes the next piece of the stream and gives the sink all that it decides. Returns how many
-    /// bytes belonged to the stream: all of them, unless done().
-    std::size_t write(std::span<const std::byte> input) {
-        input_ = input;
-        while (state_ != State::done && step()) {
-        }
-        if (state_ == State::done) {
-            // Whole bytes that were read ahead came out of this input: every earlier one was
-            // needed.
-            input_ = input.subspan(input.size() - input_.size() - bit_count_ / 8);
-            bits_ = 0;
-            bit_count_ = 0;
-        }
-        flush();
-        return input.size() - input_.size();
-    }
-
-    /// Whether the last block is complete.
-    [[nodiscard]] bool done() const { return state_ == State::done; }
-
-    /// Begins another stream, with the same sink.
-    void reset() {
-        state_ = State::block_header;
-        bits_ = 0;
-        bit_count_ = 0;
-        is_last_ = false;
-        position_ = 0;
-        flushed_ = 0;
-    }
-
-private:
-    enum class State {
-        block_header,
-        stored_size,
-        stored,
-        dynamic_header,
-        code_length_lengths,
-        code_lengths,
-        symbols,
-        done,
-        failed
-    };
-
-    static constexpr std::size_t window = 32768;
-    /// The longest match, and what its copy may write beyond.
-    static constexpr std::size_t slack = 258 + 8;
-    static constexpr std::size_t buffer_size = window + (std::size_t{128} << 10) + slack;
-    /// The longest symbol with its distance has 48 bits, so eight bytes are always enough.
-    static constexpr std::size_t fast_input = 16;
-
-    [[noreturn]] void malformed(std::string reason) {
-        state_ = State::failed;
-        throw Error{ErrorCode::integrity,
-                    {.attempted = "unpack",
-                     .subject = "deflate data",
-                     .answer = std::move(reason),
-                     .advice = "the data is damaged"}};
-    }
-
-    /// Goes on until the state changes or the buffer is flushed; false when the input ends before
-    /// that.
-    bool step() {
-        switch (state_) {
-            case State::block_header:
-                return read_block_header();
-            case State::stored_size:
-                return read_stored_size();
-            case State::stored:
-                return copy_stored();
-            case State::dynamic_header:
-                return read_dynamic_header();
-            case State::code_length_lengths:
-                return read_code_length_lengths();
-            case State::code_lengths:
-                return read_code_lengths();
-            case State::symbols:
-                return read_symbols();
-            case State::done:
-                return false;
-            case State::failed:
-                break;
-        }
-        malformed("it was found to be malformed before");
-    }
-
-    // Bits --------------------------------------------------------------------------------------
-
-    /// Takes whole bytes while they fit.
-    void refill() {
-        while (bit_count_ < 56 && !input_.empty()) {
-            bits_ |= std::to_integer<std::uint64_t>(input_.front()) << bit_count_;
-            bit_count_ += 8;
-            input_ = input_.subspan(1);
-        }
-    }
-    /// Whether `count` bits, at most 48, are there; takes input for them.
-    bool available(unsigned count) {
-        if (bit_count_ < count) {
-            refill();
-        }
-        return bit_count_ >= count;
-    }
-    [[nodiscard]] std::uint32_t peek(unsigned offset, unsigned count) const {
-        return static_cast<std::uint32_t>(bits_ >> offset & ((std::uint64_t{1} << count) - 1));
-    }
-    void drop(unsigned count) {
-        bits_ >>= count;
-        bit_count_ -= count;
-    }
-    std::uint32_t take(unsigned count) {
-        const std::uint32_t value = peek(0, count);
-        drop(count);
-        return value;
-    }
-
-    // Blocks ------------------------------------------------------------------------------------
-
-    void end_block() { state_ = is_last_ ? State::done : State::block_header; }
-
-    bool read_block_header() {
-        if (!available(3)) {
-            return false;
-        }
-        is_last_ = take(1) != 0;
-        switch (take(2)) {
-            case 0:
-                drop(bit_count_ % 8);
-                state_ = State::stored_size;
-                return true;
-            case 1:
-                use_fixed_codes();
-                state_ = State::symbols;
-                return true;
-            case 2:
-                state_ = State::dynamic_header;
-                return true;
-            default:
-                malformed("a block of the reserved type");
-        }
-    }
-
-    bool read_stored_size() {
-        if (!available(32)) {
-            return false;
-        }
-        stored_left_ = take(16);
-        if (take(16) != (~stored_left_ & 0xffff)) {
-            malformed("a stored block with contradictory sizes");
-        }
-        state_ = State::stored;
-        return true;
-    }
-
-    bool copy_stored() {
-        while (stored_left_ > 0 && bit_count_ >= 8) {
-            make_room();
-            buffer_[position_++] = static_cast<std::byte>(take(8));
-            --stored_left_;
-        }
-        while (stored_left_ > 0 && !input_.empty()) {
-            make_room();
-            const std::size_t size =
-                std::min({stored_left_, input_.size(), buffer_.size() - slack - position_});
-            std::memcpy(buffer_.data() + position_, input_.data(), size);
-            position_ += size;
-            stored_left_ -= size;
-            input_ = input_.subspan(size);
-        }
-        if (stored_left_ > 0) {
-            return false;
-        }
-        end_block();
-        return true;
-    }
-
-    static detail::InflateEntry literal_entry(std::size_t symbol) {
-        if (symbol < detail::end_of_block) {
-            return {.value = static_cast<std::uint16_t>(symbol), .kind = detail::inflate_literal};
-        }
-        if (symbol == detail::end_of_block) {
-            return {.kind = detail::inflate_end_of_block};
-        }
-        return range_entry(detail::length_ranges, symbol - detail::first_length_symbol);
-    }
-    static detail::InflateEntry distance_entry(std::size_t symbol) {
-        return range_entry(detail::distance_ranges, symbol);
-    }
-    /// The last symbols of the fixed codes are outside the range: invalid.
-    static detail::InflateEntry range_entry(std::span<const detail::SymbolRange> ranges,
-                                            std::size_t index) {
-        return index < ranges.size() ? detail::InflateEntry{.value = ranges[index].base,
-                                                            .kind = ranges[index].extra_bits}
-                                     : detail::InflateEntry{};
-    }
-
-    void use_fixed_codes() {
-        if (!codes_are_fixed_) {
-            literals_.build(detail::fixed_literal_lengths, literal_entry);
-            distances_.build(detail::fixed_distance_lengths, distance_entry);
-            codes_are_fixed_ = true;
-        }
-    }
-
-    bool read_dynamic_header() {
-        if (!available(14)) {
-            return false;
-        }
-        literal_count_ = take(5) + detail::first_length_symbol;
-        distance_count_ = take(5) + 1;
-        code_length_count_ = take(4) + 4;
-        if (literal_count_ > detail::literal_symbols ||
-            distance_count_ > detail::distance_symbols) {
-            malformed("a code for too many symbols");
-        }
-        lengths_ = {};
-        length_index_ = 0;
-        state_ = State::code_length_lengths;
-        return true;
-    }
-
-    bool read_code_length_lengths() {
-        for (; length_index_ < code_length_count_; ++length_index_) {
-            if (!available(3)) {
-                return false;
-            }
-            lengths_[detail::code_length_order[length_index_]] = static_cast<std::uint8_t>(take(3));
-        }
-        const auto verdict = code_lengths_.build(
-            std::span{lengths_}.first(detail::code_length_symbols), [](std::size_t symbol) {
-                return detail::InflateEntry{.value = static_cast<std::uint16_t>(symbol),
-                                            .kind = detail::inflate_literal};
-            });
-        if (verdict != detail::CodeVerdict::complete) {
-            malformed(verdict == detail::CodeVerdict::oversubscribed
-                          ? "an over-subscribed code of code lengths"
-                          : "an incomplete code of code lengths");
-        }
-        lengths_ = {};
-        length_index_ = 0;
-        state_ = State::code_lengths;
-        return true;
-    }
-
-    bool read_code_lengths() {
-        const std::size_t count = literal_count_ + distance_count_;
-        while (length_index_ < count) {
-            static_cast<void>(available(14));
-            const detail::InflateEntry entry = code_lengths_.find(bits_);
-            const unsigned extra = entry.value < 16    ? 0
-                                   : entry.value == 16 ? 2
-                                   : entry.value == 17 ? 3
-                                                       : 7;
-            if (bit_count_ < entry.bits + extra) {
-                return false;
-            }
-            drop(entry.bits);
-            if (entry.value < 16) {
-                lengths_[length_index_++] = static_cast<std::uint8_t>(entry.value);
-                continue;
-            }
-            const std::size_t repeats = take(extra) + (entry.value == 18 ? 11U : 3U);
-            if (entry.value == 16 && length_index_ == 0) {
-                malformed("a repeated code length without one before");
-            }
-            if (repeats > count - length_index_) {
-                malformed("more code lengths than symbols");
-            }
-            const std::uint8_t length = entry.value == 16 ? lengths_[length_index_ - 1] : 0;
-            std::fill_n(lengths_.begin() + static_cast<std::ptrdiff_t>(length_index_), repeats,
-                        length);
-            length_index_ += repeats;
-        }
-        build_dynamic_codes();
-        state_ = State::symbols;
-        return true;
-    }
-
-    void build_dynamic_codes() {
-        using Verdict = detail::CodeVerdict;
-        codes_are_fixed_ = false;
-        if (lengths_[detail::end_of_block] == 0) {
-            malformed("a code without an end of the block");
-        }
-        const auto lengths = std::span<const std::uint8_t>{lengths_};
-        const Verdict literals = literals_.build(lengths.first(literal_count_), literal_entry);
-        if (literals != Verdict::complete && literals != Verdict::single) {
-            malformed(literals == Verdict::oversubscribed ? "an over-subscribed code of literals"
-                                                          : "an incomplete code of literals");
-        }
-        const Verdict distances =
-            distances_.build(lengths.subspan(literal_count_, distance_count_), distance_entry);
-        if (distances == Verdict::oversubscribed || distances == Verdict::incomplete) {
-            malformed(distances == Verdict::oversubscribed ? "an over-subscribed code of distances"
-                                                           : "an incomplete code of distances");
-        }
-    }
-
-    // Symbols -----------------------------------------------------------------------------------
-
-    bool read_symbols() {
-        while (state_ == State::symbols) {
-            make_room();
-            if (input_.size() >= fast_input) {
-                read_symbols_fast();
-            } else if (!read_symbol()) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    /// One symbol, or false and no change when its bits are not all there.
-    bool read_symbol() {
-        static_cast<void>(available(48));
-        const detail::InflateEntry entry = literals_.find(bits_);
-        if (bit_count_ < entry.bits) {
-            return false;
-        }
-        if (entry.kind == detail::inflate_literal) {
-            buffer_[position_++] = static_cast<std::byte>(entry.value);
-            drop(entry.bits);
-            return true;
-        }
-        if (entry.kind == detail::inflate_end_of_block) {
-            drop(entry.bits);
-            end_block();
-            return true;
-        }
-        if (entry.kind == detail::inflate_invalid) {
-            malformed("bits that stand for no symbol");
-        }
-        const unsigned length_bits = entry.bits + entry.kind;
-        if (bit_count_ < length_bits) {
-            return false;
-        }
-        const detail::InflateEntry distance = distances_.find(bits_ >> length_bits);
-        if (bit_count_ < length_bits + distance.bits) {
-            return false;
-        }
-        if (distance.kind == detail::inflate_invalid) {
-            malformed("bits that stand for no distance");
-        }
-        const unsigned distance_bits = length_bits + distance.bits;
-        if (bit_count_ < distance_bits + distance.kind) {
-            return false;
-        }
-        copy_match(entry.value + peek(entry.bits, entry.kind),
-                   distance.value + peek(distance_bits, distance.kind));
-        drop(distance_bits + distance.kind);
-        return true;
-    }
-
-    /// Symbols for as long as there is input and room for any of them, without a check of the bits.
-    void read_symbols_fast() {
-        const std::byte* input = input_.data();
-        const std::byte* const input_end = input + (input_.size() - fast_input);
-        const std::size_t room = buffer_.size() - slack;
-        const auto fill = [&] {
-            bits_ |= detail::load_little<std::uint64_t>(input) << bit_count_;
-            input += (63 - bit_count_) / 8;
-            bit_count_ |= 56;
-        };
-        while (input <= input_end && position_ < room) {
-            fill();
-            detail::InflateEntry entry = literals_.find(bits_);
-            if (entry.kind == detail::inflate_literal) {
-                buffer_[position_++] = static_cast<std::byte>(entry.value);
-                drop(entry.bits);
-                entry = literals_.find(bits_);
-                if (entry.kind == detail::inflate_literal) {
-                    buffer_[position_++] = static_cast<std::byte>(entry.value);
-                    drop(entry.bits);
-                    continue;
-                }
-                fill();
-            }
-            if (entry.kind >= detail::inflate_literal) {
-                break;  // the end of the block, or an error: read_symbol() sees to it
-            }
-            const unsigned length_bits = entry.bits + entry.kind;
-            const detail::InflateEntry distance = distances_.find(bits_ >> length_bits);
-            if (distance.kind >= detail::inflate_literal) {
-                break;
-            }
-            const unsigned distance_bits = length_bits + distance.bits;
-            const std::size_t length = entry.value + peek(entry.bits, entry.kind);
-            const std::size_t offset = distance.value + peek(distance_bits, distance.kind);
-            drop(distance_bits + distance.kind);
-            copy_match(length, offset);
-        }
-        bits_ &= (std::uint64_t{1} << bit_count_) - 1;
-        input_ = input_.last(static_cast<std::size_t>(input_end - input) + fast_input);
-        static_cast<void>(position_ < room && read_symbol());
-    }
-
-    void copy_match(std::size_t length, std::size_t distance) {
-        if (distance > position_) {
-            malformed("a distance to before the beginning");
-        }
-        std::byte* to = buffer_.data() + position_;
-        const std::byte* from = to - distance;
-        position_ += length;
-        if (distance >= 8) {
-            for (const std::byte* const end = to + length; to < end; to += 8, from += 8) {
-                std::memcpy(to, from, 8);
-            }
-        } else if (distance == 1) {
-            std::memset(to, std::to_integer<int>(*from), length);
-        } else {
-            for (std::size_t i = 0; i < length; ++i) {
-                to[i] = from[i];
-            }
-        }
-    }
-
-    // Output ------------------------------------------------------------------------------------
-
-    /// Room for one match; keeps the window.
-    void make_room() {
-        if (position_ < buffer_.size() - slack) {
-            return;
-        }
-        flush();
-        std::memmove(buffer_.data(), buffer_.data() + position_ - window, window);
-        position_ = window;
-        flushed_ = window;
-    }
-
-    void flush() {
-        if (flushed_ < position_) {
-            const auto output = std::span{buffer_}.subspan(flushed_, position_ - flushed_);
-            flushed_ = position_;
-            sink_(output);
-        }
-    }
-
-    ByteSink sink_;
-    State state_ = State::block_header;
-    std::span<const std::byte> input_ = {};
-    std::uint64_t bits_ = 0;
-    unsigned bit_count_ = 0;
-    bool is_last_ = false;
-
-    std::size_t stored_left_ = 0;
-    std::size_t literal_count_ = 0;
-    std::size_t distance_count_ = 0;
-    std::size_t code_length_count_ = 0;
-    std::size_t length_index_ = 0;
-    std::array<std::uint8_t, detail::literal_symbols + detail::distance_symbols> lengths_ = {};
-    detail::InflateTable<7, detail::code_length_symbols, 7> code_lengths_ = {};
-    detail::InflateTable<10, 288, 15> literals_ = {};
-    detail::InflateTable<8, 32, 15> distances_ = {};
-    bool codes_are_fixed_ = false;
-
-    std::vector<std::byte> buffer_;
-    std::size_t position_ = 0;
-    std::size_t flushed_ = 0;
-};
-
-}  // namespace fairing::codec
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of layers, and a
-// reader.
-
-namespace fairing::codec {
-
-/// One member without a name and a time, of an unknown operating system: equal input, equal bytes.
-struct GzipCompressor {
-    int level = 6;  ///< 1 (fast) to 9 (small)
-
-    static constexpr std::string_view suffix = "gzip";
-
-    /// Large enough to lose little of what a common window would find, small enough to keep every
-    /// core busy.
-    [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
-
-    void begin(std::vector<std::byte>& out) const {
-        constexpr std::array<unsigned char, 10> header = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
-        detail::append_bytes(std::as_bytes(std::span{header}), out);
-    }
-    void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
-        deflate(input, out, {.level = level});
-    }
-    void end(std::uint32_t crc, std::uint64_t size, std::vector<std::byte>& out) const {
-        deflate({}, out, {.level = level, .end = DeflateEnd::last});
-        detail::append_little(crc, out);
-        detail::append_little(static_cast<std::uint32_t>(size), out);
-    }
-};
-static_assert(Compressor<GzipCompressor>);
-
-/// Gives what a gzip file of any number of members holds to a sink. Verifies every checksum and
-/// size; throws Error{integrity} with the reason, and is good for nothing then. What the sink got
-/// before may be wrong.
-class GunzipReader {
-public:
-    explicit GunzipReader(ByteSink sink)
-        : sink_(std::move(sink)), inflater_([this](std::span<const std::byte> bytes) {
-              crc_ = crc32(bytes, crc_);
-              size_ += static_cast<std::uint32_t>(bytes.size());
-              sink_(bytes);
-          }) {}
-    GunzipReader(const GunzipReader&) = delete;
-    GunzipReader& operator=(const GunzipReader&) = delete;
-
-    /// Takes the next piece of the file, of any size.
-    void write(std::span<const std::byte> input) {
-        while (!input.empty()) {
-            if (state_ == State::body) {
-                input = input.subspan(inflater_.write(input));
-                if (inflater_.done()) {
-                    enter(State::trailer);
-                }
-            } else {
-                take(input.front());
-                input = input.subspan(1);
-            }
-        }
-    }
-
-    /// To be called at the end of the file. Throws when it is cut off.
-    void finish() {
-        if (members_ == 0 || state_ != State::fixed_header || field_size_ > 0) {
-            malformed("it is cut off");
-        }
-    }
-
-private:
-    enum class State { fixed_header, extra_size, extra, name, comment, header_crc, body, trailer };
-
-    // Bits of the flags (RFC 1952, section 2.3.1).
-    static constexpr unsigned has_header_crc = 2, has_extra = 4, has_name = 8, has_comment = 16;
-    static constexpr unsigned reserved_flags = 0xe0;
-
-    [[noreturn]] static void malformed(std::string reason) {
-        throw Error{ErrorCode::integrity,
-                    {.attempted = "unpack",
-                     .subject = "gzip data",
-                     .answer = std::move(reason),
-                     .advice = "the data is damaged"}};
-    }
-
-    void enter(State state) {
-        state_ = state;
-        field_size_ = 0;
-    }
-
-    /// One byte of a header or trailer.
-    void take(std::byte byte) {
-        const std::size_t index = field_size_++;
-        if (index < field_.size()) {
-            field_[index] = byte;
-        }
-        if (state_ != State::header_crc && state_ != State::trailer) {
-            crc_ = crc32({&byte, 1}, crc_);
-        }
-        switch (state_) {
-            case State::fixed_header:
-                return take_fixed_header();
-            case State::extra_size:
-                if (field_size_ == 2) {
-                    extra_left_ = detail::load_little<std::uint16_t>(field_.data());
-                    enter(extra_left_ > 0 ? State::extra : after(State::extra));
-                    open_body();
-                }
-                return;
-            case State::extra:
-                if (field_size_ == extra_left_) {
-                    enter(after(State::extra));
-                    open_body();
-                }
-                return;
-            case State::name:
-            case State::comment:
-                if (byte == std::byte{0}) {
-                    enter(after(state_));
-                    open_body();
-                }
-                return;
-            case State::header_crc:
-                return take_header_crc();
-            case State::body:
-                return;
-            case State::trailer:
-                return take_trailer();
-        }
-    }
-
-    void take_fixed_header() {
-        constexpr std::array<unsigned char, 3> magic = {0x1f, 0x8b, 8};
-        const std::size_t index = field_size_ - 1;
-        if (index < magic.size() && field_[index] != std::byte{magic[index]}) {
-            malformed(members_ > 0 ? "something other follows its end"
-                      : index < 2  ? "it does not begin like gzip"
-                                   : "an unknown compression method");
-        }
-        if (field_size_ < 10) {
-            return;
-        }
-        flags_ = std::to_integer<unsigned>(field_[3]);
-        if ((flags_ & reserved_flags) != 0) {
-            malformed("reserved flags in its header");
-        }
-        enter(after(State::fixed_header));
-        open_body();
-    }
-
-    /// The next part of the header that the flags announce.
-    [[nodiscard]] State after(State state) const {
-        if (state < State::extra_size && (flags_ & has_extra) != 0) {
-            return State::extra_size;
-        }
-        if (state < State::name && (flags_ & has_name) != 0) {
-            return State::name;
-        }
-        if (state < State::comment && (flags_ & has_comment) != 0) {
-            return State::comment;
-        }
-        return (flags_ & has_header_crc) != 0 ? State::header_crc : State::body;
-    }
-
-    void open_body() {
-        if (state_ == State::body) {
-            inflater_.reset();
-            crc_ = 0;
-            size_ = 0;
-        }
-    }
-
-    void take_header_crc() {
-        if (field_size_ < 2) {
-            return;
-        }
-        if (detail::load_little<std::uint16_t>(field_.data()) != (crc_ & 0xffff)) {
-            malformed("its header does not match the checksum");
-        }
-        enter(State::body);
-        open_body();
-    }
-
-    void take_trailer() {
-        if (field_size_ < 8) {
-            return;
-        }
-        if (detail::load_little<std::uint32_t>(field_.data()) != crc_) {
-            malformed("its content does not match the checksum");
-        }
-        if (detail::load_little<std::uint32_t>(field_.data() + 4) != size_) {
-            malformed("its content does not match the size");
-        }
-        ++members_;
-        crc_ = 0;
-        enter(State::fixed_header);
-    }
-
-    ByteSink sink_;
-    Inflater inflater_;
-    State state_ = State::fixed_header;
-    std::array<std::byte, 10> field_ = {};
-    std::size_t field_size_ = 0;
-    std::size_t extra_left_ = 0;
-    unsigned flags_ = 0;
-    std::uint32_t crc_ = 0;
-    std::uint32_t size_ = 0;
-    std::uint64_t members_ = 0;
-};
-
-/// `text` as one gzip file.
-[[nodiscard]] inline std::string gzip(std::string_view text,
-                                      const GzipCompressor& compressor = {}) {
-    const auto input = std::as_bytes(std::span{text});
-    std::vector<std::byte> out;
-    compressor.begin(out);
-    compressor.block(input, out);
-    compressor.end(crc32(input), input.size(), out);
-    return {reinterpret_cast<const char*>(out.data()), out.size()};
-}
-
-/// What the gzip file holds. Throws Error{integrity} when it is malformed or unpacks to more than
-/// `limit` bytes, of which no more are kept.
-[[nodiscard]] inline std::string gunzip(std::string_view file, std::size_t limit) {
-    std::string text;
-    GunzipReader reader{[&](std::span<const std::byte> bytes) {
-        if (bytes.size() > limit - text.size()) {
-            throw Error{ErrorCode::integrity,
-                        {.attempted = "unpack",
-                         .subject = "gzip data",
-                         .answer = "it holds more than " + std::to_string(limit) + " bytes"}};
-        }
-        text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    }};
-    reader.write(std::as_bytes(std::span{file}));
-    reader.finish();
-    return text;
-}
-
-}  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/core/version.hpp - the version, the configuration macros, and the name that they give our
@@ -2667,6 +718,13 @@ inline void write_all(int fd, std::span<const std::byte> bytes, const std::strin
 class TemporaryFile {
 public:
     explicit TemporaryFile(const std::filesystem::path& directory = temporary_root()) {
+#ifdef O_TMPFILE
+        file_ = UniqueFd{::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
+        if (file_) {
+            linkable_ = true;
+            return;
+        }
+#endif
         std::string name = (directory / "fairing-file-XXXXXX").string();
         file_ = UniqueFd{::mkostemp(name.data(), O_CLOEXEC)};
         if (!file_) {
@@ -2681,6 +739,15 @@ public:
         size_ += bytes.size();
     }
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+
+    /// Gives the file a name on the file system where it lies: whole, or not at all. False when
+    /// that can not be done here; a name that is taken counts as done.
+    [[nodiscard]] bool link_to(const std::filesystem::path& path) const noexcept {
+        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
+        return linkable_ &&
+               (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
+                errno == EEXIST);
+    }
 
     /// Every byte from `offset` on, in order; may be called again, and from several threads at
     /// once.
@@ -2705,6 +772,7 @@ public:
 private:
     UniqueFd file_;
     std::uint64_t size_ = 0;
+    bool linkable_ = false;
 };
 
 /// A private directory (0700), removed with everything in it by the destructor. What a killed
@@ -4412,14 +2480,37 @@ inline constexpr std::string_view accept =
 }  // namespace fairing::oci::media_type
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/core/secret.hpp - a text that neither prints nor converts.
+
+namespace fairing {
+
+/// Has no operator<<, no conversion and no comparison: reveal() is the one way out, and easy to
+/// search for.
+class Secret {
+public:
+    Secret() = default;
+    explicit Secret(std::string value) : value_(std::move(value)) {}
+    [[nodiscard]] const std::string& reveal() const noexcept { return value_; }
+    [[nodiscard]] bool empty() const noexcept { return value_.empty(); }
+
+private:
+    std::string value_ = {};
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/net/message.hpp - an HTTP request and its answer (RFC 9110), as values.
 
 namespace fairing::net {
 
 using BodySink = std::function<void(std::span<const std::byte>)>;
 
-/// A request body of known size that can be sent again: every call of `write` gives the same bytes.
+/// A request body that can be sent again: every call of `write` gives the same bytes. One of
+/// `unknown_size` is sent in chunks (RFC 9112, 7.1).
 struct Body {
+    static constexpr std::uint64_t unknown_size = ~std::uint64_t{0};
+
     std::uint64_t size = 0;
     std::function<void(const BodySink&)> write = {};
 
@@ -4452,6 +2543,12 @@ struct Response {
     int status = 0;
     Headers headers = {};
     std::string body = {};
+};
+
+/// Who we are to a TLS peer that asks: PEM, the certificate first and then its chain.
+struct ClientCertificate {
+    std::string chain = {};
+    Secret key = {};
 };
 
 /// The first header of that name, compared without case (RFC 9110, 5.1); empty when there is none.
@@ -4488,6 +2585,10 @@ struct RawManifest {
 /// How a blob came to be where it is.
 enum class Transfer { none, present, mounted, uploaded };
 
+/// Makes a blob: gives its bytes to the sink, when there is one, as they come; returns what it came
+/// to. Called once.
+using BlobMaker = std::function<Descriptor(const net::BodySink&)>;
+
 /// One repository. Every member may be called from several threads at once.
 class Store {
 public:
@@ -4504,6 +2605,22 @@ public:
     /// host (empty: do not try), or uploaded.
     virtual Transfer write_blob(const Descriptor& blob, const net::Body& body,
                                 const std::string& mount_from) = 0;
+    /// The same for a blob that is most likely not here: a store may do without looking first.
+    virtual Transfer write_absent_blob(const Descriptor& blob, const net::Body& body,
+                                       const std::string& mount_from) {
+        return write_blob(blob, body, mount_from);
+    }
+    /// The same for a blob that is not made yet and therefore not here, of about `size` bytes; a
+    /// store may take it while it is made. `again` gives the bytes once more.
+    virtual Transfer write_new_blob(const BlobMaker& make, const std::function<net::Body()>& again,
+                                    std::uint64_t /*size*/) {
+        const Descriptor blob = make({});
+        return write_blob(blob, again(), {});
+    }
+    /// The digest of a tag's manifest if it can be had without reading that, or "".
+    [[nodiscard]] virtual std::string find_digest(const std::string& /*tag*/) { return {}; }
+    /// Whether the repository is known to hold no image yet.
+    [[nodiscard]] virtual bool is_new() { return false; }
     /// Stores the manifest and points `tag` at it; an empty tag stores it by digest only.
     virtual void write_manifest(const RawManifest& manifest, const std::string& tag) = 0;
     /// Requests sent so far; 0 for what needs none.
@@ -5057,6 +3174,523 @@ namespace detail {
 }  // namespace fairing::oci
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/codec/byte_order.hpp - bytes, and little-endian numbers that need not be aligned, in
+// memory.
+
+namespace fairing::codec::detail {
+
+template <std::unsigned_integral Number>
+[[nodiscard]] constexpr Number reverse_bytes(Number value) {
+    Number reversed = 0;
+    for (std::size_t i = 0; i < sizeof(Number); ++i) {
+        reversed = static_cast<Number>(reversed << 8 | (value >> (8 * i) & 0xff));
+    }
+    return reversed;
+}
+
+/// Precondition: sizeof(Number) bytes are readable at `bytes`.
+template <std::unsigned_integral Number>
+[[nodiscard]] inline Number load_little(const std::byte* bytes) {
+    Number value;
+    std::memcpy(&value, bytes, sizeof value);
+    return std::endian::native == std::endian::little ? value : reverse_bytes(value);
+}
+
+/// Precondition: sizeof(Number) bytes are writable at `bytes`.
+template <std::unsigned_integral Number>
+inline void store_little(Number value, std::byte* bytes) {
+    value = std::endian::native == std::endian::little ? value : reverse_bytes(value);
+    std::memcpy(bytes, &value, sizeof value);
+}
+
+template <std::unsigned_integral Number>
+inline void append_little(Number value, std::vector<std::byte>& out) {
+    out.resize(out.size() + sizeof value);
+    store_little(value, out.data() + out.size() - sizeof value);
+}
+
+inline void append_bytes(std::span<const std::byte> bytes, std::vector<std::byte>& out) {
+    const std::size_t size = out.size();
+    out.resize(size + bytes.size());
+    std::copy(bytes.begin(), bytes.end(), out.data() + size);
+}
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/crc32.hpp - the CRC-32 of gzip (RFC 1952, section 8), with carry-less
+// multiplication where there is one.
+//
+// Polynomials over GF(2) are held bit-reflected, as the CRC itself: bit 31 is the coefficient of
+// x^0.
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <smmintrin.h>
+#include <wmmintrin.h>
+#endif
+
+namespace fairing::codec {
+
+/// How the CRC is computed. All give the same value.
+enum class Crc32Implementation { portable, x86_carryless };
+
+namespace detail {
+
+inline constexpr std::uint32_t crc32_polynomial = 0xedb88320;
+
+/// value * x.
+constexpr std::uint32_t crc32_shift(std::uint32_t value) {
+    return value >> 1 ^ ((value & 1) != 0 ? crc32_polynomial : 0);
+}
+
+/// left * right.
+constexpr std::uint32_t crc32_multiply(std::uint32_t left, std::uint32_t right) {
+    std::uint32_t product = 0;
+    for (; left != 0; left <<= 1, right = crc32_shift(right)) {
+        product ^= (left & 1U << 31) != 0 ? right : 0;
+    }
+    return product;
+}
+
+/// x to the power of `exponent`.
+constexpr std::uint32_t crc32_power(std::uint64_t exponent) {
+    std::uint32_t result = 1U << 31;
+    for (std::uint32_t square = 1U << 30; exponent != 0; exponent >>= 1) {
+        result = (exponent & 1) != 0 ? crc32_multiply(result, square) : result;
+        square = crc32_multiply(square, square);
+    }
+    return result;
+}
+
+/// Row n holds the CRC of each byte followed by n zero bytes.
+inline constexpr auto crc32_tables = [] {
+    std::array<std::array<std::uint32_t, 256>, 8> tables = {};
+    for (std::uint32_t byte = 0; byte < 256; ++byte) {
+        std::uint32_t value = byte;
+        for (int bit = 0; bit < 8; ++bit) {
+            value = crc32_shift(value);
+        }
+        tables[0][byte] = value;
+    }
+    for (std::size_t row = 1; row < tables.size(); ++row) {
+        for (std::size_t byte = 0; byte < 256; ++byte) {
+            const std::uint32_t before = tables[row - 1][byte];
+            tables[row][byte] = before >> 8 ^ tables[0][before & 0xff];
+        }
+    }
+    return tables;
+}();
+
+/// Works on the inverted CRC, as the other one.
+inline std::uint32_t crc32_update_portable(std::uint32_t state, std::span<const std::byte> bytes) {
+    const auto& table = crc32_tables;
+    for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
+        const std::uint64_t word = load_little<std::uint64_t>(bytes.data()) ^ state;
+        state = table[7][word & 0xff] ^ table[6][word >> 8 & 0xff] ^ table[5][word >> 16 & 0xff] ^
+                table[4][word >> 24 & 0xff] ^ table[3][word >> 32 & 0xff] ^
+                table[2][word >> 40 & 0xff] ^ table[1][word >> 48 & 0xff] ^ table[0][word >> 56];
+    }
+    for (const std::byte byte : bytes) {
+        state = state >> 8 ^ table[0][(state ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
+    }
+    return state;
+}
+
+#if defined(__x86_64__)
+
+/// PCLMULQDQ is bit 1 of ECX in leaf 1.
+inline bool crc32_carryless_present() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & 1U << 1) != 0;
+}
+
+/// What moves 128 bits by `distance` bits: the factors for their low and high half. The product of
+/// two reflected polynomials comes out one bit low, hence the shift to the left.
+constexpr std::uint64_t crc32_fold_low(std::uint64_t distance) {
+    return std::uint64_t{crc32_power(distance + 32)} << 1;
+}
+constexpr std::uint64_t crc32_fold_high(std::uint64_t distance) {
+    return std::uint64_t{crc32_power(distance - 32)} << 1;
+}
+
+[[gnu::target("pclmul,sse2"), gnu::always_inline]] inline __m128i crc32_fold(__m128i value,
+                                                                             __m128i factors,
+                                                                             __m128i next) {
+    const __m128i low = _mm_clmulepi64_si128(value, factors, 0x00);
+    const __m128i high = _mm_clmulepi64_si128(value, factors, 0x11);
+    return _mm_xor_si128(_mm_xor_si128(low, high), next);
+}
+
+/// Folds all that comes in units of 16 bytes into 16 bytes with the same remainder; the tables do
+/// the rest.
+[[gnu::target("pclmul,sse2")]] inline std::uint32_t crc32_update_carryless(
+    std::uint32_t state, std::span<const std::byte> bytes) {
+    if (bytes.size() < 128) {
+        return crc32_update_portable(state, bytes);
+    }
+    constexpr std::uint64_t far_low = crc32_fold_low(512), far_high = crc32_fold_high(512);
+    constexpr std::uint64_t near_low = crc32_fold_low(128), near_high = crc32_fold_high(128);
+    const __m128i by_64 =
+        _mm_set_epi64x(static_cast<long long>(far_high), static_cast<long long>(far_low));
+    const __m128i by_16 =
+        _mm_set_epi64x(static_cast<long long>(near_high), static_cast<long long>(near_low));
+    const auto* input = reinterpret_cast<const __m128i*>(bytes.data());
+    __m128i lane0 =
+        _mm_xor_si128(_mm_loadu_si128(input), _mm_cvtsi32_si128(static_cast<int>(state)));
+    __m128i lane1 = _mm_loadu_si128(input + 1);
+    __m128i lane2 = _mm_loadu_si128(input + 2);
+    __m128i lane3 = _mm_loadu_si128(input + 3);
+    std::size_t left = bytes.size() - 64;
+    for (input += 4; left >= 64; left -= 64, input += 4) {
+        lane0 = crc32_fold(lane0, by_64, _mm_loadu_si128(input));
+        lane1 = crc32_fold(lane1, by_64, _mm_loadu_si128(input + 1));
+        lane2 = crc32_fold(lane2, by_64, _mm_loadu_si128(input + 2));
+        lane3 = crc32_fold(lane3, by_64, _mm_loadu_si128(input + 3));
+    }
+    __m128i folded = crc32_fold(lane0, by_16, lane1);
+    folded = crc32_fold(folded, by_16, lane2);
+    folded = crc32_fold(folded, by_16, lane3);
+    for (; left >= 16; left -= 16, ++input) {
+        folded = crc32_fold(folded, by_16, _mm_loadu_si128(input));
+    }
+    std::array<std::byte, 16> remainder;
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(remainder.data()), folded);
+    return crc32_update_portable(crc32_update_portable(0, remainder), bytes.last(left));
+}
+
+#endif
+
+}  // namespace detail
+
+/// What this machine can run, the fastest first, `portable` last.
+[[nodiscard]] inline std::vector<Crc32Implementation> crc32_implementations() {
+    std::vector<Crc32Implementation> present;
+#if defined(__x86_64__)
+    if (detail::crc32_carryless_present()) {
+        present.push_back(Crc32Implementation::x86_carryless);
+    }
+#endif
+    present.push_back(Crc32Implementation::portable);
+    return present;
+}
+
+/// The CRC of `bytes` after others whose CRC is `previous` (0 for none).
+/// Precondition: `implementation` is one of crc32_implementations().
+[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t previous,
+                                         Crc32Implementation implementation) {
+#if defined(__x86_64__)
+    if (implementation == Crc32Implementation::x86_carryless) {
+        return ~detail::crc32_update_carryless(~previous, bytes);
+    }
+#endif
+    static_cast<void>(implementation);
+    return ~detail::crc32_update_portable(~previous, bytes);
+}
+
+/// The same with the fastest implementation.
+[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes,
+                                         std::uint32_t previous = 0) {
+    static const Crc32Implementation fastest = crc32_implementations().front();
+    return crc32(bytes, previous, fastest);
+}
+
+/// The CRC of A followed by B, out of the CRC of each and the length of B in bytes.
+[[nodiscard]] constexpr std::uint32_t crc32_combine(std::uint32_t a, std::uint32_t b,
+                                                    std::uint64_t length_b) {
+    // x has the order 2^32 - 1, so the exponent may be reduced before it is multiplied by 8.
+    return detail::crc32_multiply(a, detail::crc32_power(length_b % 0xffffffff * 8)) ^ b;
+}
+
+}  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/cache_folder.hpp - a private folder of small and large entries that may vanish
+// at any time (XDG Base Directory Specification).
+//
+// Entries are whole or absent: each is written beside its place and renamed into it. Whatever goes
+// wrong in here costs time, never a build: reads give nothing, writes do nothing.
+
+namespace fairing::packaging {
+
+/// $FAIRING_CACHE, else $XDG_CACHE_HOME/fairing, else ~/.cache/fairing; empty when there is no
+/// home.
+[[nodiscard]] inline std::filesystem::path default_cache_directory() {
+    if (const std::string own = env("FAIRING_CACHE", ""); !own.empty()) {
+        return std::filesystem::absolute(own);
+    }
+    if (const std::string base = env("XDG_CACHE_HOME", ""); base.starts_with('/')) {
+        return std::filesystem::path{base} / "fairing";
+    }
+    const std::string home = env("HOME", "");
+    return home.starts_with('/') ? std::filesystem::path{home} / ".cache" / "fairing"
+                                 : std::filesystem::path{};
+}
+
+/// How much lies in a cache.
+struct CacheSize {
+    std::uint64_t entries = 0, bytes = 0;
+};
+
+class CacheFolder {
+public:
+    /// Of a cache directory only the folder "layers" is ours; it is made, for us alone (0700). An
+    /// empty path, or a folder that others may write to, makes a cache that keeps nothing.
+    explicit CacheFolder(const std::filesystem::path& directory) {
+        if (directory.empty()) {
+            return;
+        }
+        const std::filesystem::path folder = directory / "layers";
+        std::error_code ignored;
+        std::filesystem::create_directories(directory.parent_path(), ignored);
+        ::mkdir(directory.c_str(), 0700);
+        ::mkdir(folder.c_str(), 0700);
+        struct stat status {};
+        if (::lstat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+            status.st_uid == ::geteuid() && (status.st_mode & 0077) == 0 &&
+            ::access(folder.c_str(), W_OK | X_OK) == 0) {
+            folder_ = folder;
+        }
+    }
+    [[nodiscard]] bool enabled() const noexcept { return !folder_.empty(); }
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return folder_; }
+    [[nodiscard]] std::filesystem::path path(std::string_view name) const { return folder_ / name; }
+
+    /// The whole entry, which counts as used.
+    [[nodiscard]] std::optional<std::string> read(std::string_view name) const {
+        try {
+            if (enabled()) {
+                std::string text = read_file(path(name), largest_record);
+                touch(name);
+                return text;
+            }
+        } catch (const Error&) {
+            // absent, or as good as
+        }
+        return std::nullopt;
+    }
+    bool write(std::string_view name, std::string_view text) const noexcept {
+        try {
+            if (enabled()) {
+                write_file(path(name), text, 0600);
+                return true;
+            }
+        } catch (const std::exception&) {
+            // full, or gone: then it is not kept
+        }
+        return false;
+    }
+    /// Keeps a file under a name. It stays readable by its descriptor.
+    bool keep(std::string_view name, const TemporaryFile& file) const noexcept {
+        try {
+            if (!enabled() || file.link_to(path(name))) {
+                return enabled();
+            }
+            std::string copy = path(name).string() + ".XXXXXX";
+            const UniqueFd out{::mkostemp(copy.data(), O_CLOEXEC)};
+            if (!out) {
+                return false;
+            }
+            try {
+                file.read(
+                    [&](std::span<const std::byte> bytes) { write_all(out.get(), bytes, copy); });
+            } catch (const std::exception&) {
+                ::unlink(copy.c_str());
+                return false;
+            }
+            return ::rename(copy.c_str(), path(name).c_str()) == 0;
+        } catch (const std::exception&) {
+            return false;
+        }
+    }
+    /// An entry of that size, open for reading; it counts as used.
+    [[nodiscard]] UniqueFd open(std::string_view name, std::uint64_t size) const {
+        UniqueFd file;
+        if (enabled()) {
+            file = UniqueFd{::open(path(name).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
+        }
+        struct stat status {};
+        if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+            static_cast<std::uint64_t>(status.st_size) != size) {
+            return {};
+        }
+        touch(name);
+        return file;
+    }
+    void remove(std::string_view name) const noexcept {
+        try {
+            if (enabled()) {
+                ::unlink(path(name).c_str());
+            }
+        } catch (const std::exception&) {
+            // another time
+        }
+    }
+
+    [[nodiscard]] CacheSize size() const {
+        CacheSize result;
+        for (const Entry& entry : entries()) {
+            ++result.entries;
+            result.bytes += entry.size;
+        }
+        return result;
+    }
+    /// Removes what was not used for longest, until at most `limit` bytes are left.
+    void shrink(std::uint64_t limit) const {
+        std::vector<Entry> all = entries();
+        std::uint64_t total = 0;
+        for (const Entry& entry : all) {
+            total += entry.size;
+        }
+        if (total <= limit) {
+            return;
+        }
+        std::sort(all.begin(), all.end(),
+                  [](const Entry& a, const Entry& b) { return a.used < b.used; });
+        for (const Entry& entry : all) {
+            if (total <= limit) {
+                break;
+            }
+            remove(entry.name);
+            total -= entry.size;
+        }
+    }
+
+private:
+    static constexpr std::size_t largest_record = std::size_t{256} << 20;
+
+    struct Entry {
+        std::string name = {};
+        std::uint64_t size = 0;
+        std::int64_t used = 0;  ///< nanoseconds since 1970
+    };
+
+    /// mtime is when an entry was last used: a file system may not tell the time of reads.
+    void touch(std::string_view name) const {
+        ::utimensat(AT_FDCWD, path(name).c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+    }
+    [[nodiscard]] std::vector<Entry> entries() const {
+        std::vector<Entry> result;
+        std::error_code failure;
+        if (!enabled()) {
+            return result;
+        }
+        for (auto it = std::filesystem::directory_iterator{folder_, failure};
+             !failure && it != std::filesystem::directory_iterator{}; it.increment(failure)) {
+            struct stat status {};
+            if (::lstat(it->path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+                result.push_back({.name = it->path().filename().string(),
+                                  .size = static_cast<std::uint64_t>(status.st_size),
+                                  .used = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 +
+                                          status.st_mtim.tv_nsec});
+            }
+        }
+        return result;
+    }
+
+    std::filesystem::path folder_ = {};
+};
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/cache_record.hpp - what the layer cache writes to disk: numbers and texts under
+// a checksum. Pure.
+//
+// "fairing1", the kind's name, the values, and SHA-256 of all that. Numbers are 8 bytes, least
+// significant first; a text is its length and its bytes.
+
+namespace fairing::packaging {
+
+class RecordWriter {
+public:
+    explicit RecordWriter(std::string_view kind) { text(kind); }
+
+    void number(std::uint64_t value) {
+        for (int i = 0; i < 8; ++i) {
+            bytes_.push_back(static_cast<char>(value >> (8 * i)));
+        }
+    }
+    void text(std::string_view value) {
+        number(value.size());
+        bytes_ += value;
+    }
+    void raw(std::span<const std::byte> bytes) {
+        bytes_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }
+    /// The whole record; once, at the end.
+    [[nodiscard]] std::string finish() {
+        codec::Sha256 hash;
+        hash.update(bytes_);
+        raw(hash.finish());
+        return std::move(bytes_);
+    }
+
+private:
+    std::string bytes_ = "fairing1";
+};
+
+/// Reads what a RecordWriter wrote. A record that is torn, damaged or of another kind is not ok(),
+/// and so is one that was read beyond its end; every value is zero or empty then.
+class RecordReader {
+public:
+    RecordReader(std::string_view bytes, std::string_view kind) {
+        constexpr std::string_view magic = "fairing1";
+        constexpr std::size_t checksum = 32;
+        if (bytes.size() < magic.size() + checksum || !bytes.starts_with(magic)) {
+            return;
+        }
+        codec::Sha256 hash;
+        hash.update(bytes.substr(0, bytes.size() - checksum));
+        const auto sum = hash.finish();
+        const std::string_view stored = bytes.substr(bytes.size() - checksum);
+        if (std::string_view{reinterpret_cast<const char*>(sum.data()), sum.size()} != stored) {
+            return;
+        }
+        rest_ = bytes.substr(magic.size(), bytes.size() - checksum - magic.size());
+        ok_ = true;
+        ok_ = text() == kind;
+    }
+    [[nodiscard]] bool ok() const noexcept { return ok_; }
+    /// Whether everything was read, and nothing beyond.
+    [[nodiscard]] bool done() const noexcept { return ok_ && rest_.empty(); }
+
+    std::uint64_t number() {
+        const std::string_view bytes = take(8);
+        std::uint64_t value = 0;
+        for (std::size_t i = bytes.size(); i-- > 0;) {
+            value = value << 8 | static_cast<unsigned char>(bytes[i]);
+        }
+        return value;
+    }
+    std::string text() { return std::string{take(number())}; }
+    std::array<std::byte, 32> digest() {
+        std::array<std::byte, 32> value = {};
+        const std::string_view bytes = take(value.size());
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            value[i] = static_cast<std::byte>(bytes[i]);
+        }
+        return value;
+    }
+
+private:
+    std::string_view take(std::uint64_t size) {
+        if (!ok_ || size > rest_.size()) {
+            ok_ = false;
+            return {};
+        }
+        const std::string_view bytes = rest_.substr(0, static_cast<std::size_t>(size));
+        rest_.remove_prefix(bytes.size());
+        return bytes;
+    }
+
+    std::string_view rest_ = {};
+    bool ok_ = false;
+};
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/packaging/context.hpp - what a preprocessor prepared: files, command, environment. Data, no I/O.
 
 namespace fairing {
@@ -5071,6 +3705,14 @@ struct ContextFile {
     FileKind kind = FileKind::regular;
     std::string link_target = {};  ///< of a symlink, as it is stored
     std::uint64_t size = 0;        ///< bytes when it was found; a change before it is read is an error
+    std::string layer = {};        ///< files of one name share a layer of their own; "": see layer_plan.hpp
+};
+
+/// What the base image must have for the files to run on it. A builder checks it; what is empty asks
+/// for nothing.
+struct Needs {
+    std::vector<std::string> programs = {};  ///< destinations of ELF files: their glibc, their architecture
+    bool lean_libraries = false;  ///< leave out what is in the layer "libraries" and in the base as well
 };
 
 /// Everything that a builder needs. Files are in destination order, each destination once.
@@ -5079,366 +3721,116 @@ struct Context {
     std::vector<std::string> command = {};
     std::map<std::string, std::string> environment = {};
     std::string working_directory = "/app/";
+    /// PYTHONPATH, LD_LIBRARY_PATH: lists of folders that go in front of what the base has.
+    std::map<std::string, std::string> search_paths = {};
+    Needs needs = {};
+    std::vector<std::shared_ptr<const void>> keeps = {};  ///< owners of files that were made for it
 };
 
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/context_digest.hpp - one digest for all that a context is: files, command,
-// environment. Pure.
-//
-// SHA-256 over: a version line; the number of files and for each, in path order, its path, mode,
-// kind and content digest; the command; the environment in name order; the working directory.
-// Numbers are 8 bytes, most significant first; a string is its length and its bytes; a list is its
-// length and its members. So no two contexts encode alike.
+// fairing/packaging/file_identity.hpp - by what a file system tells whether a file is still the
+// same (POSIX stat).
 
 namespace fairing::packaging {
 
-/// SHA-256 of a file's bytes, or of a symbolic link's target.
-using ContentDigest = std::array<std::byte, 32>;
+/// Nanoseconds since 1970 by the clock that stamps files.
+[[nodiscard]] inline std::int64_t file_clock() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
-/// Gathers the content digests, which the layer writer computes while it reads each file anyway,
-/// layer by layer and in any order; nothing is read twice.
-class ContextDigest {
-public:
-    /// `contents[i]` is that of `files[i]`.
-    void add(std::span<const ContextFile> files, std::span<const ContentDigest> contents) {
-        if (files.size() != contents.size()) {
-            throw Error{ErrorCode::internal,
-                        {.attempted = "digest the context",
-                         .answer = std::to_string(contents.size()) + " content digests for " +
-                                   std::to_string(files.size()) + " files"}};
-        }
-        for (std::size_t i = 0; i < files.size(); ++i) {
-            contents_.emplace_back(files[i].destination, contents[i]);
-        }
-    }
+/// Every write to a file, and every change of its name, mode or times, sets its ctime, which no
+/// program can set at will. So equal identities mean equal bytes, but for writes within the same
+/// tick of the clock: those is_settled() is for.
+struct FileIdentity {
+    std::uint64_t device = 0, inode = 0, size = 0;
+    std::int64_t modified = 0, changed = 0;  ///< nanoseconds since 1970
+    std::uint64_t mode = 0;
 
-    /// "sha256:…". Throws Error{internal} unless each file of the context was added once.
-    [[nodiscard]] std::string finish(const Context& context) {
-        std::sort(contents_.begin(), contents_.end());
-        std::vector<const ContextFile*> files;
-        for (const ContextFile& file : context.files) {
-            files.push_back(&file);
-        }
-        std::sort(files.begin(), files.end(), [](const ContextFile* a, const ContextFile* b) {
-            return a->destination < b->destination;
-        });
-        const bool complete = std::equal(
-            files.begin(), files.end(), contents_.begin(), contents_.end(),
-            [](const ContextFile* a, const auto& b) { return a->destination == b.first; });
-        if (!complete) {
-            throw Error{ErrorCode::internal,
-                        {.attempted = "digest the context",
-                         .answer = "the layers do not hold each of its files once"}};
-        }
-        text("fairing context 1");
-        number(files.size());
-        for (std::size_t i = 0; i < files.size(); ++i) {
-            text(files[i]->destination);
-            number(files[i]->mode & 0777U);
-            number(files[i]->kind == FileKind::symlink ? 1 : 0);
-            hash_.update(contents_[i].second);
-        }
-        number(context.command.size());
-        for (const std::string& argument : context.command) {
-            text(argument);
-        }
-        number(context.environment.size());
-        for (const auto& [name, value] : context.environment) {
-            text(name);
-            text(value);
-        }
-        text(context.working_directory);
-        return "sha256:" + codec::hex(hash_.finish());
+    [[nodiscard]] static FileIdentity of(const struct stat& status) noexcept {
+        const auto nanoseconds = [](const timespec& time) {
+            return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+        };
+        return {.device = status.st_dev,
+                .inode = status.st_ino,
+                .size = static_cast<std::uint64_t>(status.st_size),
+                .modified = nanoseconds(status.st_mtim),
+                .changed = nanoseconds(status.st_ctim),
+                .mode = status.st_mode};
     }
+    friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 
-private:
-    void number(std::uint64_t value) {
-        std::array<std::byte, 8> bytes;
-        for (std::size_t i = 0; i < bytes.size(); ++i) {
-            bytes[i] = static_cast<std::byte>(value >> (56 - 8 * i));
-        }
-        hash_.update(bytes);
+    /// Whether any write after `looked_at` (of file_clock(), before the file was read) gave the
+    /// file another identity. Not so when its times are that recent, or in the future; a file
+    /// system whose ctime has no fraction of a millisecond may count in two seconds.
+    [[nodiscard]] bool is_settled(std::int64_t looked_at) const noexcept {
+        const bool fine = changed % 1'000'000 != 0;
+        const std::int64_t tick = fine ? 100'000'000 : 2'100'000'000;
+        return std::max(modified, changed) < looked_at - tick;
     }
-    void text(std::string_view value) {
-        number(value.size());
-        hash_.update(value);
-    }
-
-    std::vector<std::pair<std::string, ContentDigest>> contents_ = {};
-    codec::Sha256 hash_ = {};
 };
 
-/// The image tag that a context digest ("sha256:…") gives: its first 12 hex digits.
-[[nodiscard]] inline std::string context_tag(std::string_view digest) {
-    const std::size_t colon = digest.find(':');
-    return std::string{digest.substr(colon == std::string_view::npos ? 0 : colon + 1, 12)};
+/// Whether this file system's times and inodes can be believed: one of another machine goes by
+/// another clock, and may tell us what it was a moment ago.
+[[nodiscard]] inline bool is_local_file_system(const char* path) noexcept {
+    struct statfs status {};
+    if (::statfs(path, &status) != 0) {
+        return false;
+    }
+    switch (static_cast<std::uint32_t>(status.f_type)) {
+        case 0x6969:      // NFS
+        case 0x517b:      // SMB
+        case 0xfe534d42:  // SMB2
+        case 0xff534d42:  // CIFS
+        case 0x65735546:  // FUSE
+        case 0x01021997:  // 9P
+        case 0x00c36400:  // Ceph
+        case 0x5346414f:  // AFS
+        case 0x0bd00bd0:  // Lustre
+            return false;
+        default:
+            return true;
+    }
 }
 
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/text.hpp - names as text: UTF-8 (RFC 3629), escapes for messages, lexical
-// paths. No I/O.
+// fairing/codec/compressor.hpp - the policy by which a layer is compressed.
 
-namespace fairing::packaging {
+namespace fairing::codec {
 
-/// What next_character() gives for a byte that begins no valid sequence.
-inline constexpr char32_t invalid_character = 0xffffffff;
+/// Takes bytes as they come. The span is valid during the call only.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
 
-/// The character at `position`, which moves behind it. An invalid byte is `invalid_character`, one
-/// byte long. Precondition: position < text.size().
-[[nodiscard]] inline char32_t next_character(std::string_view text, std::size_t& position) {
-    const auto byte = [&](std::size_t index) {
-        return static_cast<char32_t>(static_cast<unsigned char>(text[index]));
-    };
-    const char32_t first = byte(position++);
-    if (first < 0x80) {
-        return first;
-    }
-    const std::size_t more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
-    if (first < 0xc2 || first > 0xf4 || text.size() - position < more) {
-        return invalid_character;
-    }
-    char32_t character = first & (0x3fU >> more);
-    for (std::size_t i = 0; i < more; ++i) {
-        const char32_t next = byte(position + i);
-        if ((next & 0xc0) != 0x80) {
-            return invalid_character;
-        }
-        character = character << 6 | (next & 0x3f);
-    }
-    const bool overlong = (more == 2 && character < 0x800) || (more == 3 && character < 0x10000);
-    const bool surrogate = character >= 0xd800 && character <= 0xdfff;
-    if (overlong || surrogate || character > 0x10ffff) {
-        return invalid_character;
-    }
-    position += more;
-    return character;
-}
-
-/// The text, safe to print: control characters and invalid bytes become \xNN, a backslash becomes
-/// \\.
-[[nodiscard]] inline std::string escaped(std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string result;
-    for (std::size_t position = 0; position < text.size();) {
-        const std::size_t start = position;
-        const char32_t character = next_character(text, position);
-        if (character == U'\\') {
-            result += "\\\\";
-        } else if (character < 0x20 || character == 0x7f || character == invalid_character) {
-            const auto byte = static_cast<unsigned char>(text[start]);
-            result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-        } else {
-            result += text.substr(start, position - start);
-        }
-    }
-    return result;
-}
-
-/// The parts between slashes, the empty ones left out.
-[[nodiscard]] inline std::vector<std::string_view> components(std::string_view path) {
-    std::vector<std::string_view> parts;
-    while (!path.empty()) {
-        const std::string_view part = path.substr(0, path.find('/'));
-        path.remove_prefix(part.size() < path.size() ? part.size() + 1 : part.size());
-        if (!part.empty()) {
-            parts.push_back(part);
-        }
-    }
-    return parts;
-}
-
-/// The shortest path that means the same lexically: no "//", no ".", no inner "..", no slash at the
-/// end. "" is ".".
-[[nodiscard]] inline std::string clean(std::string_view path) {
-    const bool rooted = path.starts_with('/');
-    std::vector<std::string_view> kept;
-    for (const std::string_view part : components(path)) {
-        if (part == ".") {
-            continue;
-        }
-        if (part == ".." && !kept.empty() && kept.back() != "..") {
-            kept.pop_back();
-        } else if (part != ".." || !rooted) {
-            kept.push_back(part);
-        }
-    }
-    std::string result = rooted ? "/" : "";
-    for (const std::string_view part : kept) {
-        result.append(result.empty() || result.back() == '/' ? "" : "/").append(part);
-    }
-    return result.empty() ? "." : result;
-}
-
-/// `folder`/`name`; one slash between them, and only `folder` when `name` is empty.
-[[nodiscard]] inline std::string join(std::string_view folder, std::string_view name) {
-    std::string result;
-    result.reserve(folder.size() + 1 + name.size());
-    result.append(folder);
-    if (!name.empty() && !result.empty() && result.back() != '/') {
-        result += '/';
-    }
-    return result.append(name);
-}
-
-/// What comes before the last slash: "/" for "/a", "" for "a".
-[[nodiscard]] inline std::string_view parent(std::string_view path) {
-    const std::size_t slash = path.rfind('/');
-    return slash == std::string_view::npos ? "" : path.substr(0, slash == 0 ? 1 : slash);
-}
-
-/// What comes after the last slash.
-[[nodiscard]] inline std::string_view last_component(std::string_view path) {
-    return path.substr(path.rfind('/') + 1);
-}
-
-/// Whether `path` is `folder` or below it. Both are clean.
-[[nodiscard]] inline bool is_within(std::string_view path, std::string_view folder) {
-    return path.starts_with(folder) &&
-           (path.size() == folder.size() || folder.ends_with('/') || path[folder.size()] == '/');
-}
-
-/// `path` seen from `folder`: "" for the folder itself. Precondition: is_within(path, folder).
-[[nodiscard]] inline std::string_view relative_to(std::string_view path, std::string_view folder) {
-    path.remove_prefix(folder.size());
-    return path.substr(path.starts_with('/') ? 1 : 0);
-}
-
-}  // namespace fairing::packaging
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/layer_plan.hpp - which files share a layer: a pure function of paths, kinds and
-// sizes.
-//
-// What changes together belongs together, and what is dear to send apart from what is edited. A
-// file goes, by itself and whatever the others are, to
-//
-//  - dependencies 1-6: below site-packages, node_modules and the like, by package; native
-//    libraries, by path
-//  - huge files 1-5: 16 MiB and more, by path
-//  - large files 1-4: 1 MiB and more, by path
-//  - sources: everything else, on top
-//
-// where "by" means: a hash of it picks the number. There is no running total, so a file that comes,
-// goes or grows changes its own layer only (two when it crosses a limit). Only what holds a file
-// becomes a layer: 16 at most. A context below 1 MiB is one layer; when it outgrows that, as much
-// is sent again, once.
-
-namespace fairing::packaging {
-
-/// The files of one layer, in the order of the context.
-struct LayerGroup {
-    std::string name = {};  ///< "sources", "dependencies 3": for people
-    std::vector<ContextFile> files = {};
+/// A stream is begin, any number of blocks, end, each appended to `out`; a block depends on its
+/// input alone, so it may be compressed on any thread and kept, and the concatenation is one valid
+/// stream wherever the borders are.
+///
+/// `suffix` is what follows the "+" in a media type; `block_size()` is the input size that the
+/// policy likes best (any other is correct); `end` gets the CRC-32 and the number of all input
+/// bytes.
+///
+///     GzipCompressor gzip;
+///     gzip.begin(out);
+///     gzip.block(first, out);
+///     gzip.block(second, out);
+///     gzip.end(crc32(second, crc32(first)), first.size() + second.size(), out);
+template <class T>
+concept Compressor = std::copyable<T> &&
+    requires(const T& compressor, std::span<const std::byte> input, std::vector<std::byte>& out,
+             std::uint32_t crc, std::uint64_t size) {
+    { T::suffix } -> std::convertible_to<std::string_view>;
+    { compressor.block_size() } -> std::same_as<std::size_t>;
+    { compressor.begin(out) } -> std::same_as<void>;
+    { compressor.block(input, out) } -> std::same_as<void>;
+    { compressor.end(crc, size, out) } -> std::same_as<void>;
 };
 
-namespace detail {
-
-inline constexpr std::uint64_t small_context = std::uint64_t{1} << 20;
-inline constexpr std::uint64_t large_file = std::uint64_t{1} << 20;
-inline constexpr std::uint64_t huge_file = std::uint64_t{16} << 20;
-
-/// Layers come in this order, the lowest first.
-enum class LayerClass { dependencies, huge, large, sources };
-
-/// A class and a number within it.
-using LayerKey = std::pair<LayerClass, std::uint64_t>;
-
-/// FNV-1a, with its high bits folded in: short and the same everywhere.
-[[nodiscard]] constexpr std::uint64_t path_hash(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (const char c : text) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    }
-    return hash ^ hash >> 32;
-}
-
-/// Up to the package in the innermost folder of dependencies (with its @scope), or "" when there is
-/// none.
-[[nodiscard]] inline std::string_view package_of(std::string_view path) {
-    constexpr std::array<std::string_view, 7> folders = {
-        "site-packages", "dist-packages", "node_modules", "vendor", "third_party", "venv", ".venv"};
-    std::string_view package;
-    const auto parts = components(path);
-    for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-        if (std::find(folders.begin(), folders.end(), parts[i]) != folders.end()) {
-            const bool scoped = parts[i + 1].starts_with('@') && i + 2 < parts.size();
-            const std::string_view last = parts[scoped ? i + 2 : i + 1];
-            package =
-                path.substr(0, static_cast<std::size_t>(last.data() - path.data()) + last.size());
-        }
-    }
-    return package;
-}
-
-[[nodiscard]] inline bool is_native_library(std::string_view path) {
-    const std::string_view name = last_component(path);
-    constexpr std::array<std::string_view, 7> endings = {".so",  ".a",   ".dylib", ".dll",
-                                                         ".pyd", ".whl", ".jar"};
-    return name.find(".so.") != std::string_view::npos ||
-           std::any_of(endings.begin(), endings.end(),
-                       [&](std::string_view ending) { return name.ends_with(ending); });
-}
-
-[[nodiscard]] inline LayerKey layer_of(const ContextFile& file) {
-    const std::string_view path = file.destination;
-    if (const std::string_view package = package_of(path); !package.empty()) {
-        return {LayerClass::dependencies, path_hash(package) % 6};
-    }
-    if (file.kind == FileKind::regular && is_native_library(path)) {
-        return {LayerClass::dependencies, path_hash(path) % 6};
-    }
-    if (file.kind == FileKind::regular && file.size >= huge_file) {
-        return {LayerClass::huge, path_hash(path) % 5};
-    }
-    if (file.kind == FileKind::regular && file.size >= large_file) {
-        return {LayerClass::large, path_hash(path) % 4};
-    }
-    return {LayerClass::sources, 0};
-}
-
-[[nodiscard]] inline std::string layer_name(const LayerKey& key) {
-    const std::string number = ' ' + std::to_string(key.second + 1);
-    switch (key.first) {
-        case LayerClass::dependencies:
-            return "dependencies" + number;
-        case LayerClass::huge:
-            return "huge files" + number;
-        case LayerClass::large:
-            return "large files" + number;
-        case LayerClass::sources:
-            break;
-    }
-    return "sources";
-}
-
-}  // namespace detail
-
-/// The layers of these files, the lowest first, 16 at most; none when there is no file.
-[[nodiscard]] inline std::vector<LayerGroup> plan(std::span<const ContextFile> files) {
-    std::uint64_t total = 0;
-    for (const ContextFile& file : files) {
-        total += std::min(file.size, detail::small_context);  // no overflow
-    }
-    std::map<detail::LayerKey, LayerGroup> groups;
-    for (const ContextFile& file : files) {
-        const detail::LayerKey key = total < detail::small_context
-                                         ? detail::LayerKey{detail::LayerClass::sources, 0}
-                                         : detail::layer_of(file);
-        groups[key].files.push_back(file);
-    }
-    std::vector<LayerGroup> layers;
-    for (auto& [key, group] : groups) {
-        group.name = detail::layer_name(key);
-        layers.push_back(std::move(group));
-    }
-    return layers;
-}
-
-}  // namespace fairing::packaging
+}  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/codec/tar_entry.hpp - what a tar archive says of one file, and the layout of a header
@@ -6180,22 +4572,76 @@ inline void append_tar_end(std::vector<std::byte>& out) {
 
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/block_pipeline.hpp - blocks compressed on several threads and delivered in
-// order.
+// fairing/packaging/segment.hpp - the part of a layer that is compressed by itself, and can be
+// recalled by its content. Data, no I/O.
+//
+// A file begins a segment: its tar header, its bytes, its padding. A longer one is cut every 512
+// KiB of its own bytes, so that no edit moves the borders of what follows: a segment depends on
+// what it holds alone, and so does what it compresses to.
+
+namespace fairing::packaging {
+
+using Sha256Digest = std::array<std::byte, 32>;
+
+/// The bytes of a file in one segment, at most.
+inline constexpr std::size_t piece_size = std::size_t{512} << 10;
+
+struct Segment {
+    std::size_t file = 0;          ///< number of the file that it belongs to
+    std::size_t begin = 0;         ///< in its block
+    std::size_t size = 0;          ///< with header and padding
+    std::size_t content = 0;       ///< where the file's bytes begin, from `begin`
+    std::size_t content_size = 0;  ///< how many there are
+
+    // What came out of it:
+    Sha256Digest content_digest = {};  ///< of the file's bytes
+    Sha256Digest key = {};             ///< of all its bytes: segment_key()
+    std::uint32_t crc = 0;             ///< of all its bytes
+    std::size_t compressed_size = 0;
+    std::uint32_t compressed_crc = 0;
+    bool recalled = false;  ///< compressed by an earlier build
+};
+
+/// Appends what a segment compressed to earlier, if that is known; called on several threads at
+/// once.
+using Recall = std::function<bool(const Segment&, std::span<const std::byte> input,
+                                  std::vector<std::byte>& out)>;
+
+/// What a segment is known by: its bytes, header and padding too.
+[[nodiscard]] inline Sha256Digest segment_key(const Segment& segment,
+                                              std::span<const std::byte> input) {
+    codec::Sha256 hash;
+    hash.update(segment.content_digest);
+    hash.update(input.first(segment.content));
+    hash.update(input.subspan(segment.content + segment.content_size));
+    return hash.finish();
+}
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/block_pipeline.hpp - blocks of segments, hashed and compressed on several
+// threads, delivered in order.
 
 namespace fairing::packaging {
 
 /// The caller's thread submits blocks and gets the compressed stream through `sink`, in order and
 /// on that thread; up to threads - 1 others compress. When all are busy the caller compresses too,
-/// so at most 2 * threads blocks are in memory. The stream depends on the blocks alone. An object
-/// that dies early joins its threads.
+/// so at most 2 * threads blocks are in memory. The stream depends on the segments alone: where
+/// blocks end does not matter. An object that dies early joins its threads.
 template <codec::Compressor C>
 class BlockPipeline {
 public:
-    BlockPipeline(const C& compressor, std::size_t threads, codec::ByteSink sink)
+    /// Gets the segments of a block behind its bytes, with what came out of them.
+    using SegmentSink = std::function<void(std::span<const Segment>)>;
+
+    BlockPipeline(const C& compressor, std::size_t threads, codec::ByteSink sink,
+                  SegmentSink segment_sink = {}, Recall recall = {})
         : compressor_(compressor),
           threads_(std::max<std::size_t>(1, threads)),
-          sink_(std::move(sink)) {
+          sink_(std::move(sink)),
+          segment_sink_(std::move(segment_sink)),
+          recall_(std::move(recall)) {
         std::vector<std::byte> head;
         compressor_.begin(head);
         sink_(head);
@@ -6215,10 +4661,17 @@ public:
         return block;
     }
 
+    /// A block that is one segment.
     void submit(std::vector<std::byte> block) {
+        std::vector<Segment> whole = {{.size = block.size(), .content_size = block.size()}};
+        submit(std::move(block), std::move(whole));
+    }
+    /// The segments follow each other and are the whole block.
+    void submit(std::vector<std::byte> block, std::vector<Segment> segments) {
         {
             const std::lock_guard lock{mutex_};
-            jobs_.push_back(std::make_unique<Job>(Job{.input = std::move(block)}));
+            jobs_.push_back(std::make_unique<Job>(
+                Job{.input = std::move(block), .segments = std::move(segments)}));
         }
         if (jobs_.size() > 1 && helpers_.size() + 1 < threads_) {
             helpers_.emplace_back([this](const std::stop_token& stop) { help(stop); });
@@ -6243,17 +4696,39 @@ private:
     enum class State { waiting, running, done };
     struct Job {
         std::vector<std::byte> input = {}, output = {};
-        std::uint32_t crc = 0;
+        std::vector<Segment> segments = {};
         std::exception_ptr failure = {};
         State state = State::waiting;
     };
 
     void compress(Job& job) const noexcept {
         try {
-            compressor_.block(job.input, job.output);
-            job.crc = codec::crc32(job.input);
+            for (Segment& segment : job.segments) {
+                compress(segment, std::span{job.input}.subspan(segment.begin, segment.size),
+                         job.output);
+            }
         } catch (...) {
             job.failure = std::current_exception();
+        }
+    }
+
+    void compress(Segment& segment, std::span<const std::byte> input,
+                  std::vector<std::byte>& output) const {
+        if (segment_sink_) {
+            codec::Sha256 hash;
+            hash.update(input.subspan(segment.content, segment.content_size));
+            segment.content_digest = hash.finish();
+            segment.key = segment_key(segment, input);
+        }
+        segment.crc = codec::crc32(input);
+        const std::size_t before = output.size();
+        segment.recalled = recall_ && recall_(segment, input, output);
+        if (!segment.recalled) {
+            compressor_.block(input, output);
+        }
+        segment.compressed_size = output.size() - before;
+        if (segment_sink_) {
+            segment.compressed_crc = codec::crc32(std::span{output}.subspan(before));
         }
     }
 
@@ -6304,15 +4779,22 @@ private:
         if (first->failure) {
             std::rethrow_exception(first->failure);
         }
-        crc_ = codec::crc32_combine(crc_, first->crc, first->input.size());
-        size_ += first->input.size();
+        for (const Segment& segment : first->segments) {
+            crc_ = codec::crc32_combine(crc_, segment.crc, segment.size);
+            size_ += segment.size;
+        }
         sink_(first->output);
+        if (segment_sink_) {
+            segment_sink_(first->segments);
+        }
         spare_.push_back(std::move(first->input));
     }
 
     C compressor_;
     std::size_t threads_;
     codec::ByteSink sink_;
+    SegmentSink segment_sink_;
+    Recall recall_;
     std::uint32_t crc_ = 0;
     std::uint64_t size_ = 0;
     std::vector<std::vector<std::byte>> spare_ = {};
@@ -6322,6 +4804,237 @@ private:
     std::deque<std::unique_ptr<Job>> jobs_ = {};  // only the caller's thread adds and removes
     std::vector<std::jthread> helpers_ = {};      // last: joined before the rest goes
 };
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/context_digest.hpp - one digest for all that a context is: files, command,
+// environment. Pure.
+//
+// SHA-256 over: a version line; the number of files and for each, in path order, its path, mode,
+// kind and content digest; the command; the environment in name order; the working directory.
+// Numbers are 8 bytes, most significant first; a string is its length and its bytes; a list is its
+// length and its members. So no two contexts encode alike.
+
+namespace fairing::packaging {
+
+/// SHA-256 of a file's bytes, or of a symbolic link's target; of a file of more than 512 KiB, that
+/// of its pieces' SHA-256, one after the other, so that several threads can compute it.
+using ContentDigest = Sha256Digest;
+
+/// Gathers the content digests, which the layer writer computes while it reads each file anyway,
+/// layer by layer and in any order; nothing is read twice.
+class ContextDigest {
+public:
+    /// `contents[i]` is that of `files[i]`.
+    void add(std::span<const ContextFile> files, std::span<const ContentDigest> contents) {
+        if (files.size() != contents.size()) {
+            throw Error{ErrorCode::internal,
+                        {.attempted = "digest the context",
+                         .answer = std::to_string(contents.size()) + " content digests for " +
+                                   std::to_string(files.size()) + " files"}};
+        }
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            contents_.emplace_back(files[i].destination, contents[i]);
+        }
+    }
+
+    /// "sha256:…". Throws Error{internal} unless each file of the context was added once.
+    [[nodiscard]] std::string finish(const Context& context) {
+        std::sort(contents_.begin(), contents_.end());
+        std::vector<const ContextFile*> files;
+        for (const ContextFile& file : context.files) {
+            files.push_back(&file);
+        }
+        std::sort(files.begin(), files.end(), [](const ContextFile* a, const ContextFile* b) {
+            return a->destination < b->destination;
+        });
+        const bool complete = std::equal(
+            files.begin(), files.end(), contents_.begin(), contents_.end(),
+            [](const ContextFile* a, const auto& b) { return a->destination == b.first; });
+        if (!complete) {
+            throw Error{ErrorCode::internal,
+                        {.attempted = "digest the context",
+                         .answer = "the layers do not hold each of its files once"}};
+        }
+        text("fairing context 1");
+        number(files.size());
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            text(files[i]->destination);
+            number(files[i]->mode & 0777U);
+            number(kind(*files[i]));
+            hash_.update(contents_[i].second);
+        }
+        number(context.command.size());
+        for (const std::string& argument : context.command) {
+            text(argument);
+        }
+        number(context.environment.size());
+        for (const auto& [name, value] : context.environment) {
+            text(name);
+            text(value);
+        }
+        text(context.working_directory);
+        return "sha256:" + codec::hex(hash_.finish());
+    }
+
+private:
+    /// 0: a regular file, 1: a symbolic link, 2: a file whose digest is one of pieces.
+    [[nodiscard]] static std::uint64_t kind(const ContextFile& file) {
+        return file.kind == FileKind::symlink ? 1 : file.size > piece_size ? 2 : 0;
+    }
+    void number(std::uint64_t value) {
+        std::array<std::byte, 8> bytes;
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            bytes[i] = static_cast<std::byte>(value >> (56 - 8 * i));
+        }
+        hash_.update(bytes);
+    }
+    void text(std::string_view value) {
+        number(value.size());
+        hash_.update(value);
+    }
+
+    std::vector<std::pair<std::string, ContentDigest>> contents_ = {};
+    codec::Sha256 hash_ = {};
+};
+
+/// The image tag that a context digest ("sha256:…") gives: its first 12 hex digits.
+[[nodiscard]] inline std::string context_tag(std::string_view digest) {
+    const std::size_t colon = digest.find(':');
+    return std::string{digest.substr(colon == std::string_view::npos ? 0 : colon + 1, 12)};
+}
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/text.hpp - names as text: UTF-8 (RFC 3629), escapes for messages, lexical
+// paths. No I/O.
+
+namespace fairing::packaging {
+
+/// What next_character() gives for a byte that begins no valid sequence.
+inline constexpr char32_t invalid_character = 0xffffffff;
+
+/// The character at `position`, which moves behind it. An invalid byte is `invalid_character`, one
+/// byte long. Precondition: position < text.size().
+[[nodiscard]] inline char32_t next_character(std::string_view text, std::size_t& position) {
+    const auto byte = [&](std::size_t index) {
+        return static_cast<char32_t>(static_cast<unsigned char>(text[index]));
+    };
+    const char32_t first = byte(position++);
+    if (first < 0x80) {
+        return first;
+    }
+    const std::size_t more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+    if (first < 0xc2 || first > 0xf4 || text.size() - position < more) {
+        return invalid_character;
+    }
+    char32_t character = first & (0x3fU >> more);
+    for (std::size_t i = 0; i < more; ++i) {
+        const char32_t next = byte(position + i);
+        if ((next & 0xc0) != 0x80) {
+            return invalid_character;
+        }
+        character = character << 6 | (next & 0x3f);
+    }
+    const bool overlong = (more == 2 && character < 0x800) || (more == 3 && character < 0x10000);
+    const bool surrogate = character >= 0xd800 && character <= 0xdfff;
+    if (overlong || surrogate || character > 0x10ffff) {
+        return invalid_character;
+    }
+    position += more;
+    return character;
+}
+
+/// The text, safe to print: control characters and invalid bytes become \xNN, a backslash becomes
+/// \\.
+[[nodiscard]] inline std::string escaped(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string result;
+    for (std::size_t position = 0; position < text.size();) {
+        const std::size_t start = position;
+        const char32_t character = next_character(text, position);
+        if (character == U'\\') {
+            result += "\\\\";
+        } else if (character < 0x20 || character == 0x7f || character == invalid_character) {
+            const auto byte = static_cast<unsigned char>(text[start]);
+            result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+        } else {
+            result += text.substr(start, position - start);
+        }
+    }
+    return result;
+}
+
+/// The parts between slashes, the empty ones left out.
+[[nodiscard]] inline std::vector<std::string_view> components(std::string_view path) {
+    std::vector<std::string_view> parts;
+    while (!path.empty()) {
+        const std::string_view part = path.substr(0, path.find('/'));
+        path.remove_prefix(part.size() < path.size() ? part.size() + 1 : part.size());
+        if (!part.empty()) {
+            parts.push_back(part);
+        }
+    }
+    return parts;
+}
+
+/// The shortest path that means the same lexically: no "//", no ".", no inner "..", no slash at the
+/// end. "" is ".".
+[[nodiscard]] inline std::string clean(std::string_view path) {
+    const bool rooted = path.starts_with('/');
+    std::vector<std::string_view> kept;
+    for (const std::string_view part : components(path)) {
+        if (part == ".") {
+            continue;
+        }
+        if (part == ".." && !kept.empty() && kept.back() != "..") {
+            kept.pop_back();
+        } else if (part != ".." || !rooted) {
+            kept.push_back(part);
+        }
+    }
+    std::string result = rooted ? "/" : "";
+    for (const std::string_view part : kept) {
+        result.append(result.empty() || result.back() == '/' ? "" : "/").append(part);
+    }
+    return result.empty() ? "." : result;
+}
+
+/// `folder`/`name`; one slash between them, and only `folder` when `name` is empty.
+[[nodiscard]] inline std::string join(std::string_view folder, std::string_view name) {
+    std::string result;
+    result.reserve(folder.size() + 1 + name.size());
+    result.append(folder);
+    if (!name.empty() && !result.empty() && result.back() != '/') {
+        result += '/';
+    }
+    return result.append(name);
+}
+
+/// What comes before the last slash: "/" for "/a", "" for "a".
+[[nodiscard]] inline std::string_view parent(std::string_view path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string_view::npos ? "" : path.substr(0, slash == 0 ? 1 : slash);
+}
+
+/// What comes after the last slash.
+[[nodiscard]] inline std::string_view last_component(std::string_view path) {
+    return path.substr(path.rfind('/') + 1);
+}
+
+/// Whether `path` is `folder` or below it. Both are clean.
+[[nodiscard]] inline bool is_within(std::string_view path, std::string_view folder) {
+    return path.starts_with(folder) &&
+           (path.size() == folder.size() || folder.ends_with('/') || path[folder.size()] == '/');
+}
+
+/// `path` seen from `folder`: "" for the folder itself. Precondition: is_within(path, folder).
+[[nodiscard]] inline std::string_view relative_to(std::string_view path, std::string_view folder) {
+    path.remove_prefix(folder.size());
+    return path.substr(path.starts_with('/') ? 1 : 0);
+}
 
 }  // namespace fairing::packaging
 
@@ -7298,6 +6011,9 @@ public:
         }
     }
 
+    /// As it was when it was opened.
+    [[nodiscard]] const struct stat& status() const noexcept { return before_; }
+
     /// Fills `buffer` with the next bytes.
     void read(std::span<std::byte> buffer) {
         if (read_some(fd_.get(), buffer, escaped(file_.source.native())) != buffer.size()) {
@@ -7375,6 +6091,9 @@ inline void check_link_unchanged(const ContextFile& file) {
 // Entries are in path order, owned by 0:0, with one modification time; no folder is an entry, so
 // that none of the base changes its mode or owner. Memory is bounded by blocks and threads,
 // whatever the sizes.
+//
+// files ─ read into segments, 512 KiB and more a block ─ hashed: diff_id ─┐ (this thread)
+//   hashed: content, compressed or recalled ─┘ (all threads) ─ hashed: digest ─ file, sink
 
 namespace fairing::packaging {
 
@@ -7402,6 +6121,15 @@ struct LayerOptions {
     std::int64_t modification_time =
         source_date_epoch();                         ///< of every entry, in seconds since 1970
     std::filesystem::path temporary_directory = {};  ///< empty: temporary_root()
+    Recall recall = {};                              ///< what is compressed already
+    codec::ByteSink sink = {};                       ///< gets the layer too, while it is made
+};
+
+/// What a segment compressed to, and where in the layer that lies.
+struct StoredSegment {
+    Sha256Digest key = {};  ///< segment_key()
+    std::uint64_t offset = 0;
+    std::uint32_t compressed_size = 0, compressed_crc = 0, size = 0, crc = 0;
 };
 
 /// A layer in a file without a name: it goes with this object.
@@ -7411,8 +6139,11 @@ struct LayerBlob {
     std::string diff_id = {};  ///< "sha256:…" of the tar
     std::uint64_t size = 0;    ///< of the compressed bytes
     std::uint64_t uncompressed_size = 0;
-    std::uint64_t bytes_read = 0;              ///< from the files
-    std::vector<ContentDigest> contents = {};  ///< one for each file, in their order
+    std::uint64_t bytes_read = 0;               ///< from the files
+    std::uint64_t bytes_compressed = 0;         ///< came out of the compressor: not recalled
+    std::vector<ContentDigest> contents = {};   ///< one for each file, in their order
+    std::vector<FileIdentity> identities = {};  ///< the same; of a symbolic link nothing
+    std::vector<StoredSegment> segments = {};
 };
 
 namespace detail {
@@ -7446,62 +6177,89 @@ private:
     codec::Sha256 hash_ = {};
 };
 
-/// The tar stream, cut into blocks.
+/// The tar stream, cut into segments and these gathered in blocks.
 template <codec::Compressor C>
 class LayerStream {
 public:
-    LayerStream(const C& compressor, std::size_t threads, codec::ByteSink sink)
-        : block_size_(std::max<std::size_t>(512, compressor.block_size())),
-          pipeline_(compressor, threads, std::move(sink)),
-          block_(pipeline_.buffer(block_size_)) {}
+    LayerStream(const C& compressor, std::size_t threads, codec::ByteSink sink,
+                typename BlockPipeline<C>::SegmentSink segment_sink, Recall recall)
+        : pipeline_(compressor, threads, std::move(sink), std::move(segment_sink),
+                    std::move(recall)) {}
 
-    /// Room for up to `size` bytes, at least one; what was filled is told with filled().
-    [[nodiscard]] std::span<std::byte> room(std::uint64_t size) {
-        const std::uint64_t left = block_.size() - used_;
-        return std::span{block_}.subspan(used_, static_cast<std::size_t>(std::min(left, size)));
-    }
-    /// Returns whether a block went on its way.
-    bool filled(std::size_t size) {
+    /// A new segment: `header`, room for `content` bytes of the file, which is returned and filled
+    /// by the caller before the next call, and `padding` zeros.
+    [[nodiscard]] std::span<std::byte> segment(std::size_t file, std::span<const std::byte> header,
+                                               std::size_t content, std::size_t padding) {
+        const std::size_t size = header.size() + content + padding;
+        if (used_ + size > block_.size()) {
+            send();
+            block_ = pipeline_.buffer(std::max(block_size, size));
+        }
+        const auto begin = std::span{block_}.subspan(used_, size);
+        std::copy(header.begin(), header.end(), begin.begin());
+        std::fill(begin.end() - static_cast<std::ptrdiff_t>(padding), begin.end(), std::byte{0});
+        segments_.push_back({.file = file,
+                             .begin = used_,
+                             .size = size,
+                             .content = header.size(),
+                             .content_size = content});
         used_ += size;
         total_ += size;
-        if (used_ < block_.size()) {
-            return false;
-        }
-        send();
-        block_ = pipeline_.buffer(block_size_);
-        return true;
-    }
-    void put(std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-            const auto part = room(bytes.size());
-            std::copy_n(bytes.begin(), part.size(), part.begin());
-            bytes = bytes.subspan(part.size());
-            filled(part.size());
-        }
+        return begin.subspan(header.size(), content);
     }
     void finish() {
-        if (used_ > 0) {
-            block_.resize(used_);
-            send();
-        }
+        send();
         pipeline_.finish();
     }
     [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
     [[nodiscard]] std::string diff_id() { return "sha256:" + codec::hex(hash_.finish()); }
 
 private:
+    /// Room for a full piece, and what stands around it.
+    static constexpr std::size_t block_size = piece_size + 4096;
+
     void send() {
-        hash_.update(block_);
-        pipeline_.submit(std::move(block_));
-        used_ = 0;
+        if (used_ > 0) {
+            block_.resize(std::exchange(used_, 0));
+            hash_.update(block_);
+            pipeline_.submit(std::move(block_), std::exchange(segments_, {}));
+            block_ = {};
+        }
     }
 
-    std::size_t block_size_;
     BlockPipeline<C> pipeline_;
-    std::vector<std::byte> block_;
+    std::vector<std::byte> block_ = {};
+    std::vector<Segment> segments_ = {};
     std::size_t used_ = 0;
     std::uint64_t total_ = 0;
     codec::Sha256 hash_ = {};
+};
+
+/// Content digests out of the pieces'.
+class ContentDigests {
+public:
+    explicit ContentDigests(std::size_t files) : digests_(files) {}
+
+    void set(std::size_t file, const ContentDigest& digest) { digests_[file] = digest; }
+    /// The piece of a file of `size` bytes; pieces come in order.
+    void add(std::size_t file, std::uint64_t size, const Sha256Digest& piece) {
+        if (size <= piece_size) {
+            digests_[file] = piece;
+            return;
+        }
+        hash_.update(piece);
+        if (++pieces_ == (size + piece_size - 1) / piece_size) {
+            digests_[file] = hash_.finish();
+            hash_ = {};
+            pieces_ = 0;
+        }
+    }
+    [[nodiscard]] std::vector<ContentDigest> take() { return std::move(digests_); }
+
+private:
+    std::vector<ContentDigest> digests_;
+    codec::Sha256 hash_ = {};
+    std::uint64_t pieces_ = 0;
 };
 
 [[nodiscard]] inline codec::TarEntry tar_entry(const ContextFile& file, std::int64_t time) {
@@ -7529,10 +6287,91 @@ inline void check_order(std::span<const ContextFile> files) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Gathers what comes out of the pipeline for one layer.
+class LayerRecorder {
+public:
+    LayerRecorder(std::span<const ContextFile> files, const LayerOptions& options)
+        : files_(files),
+          output_(options.temporary_directory),
+          sink_(options.sink),
+          digests_(files.size()) {}
+
+    void bytes(std::span<const std::byte> bytes) {
+        output_.append(bytes);
+        if (sink_) {
+            sink_(bytes);
+        }
+        written_ += bytes.size();
+    }
+    /// Comes behind its bytes, so they end where the output ends now.
+    void segments(std::span<const Segment> segments) {
+        std::uint64_t offset = written_;
+        for (const Segment& segment : segments) {
+            offset -= segment.compressed_size;
+        }
+        for (const Segment& segment : segments) {
+            segments_.push_back(
+                {.key = segment.key,
+                 .offset = offset,
+                 .compressed_size = static_cast<std::uint32_t>(segment.compressed_size),
+                 .compressed_crc = segment.compressed_crc,
+                 .size = static_cast<std::uint32_t>(segment.size),
+                 .crc = segment.crc});
+            offset += segment.compressed_size;
+            compressed_ += segment.recalled ? 0 : segment.compressed_size;
+            if (segment.file < files_.size() && files_[segment.file].kind == FileKind::regular) {
+                digests_.add(segment.file, files_[segment.file].size, segment.content_digest);
+            }
+        }
+    }
+    [[nodiscard]] ContentDigests& digests() noexcept { return digests_; }
+
+    [[nodiscard]] LayerBlob finish() {
+        std::string digest = output_.digest();
+        return {.file = output_.take(),
+                .digest = std::move(digest),
+                .size = written_,
+                .bytes_compressed = compressed_,
+                .contents = digests_.take(),
+                .segments = std::move(segments_)};
+    }
+
+private:
+    std::span<const ContextFile> files_;
+    BlobFile output_;
+    codec::ByteSink sink_;
+    ContentDigests digests_;
+    std::vector<StoredSegment> segments_ = {};
+    std::uint64_t written_ = 0, compressed_ = 0;
+};
+
+/// Reads one regular file into segments, and tells `done` of each piece.
+template <codec::Compressor C, class Done>
+[[nodiscard]] FileIdentity pack_file(const ContextFile& file, std::size_t number,
+                                     std::span<const std::byte> header, LayerStream<C>& stream,
+                                     const Done& done) {
+    SourceFile source{file};
+    std::uint64_t left = file.size;
+    do {
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size));
+        left -= size;
+        const std::size_t padding = left == 0 ? codec::tar_padding(file.size) : 0;
+        source.read(stream.segment(number, header, size, padding));
+        header = {};
+        done(size);
+    } while (left > 0);
+    source.finish();
+    return FileIdentity::of(source.status());
+}
+
+}  // namespace detail
+
 /// Packs files (in destination order, each once) into one layer. Throws Error{input} "changed while
 /// being packaged" for a file that is not what was collected or does not stay so, an Error that
-/// names the directory when it is full, and Cancelled on a stop; then nothing is left. Progress:
-/// step "build", in bytes of files.
+/// names the directory when it is full, and Cancelled on a stop; then nothing is left. What the
+/// options' sink throws passes through. Progress: step "build", in bytes of files.
 template <codec::Compressor C>
 [[nodiscard]] LayerBlob write_layer(std::span<const ContextFile> files, const C& compressor,
                                     const LayerOptions& options, const Control& control) {
@@ -7544,56 +6383,502 @@ template <codec::Compressor C>
     control.show(progress);
     const std::string attempted = "package " + options.item;
     const std::size_t threads = options.threads == 0 ? hardware_threads() : options.threads;
-    detail::BlobFile output{options.temporary_directory};
-    std::vector<ContentDigest> contents;
-    contents.reserve(files.size());
-    detail::LayerStream<C> stream{compressor, threads,
-                                  [&](std::span<const std::byte> bytes) { output.append(bytes); }};
+    std::vector<FileIdentity> identities(files.size());
+    detail::LayerRecorder recorder{files, options};
+    detail::LayerStream<C> stream{
+        compressor, threads, [&](std::span<const std::byte> bytes) { recorder.bytes(bytes); },
+        [&](std::span<const Segment> segments) { recorder.segments(segments); }, options.recall};
     std::vector<std::byte> header;
-    for (const ContextFile& file : files) {
-        control.check(attempted);
+    std::uint64_t shown = 0;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        const ContextFile& file = files[i];
         header.clear();
         codec::append_tar_header(detail::tar_entry(file, options.modification_time), header);
-        codec::Sha256 hash;
         if (file.kind == FileKind::symlink) {
             check_link_unchanged(file);
-            stream.put(header);
+            (void)stream.segment(i, header, 0, 0);
+            codec::Sha256 hash;
             hash.update(file.link_target);
-            contents.push_back(hash.finish());
+            recorder.digests().set(i, hash.finish());
             continue;
         }
-        SourceFile source{file};
-        stream.put(header);
-        for (std::uint64_t left = file.size; left > 0;) {
-            const auto part = stream.room(left);
-            source.read(part);
-            hash.update(part);
-            left -= part.size();
-            progress.done += part.size();
-            if (stream.filled(part.size())) {
+        identities[i] = detail::pack_file(file, i, header, stream, [&](std::size_t size) {
+            progress.done += size;
+            if (progress.done - shown >= piece_size) {
+                shown = progress.done;
                 control.check(attempted);
                 control.show(progress);
             }
-        }
-        source.finish();
-        contents.push_back(hash.finish());
-        const std::vector<std::byte> padding(codec::tar_padding(file.size));
-        stream.put(padding);
+        });
     }
+    control.check(attempted);
     header.clear();
     codec::append_tar_end(header);
-    stream.put(header);
+    (void)stream.segment(files.size(), header, 0, 0);
     stream.finish();
     control.show(progress);
-    LayerBlob blob{.file = output.take(),
-                   .digest = output.digest(),
-                   .diff_id = stream.diff_id(),
-                   .uncompressed_size = stream.total(),
-                   .bytes_read = progress.done,
-                   .contents = std::move(contents)};
-    blob.size = blob.file.size();
+    LayerBlob blob = recorder.finish();
+    blob.diff_id = stream.diff_id();
+    blob.uncompressed_size = stream.total();
+    blob.bytes_read = progress.done;
+    blob.identities = std::move(identities);
     return blob;
 }
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/layer_cache.hpp - what earlier builds know about layers: unchanged ones whole,
+// others by their segments.
+//
+// An unchanged layer is found by what the file system tells of its files (FileIdentity, mode, path
+// in the image): nothing of it is read. Files whose times were too recent to be told from a later
+// write are marked in the record, and compared by content. Every other layer is read anyway, for
+// its diff_id; its unchanged segments are found by their content, so what a file system says can
+// not make them wrong.
+//
+// entries:  layer-KEY     what a layer came to
+//           segments-KEY  where in which blob the segments of a project's last such layer lie
+//           blob-HEX      a compressed layer
+//           document-HEX  a manifest or config, by its digest
+//           tag-KEY       a base that was read before
+//           pushed-KEY    a repository of a registry that has a blob
+
+namespace fairing::packaging {
+
+/// A layer that was made before.
+struct KnownLayer {
+    std::string digest = {}, diff_id = {};
+    std::uint64_t size = 0, uncompressed_size = 0;
+    std::vector<ContentDigest> contents = {};
+    std::uint64_t bytes_read = 0;  ///< by find(), of files in doubt
+};
+
+struct KnownDocument {
+    std::string media_type = {}, text = {};
+};
+
+/// What decides the bytes of a layer besides its files.
+struct LayerRecipe {
+    std::string compressor = {};  ///< with its level: "gzip 1"
+    std::int64_t modification_time = 0;
+    std::string name = {};  ///< of the group: layers of equal name in one folder share segments
+};
+
+/// The segments of a layer that was made before, to be recalled by content. Safe to use from
+/// several threads.
+class KnownSegments {
+public:
+    KnownSegments() = default;
+    KnownSegments(UniqueFd blob, std::vector<StoredSegment> segments)
+        : blob_(std::move(blob)), segments_(std::move(segments)) {
+        for (std::size_t i = 0; i < segments_.size(); ++i) {
+            by_key_.emplace(short_key(segments_[i].key), i);
+        }
+    }
+    /// Appends what the segment compressed to; false when it is not known, or is damaged.
+    bool recall(const Segment& segment, std::span<const std::byte> input,
+                std::vector<std::byte>& out) const {
+        const auto found = by_key_.find(short_key(segment.key));
+        if (found == by_key_.end()) {
+            return false;
+        }
+        const StoredSegment& stored = segments_[found->second];
+        if (stored.key != segment.key || stored.size != input.size() || stored.crc != segment.crc) {
+            return false;
+        }
+        const std::size_t before = out.size();
+        out.resize(before + stored.compressed_size);
+        const auto bytes = std::span{out}.subspan(before);
+        if (read_at(bytes, stored.offset) && codec::crc32(bytes) == stored.compressed_crc) {
+            return true;
+        }
+        out.resize(before);
+        return false;
+    }
+    [[nodiscard]] bool empty() const noexcept { return segments_.empty(); }
+
+private:
+    [[nodiscard]] static std::uint64_t short_key(const Sha256Digest& key) noexcept {
+        std::uint64_t value = 0;
+        std::memcpy(&value, key.data(), sizeof value);
+        return value;
+    }
+    [[nodiscard]] bool read_at(std::span<std::byte> bytes, std::uint64_t offset) const noexcept {
+        while (!bytes.empty()) {
+            const ssize_t got =
+                ::pread(blob_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            if (got < 0 && errno == EINTR) {
+                continue;
+            }
+            if (got <= 0) {
+                return false;
+            }
+            bytes = bytes.subspan(static_cast<std::size_t>(got));
+            offset += static_cast<std::uint64_t>(got);
+        }
+        return true;
+    }
+
+    UniqueFd blob_ = {};
+    std::vector<StoredSegment> segments_ = {};
+    std::unordered_map<std::uint64_t, std::size_t> by_key_ = {};
+};
+
+/// The identities of `files` as they are now; nothing for a symbolic link, whose target is part of
+/// the context, nor for a file that is gone.
+[[nodiscard]] inline std::vector<FileIdentity> identities_of(std::span<const ContextFile> files) {
+    std::vector<FileIdentity> result(files.size());
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        struct stat status {};
+        if (files[i].kind == FileKind::regular && ::lstat(files[i].source.c_str(), &status) == 0) {
+            result[i] = FileIdentity::of(status);
+        }
+    }
+    return result;
+}
+
+/// Safe to use from several threads, and from several processes at once.
+class LayerCache {
+public:
+    static constexpr std::uint64_t default_limit = std::uint64_t{10} << 30;
+
+    /// An empty directory gives a cache that keeps nothing.
+    explicit LayerCache(const std::filesystem::path& directory = {},
+                        std::uint64_t limit = default_limit)
+        : folder_(directory), limit_(limit) {}
+
+    [[nodiscard]] const CacheFolder& folder() const noexcept { return folder_; }
+
+    /// The layer that these files make, if they are what they were then. Of files in doubt the
+    /// content is compared; when that is all right, they are in doubt no longer. `looked_at` is
+    /// file_clock() before `identities` were taken.
+    [[nodiscard]] std::optional<KnownLayer> find_layer(std::span<const ContextFile> files,
+                                                       std::span<const FileIdentity> identities,
+                                                       const LayerRecipe& recipe,
+                                                       std::int64_t looked_at) const {
+        const std::string name = layer_name(files, identities, recipe);
+        const auto text = folder_.read(name);
+        if (!text) {
+            return std::nullopt;
+        }
+        RecordReader reader{*text, "layer"};
+        KnownLayer layer{.digest = reader.text(), .diff_id = reader.text()};
+        layer.size = reader.number();
+        layer.uncompressed_size = reader.number();
+        std::vector<std::size_t> in_doubt;
+        for (std::size_t i = 0; i < files.size() && reader.ok(); ++i) {
+            layer.contents.push_back(reader.digest());
+            if (reader.number() != 0) {
+                in_doubt.push_back(i);
+            }
+        }
+        if (!reader.done() || !oci::is_digest(layer.digest) || !oci::is_digest(layer.diff_id)) {
+            return std::nullopt;
+        }
+        for (const std::size_t i : in_doubt) {
+            layer.bytes_read += files[i].size;
+            if (content_of(files[i], identities[i]) != layer.contents[i]) {
+                return std::nullopt;
+            }
+        }
+        if (!in_doubt.empty()) {
+            keep_record(name, layer, files, identities, looked_at);
+        }
+        return layer;
+    }
+
+    /// Remembers what these files came to. `identities` are those that the files had when they were
+    /// opened, and they were opened after `looked_at`.
+    void keep_layer(std::span<const ContextFile> files, std::span<const FileIdentity> identities,
+                    const LayerRecipe& recipe, const KnownLayer& layer,
+                    std::int64_t looked_at) const {
+        keep_record(layer_name(files, identities, recipe), layer, files, identities, looked_at);
+    }
+
+    [[nodiscard]] KnownSegments find_segments(std::span<const ContextFile> files,
+                                              const LayerRecipe& recipe) const {
+        const auto text = folder_.read(segments_name(files, recipe));
+        if (!text) {
+            return {};
+        }
+        RecordReader reader{*text, "segments"};
+        const std::string digest = reader.text();
+        const std::uint64_t size = reader.number();
+        std::vector<StoredSegment> segments;
+        for (std::uint64_t left = reader.number(); left > 0 && reader.ok(); --left) {
+            StoredSegment& segment = segments.emplace_back();
+            segment.key = reader.digest();
+            segment.offset = reader.number();
+            for (std::uint32_t* value :
+                 {&segment.compressed_size, &segment.compressed_crc, &segment.size, &segment.crc}) {
+                *value = static_cast<std::uint32_t>(reader.number());
+            }
+        }
+        UniqueFd blob;
+        if (reader.done() && oci::is_digest(digest)) {
+            blob = folder_.open(blob_name(digest), size);
+        }
+        return blob ? KnownSegments{std::move(blob), std::move(segments)} : KnownSegments{};
+    }
+    /// Keeps the blob and where its segments lie; older entries may have to go for it.
+    void keep_segments(std::span<const ContextFile> files, const LayerRecipe& recipe,
+                       const LayerBlob& blob) const {
+        if (!folder_.keep(blob_name(blob.digest), blob.file)) {
+            return;
+        }
+        RecordWriter writer{"segments"};
+        writer.text(blob.digest);
+        writer.number(blob.size);
+        writer.number(blob.segments.size());
+        for (const StoredSegment& segment : blob.segments) {
+            writer.raw(segment.key);
+            writer.number(segment.offset);
+            for (const std::uint32_t value :
+                 {segment.compressed_size, segment.compressed_crc, segment.size, segment.crc}) {
+                writer.number(value);
+            }
+        }
+        folder_.write(segments_name(files, recipe), writer.finish());
+    }
+
+    /// A compressed layer as a body that can be sent again; what reads it must verify it.
+    [[nodiscard]] UniqueFd open_blob(const std::string& digest, std::uint64_t size) const {
+        return folder_.open(blob_name(digest), size);
+    }
+    void forget_blob(const std::string& digest) const { folder_.remove(blob_name(digest)); }
+
+    /// A manifest, index or config, verified.
+    [[nodiscard]] std::optional<KnownDocument> find_document(const std::string& digest) const {
+        const auto bytes = folder_.read(document_name(digest));
+        RecordReader reader{bytes ? *bytes : std::string_view{}, "document"};
+        KnownDocument document{.media_type = reader.text(), .text = reader.text()};
+        const bool sound = reader.done() && oci::digest_of(document.text) == digest;
+        return sound ? std::optional{std::move(document)} : std::nullopt;
+    }
+    void keep_document(const KnownDocument& document) const {
+        RecordWriter writer{"document"};
+        writer.text(document.media_type);
+        writer.text(document.text);
+        folder_.write(document_name(oci::digest_of(document.text)), writer.finish());
+    }
+
+    /// Whether a tag was read before, so that its documents may be here.
+    [[nodiscard]] bool knows_tag(const std::string& reference) const {
+        return folder_.read(tag_name(reference)).has_value();
+    }
+    void keep_tag(const std::string& reference) const {
+        folder_.write(tag_name(reference), reference);
+    }
+
+    /// A repository of `host` that had the blob, or "".
+    [[nodiscard]] std::string repository_with(const std::string& host,
+                                              const std::string& digest) const {
+        const auto text = folder_.read(pushed_name(host, digest));
+        RecordReader reader{text ? *text : std::string_view{}, "pushed"};
+        std::string repository = reader.text();
+        return reader.done() ? repository : "";
+    }
+    void keep_repository(const std::string& host, const std::string& digest,
+                         const std::string& repository) const {
+        if (repository_with(host, digest) != repository) {
+            RecordWriter writer{"pushed"};
+            writer.text(repository);
+            folder_.write(pushed_name(host, digest), writer.finish());
+        }
+    }
+
+    /// Down to the limit. Cheap enough for the end of every build that kept a blob.
+    void shrink() const { folder_.shrink(limit_); }
+
+private:
+    [[nodiscard]] static std::string blob_name(const std::string& digest) {
+        return "blob-" + oci::digest_hex(digest);
+    }
+    [[nodiscard]] static std::string document_name(const std::string& digest) {
+        return "document-" + oci::digest_hex(digest);
+    }
+    [[nodiscard]] static std::string tag_name(const std::string& reference) {
+        return "tag-" + codec::sha256_hex(reference);
+    }
+    [[nodiscard]] static std::string pushed_name(const std::string& host,
+                                                 const std::string& digest) {
+        return "pushed-" + codec::sha256_hex(host + '\n' + digest);
+    }
+    static void put_recipe(RecordWriter& writer, const LayerRecipe& recipe) {
+        writer.text(recipe.compressor);
+        writer.number(static_cast<std::uint64_t>(recipe.modification_time));
+    }
+    [[nodiscard]] static std::string layer_name(std::span<const ContextFile> files,
+                                                std::span<const FileIdentity> identities,
+                                                const LayerRecipe& recipe) {
+        RecordWriter writer{"layer 1"};
+        put_recipe(writer, recipe);
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            const FileIdentity& identity = identities[i];
+            writer.text(files[i].destination);
+            writer.number(files[i].mode & 0777U);
+            writer.number(files[i].kind == FileKind::symlink ? 1 : 0);
+            writer.text(files[i].link_target);
+            writer.number(files[i].size);
+            for (const std::uint64_t value :
+                 {identity.device, identity.inode, identity.size,
+                  static_cast<std::uint64_t>(identity.modified),
+                  static_cast<std::uint64_t>(identity.changed), identity.mode}) {
+                writer.number(value);
+            }
+        }
+        return "layer-" + codec::sha256_hex(writer.finish());
+    }
+    /// By the folder that the first file lies in: a project's layers follow each other.
+    [[nodiscard]] static std::string segments_name(std::span<const ContextFile> files,
+                                                   const LayerRecipe& recipe) {
+        RecordWriter writer{"segments 1"};
+        put_recipe(writer, recipe);
+        writer.text(recipe.name);
+        writer.text(common_folder(files));
+        return "segments-" + codec::sha256_hex(writer.finish());
+    }
+    [[nodiscard]] static std::string common_folder(std::span<const ContextFile> files) {
+        std::string common;
+        for (const ContextFile& file : files) {
+            const std::string folder = file.source.parent_path().string() + '/';
+            if (common.empty()) {
+                common = folder;
+                continue;
+            }
+            const auto ends =
+                std::mismatch(common.begin(), common.end(), folder.begin(), folder.end());
+            common.erase(ends.first, common.end());
+            common.erase(common.rfind('/') + 1);
+        }
+        return common;
+    }
+
+    void keep_record(const std::string& name, const KnownLayer& layer,
+                     std::span<const ContextFile> files, std::span<const FileIdentity> identities,
+                     std::int64_t looked_at) const {
+        RecordWriter writer{"layer"};
+        writer.text(layer.digest);
+        writer.text(layer.diff_id);
+        writer.number(layer.size);
+        writer.number(layer.uncompressed_size);
+        std::unordered_map<std::uint64_t, bool> local;
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            bool settled = true;
+            if (files[i].kind == FileKind::regular) {
+                const auto device = local.try_emplace(identities[i].device, false);
+                if (device.second) {
+                    device.first->second = is_local_file_system(files[i].source.c_str());
+                }
+                settled = device.first->second && identities[i].is_settled(looked_at);
+            }
+            writer.raw(layer.contents[i]);
+            writer.number(settled ? 0 : 1);
+        }
+        folder_.write(name, writer.finish());
+    }
+
+    /// nullopt when it can not be read, or is not the file of that identity.
+    [[nodiscard]] static std::optional<ContentDigest> content_of(const ContextFile& file,
+                                                                 const FileIdentity& identity) {
+        try {
+            SourceFile source{file};
+            if (FileIdentity::of(source.status()) != identity) {
+                return std::nullopt;
+            }
+            std::vector<std::byte> piece(
+                static_cast<std::size_t>(std::min<std::uint64_t>(file.size, piece_size)));
+            detail::ContentDigests digests{1};
+            std::uint64_t left = file.size;
+            do {
+                const auto part = std::span{piece}.first(
+                    static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size)));
+                source.read(part);
+                left -= part.size();
+                codec::Sha256 hash;
+                hash.update(part);
+                digests.add(0, file.size, hash.finish());
+            } while (left > 0);
+            source.finish();
+            return digests.take().front();
+        } catch (const Error&) {
+            return std::nullopt;
+        }
+    }
+
+    CacheFolder folder_;
+    std::uint64_t limit_;
+};
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/cached_store.hpp - a store whose manifests and configs are read once: they come
+// out of the layer cache, by digest.
+
+namespace fairing::packaging {
+
+/// For a tag that was read before the store behind is asked for its digest, each time; everything
+/// else is as there. `name` says which repository that is; the cache outlives this.
+class CachedStore final : public oci::Store {
+public:
+    CachedStore(std::unique_ptr<oci::Store> store, std::string name, const LayerCache& cache)
+        : store_(std::move(store)), name_(std::move(name)), cache_(cache) {}
+
+    [[nodiscard]] std::optional<oci::RawManifest> find_manifest(
+        const std::string& tag_or_digest) override {
+        const std::string reference = name_ + ' ' + tag_or_digest;
+        const std::string digest = oci::is_digest(tag_or_digest) ? tag_or_digest
+                                   : cache_.knows_tag(reference)
+                                       ? store_->find_digest(tag_or_digest)
+                                       : "";
+        if (!digest.empty()) {
+            if (auto known = cache_.find_document(digest)) {
+                return oci::RawManifest{.media_type = std::move(known->media_type),
+                                        .body = std::move(known->text)};
+            }
+        }
+        auto manifest = store_->find_manifest(tag_or_digest);
+        if (manifest) {
+            cache_.keep_document({.media_type = manifest->media_type, .text = manifest->body});
+            cache_.keep_tag(reference);
+        }
+        return manifest;
+    }
+
+    void read_blob(const oci::Descriptor& blob, const net::BodySink& sink) override {
+        const bool config = blob.media_type == oci::media_type::config ||
+                            blob.media_type == oci::media_type::docker_config;
+        if (!config) {
+            store_->read_blob(blob, sink);
+            return;
+        }
+        auto known = cache_.find_document(blob.digest);
+        if (!known) {
+            known.emplace().media_type = blob.media_type;
+            store_->read_blob(blob, [&](std::span<const std::byte> bytes) {
+                known->text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+            });
+            cache_.keep_document(*known);
+        }
+        sink(std::as_bytes(std::span{known->text}));
+    }
+
+    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
+                             const std::string& mount_from) override {
+        return store_->write_blob(blob, body, mount_from);
+    }
+    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) override {
+        store_->write_manifest(manifest, tag);
+    }
+    [[nodiscard]] std::uint64_t requests() const noexcept override { return store_->requests(); }
+
+private:
+    std::unique_ptr<oci::Store> store_;
+    std::string name_;
+    const LayerCache& cache_;
+};
 
 }  // namespace fairing::packaging
 
@@ -8564,8 +7849,11 @@ inline Url validate(const Request& request) {
         }
     }
     if (request.body.size > 0 && !request.body.write) {
-        throw refuse("a body of " + std::to_string(request.body.size) +
-                     " bytes that can not be written");
+        throw refuse("a body of " +
+                     (request.body.size == Body::unknown_size
+                          ? "unknown size"
+                          : std::to_string(request.body.size) + " bytes") +
+                     " that can not be written");
     }
     return url;
 }
@@ -8854,26 +8142,6 @@ private:
 }
 
 }  // namespace fairing::net
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/secret.hpp - a text that neither prints nor converts.
-
-namespace fairing {
-
-/// Has no operator<<, no conversion and no comparison: reveal() is the one way out, and easy to
-/// search for.
-class Secret {
-public:
-    Secret() = default;
-    explicit Secret(std::string value) : value_(std::move(value)) {}
-    [[nodiscard]] const std::string& reveal() const noexcept { return value_; }
-    [[nodiscard]] bool empty() const noexcept { return value_.empty(); }
-
-private:
-    std::string value_ = {};
-};
-
-}  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/core/credential.hpp - how a program hands us credentials of its own.
@@ -9914,6 +9182,8 @@ public:
         }
     }
     [[nodiscard]] const std::string& location() const noexcept { return location_; }
+    /// The registry names another place for what comes next.
+    void moved(std::string location) { location_ = std::move(location); }
     void finished() noexcept { location_.clear(); }
     /// Bytes are under way. A registry that finds out only now that the connection broke would
     /// write its state anew after the DELETE, so that one comes a moment later.
@@ -10000,23 +9270,84 @@ public:
 
     oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
                              const std::string& mount_from) override {
-        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "upload blob",
-                         .subject = blob.digest,
-                         .answer = "descriptor and body do not belong together"}};
+        check_body(blob, body);
+        if (has_blob(blob, api_.retry())) {
+            show("push", blob, blob.size);
+            return oci::Transfer::present;
         }
-        oci::Transfer transfer = oci::Transfer::present;
-        if (!has_blob(blob, api_.retry())) {
-            std::optional<UploadSession> session;
-            const bool mounted = !mount_from.empty() && mount(blob, mount_from, session);
-            transfer = mounted ? oci::Transfer::mounted : oci::Transfer::uploaded;
-            if (!mounted) {
-                upload(blob, body, std::move(session));
-            }
+        std::optional<UploadSession> session;
+        if (!mount_from.empty() && mount(blob, mount_from, session)) {
+            show("push", blob, blob.size);
+            return oci::Transfer::mounted;
         }
+        upload(blob, body, std::move(session));
         show("push", blob, blob.size);
-        return transfer;
+        return oci::Transfer::uploaded;
+    }
+
+    /// Saves one request where the guess is right, and costs one upload of what is there at most
+    /// where it is wrong; a mount finds that out by itself.
+    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
+                                    const std::string& mount_from) override {
+        check_body(blob, body);
+        if (!mount_from.empty()) {
+            std::optional<UploadSession> session;
+            if (!mount(blob, mount_from, session)) {
+                session.reset();
+                return write_blob(blob, body, {});
+            }
+            show("push", blob, blob.size);
+            return oci::Transfer::mounted;
+        }
+        upload(blob, body, std::nullopt);
+        show("push", blob, blob.size);
+        return oci::Transfer::uploaded;
+    }
+
+    /// POST, one PATCH with the whole body in chunks and without a range, PUT with the digest: what
+    /// every registry takes. When the registry or the network fails, the blob is finished and sent
+    /// like one that is known; what `make` throws passes through.
+    oci::Transfer write_new_blob(const oci::BlobMaker& make,
+                                 const std::function<net::Body()>& again,
+                                 std::uint64_t size) override {
+        std::optional<oci::Descriptor> made;
+        std::exception_ptr own;
+        bool sent = false;
+        try {
+            sent = stream(make, again, size, made, own);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (own) {
+                std::rethrow_exception(own);
+            }
+            control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
+        }
+        if (!made) {
+            made = make({});
+        }
+        if (!sent) {
+            return write_blob(*made, again(), {});
+        }
+        show("push", *made, made->size);
+        return oci::Transfer::uploaded;
+    }
+
+    /// Whatever goes wrong here gives "": who then reads the manifest learns what it was.
+    [[nodiscard]] std::string find_digest(const std::string& tag) override {
+        const auto answer = ask({.method = "HEAD",
+                                 .url = manifest_url(tag),
+                                 .headers = {{"Accept", std::string{oci::media_type::accept}}},
+                                 .deadline = small_deadline},
+                                "look for manifest");
+        const std::string digest = net::header(answer.headers, "Docker-Content-Digest");
+        return answer.status == 200 && oci::is_digest(digest) ? digest : "";
+    }
+
+    [[nodiscard]] bool is_new() override {
+        const auto answer =
+            ask({.url = api_.url("tags/list?n=1"), .deadline = small_deadline}, "list the tags");
+        return answer.status == 404;
     }
 
     /// Throws MissingBlobs when the registry lacks a blob of it.
@@ -10080,6 +9411,14 @@ private:
     }
     [[nodiscard]] std::string blob_url(const oci::Descriptor& blob) const {
         return api_.url("blobs/sha256:" + oci::digest_hex(blob.digest));
+    }
+    static void check_body(const oci::Descriptor& blob, const net::Body& body) {
+        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "upload blob",
+                         .subject = blob.digest,
+                         .answer = "descriptor and body do not belong together"}};
+        }
     }
     void show(const char* step, const oci::Descriptor& blob, std::uint64_t done) const {
         control_.show({.step = step, .item = blob.digest, .done = done, .total = blob.size});
@@ -10153,6 +9492,21 @@ private:
     };
     [[noreturn]] static void throw_final(const Error& error) {
         throw Final{std::make_exception_ptr(error)};
+    }
+
+    /// One question whose answer only saves time: a failure is an answer of status 0.
+    [[nodiscard]] net::Answer ask(net::Request request, const char* attempted) {
+        try {
+            return api_.call(
+                std::move(request),
+                {.attempted = attempted, .subject = api_.name(), .repeat = net::Repeat::never},
+                api_.scopes(Access::pull), control_);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            control_.say(Level::debug, error.what());
+            return {};
+        }
     }
 
     [[nodiscard]] bool has_blob(const oci::Descriptor& blob, const net::RetryPolicy& retry) {
@@ -10250,6 +9604,65 @@ private:
             return std::nullopt;
         });
     }
+    /// The upload of a blob that is made meanwhile: true when the registry has all of it. `made` is
+    /// set as soon as it is; `own` to what `make` threw.
+    [[nodiscard]] bool stream(const oci::BlobMaker& make, const std::function<net::Body()>& again,
+                              std::uint64_t size, std::optional<oci::Descriptor>& made,
+                              std::exception_ptr& own) {
+        const net::ExchangeOptions options{.attempted = "upload a new blob",
+                                           .subject = "to " + api_.name(),
+                                           .repeat = net::Repeat::never};
+        net::Answer answer;
+        std::optional<UploadSession> session = begin_upload(options, answer);
+        if (!session) {
+            throw api_.failure(answer, options);
+        }
+        const net::Body body{
+            .size = net::Body::unknown_size, .write = [&](const net::BodySink& out) {
+                if (made) {
+                    return again().write(out);  // the registry wanted to be asked again
+                }
+                std::exception_ptr gone;
+                try {
+                    made = make([&](std::span<const std::byte> bytes) {
+                        try {
+                            if (!gone) {
+                                out(bytes);
+                            }
+                        } catch (...) {
+                            gone = std::current_exception();  // then it is made all the same
+                        }
+                    });
+                } catch (...) {
+                    own = std::current_exception();
+                    throw;
+                }
+                if (gone) {
+                    std::rethrow_exception(gone);
+                }
+            }};
+        session->sending();
+        answer = api_.call({.method = "PATCH",
+                            .url = session->location(),
+                            .headers = {{"Content-Type", "application/octet-stream"}},
+                            .body = body,
+                            .deadline = deadline_of({.size = size}),
+                            .idle_timeout = commit_time,
+                            .max_body = largest_error},
+                           options, api_.scopes(Access::push), control_);
+        session->answered();
+        if (answer.status < 200 || answer.status > 299 || !made) {
+            throw api_.failure(answer, options);
+        }
+        session->moved(api_.location(answer, options));
+        answer = put_blob(*session, *made, {}, options);
+        if (answer.status < 200 || answer.status > 299) {
+            throw api_.failure(answer, options);
+        }
+        session->finished();
+        check_stated_digest(answer, made->digest, options);
+        return true;
+    }
     [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
         try {
             return has_blob(blob, {.attempts = 1});
@@ -10275,6 +9688,9 @@ private:
                                        const net::Body& body, const net::ExchangeOptions& options) {
         const char separator = session.location().find('?') == std::string::npos ? '?' : '&';
         const net::Body shown{.size = body.size, .write = [&](const net::BodySink& sink) {
+                                  if (!body.write) {
+                                      return;  // all of it is there already
+                                  }
                                   std::uint64_t done = 0;
                                   body.write([&](std::span<const std::byte> bytes) {
                                       sink(bytes);
@@ -10393,6 +9809,7 @@ struct Session {
     Clock clock = {};
     net::AnyTransport transport = {};
     CredentialsProvider credentials = {};
+    /// Where builders remember what they made; empty: $FAIRING_CACHE, else $XDG_CACHE_HOME/fairing.
     std::filesystem::path cache_directory = {};
 
     /// The part that the lower levels use.
@@ -10578,6 +9995,12 @@ concept Renderer = requires(const T& stage, const Image& image, const Session& s
     { stage.manifests(image, session) } -> std::same_as<std::vector<Json>>;
 };
 
+/// A deployer whose peer can say what it would store, without storing it.
+template <class T>
+concept DryRunner = requires(const T& stage, const Image& image, const Session& session) {
+    { stage.dry_run(image, session) } -> std::same_as<std::vector<Json>>;
+};
+
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
@@ -10594,6 +10017,24 @@ struct Field {
     Member Stage::*member;
     std::string_view help;
     std::string_view option = {};
+
+    [[nodiscard]] constexpr Member& of(Stage& stage) const { return stage.*member; }
+    [[nodiscard]] constexpr const Member& of(const Stage& stage) const { return stage.*member; }
+};
+
+/// One member of a part that several stages have in common, as if it were the stage's own.
+template <class Stage, class Part, class Member>
+struct PartField {
+    std::string_view name;
+    Part Stage::*part;
+    Member Part::*member;
+    std::string_view help;
+    std::string_view option = {};
+
+    [[nodiscard]] constexpr Member& of(Stage& stage) const { return stage.*part.*member; }
+    [[nodiscard]] constexpr const Member& of(const Stage& stage) const {
+        return stage.*part.*member;
+    }
 };
 
 /// For Field::option: the field is not on the command line.
@@ -10609,6 +10050,29 @@ template <class Stage, class Member>
 /// The table of a stage: a std::tuple of Field, specialised beside the stage.
 template <class Stage>
 inline constexpr std::nullptr_t fields = nullptr;
+
+/// Whether a member has fields of its own: then it is an object in JSON, and its fields are
+/// options.
+template <class Member>
+inline constexpr bool has_fields =
+    !std::is_same_v<std::remove_cv_t<decltype(fields<Member>)>, std::nullptr_t>;
+
+/// The fields of `part`, flattened into the table of the stage; for std::tuple_cat.
+template <class Stage, class Part>
+[[nodiscard]] constexpr auto fields_of_part(Part Stage::*part) {
+    return std::apply(
+        [part](const auto&... each) {
+            return std::tuple{
+                PartField<Stage, Part,
+                          std::remove_cvref_t<decltype(each.of(std::declval<const Part&>()))>>{
+                    .name = each.name,
+                    .part = part,
+                    .member = each.member,
+                    .help = each.help,
+                    .option = each.option}...};
+        },
+        fields<Part>);
+}
 
 /// The names of an enumeration's values: an array of pairs, specialised beside the enumeration.
 template <class Enumeration>
@@ -10657,11 +10121,16 @@ inline constexpr std::nullptr_t value_names = nullptr;
          .advice = (near.empty() ? "" : "did you mean " + near + "? ") + "there is " + all}};
 }
 
+template <class Stage>
+[[nodiscard]] Stage stage_from(const Json& options, const std::string& stage_name);
+
 namespace detail {
 
 template <class T>
 void read_value(const Json& value, T& target) {
-    if constexpr (std::is_enum_v<T>) {
+    if constexpr (has_fields<T>) {
+        target = stage_from<T>(value, "the object");
+    } else if constexpr (std::is_enum_v<T>) {
         std::vector<std::string> names;
         for (const auto& [name, one] : value_names<T>) {
             if (value.is_string() && value.get_ref<const std::string&>() == name) {
@@ -10686,6 +10155,11 @@ void read_value(const Json& value, T& target) {
     }
 }
 
+template <class T>
+void read_value(const Json& value, std::optional<T>& target) {
+    read_value(value, target.emplace());
+}
+
 /// A list of texts; one text alone is a list of one. For types that are made from a text, such as
 /// Input.
 template <class T>
@@ -10707,8 +10181,14 @@ template <class T>
         return "true or false";
     } else if constexpr (std::is_integral_v<T>) {
         return "a whole number";
+    } else if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, std::optional<double>>) {
+        return "a number";
+    } else if constexpr (has_fields<T>) {
+        return "an object";
     } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
         return "an object of texts";
+    } else if constexpr (std::is_same_v<T, std::map<std::string, Json>>) {
+        return "an object";
     } else if constexpr (std::is_enum_v<T> || std::is_constructible_v<std::string, T> ||
                          std::is_same_v<T, std::filesystem::path>) {
         return "a text";
@@ -10747,7 +10227,7 @@ template <class Stage>
                 return;
             }
             known = true;
-            auto& target = stage.*field.member;
+            auto& target = field.of(stage);
             try {
                 detail::read_value(value, target);
             } catch (const Json::exception&) {
@@ -11037,7 +10517,13 @@ enum class AddressGuard { on, off };
 
 struct HttplibOptions {
     std::string ca_file = {};  ///< PEM; trusted instead of the system's certificates
+    std::string ca_pem = {};   ///< the same, as a text
     Verification verification = Verification::full;
+    std::string tls_server_name = {};  ///< asked for and expected instead of the URL's host
+    /// Asked before each request to an https peer, with the request's stop; a connection is kept
+    /// for the certificate that it was made with.
+    std::function<std::optional<ClientCertificate>(const std::stop_token&)> certificate = {};
+    Secret proxy = {};  ///< "http://[user:password@]host:port", for everything but Unix sockets
     AddressGuard addresses = AddressGuard::on;
     std::chrono::milliseconds connect_timeout = std::chrono::seconds{10};  ///< each address
     std::size_t idle_connections = 8;                                      ///< kept per origin
@@ -11049,25 +10535,61 @@ struct HttplibOptions {
 namespace detail {
 inline namespace FAIRING_ABI {
 
+/// Where requests go first (RFC 9110, 9.3.6 and 3.7).
+struct Proxy {
+    Url url = {};
+    std::string authorization = {};  ///< the value of Proxy-Authorization, or empty
+
+    /// Throws Error{input}, in which no password is shown.
+    [[nodiscard]] static Proxy parse(const std::string& text) {
+        const std::size_t begin = std::min(text.find("//"), text.size() - 1) + 2;
+        const std::size_t end = std::min(text.find('/', begin), text.size());
+        const std::size_t at = text.substr(0, end).rfind('@');
+        if (!text.starts_with("http://")) {
+            throw bad_url(text, "a proxy is given as http://host:port");
+        }
+        if (at == std::string::npos) {
+            return {.url = parse_url(text)};
+        }
+        const std::string user = percent_decode(text.substr(begin, at - begin), text);
+        return {.url = parse_url(text.substr(0, begin) + text.substr(at + 1)),
+                .authorization =
+                    "Basic " +
+                    codec::base64_encode(user.find(':') == std::string::npos ? user + ':' : user)};
+    }
+    [[nodiscard]] std::string header() const {
+        return authorization.empty() ? "" : "Proxy-Authorization: " + authorization + "\r\n";
+    }
+};
+
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 /// One connection to one origin. The socket has a second descriptor, ours: shutting it down ends
 /// whatever the connection waits for, and it can not be reused by somebody else meanwhile.
 class Connection {
 public:
-    Connection(const Url& url, const HttplibOptions& options, const std::string& address)
+    Connection(const Url& url, const HttplibOptions& options, const std::string& address,
+               const Proxy* proxy, const std::optional<ClientCertificate>& certificate)
         : url_(url) {
         if (url.is_unix()) {
             client_ = std::make_unique<httplib::ClientImpl>(url.host, 80);
             client_->set_address_family(AF_UNIX);
         } else if (url.is_tls()) {
-            make_tls_client(options);
+            make_tls_client(options, certificate);
         } else {
             client_ = std::make_unique<httplib::ClientImpl>(url.host, url.port);
         }
         if (!url.is_unix()) {
-            client_->set_hostname_addr_map({{url.host, address}});
+            client_->set_hostname_addr_map({{client_->host(), address}});
             client_->set_tcp_nodelay(true);
+        }
+        if (proxy != nullptr) {
+            client_->set_proxy(address, proxy->url.port);
+            const std::string host =
+                url.host.find(':') == std::string::npos ? url.host : '[' + url.host + ']';
+            const std::string target = host + ':' + std::to_string(url.port);
+            tunnel_head_ = "CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n" +
+                           proxy->header() + "\r\n";
         }
         client_->set_keep_alive(true);
         client_->set_follow_location(false);
@@ -11130,14 +10652,21 @@ public:
     }
 
 private:
-    void make_tls_client([[maybe_unused]] const HttplibOptions& options) {
+    void make_tls_client([[maybe_unused]] const HttplibOptions& options,
+                         [[maybe_unused]] const std::optional<ClientCertificate>& certificate) {
 #if FAIRING_TLS
-        auto client = std::make_unique<httplib::SSLClient>(url_.host, url_.port);
+        const std::string& name =
+            options.tls_server_name.empty() ? url_.host : options.tls_server_name;
+        auto client = certificate ? certified_client(name, *certificate)
+                                  : std::make_unique<httplib::SSLClient>(name, url_.port);
         const bool verify = options.verification == Verification::full;
         client->enable_server_certificate_verification(verify);
         client->enable_server_hostname_verification(verify);
         if (!options.ca_file.empty()) {
             client->set_ca_cert_path(options.ca_file);
+        }
+        if (!options.ca_pem.empty()) {
+            client->load_ca_cert_store(options.ca_pem.data(), options.ca_pem.size());
         }
         if (verify) {
             client->set_session_verifier([this](httplib::tls::session_t session) {
@@ -11155,6 +10684,37 @@ private:
                      .answer = "this program was built without TLS (FAIRING_TLS=0)"}};
 #endif
     }
+
+#if FAIRING_TLS
+    /// A client that shows `certificate` with its whole chain.
+    [[nodiscard]] std::unique_ptr<httplib::SSLClient> certified_client(
+        const std::string& name, const ClientCertificate& certificate) const {
+        const std::string& key = certificate.key.reveal();
+        // An empty password, so that nobody is asked for that of an encrypted key.
+        auto client = std::make_unique<httplib::SSLClient>(
+            name, url_.port,
+            httplib::SSLClient::PemMemory{certificate.chain.c_str(), certificate.chain.size(),
+                                          key.c_str(), key.size(), ""});
+        if (!client->is_valid()) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "reach",
+                         .subject = redact_url(url_.origin()),
+                         .answer = "the client certificate and its key can not be used",
+                         .advice = "check that they are PEM, belong together, and that the key "
+                                   "needs no password"}};
+        }
+        auto* context = static_cast<SSL_CTX*>(client->tls_context());
+        const std::unique_ptr<BIO, decltype(&::BIO_free)> text{
+            ::BIO_new_mem_buf(certificate.chain.data(), static_cast<int>(certificate.chain.size())),
+            &::BIO_free};
+        ::X509_free(::PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));  // shown already
+        while (X509* above = ::PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)) {
+            SSL_CTX_add0_chain_cert(context, above);
+        }
+        ::ERR_clear_error();
+        return client;
+    }
+#endif
 
     template <class Setter>
     static void set_timeout(std::chrono::milliseconds value, Setter setter) {
@@ -11178,6 +10738,10 @@ private:
     /// Puts our own request line and headers where cpp-httplib collects its own.
     ssize_t write_head(httplib::Stream& stream, httplib::Headers& headers) {
         auto* buffer = dynamic_cast<httplib::detail::BufferStream*>(&stream);
+        if (!aborted_ && buffer != nullptr && buffer->get_buffer().starts_with("CONNECT ")) {
+            const_cast<std::string&>(buffer->get_buffer()) = tunnel_head_;
+            return static_cast<ssize_t>(tunnel_head_.size());
+        }
         if (aborted_ || heads_written_++ > 0 || buffer == nullptr || !headers.contains("Host")) {
             return -1;  // cpp-httplib repeats a request by itself when TLS was closed: not here
         }
@@ -11195,7 +10759,7 @@ private:
 
     Url url_;
     std::unique_ptr<httplib::ClientImpl> client_;
-    std::string head_ = {}, tls_reason_ = {};
+    std::string head_ = {}, tunnel_head_ = {}, tls_reason_ = {};
     std::atomic<bool> aborted_ = false;
     int heads_written_ = 0, last_errno_ = 0;
     std::mutex mutex_;
@@ -11208,8 +10772,12 @@ enum class End { own, stopped, expired };
 /// One request on one connection: what cpp-httplib calls back, and what its outcome means.
 class Call {
 public:
-    Call(const Request& request, const Url& url, const BodySink& sink)
-        : request_(request), url_(url), sink_(sink), active_(std::chrono::steady_clock::now()) {
+    Call(const Request& request, const Url& url, const BodySink& sink, const Proxy* proxy)
+        : request_(request),
+          url_(url),
+          sink_(sink),
+          proxy_(proxy),
+          active_(std::chrono::steady_clock::now()) {
         wire_.method = request.method;
         wire_.path = "/";
         wire_.headers.emplace("Host", url.authority());
@@ -11218,7 +10786,16 @@ public:
         wire_.response_handler = [this](const httplib::Response& head) { return begin(head); };
         wire_.content_receiver = [this](const char* data, std::size_t size, std::size_t,
                                         std::size_t) { return receive(data, size); };
-        if (request.body.size > 0) {
+        if (request.body.size == Body::unknown_size) {
+            wire_.is_chunked_content_provider_ = true;
+            wire_.content_provider_ = [this](std::size_t, std::size_t, httplib::DataSink& out) {
+                const bool written = write_body(out);
+                if (written) {
+                    out.done();
+                }
+                return written;
+            };
+        } else if (request.body.size > 0) {
             wire_.content_length_ = static_cast<std::size_t>(request.body.size);
             wire_.content_provider_ = [this](std::size_t offset, std::size_t,
                                              httplib::DataSink& out) {
@@ -11230,7 +10807,8 @@ public:
     /// Whether a usable answer came.
     bool run(Connection& connection) {
         httplib::Error error = httplib::Error::Success;
-        complete_ = connection.send(wire_, answer_, error, head(), request_.idle_timeout);
+        complete_ = connection.send(wire_, answer_, error, head(), request_.idle_timeout) &&
+                    error != httplib::Error::ProxyConnection;
         error_ = error;
         return complete_;
     }
@@ -11267,14 +10845,19 @@ private:
     /// Unwinds Body::write when the connection is gone.
     struct Gone {};
 
-    [[nodiscard]] std::string peer() const { return redact_url(url_.origin()); }
+    [[nodiscard]] std::string peer() const {
+        return redact_url(url_.origin()) +
+               (proxy_ == nullptr ? "" : " through proxy " + redact_url(proxy_->url.origin()));
+    }
     [[nodiscard]] Error refuse(ErrorCode code, std::string answer) const {
         return Error{code, {.attempted = "reach", .subject = peer(), .answer = std::move(answer)}};
     }
 
     /// The request line and the headers.
     [[nodiscard]] std::string head() const {
-        std::string text = request_.method + ' ' + url_.target + " HTTP/1.1\r\n";
+        const bool is_forwarded = proxy_ != nullptr && !url_.is_tls();
+        std::string text = request_.method + ' ' + (is_forwarded ? url_.origin() : "") +
+                           url_.target + " HTTP/1.1\r\n" + (is_forwarded ? proxy_->header() : "");
         const auto add = [&](const char* name, const std::string& value) {
             if (header(request_.headers, name).empty()) {
                 text += std::string{name} + ": " + value + "\r\n";
@@ -11284,7 +10867,10 @@ private:
         add("User-Agent", std::string{"fairing/"} + version);
         add("Accept", "*/*");
         const std::string& method = request_.method;
-        if (request_.body.size > 0 || method == "POST" || method == "PUT" || method == "PATCH") {
+        if (request_.body.size == Body::unknown_size) {
+            text += "Transfer-Encoding: chunked\r\n";
+        } else if (request_.body.size > 0 || method == "POST" || method == "PUT" ||
+                   method == "PATCH") {
             add("Content-Length", std::to_string(request_.body.size));
         }
         for (const auto& [name, value] : request_.headers) {
@@ -11312,7 +10898,7 @@ private:
                 }
                 active_ = std::chrono::steady_clock::now();
             });
-            if (written != request_.body.size) {
+            if (written != request_.body.size && request_.body.size != Body::unknown_size) {
                 throw refuse(ErrorCode::internal, "a request body shorter than it was said to be");
             }
         } catch (const Gone&) {
@@ -11398,6 +10984,11 @@ private:
         if (error_ == Error::ConnectionTimeout) {
             return refuse(ErrorCode::timeout, "no connection in time");
         }
+        if (error_ == Error::ProxyConnection) {
+            return refuse(answer_.status == 407 || answer_.status == 403 ? ErrorCode::denied
+                                                                         : ErrorCode::unavailable,
+                          "the proxy refused the connection: " + status_text(answer_.status));
+        }
 #if FAIRING_TLS
         constexpr const char* advice = "name the CA that signed its certificate with --ca-file";
         if (error_ == Error::SSLServerHostnameVerification) {
@@ -11458,6 +11049,7 @@ private:
     const Request& request_;
     const Url& url_;
     const BodySink& sink_;
+    const Proxy* proxy_;
     SteadyTime active_;
     httplib::Request wire_ = {};
     httplib::Response answer_ = {};
@@ -11480,8 +11072,13 @@ inline namespace FAIRING_ABI {
 /// body.
 class HttplibTransport {
 public:
-    explicit HttplibTransport(HttplibOptions options = {}) : options_(std::move(options)) {}
-    HttplibTransport(HttplibTransport&& other) noexcept : options_(std::move(other.options_)) {}
+    explicit HttplibTransport(HttplibOptions options = {}) : options_(std::move(options)) {
+        if (!options_.proxy.empty()) {
+            proxy_ = detail::Proxy::parse(options_.proxy.reveal());
+        }
+    }
+    HttplibTransport(HttplibTransport&& other) noexcept
+        : options_(std::move(other.options_)), proxy_(std::move(other.proxy_)) {}
     HttplibTransport& operator=(HttplibTransport&&) = delete;
 
     [[nodiscard]] Response send(const Request& request, const BodySink& sink,
@@ -11492,16 +11089,25 @@ public:
         if (request.deadline.count() != 0) {
             deadline = std::chrono::steady_clock::now() + request.deadline;
         }
-        if (std::unique_ptr<detail::Connection> kept = take(url.origin())) {
-            detail::Call call{request, url, sink};
-            return attempt(call, std::move(kept), url, stop, deadline).value();
+        const detail::Proxy* proxy = proxy_ && !url.is_unix() ? &*proxy_ : nullptr;
+        std::optional<ClientCertificate> certificate;
+        if (options_.certificate && url.is_tls()) {
+            certificate = options_.certificate(stop);
         }
-        const std::vector<std::string> addresses = allowed_addresses(url, request.deadline, stop);
+        const std::string place = place_of(url, certificate);
+        if (std::unique_ptr<detail::Connection> kept = take(place)) {
+            detail::Call call{request, url, sink, proxy};
+            return attempt(call, std::move(kept), place, url, stop, deadline).value();
+        }
+        const std::vector<std::string> addresses =
+            allowed_addresses(proxy == nullptr ? url : proxy->url, request.deadline, stop);
         for (std::size_t i = 0;; ++i) {
-            detail::Call call{request, url, sink};
+            detail::Call call{request, url, sink, proxy};
             const Try kind = i + 1 < addresses.size() ? Try::more : Try::last;
-            auto connection = std::make_unique<detail::Connection>(url, options_, addresses[i]);
-            if (auto response = attempt(call, std::move(connection), url, stop, deadline, kind)) {
+            auto connection = std::make_unique<detail::Connection>(url, options_, addresses[i],
+                                                                   proxy, certificate);
+            if (auto response =
+                    attempt(call, std::move(connection), place, url, stop, deadline, kind)) {
                 return *std::move(response);
             }
         }
@@ -11514,6 +11120,12 @@ private:
         detail::SteadyTime since = {};
     };
 
+    /// Under which a connection is kept: who we are on it does not change.
+    static std::string place_of(const Url& url,
+                                const std::optional<ClientCertificate>& certificate) {
+        return certificate ? url.origin() + ' ' + certificate->chain : url.origin();
+    }
+
     static void check_stop(const Url& url, const std::stop_token& stop) {
         if (stop.stop_requested()) {
             throw Cancelled{ErrorCode::cancelled,
@@ -11525,7 +11137,8 @@ private:
 
     /// nullopt only with Try::more: this address does not answer, another may.
     std::optional<Response> attempt(detail::Call& call,
-                                    std::unique_ptr<detail::Connection> connection, const Url& url,
+                                    std::unique_ptr<detail::Connection> connection,
+                                    const std::string& place, const Url& url,
                                     const std::stop_token& stop,
                                     std::optional<detail::SteadyTime> deadline,
                                     Try kind = Try::last) {
@@ -11551,7 +11164,7 @@ private:
         }
         std::optional<Response> response = call.outcome(*connection, end);
         if (call.clean() && connection->reusable()) {
-            keep(url.origin(), std::move(connection));
+            keep(place, std::move(connection));
         }
         return response;
     }
@@ -11580,11 +11193,11 @@ private:
         return addresses;
     }
 
-    [[nodiscard]] std::unique_ptr<detail::Connection> take(const std::string& origin) {
+    [[nodiscard]] std::unique_ptr<detail::Connection> take(const std::string& place) {
         const auto oldest = std::chrono::steady_clock::now() - options_.idle_lifetime;
         std::vector<Idle> expired;  // closed after the lock is gone
         const std::lock_guard lock{mutex_};
-        std::vector<Idle>& idle = idle_[origin];
+        std::vector<Idle>& idle = idle_[place];
         while (!idle.empty()) {
             Idle newest = std::move(idle.back());
             idle.pop_back();
@@ -11595,17 +11208,18 @@ private:
         }
         return nullptr;
     }
-    void keep(const std::string& origin, std::unique_ptr<detail::Connection> connection) {
+    void keep(const std::string& place, std::unique_ptr<detail::Connection> connection) {
         const std::lock_guard lock{mutex_};
-        std::vector<Idle>& idle = idle_[origin];
+        std::vector<Idle>& idle = idle_[place];
         if (idle.size() < options_.idle_connections) {
             idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
         }
     }
 
     HttplibOptions options_;
+    std::optional<detail::Proxy> proxy_ = {};
     std::mutex mutex_;
-    std::map<std::string, std::vector<Idle>> idle_;
+    std::map<std::string, std::vector<Idle>> idle_;  ///< by place_of()
 };
 static_assert(Transport<HttplibTransport>);
 
@@ -11643,825 +11257,1987 @@ struct RegistryAccess {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/append.hpp - an image made by appending layers to a base: no daemon, no
-// Dockerfile, no root.
-//
-// base ─ manifest and config are read, its layers are mounted or copied, never unpacked
-// context ─ layer plan ─ one tar+gzip blob per layer ─ pushed beside the base's
+// fairing/codec/elf.hpp - what an ELF file needs to run (System V gABI, chapters 4 and 5; LSB,
+// "Symbol Versioning").
 
-namespace fairing {
+namespace fairing::codec {
 
-/// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") is as
-/// good as a registry, for the base and for the target.
-struct AppendBuilder {
-    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
-    std::string registry = {};    ///< "registry.example:5000/team" or "oci:DIR"
-    std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
-    std::string platform = {};  ///< of an index; empty: linux on this machine's architecture
-    bool push = true;
-    bool insecure =
-        false;  ///< plain http, or https with any certificate, for `registry` and the base's
-    std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
-    int compression = 6;       ///< 1 (fast) to 9 (small)
-
-    /// Throws Error: usage for a missing registry, not_found or unsupported for the base,
-    /// integrity, denied, unavailable for a registry that does not take the image. The tag never
-    /// points at half an image.
-    [[nodiscard]] Image build(const Context& context, const Session& session) const;
+/// The bytes of a file, read where they are needed: libraries of a gigabyte are common.
+struct ElfSource {
+    std::uint64_t size = 0;
+    /// Exactly that many bytes; only called within `size`.
+    std::function<std::string(std::uint64_t offset, std::size_t size)> read = {};
+    std::string name = {};  ///< for messages
 };
 
-template <>
-inline constexpr auto fields<AppendBuilder> = std::tuple{
-    field("base_image", &AppendBuilder::base_image,
-          "image to append to, oci:DIR, or scratch (default: python:<yours>-slim)"),
-    field("registry", &AppendBuilder::registry,
-          "where the image goes: HOST[:PORT]/PATH, or oci:DIR for a directory"),
-    field("image_name", &AppendBuilder::image_name,
-          "name below the registry (default: fairing-job)"),
-    field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
-    field("platform", &AppendBuilder::platform,
-          "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
-    field("push", &AppendBuilder::push, "build, but send nothing"),
-    field("insecure", &AppendBuilder::insecure,
-          "speak plain http to the registry (those of this machine always may)"),
-    field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
-    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 6"),
+/// A version of a library's symbols that a file must find: "libc.so.6", "GLIBC_2.34".
+struct ElfVersionNeed {
+    std::string library = {}, version = {};
+};
+
+struct ElfFile {
+    int bits = 64;
+    std::uint16_t machine = 0;     ///< e_machine
+    std::string interpreter = {};  ///< of a program: its dynamic linker; "" when it is static
+    std::string soname = {}, rpath = {}, runpath = {};
+    std::vector<std::string> needed = {};
+    std::vector<ElfVersionNeed> version_needs = {};  ///< without the weak ones
+    std::vector<std::string> versions = {};          ///< that it defines
+
+    /// As GOARCH and OCI name it: "amd64"; "machine 40" when there is no name.
+    [[nodiscard]] std::string architecture() const {
+        switch (machine) {
+            case 3:
+                return "386";
+            case 21:
+                return "ppc64le";
+            case 22:
+                return "s390x";
+            case 40:
+                return "arm";
+            case 62:
+                return "amd64";
+            case 183:
+                return "arm64";
+            case 243:
+                return "riscv64";
+            default:
+                return "machine " + std::to_string(machine);
+        }
+    }
+};
+
+/// Whether a file that begins so is ELF.
+[[nodiscard]] inline bool is_elf(std::string_view start) { return start.starts_with("\177ELF"); }
+
+namespace detail {
+
+class ElfReader {
+public:
+    explicit ElfReader(const ElfSource& source) : source_(source) {
+        const std::string identity = bytes(0, 16);
+        if (!is_elf(identity)) {
+            fail("it is no ELF file");
+        }
+        file_.bits = identity[4] == 1 ? 32 : 64;
+        little_ = identity[5] == 1;
+        if ((identity[4] != 1 && identity[4] != 2) || (identity[5] != 1 && identity[5] != 2)) {
+            fail("its ELF header is damaged");
+        }
+        file_.machine = static_cast<std::uint16_t>(number(18, 2));
+        read_segments();
+        read_dynamic();
+    }
+    [[nodiscard]] ElfFile take() { return std::move(file_); }
+
+private:
+    struct Load {
+        std::uint64_t address = 0, offset = 0, size = 0;
+    };
+    /// Tags of the dynamic section that stand for one value.
+    struct Dynamic {
+        std::uint64_t strings = 0, strings_size = 0, needs = 0, need_count = 0, defines = 0,
+                      define_count = 0;
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> names = {};  // tag, offset
+    };
+
+    [[noreturn]] void fail(std::string answer) const {
+        throw Error{
+            ErrorCode::input,
+            {.attempted = "read program", .subject = source_.name, .answer = std::move(answer)}};
+    }
+
+    [[nodiscard]] std::string bytes(std::uint64_t offset, std::uint64_t size) const {
+        constexpr std::uint64_t limit = std::uint64_t{256} << 20;
+        if (size > limit || offset > source_.size || size > source_.size - offset) {
+            fail("it is cut off, or its ELF headers are damaged");
+        }
+        return source_.read(offset, static_cast<std::size_t>(size));
+    }
+    [[nodiscard]] std::uint64_t decode(std::string_view text, std::size_t at,
+                                       std::size_t width) const {
+        std::uint64_t value = 0;
+        for (std::size_t i = 0; i < width; ++i) {
+            const std::size_t place = little_ ? width - 1 - i : i;
+            value = value << 8 | static_cast<unsigned char>(text[at + place]);
+        }
+        return value;
+    }
+    [[nodiscard]] std::uint64_t number(std::uint64_t offset, std::size_t width) const {
+        return decode(bytes(offset, width), 0, width);
+    }
+    [[nodiscard]] std::size_t word() const { return file_.bits == 64 ? 8 : 4; }
+
+    void read_segments() {
+        const bool wide = file_.bits == 64;
+        const std::uint64_t table = number(wide ? 32 : 28, word());
+        const std::uint64_t entry = number(wide ? 54 : 42, 2), count = number(wide ? 56 : 44, 2);
+        if (count > 0 && entry < (wide ? 56U : 32U)) {
+            fail("its ELF headers are damaged");
+        }
+        for (std::uint64_t i = 0; i < count; ++i) {
+            const std::string header = bytes(table + i * entry, entry);
+            const std::uint64_t type = decode(header, 0, 4);
+            const Load place{.address = decode(header, wide ? 16 : 8, word()),
+                             .offset = decode(header, wide ? 8 : 4, word()),
+                             .size = decode(header, wide ? 32 : 16, word())};
+            if (type == 1) {
+                loads_.push_back(place);
+            } else if (type == 2) {
+                dynamic_ = place;
+            } else if (type == 3) {
+                file_.interpreter = bytes(place.offset, place.size);
+                file_.interpreter.resize(
+                    std::min(file_.interpreter.find('\0'), file_.interpreter.size()));
+            }
+        }
+    }
+
+    /// Where an address is in the file.
+    [[nodiscard]] std::uint64_t offset_of(std::uint64_t address) const {
+        for (const Load& load : loads_) {
+            if (address >= load.address && address - load.address < load.size) {
+                return address - load.address + load.offset;
+            }
+        }
+        fail("its dynamic section points outside of it");
+    }
+
+    void read_dynamic() {
+        if (!dynamic_) {
+            return;
+        }
+        const std::string table = bytes(dynamic_->offset, dynamic_->size);
+        Dynamic found;
+        for (std::size_t at = 0; at + 2 * word() <= table.size(); at += 2 * word()) {
+            const std::uint64_t tag = decode(table, at, word());
+            if (tag == 0) {
+                break;
+            }
+            take_tag(found, tag, decode(table, at + word(), word()));
+        }
+        if (found.strings == 0) {
+            return;
+        }
+        strings_ = bytes(offset_of(found.strings), found.strings_size);
+        for (const auto& [tag, offset] : found.names) {
+            std::string text = name(offset);
+            if (tag == 1) {
+                file_.needed.push_back(std::move(text));
+            } else {
+                (tag == 14   ? file_.soname
+                 : tag == 15 ? file_.rpath
+                             : file_.runpath) = std::move(text);
+            }
+        }
+        read_version_needs(found);
+        read_versions(found);
+    }
+
+    static void take_tag(Dynamic& found, std::uint64_t tag, std::uint64_t value) {
+        switch (tag) {
+            case 5:
+                found.strings = value;
+                break;
+            case 10:
+                found.strings_size = value;
+                break;
+            case 1:   // DT_NEEDED
+            case 14:  // DT_SONAME
+            case 15:  // DT_RPATH
+            case 29:  // DT_RUNPATH
+                found.names.emplace_back(tag, value);
+                break;
+            case 0x6ffffffe:
+                found.needs = value;
+                break;
+            case 0x6fffffff:
+                found.need_count = value;
+                break;
+            case 0x6ffffffc:
+                found.defines = value;
+                break;
+            case 0x6ffffffd:
+                found.define_count = value;
+                break;
+            default:
+                break;
+        }
+    }
+
+    [[nodiscard]] std::string name(std::uint64_t offset) const {
+        if (offset >= strings_.size()) {
+            fail("a name in its dynamic section is outside of its strings");
+        }
+        return strings_.c_str() + offset;
+    }
+
+    void read_version_needs(const Dynamic& found) {
+        constexpr std::uint64_t weak = 2;
+        std::uint64_t at = found.needs == 0 ? 0 : offset_of(found.needs);
+        for (std::uint64_t i = 0; at != 0 && i < found.need_count; ++i) {
+            const std::string need = bytes(at, 16);
+            const std::string library = name(decode(need, 4, 4));
+            std::uint64_t version = at + decode(need, 8, 4);
+            for (std::uint64_t j = 0; j < decode(need, 2, 2); ++j) {
+                const std::string entry = bytes(version, 16);
+                if ((decode(entry, 4, 2) & weak) == 0) {
+                    file_.version_needs.push_back(
+                        {.library = library, .version = name(decode(entry, 8, 4))});
+                }
+                version += decode(entry, 12, 4);
+            }
+            const std::uint64_t next = decode(need, 12, 4);
+            at = next == 0 ? 0 : at + next;
+        }
+    }
+
+    void read_versions(const Dynamic& found) {
+        std::uint64_t at = found.defines == 0 ? 0 : offset_of(found.defines);
+        for (std::uint64_t i = 0; at != 0 && i < found.define_count; ++i) {
+            const std::string definition = bytes(at, 20);
+            file_.versions.push_back(name(number(at + decode(definition, 12, 4), 4)));
+            const std::uint64_t next = decode(definition, 16, 4);
+            at = next == 0 ? 0 : at + next;
+        }
+    }
+
+    const ElfSource& source_;
+    bool little_ = true;
+    std::vector<Load> loads_ = {};
+    std::optional<Load> dynamic_ = {};
+    std::string strings_ = {};
+    ElfFile file_ = {};
+};
+
+}  // namespace detail
+
+/// Throws Error{input} for what is no ELF file, or a damaged one.
+[[nodiscard]] inline ElfFile read_elf(const ElfSource& source) {
+    return detail::ElfReader{source}.take();
+}
+
+/// The same for bytes in memory.
+[[nodiscard]] inline ElfFile read_elf(std::string_view bytes, std::string name) {
+    return read_elf({.size = bytes.size(),
+                     .read =
+                         [bytes](std::uint64_t offset, std::size_t size) {
+                             return std::string{
+                                 bytes.substr(static_cast<std::size_t>(offset), size)};
+                         },
+                     .name = std::move(name)});
+}
+
+/// The 34 of "GLIBC_2.34", the version of glibc that such a symbol came with; nullopt for others.
+[[nodiscard]] inline std::optional<int> glibc_minor(std::string_view version) {
+    if (version == "GLIBC_ABI_DT_RELR") {
+        return 36;
+    }
+    constexpr std::string_view prefix = "GLIBC_2.";
+    if (!version.starts_with(prefix)) {
+        return std::nullopt;
+    }
+    int minor = 0;
+    for (const char c : version.substr(prefix.size())) {
+        if (c < '0' || c > '9') {
+            break;  // 2.2.5
+        }
+        minor = std::min(minor * 10 + (c - '0'), 9999);
+    }
+    return minor;
+}
+
+}  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/bit_writer.hpp - bits packed into bytes from the lowest up (RFC 1951,
+// section 3.1.1).
+
+namespace fairing::codec::detail {
+
+/// Appends to a vector, which is longer than what was written until finish(). Call reserve() before
+/// put().
+class BitWriter {
+public:
+    explicit BitWriter(std::vector<std::byte>& out) : out_(out), position_(out.size()) {}
+
+    /// Room for `bits` more bits.
+    void reserve(std::uint64_t bits) {
+        const std::size_t needed = position_ + static_cast<std::size_t>(bits / 8) + 16;
+        if (out_.size() < needed) {
+            out_.resize(needed + needed / 4);
+        }
+    }
+
+    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and there is room.
+    void put(std::uint64_t bits, unsigned count) {
+        pending_ |= bits << used_;
+        store_little(pending_, out_.data() + position_);
+        used_ += count;
+        position_ += used_ / 8;
+        pending_ >>= used_ & ~7U;
+        used_ &= 7;
+    }
+
+    /// How many bits the current byte holds already, 0 to 7.
+    [[nodiscard]] unsigned bits_in_byte() const { return used_; }
+
+    /// Fills the current byte with zero bits.
+    void align() {
+        if (used_ > 0) {
+            put(0, 8 - used_);
+        }
+    }
+
+    /// Precondition: the position is at a byte border.
+    void append(std::span<const std::byte> bytes) {
+        reserve(8 * std::uint64_t{bytes.size()});
+        std::copy(bytes.begin(), bytes.end(), out_.data() + position_);
+        position_ += bytes.size();
+    }
+
+    /// Aligns and cuts the vector to what was written. The writer may be used again.
+    void finish() {
+        reserve(8);
+        align();
+        out_.resize(position_);
+    }
+
+private:
+    std::vector<std::byte>& out_;
+    std::size_t position_;
+    std::uint64_t pending_ = 0;
+    unsigned used_ = 0;
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/deflate_tables.hpp - the alphabets of deflate (RFC 1951, sections 3.2.5 to 3.2.7).
+
+namespace fairing::codec::detail {
+
+inline constexpr std::size_t literal_symbols = 286;
+inline constexpr std::size_t distance_symbols = 30;
+inline constexpr std::size_t code_length_symbols = 19;
+inline constexpr std::size_t end_of_block = 256;
+inline constexpr std::size_t first_length_symbol = 257;
+
+/// The least value of a symbol, and how many bits follow it to say how much more.
+struct SymbolRange {
+    std::uint16_t base = 0;
+    std::uint8_t extra_bits = 0;
+};
+
+/// Lengths, from symbol 257 on.
+inline constexpr auto length_ranges = [] {
+    std::array<SymbolRange, literal_symbols - first_length_symbol> ranges = {};
+    std::uint16_t base = 3;
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+        const auto extra = static_cast<std::uint8_t>(i < 8 ? 0 : i / 4 - 1);
+        ranges[i] = {base, extra};
+        base = static_cast<std::uint16_t>(base + (1 << extra));
+    }
+    ranges.back() = {258, 0};
+    return ranges;
+}();
+
+inline constexpr auto distance_ranges = [] {
+    std::array<SymbolRange, distance_symbols> ranges = {};
+    std::uint16_t base = 1;
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+        const auto extra = static_cast<std::uint8_t>(i < 4 ? 0 : i / 2 - 1);
+        ranges[i] = {base, extra};
+        base = static_cast<std::uint16_t>(base + (1 << extra));
+    }
+    return ranges;
+}();
+
+/// The order in which the lengths of the code length code are written.
+inline constexpr std::array<std::uint8_t, code_length_symbols> code_length_order = {
+    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
+
+/// The fixed code of literals and lengths; the last two symbols complete it and never occur.
+inline constexpr auto fixed_literal_lengths = [] {
+    std::array<std::uint8_t, 288> lengths = {};
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+        lengths[i] = i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8;
+    }
+    return lengths;
+}();
+
+/// The fixed code of distances; the last two symbols complete it and never occur.
+inline constexpr auto fixed_distance_lengths = [] {
+    std::array<std::uint8_t, 32> lengths = {};
+    lengths.fill(5);
+    return lengths;
+}();
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/huffman.hpp - prefix codes of limited length, as deflate writes them (RFC 1951,
+// section 3.2.2).
+
+namespace fairing::codec::detail {
+
+/// No code of deflate is longer, and no alphabet larger.
+inline constexpr unsigned huffman_longest = 15;
+inline constexpr std::size_t huffman_symbols = 288;
+
+/// The lengths of an optimal prefix code of at most `limit` bits (package-merge: Larmore and
+/// Hirschberg, 1990). Unused symbols get length 0. At least two symbols get a code, used or not, so
+/// that the code is complete.
+///
+/// Preconditions: lengths.size() == frequencies.size(), 2 to huffman_symbols, at most 2^limit;
+/// limit <= 15; the sum of the frequencies is below 2^32.
+inline void huffman_lengths(std::span<const std::uint32_t> frequencies, unsigned limit,
+                            std::span<std::uint8_t> lengths) {
+    struct Leaf {
+        std::uint32_t weight;
+        std::uint32_t symbol;
+    };
+    std::array<Leaf, huffman_symbols> leaves;
+    std::size_t count = 0;
+    std::fill(lengths.begin(), lengths.end(), std::uint8_t{0});
+    for (std::uint32_t symbol = 0; symbol < frequencies.size(); ++symbol) {
+        if (frequencies[symbol] > 0) {
+            leaves[count++] = {frequencies[symbol], symbol};
+        }
+    }
+    for (std::uint32_t symbol = 0; count < 2; ++symbol) {
+        if (frequencies[symbol] == 0) {
+            leaves[count++] = {1, symbol};
+        }
+    }
+    std::sort(leaves.begin(), leaves.begin() + count, [](const Leaf& left, const Leaf& right) {
+        return left.weight != right.weight ? left.weight < right.weight
+                                           : left.symbol < right.symbol;
+    });
+
+    // Row n lists the cheapest items of level n: leaves, and pairs of neighbours of the row before.
+    std::array<std::bitset<2 * huffman_symbols>, huffman_longest> is_leaf;
+    std::array<std::uint64_t, 2 * huffman_symbols> weights, merged;
+    std::size_t size = 0;
+    for (unsigned level = 0; level < limit; ++level) {
+        std::size_t leaf = 0, pair = 0, length = 0;
+        while (leaf < count || pair + 1 < size) {
+            const bool take_leaf =
+                leaf < count &&
+                (pair + 1 >= size || leaves[leaf].weight <= weights[pair] + weights[pair + 1]);
+            is_leaf[level][length] = take_leaf;
+            merged[length++] = take_leaf ? leaves[leaf].weight : weights[pair] + weights[pair + 1];
+            leaf += take_leaf ? 1 : 0;
+            pair += take_leaf ? 0 : 2;
+        }
+        std::swap(weights, merged);
+        size = length;
+    }
+
+    // The first 2n - 2 items of the last row are the solution; a symbol is as long as it is often
+    // in them.
+    std::size_t taken = 2 * count - 2;
+    for (unsigned level = limit; level-- > 0 && taken > 0;) {
+        std::size_t taken_leaves = 0;
+        for (std::size_t i = 0; i < taken; ++i) {
+            taken_leaves += is_leaf[level][i] ? 1 : 0;
+        }
+        for (std::size_t i = 0; i < taken_leaves; ++i) {
+            ++lengths[leaves[i].symbol];
+        }
+        taken = 2 * (taken - taken_leaves);
+    }
+}
+
+/// The canonical codes of these lengths, their bits reversed as they go into the stream.
+inline void huffman_codes(std::span<const std::uint8_t> lengths, std::span<std::uint16_t> codes) {
+    std::array<std::uint16_t, huffman_longest + 2> next = {};
+    for (const std::uint8_t length : lengths) {
+        ++next[length + 1U];
+    }
+    next[1] = 0;
+    for (std::size_t length = 2; length < next.size(); ++length) {
+        next[length] = static_cast<std::uint16_t>((next[length] + next[length - 1]) << 1);
+    }
+    for (std::size_t symbol = 0; symbol < lengths.size(); ++symbol) {
+        std::uint16_t reversed = 0;
+        if (lengths[symbol] > 0) {
+            std::uint16_t code = next[lengths[symbol]]++;
+            for (unsigned bit = 0; bit < lengths[symbol]; ++bit, code >>= 1) {
+                reversed = static_cast<std::uint16_t>(reversed << 1 | (code & 1));
+            }
+        }
+        codes[symbol] = reversed;
+    }
+}
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/match_finder.hpp - earlier occurrences of the next bytes, within deflate's window
+// (RFC 1951, section 4).
+
+namespace fairing::codec::detail {
+
+inline constexpr std::size_t window_size = 32768;
+inline constexpr std::size_t shortest_match = 3;
+inline constexpr std::size_t longest_match = 258;
+
+/// `length` bytes that stand `distance` bytes before too. Length 0: none.
+struct Match {
+    std::size_t length = 0;
+    std::size_t distance = 0;
+};
+
+/// How many bytes are equal at `left` and `right`, at most `limit`. `limit` bytes are readable at
+/// both.
+[[nodiscard]] inline std::size_t common_prefix(const std::byte* left, const std::byte* right,
+                                               std::size_t limit) {
+    std::size_t length = 0;
+    for (; length + 8 <= limit; length += 8) {
+        const std::uint64_t difference =
+            load_little<std::uint64_t>(left + length) ^ load_little<std::uint64_t>(right + length);
+        if (difference != 0) {
+            return length + static_cast<std::size_t>(std::countr_zero(difference)) / 8;
+        }
+    }
+    while (length < limit && left[length] == right[length]) {
+        ++length;
+    }
+    return length;
+}
+
+/// Hash chains over one input: one table of the last place of each three bytes, one of chains of
+/// places that share four bytes. Positions are visited in rising order and may be left out; the
+/// input stays where it is.
+class MatchFinder {
+public:
+    /// Precondition: input.size() < 2^31.
+    explicit MatchFinder(std::span<const std::byte> input)
+        : input_(input),
+          hash_bits_(std::clamp(static_cast<unsigned>(std::bit_width(input.size())), 8U, 16U)),
+          chains_(std::size_t{1} << hash_bits_, nowhere),
+          triples_(std::size_t{1} << (hash_bits_ - 2), nowhere),
+          previous_(std::min(std::bit_ceil(input.size() + 1), window_size), nowhere) {}
+
+    /// Notes `position` without a search.
+    void insert(std::size_t position) {
+        if (position + 4 <= input_.size()) {
+            static_cast<void>(enter(position));
+        }
+    }
+
+    /// The longest match at `position` that is longer than `shorter` and is met within `depth`
+    /// steps, the nearest of that length; a match of `nice` bytes ends the search. Notes the
+    /// position.
+    [[nodiscard]] Match find(std::size_t position, std::size_t shorter, std::size_t nice,
+                             unsigned depth) {
+        if (position + 4 > input_.size()) {
+            return {};
+        }
+        const std::byte* const here = input_.data() + position;
+        const std::size_t limit = std::min(longest_match, input_.size() - position);
+        const auto [triple, first] = enter(position);
+        Match best = {.length = std::max(shorter, shortest_match - 1)};
+        if (best.length >= limit) {
+            return {};
+        }
+        if (best.length < shortest_match && is_near(triple, position, far_triple)) {
+            const std::byte* const there = input_.data() + triple;
+            if (((load_little<std::uint32_t>(there) ^ load_little<std::uint32_t>(here)) &
+                 0xffffff) == 0) {
+                best = {.length = shortest_match,
+                        .distance = position - static_cast<std::size_t>(triple)};
+            }
+        }
+        std::int32_t candidate = first;
+        for (; depth > 0 && is_near(candidate, position, window_size); --depth) {
+            const std::byte* const there = input_.data() + candidate;
+            // A longer match has these four bytes too, and most candidates do not.
+            const std::size_t tail = std::max(best.length, shortest_match) - 3;
+            if (load_little<std::uint32_t>(there + tail) ==
+                load_little<std::uint32_t>(here + tail)) {
+                const std::size_t length = common_prefix(here, there, limit);
+                if (length > best.length) {
+                    best = {.length = length,
+                            .distance = position - static_cast<std::size_t>(candidate)};
+                    if (length >= nice || length == limit) {
+                        break;
+                    }
+                }
+            }
+            const std::int32_t next = previous_[slot(static_cast<std::size_t>(candidate))];
+            if (next >= candidate) {
+                break;  // the slot belongs to a position a window later
+            }
+            candidate = next;
+        }
+        return best.distance > 0 ? best : Match{};
+    }
+
+private:
+    static constexpr std::int32_t nowhere = -1;
+    /// Three literals cost less than a match of three from farther away.
+    static constexpr std::size_t far_triple = 4096;
+
+    struct Entered {
+        std::int32_t triple;
+        std::int32_t chain;
+    };
+
+    [[nodiscard]] static bool is_near(std::int32_t candidate, std::size_t position,
+                                      std::size_t distance) {
+        return candidate >= 0 && position - static_cast<std::size_t>(candidate) <= distance;
+    }
+    [[nodiscard]] std::size_t slot(std::size_t position) const {
+        return position & (previous_.size() - 1);
+    }
+    /// What the tables held for the bytes at `position`, which they now lead to. Four bytes are
+    /// readable there.
+    Entered enter(std::size_t position) {
+        const auto bytes = load_little<std::uint32_t>(input_.data() + position);
+        const auto number = static_cast<std::int32_t>(position);
+        std::int32_t& chain = chains_[bytes * 0x9e3779b1U >> (32 - hash_bits_)];
+        std::int32_t& triple = triples_[(bytes << 8) * 0x85ebca77U >> (34 - hash_bits_)];
+        const Entered before = {.triple = triple, .chain = chain};
+        previous_[slot(position)] = chain;
+        chain = number;
+        triple = number;
+        return before;
+    }
+
+    std::span<const std::byte> input_;
+    unsigned hash_bits_;
+    std::vector<std::int32_t> chains_;
+    std::vector<std::int32_t> triples_;
+    std::vector<std::int32_t> previous_;
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/deflate_block.hpp - one block of a deflate stream, in the smallest of its three
+// forms (RFC 1951, 3.2.3).
+
+namespace fairing::codec::detail {
+
+/// Stored blocks (type 00) that hold `bytes`; afterwards the writer is at a byte border.
+inline void write_stored(std::span<const std::byte> bytes, BitWriter& writer) {
+    while (!bytes.empty()) {
+        const auto piece = bytes.first(std::min<std::size_t>(bytes.size(), 65535));
+        const auto size = static_cast<std::uint16_t>(piece.size());
+        writer.reserve(64);
+        writer.put(0, 3);
+        writer.align();
+        writer.put(size, 16);
+        writer.put(static_cast<std::uint16_t>(~size), 16);
+        writer.append(piece);
+        bytes = bytes.subspan(piece.size());
+    }
+}
+
+/// Collects literals and matches, and writes them as a block that is not the last one.
+class DeflateBlock {
+public:
+    DeflateBlock() { tokens_.reserve(capacity); }
+
+    void literal(std::byte value) {
+        const auto symbol = std::to_integer<std::uint32_t>(value);
+        tokens_.push_back(symbol);
+        ++literal_frequencies_[symbol];
+        ++input_size_;
+    }
+    void match(const Match& match) {
+        tokens_.push_back(static_cast<std::uint32_t>(match.length << 16 | (match.distance - 1)));
+        ++literal_frequencies_[length_symbol(match.length)];
+        ++distance_frequencies_[distance_symbol(match.distance)];
+        input_size_ += match.length;
+    }
+    [[nodiscard]] bool empty() const { return tokens_.empty(); }
+    /// Enough for the code to fit its block and to be worth its description.
+    [[nodiscard]] bool full() const { return tokens_.size() >= capacity; }
+    /// How many bytes the tokens stand for.
+    [[nodiscard]] std::size_t input_size() const { return input_size_; }
+
+    /// Writes the block and forgets its tokens. `input` is what they stand for.
+    void write(std::span<const std::byte> input, BitWriter& writer) {
+        literal_frequencies_[end_of_block] = 1;
+        static const Codes fixed = {fixed_literal_lengths, fixed_distance_lengths};
+        const Codes dynamic = {literal_frequencies_, distance_frequencies_};
+        const Description description{dynamic};
+        const std::uint64_t fixed_bits = 3 + body_bits(fixed);
+        const std::uint64_t dynamic_bits = 3 + description.bits() + body_bits(dynamic);
+        const std::uint64_t stored_bits =
+            (input.size() / 65535 + 1) * (3 + 7 + 32) + 8 * std::uint64_t{input.size()};
+        if (stored_bits <= std::min(fixed_bits, dynamic_bits)) {
+            write_stored(input, writer);
+        } else if (fixed_bits <= dynamic_bits) {
+            writer.reserve(fixed_bits);
+            writer.put(0b010, 3);
+            write_body(fixed, writer);
+        } else {
+            writer.reserve(dynamic_bits);
+            writer.put(0b100, 3);
+            description.write(writer);
+            write_body(dynamic, writer);
+        }
+        tokens_.clear();
+        literal_frequencies_ = {};
+        distance_frequencies_ = {};
+        input_size_ = 0;
+    }
+
+private:
+    static constexpr std::size_t capacity = 16384;
+
+    using LiteralFrequencies = std::array<std::uint32_t, literal_symbols>;
+    using DistanceFrequencies = std::array<std::uint32_t, distance_symbols>;
+
+    static constexpr auto length_symbols = [] {
+        std::array<std::uint16_t, longest_match + 1> symbols = {};
+        for (std::size_t i = 0; i < length_ranges.size(); ++i) {
+            for (std::size_t length = length_ranges[i].base; length < symbols.size(); ++length) {
+                symbols[length] = static_cast<std::uint16_t>(first_length_symbol + i);
+            }
+        }
+        return symbols;
+    }();
+    static std::size_t length_symbol(std::size_t length) { return length_symbols[length]; }
+    static std::size_t distance_symbol(std::size_t distance) {
+        const std::size_t value = distance - 1;
+        if (value < 4) {
+            return value;
+        }
+        const auto width = static_cast<std::size_t>(std::bit_width(value));
+        return 2 * (width - 1) + (value >> (width - 2) & 1);
+    }
+
+    /// A code for literals and lengths, and one for distances.
+    struct Codes {
+        std::array<std::uint8_t, 288> literal_lengths = {};
+        std::array<std::uint8_t, 32> distance_lengths = {};
+        std::array<std::uint16_t, 288> literal_codes = {};
+        std::array<std::uint16_t, 32> distance_codes = {};
+
+        Codes(const std::array<std::uint8_t, 288>& literals,
+              const std::array<std::uint8_t, 32>& distances)
+            : literal_lengths(literals), distance_lengths(distances) {
+            assign_codes();
+        }
+        Codes(const LiteralFrequencies& literals, const DistanceFrequencies& distances) {
+            huffman_lengths(literals, 15, std::span{literal_lengths}.first(literals.size()));
+            huffman_lengths(distances, 15, std::span{distance_lengths}.first(distances.size()));
+            assign_codes();
+        }
+
+    private:
+        void assign_codes() {
+            huffman_codes(literal_lengths, literal_codes);
+            huffman_codes(distance_lengths, distance_codes);
+        }
+    };
+
+    /// The lengths of two codes as a dynamic block opens with them (RFC 1951, section 3.2.7).
+    class Description {
+    public:
+        explicit Description(const Codes& codes) {
+            literal_count_ = used(codes.literal_lengths, first_length_symbol);
+            distance_count_ = used(codes.distance_lengths, 1);
+            std::array<std::uint8_t, literal_symbols + distance_symbols> lengths;
+            auto end = std::copy_n(codes.literal_lengths.begin(), literal_count_, lengths.begin());
+            end = std::copy_n(codes.distance_lengths.begin(), distance_count_, end);
+            find_runs(std::span{lengths.begin(), end});
+            std::array<std::uint32_t, code_length_symbols> frequencies = {};
+            for (std::size_t i = 0; i < run_count_; ++i) {
+                ++frequencies[runs_[i].symbol];
+            }
+            huffman_lengths(frequencies, 7, code_lengths_);
+            huffman_codes(code_lengths_, codes_);
+            while (code_lengths_[code_length_order[order_count_ - 1]] == 0) {
+                --order_count_;
+            }
+        }
+
+        [[nodiscard]] std::uint64_t bits() const {
+            std::uint64_t sum = 5 + 5 + 4 + 3 * order_count_;
+            for (std::size_t i = 0; i < run_count_; ++i) {
+                sum += code_lengths_[runs_[i].symbol] + extra_bits(runs_[i].symbol);
+            }
+            return sum;
+        }
+
+        void write(BitWriter& writer) const {
+            writer.put(literal_count_ - first_length_symbol, 5);
+            writer.put(distance_count_ - 1, 5);
+            writer.put(order_count_ - 4, 4);
+            for (std::size_t i = 0; i < order_count_; ++i) {
+                writer.put(code_lengths_[code_length_order[i]], 3);
+            }
+            for (std::size_t i = 0; i < run_count_; ++i) {
+                writer.put(codes_[runs_[i].symbol], code_lengths_[runs_[i].symbol]);
+                writer.put(runs_[i].extra, extra_bits(runs_[i].symbol));
+            }
+        }
+
+    private:
+        struct Run {
+            std::uint8_t symbol = 0;
+            std::uint8_t extra = 0;
+        };
+
+        static std::size_t used(std::span<const std::uint8_t> lengths, std::size_t least) {
+            std::size_t count = lengths.size();
+            while (count > least && lengths[count - 1] == 0) {
+                --count;
+            }
+            return count;
+        }
+        static unsigned extra_bits(std::uint8_t symbol) {
+            return symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
+        }
+        void add(std::size_t symbol, std::size_t extra) {
+            runs_[run_count_++] = {static_cast<std::uint8_t>(symbol),
+                                   static_cast<std::uint8_t>(extra)};
+        }
+        void find_runs(std::span<const std::uint8_t> lengths) {
+            while (!lengths.empty()) {
+                const std::uint8_t value = lengths.front();
+                const auto end = std::find_if(lengths.begin(), lengths.end(),
+                                              [&](std::uint8_t other) { return other != value; });
+                auto left = static_cast<std::size_t>(end - lengths.begin());
+                lengths = lengths.subspan(left);
+                if (value != 0) {
+                    add(value, 0);
+                    --left;
+                }
+                while (left >= 3) {
+                    const std::size_t run = std::min<std::size_t>(left, value != 0   ? 6
+                                                                        : left >= 11 ? 138
+                                                                                     : 10);
+                    add(value != 0 ? 16 : run >= 11 ? 18 : 17, run >= 11 ? run - 11 : run - 3);
+                    left -= run;
+                }
+                for (; left > 0; --left) {
+                    add(value, 0);
+                }
+            }
+        }
+
+        std::size_t literal_count_ = 0;
+        std::size_t distance_count_ = 0;
+        std::size_t order_count_ = code_length_symbols;
+        std::array<Run, literal_symbols + distance_symbols> runs_ = {};
+        std::size_t run_count_ = 0;
+        std::array<std::uint8_t, code_length_symbols> code_lengths_ = {};
+        std::array<std::uint16_t, code_length_symbols> codes_ = {};
+    };
+
+    [[nodiscard]] std::uint64_t body_bits(const Codes& codes) const {
+        std::uint64_t sum = 0;
+        for (std::size_t i = 0; i < literal_symbols; ++i) {
+            const unsigned extra =
+                i < first_length_symbol ? 0U : length_ranges[i - first_length_symbol].extra_bits;
+            sum += std::uint64_t{literal_frequencies_[i]} * (codes.literal_lengths[i] + extra);
+        }
+        for (std::size_t i = 0; i < distance_symbols; ++i) {
+            const unsigned extra = distance_ranges[i].extra_bits;
+            sum += std::uint64_t{distance_frequencies_[i]} * (codes.distance_lengths[i] + extra);
+        }
+        return sum;
+    }
+
+    void write_body(const Codes& codes, BitWriter& writer) const {
+        for (const std::uint32_t token : tokens_) {
+            const std::size_t length = token >> 16;
+            if (length == 0) {
+                writer.put(codes.literal_codes[token], codes.literal_lengths[token]);
+                continue;
+            }
+            const std::size_t distance = (token & 0xffff) + 1;
+            const std::size_t first = length_symbol(length), second = distance_symbol(distance);
+            const SymbolRange& length_range = length_ranges[first - first_length_symbol];
+            const SymbolRange& distance_range = distance_ranges[second];
+            std::uint64_t bits = codes.literal_codes[first];
+            unsigned count = codes.literal_lengths[first];
+            bits |= std::uint64_t{length - length_range.base} << count;
+            count += length_range.extra_bits;
+            bits |= std::uint64_t{codes.distance_codes[second]} << count;
+            count += codes.distance_lengths[second];
+            bits |= std::uint64_t{distance - distance_range.base} << count;
+            writer.put(bits, count + distance_range.extra_bits);
+        }
+        writer.put(codes.literal_codes[end_of_block], codes.literal_lengths[end_of_block]);
+    }
+
+    std::vector<std::uint32_t> tokens_;
+    LiteralFrequencies literal_frequencies_ = {};
+    DistanceFrequencies distance_frequencies_ = {};
+    std::size_t input_size_ = 0;
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/incompressible.hpp - a cheap guess at what deflate could not make smaller.
+
+namespace fairing::codec::detail {
+
+/// Looks at an input piece by piece, in order. Deterministic: no clock, no random numbers.
+class RandomnessProbe {
+public:
+    explicit RandomnessProbe(std::span<const std::byte> input) : input_(input) {}
+
+    /// Whether `size` bytes from `position` on have neither a skewed distribution nor repetitions,
+    /// so that storing them loses at most a percent.
+    [[nodiscard]] bool looks_random(std::size_t position, std::size_t size) {
+        return size >= least_size && is_uniform(input_.subspan(position, size)) &&
+               !has_repetitions(position, size);
+    }
+
+private:
+    static constexpr std::size_t least_size = 16384;
+    static constexpr unsigned table_bits = 12;
+
+    /// The sum of the squared counts of a uniform source of n bytes is about n^2 / 256 + n; 4 %
+    /// more are 0.06 bits of entropy in each byte.
+    [[nodiscard]] static bool is_uniform(std::span<const std::byte> piece) {
+        std::array<std::array<std::uint32_t, 256>, 4> counts = {};
+        std::size_t i = 0;
+        for (; i + 4 <= piece.size(); i += 4) {
+            ++counts[0][std::to_integer<std::size_t>(piece[i])];
+            ++counts[1][std::to_integer<std::size_t>(piece[i + 1])];
+            ++counts[2][std::to_integer<std::size_t>(piece[i + 2])];
+            ++counts[3][std::to_integer<std::size_t>(piece[i + 3])];
+        }
+        for (; i < piece.size(); ++i) {
+            ++counts[0][std::to_integer<std::size_t>(piece[i])];
+        }
+        std::uint64_t squares = 0;
+        for (std::size_t value = 0; value < 256; ++value) {
+            const std::uint64_t count = std::uint64_t{counts[0][value]} + counts[1][value] +
+                                        counts[2][value] + counts[3][value];
+            squares += count * count;
+        }
+        const std::uint64_t size = piece.size();
+        const std::uint64_t expected = size * size / 256 + size;
+        return squares <= expected + expected / 25;
+    }
+
+    /// Remembers one place in 32, chosen by the bytes that stand there, so that both ends of a
+    /// repetition choose alike.
+    [[nodiscard]] bool has_repetitions(std::size_t position, std::size_t size) {
+        if (places_.empty()) {
+            places_.assign(std::size_t{1} << table_bits, nowhere);
+        }
+        std::size_t found = 0;
+        for (std::size_t at = position; at + 8 <= position + size; ++at) {
+            const auto bytes = load_little<std::uint64_t>(input_.data() + at);
+            const std::uint64_t hash = bytes * 0x9e3779b97f4a7c15U;
+            if (hash >> 59 != 0) {
+                continue;
+            }
+            std::size_t& place = places_[hash >> (59 - table_bits)];
+            if (place != nowhere && at - place <= window_size &&
+                load_little<std::uint64_t>(input_.data() + place) == bytes) {
+                ++found;
+            }
+            place = at;
+        }
+        return found * 32 * 8 > size / 100;
+    }
+
+    static constexpr std::size_t nowhere = ~std::size_t{0};
+
+    std::span<const std::byte> input_;
+    std::vector<std::size_t> places_ = {};
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951): hash chains, lazy matching,
+// dynamic codes.
+//
+// Bytes -> MatchFinder (earlier occurrences) -> DeflateBlock (literals and matches) -> BitWriter.
+
+namespace fairing::codec {
+
+/// What follows the blocks: an empty stored block that ends at a byte border, so that other blocks
+/// may follow (nothing when the border is reached already), or the block that ends the stream.
+enum class DeflateEnd { open, last };
+
+struct DeflateOptions {
+    int level = 6;  ///< 1 (fast) to 9 (small)
+    DeflateEnd end = DeflateEnd::open;
 };
 
 namespace detail {
 
-/// "python:3.11-slim" for a host whose python3 is 3.11, so that what runs here runs there.
-[[nodiscard]] inline std::string default_base_image(const Session& session) {
-    std::string version;
-    if (find_program("python3")) {
-        version = run({.arguments = {"python3", "-c",
-                                     "import sys; print('%d.%d' % sys.version_info[:2], end='')"}},
-                      {}, session.stop)
-                      .output;
-    }
-    if (version.empty() || !oci::is_tag(version)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "choose a base image",
-                     .answer = "there is no python3 here whose version it could have",
-                     .advice = "name one with --base-image"}};
-    }
-    return "python:" + version + "-slim";
-}
-
-/// The base as documents, and where its layers are.
-struct Base {
-    oci::Reference reference = {};
-    oci::Image image = {};
-    oci::Descriptor manifest = {};
-    std::unique_ptr<oci::Store> store = {};  ///< null for scratch
+/// How hard a level searches: steps in a chain, the length that ends a search, and the length from
+/// which the next position is not tried for a longer match.
+struct DeflateEffort {
+    unsigned depth;
+    std::size_t nice;
+    std::size_t lazy;
 };
+inline constexpr std::array<DeflateEffort, 9> deflate_efforts = {{{2, 16, 0},
+                                                                  {6, 24, 0},
+                                                                  {8, 32, 8},
+                                                                  {12, 48, 16},
+                                                                  {20, 64, 24},
+                                                                  {40, 96, 48},
+                                                                  {80, 160, 96},
+                                                                  {250, 258, 258},
+                                                                  {1000, 258, 258}}};
 
-/// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
-[[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
-                                    const oci::Reference& target, registry::ClientOptions options,
-                                    const Control& control) {
-    Base base{.reference = oci::parse_reference(name)};
-    if (target.kind == oci::ReferenceKind::registry &&
-        target.api_host() != base.reference.api_host()) {
-        options.plain_http = registry::PlainHttp::loopback;
-    }
-    if (base.reference.kind == oci::ReferenceKind::scratch) {
-        base.image = oci::scratch(oci::parse_platform(platform));
-        return base;
-    }
-    base.store = registry::open_store(base.reference, options, control);
-    oci::StoredImage stored =
-        oci::load_image(*base.store, base.reference.wanted(), oci::parse_platform(platform), name);
-    base.image = std::move(stored.image);
-    base.manifest = std::move(stored.manifest);
-    if (!platform.empty() && !oci::parse_platform(platform).accepts(base.image.platform())) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use base image",
-                     .subject = name,
-                     .answer = "it is for " + base.image.platform().text() + ", not " + platform}};
-    }
-    return base;
-}
+/// Appends blocks for an input of less than 2^31 bytes.
+class Deflater {
+public:
+    Deflater(std::span<const std::byte> input, const DeflateEffort& effort, BitWriter& writer)
+        : input_(input), effort_(effort), writer_(writer), finder_(input), probe_(input) {}
 
-/// The target: "registry/image_name", or the layout itself.
-[[nodiscard]] inline oci::Reference check_and_name(const AppendBuilder& builder) {
-    if (builder.registry.empty() && builder.push) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "push the image",
-                     .answer = "no registry is given",
-                     .advice = "name one with --registry HOST/PATH, or a directory with "
-                               "--registry oci:DIR, or build with --no-push"}};
-    }
-    if (!oci::is_repository(builder.image_name)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use image name",
-                     .subject = '"' + packaging::escaped(builder.image_name) + '"',
-                     .answer = "not of lower-case letters, digits and single separators"}};
-    }
-    oci::Reference target = oci::parse_reference(
-        builder.registry.starts_with("oci:") ? builder.registry
-        : builder.registry.empty()           ? "localhost/" + builder.image_name
-                                             : builder.registry + '/' + builder.image_name);
-    if (builder.compression < 1 || builder.compression > 9) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use compression level",
-                     .subject = std::to_string(builder.compression),
-                     .answer = "it goes from 1 (fast) to 9 (small)"}};
-    }
-    if (!builder.tag.empty() && !oci::is_tag(builder.tag)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use tag",
-                     .subject = '"' + packaging::escaped(builder.tag) + '"',
-                     .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
-    }
-    if (!target.digest.empty() ||
-        (!builder.tag.empty() && !target.tag.empty() && builder.registry.starts_with("oci:"))) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use registry",
-                     .subject = builder.registry,
-                     .answer = "it names a digest, or a second tag"}};
-    }
-    if (!builder.registry.starts_with("oci:") || !builder.tag.empty()) {
-        target.tag = builder.tag;  // what parse_reference() adds is "latest"
-    }
-    return target;
-}
-
-/// RFC 3339 in UTC of SOURCE_DATE_EPOCH, which is 0 unless set (reproducible-builds.org).
-[[nodiscard]] inline std::string created_time(std::int64_t seconds) {
-    const auto time = static_cast<std::time_t>(seconds);
-    std::tm parts{};
-    ::gmtime_r(&time, &parts);
-    char text[32];
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
-[[nodiscard]] inline double seconds_since(std::chrono::steady_clock::time_point start) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// The layers of the finished image, the base's first, and what ours are made of.
-struct Layers {
-    std::vector<Layer> all = {};
-    std::vector<packaging::LayerBlob> blobs = {};  ///< of the last ones in `all`
-    std::vector<oci::NewLayer> additions = {};
-    std::string context_digest = {};  ///< "sha256:…"
-    BuildFigures figures = {};
-};
-
-[[nodiscard]] inline Layers make_layers(const Context& context, const oci::Image& base,
-                                        const codec::GzipCompressor& compressor,
-                                        const Control& control) {
-    Layers layers;
-    const std::vector<std::string> base_diff_ids = base.diff_ids();
-    for (const oci::Descriptor& layer : base.layers()) {
-        layers.all.push_back({.digest = layer.digest,
-                              .diff_id = base_diff_ids[layers.all.size()],
-                              .media_type = layer.media_type,
-                              .size = layer.size,
-                              .origin = Origin::base});
-    }
-    packaging::ContextDigest digest;
-    for (const packaging::LayerGroup& group : packaging::plan(context.files)) {
-        const auto start = std::chrono::steady_clock::now();
-        packaging::LayerBlob blob =
-            packaging::write_layer(group.files, compressor, {.item = group.name}, control);
-        digest.add(group.files, blob.contents);
-        layers.all.push_back({.digest = blob.digest,
-                              .diff_id = blob.diff_id,
-                              .media_type = oci::layer_media_type(base),
-                              .size = blob.size,
-                              .uncompressed_size = blob.uncompressed_size,
-                              .seconds = seconds_since(start)});
-        layers.additions.push_back({.descriptor = {.media_type = layers.all.back().media_type,
-                                                   .digest = blob.digest,
-                                                   .size = blob.size},
-                                    .diff_id = blob.diff_id,
-                                    .comment = group.name});
-        layers.figures.bytes_read += blob.bytes_read;
-        layers.figures.bytes_compressed += blob.size;
-        layers.blobs.push_back(std::move(blob));
-    }
-    layers.context_digest = digest.finish(context);
-    return layers;
-}
-
-/// Makes every blob of `layers` be in `target`: the base's mounted or copied, ours uploaded. Fills
-/// in how.
-inline void push_layers(Layers& layers, const Base& base, const oci::Reference& target_name,
-                        oci::Store& target, const Control& control) {
-    constexpr std::size_t uploads_at_once = 4;
-    const std::size_t base_layers = layers.all.size() - layers.blobs.size();
-    const bool same_host = base.reference.kind == oci::ReferenceKind::registry &&
-                           target_name.kind == oci::ReferenceKind::registry &&
-                           base.reference.api_host() == target_name.api_host() &&
-                           base.reference.repository != target_name.repository;
-    const std::string mount_from = same_host ? base.reference.repository : "";
-    parallel_for(layers.all.size(), uploads_at_once, [&](std::size_t index) {
-        control.check("push image");
-        const auto start = std::chrono::steady_clock::now();
-        Layer& layer = layers.all[index];
-        const oci::Descriptor blob{
-            .media_type = layer.media_type, .digest = layer.digest, .size = layer.size};
-        net::Body body{.size = blob.size};
-        if (index >= base_layers) {
-            const packaging::LayerBlob& own = layers.blobs[index - base_layers];
-            body.write = [&own](const net::BodySink& sink) { own.file.read(sink); };
-            layer.transfer = target.write_blob(blob, body, {});
-        } else if (!oci::media_type::is_foreign(layer.media_type)) {
-            body.write = [&](const net::BodySink& sink) { base.store->read_blob(blob, sink); };
-            layer.transfer = target.write_blob(blob, body, mount_from);
+    void run() {
+        while (position_ < input_.size()) {
+            const std::size_t size = std::min(segment_size, input_.size() - position_);
+            if (probe_.looks_random(position_, size)) {
+                flush();
+                write_stored(input_.subspan(position_, size), writer_);
+                position_ += size;
+                written_ = position_;
+            } else {
+                compress(position_ + size);
+            }
         }
-        layer.seconds += seconds_since(start);
-    });
-    for (const Layer& layer : layers.all) {
-        layers.figures.bytes_uploaded += layer.transfer == Transfer::uploaded ? layer.size : 0;
+        flush();
     }
-}
 
-/// Blobs first, then the config, then the manifest, so that the tag never points at half an image.
-inline void push_image(Layers& layers, const oci::Image& image, const Base& base,
-                       const oci::Reference& target_name, const registry::ClientOptions& options,
-                       const Control& control) {
-    const auto start = std::chrono::steady_clock::now();
-    const std::unique_ptr<oci::Store> target = registry::open_store(target_name, options, control);
-    push_layers(layers, base, target_name, *target, control);
-    target->write_blob(oci::Descriptor::from(image.manifest.at("config"), "the new config"),
-                       net::Body::of(image.config.dump()), {});
-    control.check("push image");
-    target->write_manifest(oci::serialize(image), target_name.tag);
-    layers.figures.push_seconds = seconds_since(start);
-    layers.figures.requests = target->requests() + (base.store ? base.store->requests() : 0);
-}
+private:
+    /// The longest stored block.
+    static constexpr std::size_t segment_size = 65535;
+
+    /// Turns the input into tokens up to `end`; the last match may reach beyond.
+    void compress(std::size_t end) {
+        while (position_ < end) {
+            Match match = finder_.find(position_, 0, effort_.nice, effort_.depth);
+            std::size_t entered = position_ + 1;
+            while (match.length > 0 && match.length < effort_.lazy) {
+                const unsigned depth = match.length >= 8 ? effort_.depth / 4 : effort_.depth / 2;
+                const Match longer = finder_.find(entered++, match.length, effort_.nice, depth);
+                if (longer.length == 0) {
+                    break;
+                }
+                block_.literal(input_[position_++]);
+                match = longer;
+            }
+            if (match.length == 0) {
+                block_.literal(input_[position_++]);
+            } else {
+                block_.match(match);
+                position_ += match.length;
+                for (; entered < position_; ++entered) {
+                    finder_.insert(entered);
+                }
+            }
+            if (block_.full()) {
+                flush();
+            }
+        }
+    }
+
+    void flush() {
+        if (!block_.empty()) {
+            block_.write(input_.subspan(written_, block_.input_size()), writer_);
+            written_ = position_;
+        }
+    }
+
+    std::span<const std::byte> input_;
+    const DeflateEffort& effort_;
+    BitWriter& writer_;
+    MatchFinder finder_;
+    RandomnessProbe probe_;
+    DeflateBlock block_ = {};
+    std::size_t position_ = 0;
+    std::size_t written_ = 0;
+};
 
 }  // namespace detail
 
-inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    const auto start = std::chrono::steady_clock::now();
-    const Control control = session.control();
-    oci::Reference target = detail::check_and_name(*this);
-    const registry::ClientOptions options =
-        registry_options(session, {.insecure = insecure, .ca_file = ca_file});
-    const detail::Base base =
-        detail::open_base(base_image.empty() ? detail::default_base_image(session) : base_image,
-                          platform, target, options, control);
-    detail::Layers layers =
-        detail::make_layers(context, base.image, {.level = compression}, control);
-    if (target.tag.empty()) {
-        target.tag = packaging::context_tag(layers.context_digest);
+/// Appends whole blocks that hold `input` and refer to nothing before it; the end is at a byte
+/// border. Blocks from several calls follow each other in any number, the `last` one at the end. A
+/// function of input and options alone. Throws Error{usage} on a level that there is not.
+inline void deflate(std::span<const std::byte> input, std::vector<std::byte>& out,
+                    const DeflateOptions& options = {}) {
+    if (options.level < 1 || options.level > static_cast<int>(detail::deflate_efforts.size())) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "compress with",
+                     .subject = "level " + std::to_string(options.level),
+                     .answer = "there is no such level",
+                     .advice = "choose 1 to 9"}};
     }
-    const bool named_base = base.reference.kind == oci::ReferenceKind::registry;
-    const oci::Image appended =
-        oci::append(base.image, layers.additions,
-                    {.command = context.command,
-                     .user = "0",
-                     .working_directory = context.working_directory,
-                     .environment = context.environment,
-                     .created = detail::created_time(packaging::source_date_epoch()),
-                     .base_name = named_base ? base.reference.text() : "",
-                     .base_digest = base.manifest.digest});
-    layers.figures.build_seconds = detail::seconds_since(start);
-    if (push) {
-        detail::push_image(layers, appended, base, target, options, control);
+    const auto& effort = detail::deflate_efforts[static_cast<std::size_t>(options.level - 1)];
+    constexpr std::size_t longest_run = std::size_t{1} << 30;
+    detail::BitWriter writer{out};
+    while (!input.empty()) {
+        const auto run = input.first(std::min(input.size(), longest_run));
+        detail::Deflater{run, effort, writer}.run();
+        input = input.subspan(run.size());
     }
-    const bool in_layout = target.kind == oci::ReferenceKind::layout;
-    const std::string digest = oci::serialize(appended).descriptor().digest;
-    return {.reference = (in_layout          ? target.name()
-                          : registry.empty() ? image_name + ':' + target.tag
-                                             : target.text()) +
-                         '@' + digest,
-            .digest = digest,
-            .location = !push       ? Location::nowhere
-                        : in_layout ? Location::layout
-                                    : Location::registry,
-            .layers = std::move(layers.all),
-            .command = context.command,
-            .environment = context.environment,
-            .working_directory = context.working_directory,
-            .platform = appended.platform().text(),
-            .tag = target.tag,
-            .context_digest = layers.context_digest,
-            .figures = layers.figures};
+    writer.reserve(64);
+    if (options.end == DeflateEnd::last) {
+        writer.put(0b011, 10);  // the end-of-block symbol of a fixed code, 0000000
+    } else if (writer.bits_in_byte() > 0) {
+        writer.put(0, 3);
+        writer.align();
+        writer.put(0xffff0000, 32);
+    }
+    writer.finish();
 }
 
-static_assert(Builder<AppendBuilder>);
-
-}  // namespace fairing
+}  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/engine/archive.hpp - an image as `docker save` writes it: what POST /images/load takes
-// (Docker image-spec v1.2).
+// fairing/codec/inflate_table.hpp - prefix codes as a table to look bits up in (RFC 1951,
+// section 3.2.2).
 
-namespace fairing::engine {
+namespace fairing::codec::detail {
 
-/// The name by which an engine knows an image without a tag: the digest of its config.
-[[nodiscard]] inline std::string image_id(const oci::Image& image) {
-    return oci::Descriptor::from(image.manifest.at("config"), "the config of an image").digest;
-}
+/// What a code stands for: a range with so many extra bits (0 to 13), or one of these.
+inline constexpr std::uint8_t inflate_literal = 16;
+inline constexpr std::uint8_t inflate_end_of_block = 17;
+inline constexpr std::uint8_t inflate_invalid = 18;
+inline constexpr std::uint8_t inflate_subtable = 19;
 
-/// The image as a tar archive, streamed out of `store`, which must outlive the body. Layers go in
-/// as they are stored: engines detect gzip. A layer that occurs twice is sent once.
-[[nodiscard]] inline net::Body docker_archive(oci::Store& store, const oci::Image& image) {
-    struct Member {
-        std::vector<std::byte> header;
-        oci::Descriptor blob;
-    };
-    const auto header_of = [](std::string path, std::uint64_t size) {
-        std::vector<std::byte> header;
-        codec::append_tar_header({.path = std::move(path), .size = size}, header);
-        return header;
-    };
-    std::vector<Member> members;
-    std::uint64_t total = 0;
-    const auto add = [&](std::string path, const oci::Descriptor& blob) {
-        members.push_back({.header = header_of(std::move(path), blob.size), .blob = blob});
-        total += members.back().header.size() + blob.size + codec::tar_padding(blob.size);
-    };
-    const auto config =
-        oci::Descriptor::from(image.manifest.at("config"), "the config of an image");
-    const std::string config_name = oci::digest_hex(config.digest) + ".json";
-    add(config_name, config);
-    Json names = Json::array();
-    std::set<std::string> sent;
-    for (const oci::Descriptor& layer : image.layers()) {
-        const std::string name = oci::digest_hex(layer.digest) + ".tar";
-        names.push_back(name);
-        if (sent.insert(name).second) {
-            add(name, layer);
-        }
-    }
-    const Json manifest =
-        Json::array({{{"Config", config_name}, {"RepoTags", nullptr}, {"Layers", names}}});
-    const std::string manifest_text = manifest.dump();
-    std::vector<std::byte> tail = header_of("manifest.json", manifest_text.size());
-    const auto bytes = std::as_bytes(std::span{manifest_text});
-    tail.insert(tail.end(), bytes.begin(), bytes.end());
-    tail.resize(tail.size() + codec::tar_padding(manifest_text.size()));
-    codec::append_tar_end(tail);
-    total += tail.size();
-    return {.size = total,
-            .write = [&store, members = std::move(members),
-                      tail = std::move(tail)](const net::BodySink& sink) {
-                for (const Member& member : members) {
-                    sink(member.header);
-                    store.read_blob(member.blob, sink);
-                    sink(std::vector<std::byte>(codec::tar_padding(member.blob.size)));
-                }
-                sink(tail);
-            }};
-}
+struct InflateEntry {
+    std::uint16_t value = 0;  ///< the literal, the base of the range, or where the subtable begins
+    std::uint8_t bits = 0;    ///< of the whole code; of a subtable: how many bits index it
+    std::uint8_t kind = inflate_invalid;
+};
 
-}  // namespace fairing::engine
+/// What a set of code lengths amounts to.
+enum class CodeVerdict { complete, single, empty, incomplete, oversubscribed };
 
-// -------------------------------------------------------------------------------------------------------------
-// fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
-// them (Docker Engine API, "Attach to a container", stream format).
-
-namespace fairing::engine {
-
-/// Takes the stream in any portions: a header of 8 bytes (stream, three zeros, length big-endian),
-/// then so many bytes.
-class FrameReader {
+/// The codes of an alphabet of at most `symbols`, at most `longest` bits each: those of up to
+/// `root_bits` are found by one look, the others by two.
+template <unsigned root_bits, std::size_t symbols, unsigned longest>
+class InflateTable {
 public:
-    using Sink = std::function<void(Stream, std::span<const std::byte>)>;
-
-    explicit FrameReader(Sink sink) : sink_(std::move(sink)) {}
-
-    /// Throws Error{integrity} for what is no frame.
-    void write(std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-            const bool in_header = header_size_ < header_.size();
-            const std::size_t wanted = in_header ? header_.size() - header_size_ : left_;
-            const std::span<const std::byte> part = bytes.first(std::min(wanted, bytes.size()));
-            bytes = bytes.subspan(part.size());
-            if (in_header) {
-                std::copy(part.begin(), part.end(),
-                          header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
-                header_size_ += part.size();
-                if (header_size_ == header_.size()) {
-                    open_frame();
-                }
-            } else {
-                sink_(stream_, part);
-                left_ -= part.size();
+    /// Symbol n stands for entry_of(n). `single` is one code of one bit: the other bit is
+    /// inflate_invalid; `empty` no code at all: any bit is. After `incomplete` and `oversubscribed`
+    /// the table is useless.
+    template <class EntryOf>
+    CodeVerdict build(std::span<const std::uint8_t> lengths, const EntryOf& entry_of) {
+        std::array<std::uint16_t, longest + 2> counts = {}, offsets = {};
+        std::array<std::uint32_t, longest + 1> next = {};
+        for (const std::uint8_t length : lengths) {
+            ++counts[length];
+        }
+        counts[0] = 0;
+        std::int32_t left = 1;
+        unsigned used = 0;
+        for (unsigned length = 1; length <= longest; ++length) {
+            left = 2 * left - counts[length];
+            if (left < 0) {
+                return CodeVerdict::oversubscribed;
             }
-            if (left_ == 0 && header_size_ == header_.size()) {
-                header_size_ = 0;
+            used = counts[length] > 0 ? length : used;
+            next[length] = (next[length - 1] + counts[length - 1]) << 1;
+            offsets[length + 1] = static_cast<std::uint16_t>(offsets[length] + counts[length]);
+        }
+        if (left > 0) {
+            if (used > 1) {
+                return CodeVerdict::incomplete;
+            }
+            entries_.fill({.bits = 1});
+        }
+        std::array<std::uint16_t, symbols> sorted;
+        for (std::size_t symbol = 0; symbol < lengths.size(); ++symbol) {
+            if (lengths[symbol] > 0) {
+                sorted[offsets[lengths[symbol]]++] = static_cast<std::uint16_t>(symbol);
             }
         }
+        end_ = root_size;
+        prefix_ = root_size;
+        std::size_t index = 0;
+        for (unsigned length = 1; length <= used; ++length) {
+            for (unsigned i = 0; i < counts[length]; ++i) {
+                InflateEntry entry = entry_of(sorted[index++]);
+                entry.bits = static_cast<std::uint8_t>(length);
+                place(reversed(next[length]++, length), used, entry);
+            }
+        }
+        return left == 0   ? CodeVerdict::complete
+               : used == 1 ? CodeVerdict::single
+                           : CodeVerdict::empty;
     }
 
-    /// Throws Error{integrity} when the stream ended within a frame.
-    void finish() const {
-        if (header_size_ != 0) {
-            throw refuse("the stream ended within a frame");
+    /// The entry for these bits, of which only the lowest `entry.bits` matter.
+    [[nodiscard]] InflateEntry find(std::uint64_t bits) const {
+        const InflateEntry entry = entries_[bits % root_size];
+        if (entry.kind != inflate_subtable) {
+            return entry;
         }
+        const std::uint64_t index = bits >> root_bits & ((std::uint64_t{1} << entry.bits) - 1);
+        return entries_[entry.value + index];
     }
 
 private:
-    static Error refuse(std::string answer) {
-        return Error{ErrorCode::integrity,
-                     {.attempted = "read the output of a container", .answer = std::move(answer)}};
-    }
-
-    void open_frame() {
-        const auto number = [this](std::size_t at) {
-            return std::to_integer<std::uint32_t>(header_[at]);
-        };
-        if (number(0) > 2 || number(1) != 0 || number(2) != 0 || number(3) != 0) {
-            throw refuse("a frame with a malformed header");
+    static std::uint32_t reversed(std::uint32_t code, unsigned length) {
+        std::uint32_t result = 0;
+        for (unsigned bit = 0; bit < length; ++bit, code >>= 1) {
+            result = result << 1 | (code & 1);
         }
-        stream_ = number(0) == 2 ? Stream::errors : Stream::output;
-        left_ = number(4) << 24U | number(5) << 16U | number(6) << 8U | number(7);
+        return result;
     }
 
-    Sink sink_;
-    std::array<std::byte, 8> header_ = {};
-    std::size_t header_size_ = 0;  ///< bytes of the header that are there; 0 between frames
-    std::size_t left_ = 0;         ///< bytes of the frame that are not
-    Stream stream_ = Stream::output;
+    void place(std::size_t code, unsigned used, InflateEntry entry) {
+        if (entry.bits <= root_bits) {
+            for (std::size_t i = code; i < root_size; i += std::size_t{1} << entry.bits) {
+                entries_[i] = entry;
+            }
+            return;
+        }
+        // Codes come in rising order, so those that share their first bits come one after the
+        // other.
+        const unsigned index_bits = used - root_bits;
+        const std::size_t size = std::size_t{1} << index_bits;
+        if (const std::size_t prefix = code % root_size; prefix != prefix_) {
+            prefix_ = prefix;
+            begin_ = end_;
+            end_ += size;
+            entries_[prefix] = {.value = static_cast<std::uint16_t>(begin_),
+                                .bits = static_cast<std::uint8_t>(index_bits),
+                                .kind = inflate_subtable};
+        }
+        for (std::size_t i = code / root_size; i < size;
+             i += std::size_t{1} << (entry.bits - root_bits)) {
+            entries_[begin_ + i] = entry;
+        }
+    }
+
+    static constexpr std::size_t root_size = std::size_t{1} << root_bits;
+    /// In a complete code at least two symbols share each subtable.
+    static constexpr std::size_t capacity = root_size + (symbols / 2 << (longest - root_bits));
+
+    std::array<InflateEntry, capacity> entries_ = {};
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    std::size_t prefix_ = 0;
 };
 
-}  // namespace fairing::engine
+}  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/engine/engine.hpp - a container engine of this machine, Docker or Podman, over its Unix
-// socket (Docker Engine API, v1.24 to v1.41).
+// fairing/codec/inflate.hpp - a reader of deflate streams (RFC 1951) that takes its input in pieces
+// of any size.
 
-namespace fairing::engine {
+namespace fairing::codec {
 
-/// How a container ended.
-struct ContainerEnd {
-    int exit_code = 0;
-    std::string error = {};  ///< what the engine says beyond the code
-};
-
-/// A connected engine; a cheap value. Every member may be called from several threads at once.
-/// Errors name the socket; what the engine answers is in them.
-class Engine {
+/// Gives what a deflate stream holds to a sink. Accepts exactly the streams that zlib accepts;
+/// throws Error{integrity} with the reason on others, and is good for nothing but reset() then.
+/// Keeps 32 KiB of history and the output of one step, whatever the stream says.
+class Inflater {
 public:
-    /// Asks for the version and settles on one that both sides speak. Throws Error{unavailable}
-    /// that names the socket when nobody listens there, Error{unsupported} for an engine that is
-    /// too old.
-    [[nodiscard]] static Engine connect(net::AnyTransport transport,
-                                        const std::filesystem::path& socket,
-                                        const std::stop_token& stop = {}) {
-        Engine engine{std::move(transport), socket};
-        const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
-                                        "ask for the version of", stop);
-        const Version theirs = parse_version(text_or(answer, "ApiVersion"));
-        if (theirs < oldest) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "use the container engine at",
-                         .subject = socket.string(),
-                         .answer = "it speaks API version \"" + text_or(answer, "ApiVersion") +
-                                   "\", and we need 1.24",
-                         .advice = "update Docker or Podman"}};
+    explicit Inflater(ByteSink sink) : sink_(std::move(sink)), buffer_(buffer_size) {}
+
+    /// Takes the next piece of the stream and gives the sink all that it decides. Returns how many
+    /// bytes belonged to the stream: all of them, unless done().
+    std::size_t write(std::span<const std::byte> input) {
+        input_ = input;
+        while (state_ != State::done && step()) {
         }
-        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
-        const Version spoken = std::max(std::min(theirs, newest), least);
-        engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
-        engine.base_ += "/v" + engine.version_;
-        return engine;
+        if (state_ == State::done) {
+            // Whole bytes that were read ahead came out of this input: every earlier one was
+            // needed.
+            input_ = input.subspan(input.size() - input_.size() - bit_count_ / 8);
+            bits_ = 0;
+            bit_count_ = 0;
+        }
+        flush();
+        return input.size() - input_.size();
     }
 
-    [[nodiscard]] const std::string& version() const noexcept { return version_; }
-    [[nodiscard]] const std::filesystem::path& socket() const noexcept { return socket_; }
+    /// Whether the last block is complete.
+    [[nodiscard]] bool done() const { return state_ == State::done; }
 
-    void ping(const std::stop_token& stop = {}) const {
-        send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
+    /// Begins another stream, with the same sink.
+    void reset() {
+        state_ = State::block_header;
+        bits_ = 0;
+        bit_count_ = 0;
+        is_last_ = false;
+        position_ = 0;
+        flushed_ = 0;
     }
 
-    /// By id, or by any reference.
-    [[nodiscard]] bool has_image(const std::string& image, const std::stop_token& stop = {}) const {
-        const auto answer =
-            exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
-                     "look for image " + image + " in", {}, stop);
-        if (answer.status == 404) {
+private:
+    enum class State {
+        block_header,
+        stored_size,
+        stored,
+        dynamic_header,
+        code_length_lengths,
+        code_lengths,
+        symbols,
+        done,
+        failed
+    };
+
+    static constexpr std::size_t window = 32768;
+    /// The longest match, and what its copy may write beyond.
+    static constexpr std::size_t slack = 258 + 8;
+    static constexpr std::size_t buffer_size = window + (std::size_t{128} << 10) + slack;
+    /// The longest symbol with its distance has 48 bits, so eight bytes are always enough.
+    static constexpr std::size_t fast_input = 16;
+
+    [[noreturn]] void malformed(std::string reason) {
+        state_ = State::failed;
+        throw Error{ErrorCode::integrity,
+                    {.attempted = "unpack",
+                     .subject = "deflate data",
+                     .answer = std::move(reason),
+                     .advice = "the data is damaged"}};
+    }
+
+    /// Goes on until the state changes or the buffer is flushed; false when the input ends before
+    /// that.
+    bool step() {
+        switch (state_) {
+            case State::block_header:
+                return read_block_header();
+            case State::stored_size:
+                return read_stored_size();
+            case State::stored:
+                return copy_stored();
+            case State::dynamic_header:
+                return read_dynamic_header();
+            case State::code_length_lengths:
+                return read_code_length_lengths();
+            case State::code_lengths:
+                return read_code_lengths();
+            case State::symbols:
+                return read_symbols();
+            case State::done:
+                return false;
+            case State::failed:
+                break;
+        }
+        malformed("it was found to be malformed before");
+    }
+
+    // Bits --------------------------------------------------------------------------------------
+
+    /// Takes whole bytes while they fit.
+    void refill() {
+        while (bit_count_ < 56 && !input_.empty()) {
+            bits_ |= std::to_integer<std::uint64_t>(input_.front()) << bit_count_;
+            bit_count_ += 8;
+            input_ = input_.subspan(1);
+        }
+    }
+    /// Whether `count` bits, at most 48, are there; takes input for them.
+    bool available(unsigned count) {
+        if (bit_count_ < count) {
+            refill();
+        }
+        return bit_count_ >= count;
+    }
+    [[nodiscard]] std::uint32_t peek(unsigned offset, unsigned count) const {
+        return static_cast<std::uint32_t>(bits_ >> offset & ((std::uint64_t{1} << count) - 1));
+    }
+    void drop(unsigned count) {
+        bits_ >>= count;
+        bit_count_ -= count;
+    }
+    std::uint32_t take(unsigned count) {
+        const std::uint32_t value = peek(0, count);
+        drop(count);
+        return value;
+    }
+
+    // Blocks ------------------------------------------------------------------------------------
+
+    void end_block() { state_ = is_last_ ? State::done : State::block_header; }
+
+    bool read_block_header() {
+        if (!available(3)) {
             return false;
         }
-        check(answer, "look for image " + image + " in");
+        is_last_ = take(1) != 0;
+        switch (take(2)) {
+            case 0:
+                drop(bit_count_ % 8);
+                state_ = State::stored_size;
+                return true;
+            case 1:
+                use_fixed_codes();
+                state_ = State::symbols;
+                return true;
+            case 2:
+                state_ = State::dynamic_header;
+                return true;
+            default:
+                malformed("a block of the reserved type");
+        }
+    }
+
+    bool read_stored_size() {
+        if (!available(32)) {
+            return false;
+        }
+        stored_left_ = take(16);
+        if (take(16) != (~stored_left_ & 0xffff)) {
+            malformed("a stored block with contradictory sizes");
+        }
+        state_ = State::stored;
         return true;
     }
 
-    /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
-    /// or ends early.
-    void load(const net::Body& archive, const std::stop_token& stop = {}) const {
-        stream({.method = "POST",
-                .url = base_ + "/images/load?quiet=1",
-                .headers = {{"Content-Type", "application/x-tar"}},
-                .body = archive,
-                .idle_timeout = std::chrono::minutes{10}},
-               "load an image into", stop);
+    bool copy_stored() {
+        while (stored_left_ > 0 && bit_count_ >= 8) {
+            make_room();
+            buffer_[position_++] = static_cast<std::byte>(take(8));
+            --stored_left_;
+        }
+        while (stored_left_ > 0 && !input_.empty()) {
+            make_room();
+            const std::size_t size =
+                std::min({stored_left_, input_.size(), buffer_.size() - slack - position_});
+            std::memcpy(buffer_.data() + position_, input_.data(), size);
+            position_ += size;
+            stored_left_ -= size;
+            input_ = input_.subspan(size);
+        }
+        if (stored_left_ > 0) {
+            return false;
+        }
+        end_block();
+        return true;
     }
 
-    /// Makes the engine pull "host/repository@sha256:…", anonymously.
-    void pull(const std::string& reference, const std::stop_token& stop = {}) const {
-        const std::string attempted = "pull " + reference + " with";
-        stream({.method = "POST",
-                .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
-                .idle_timeout = std::chrono::minutes{10}},
-               attempted, stop);
-        if (!has_image(reference, stop)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended, and the image is not there");
+    static detail::InflateEntry literal_entry(std::size_t symbol) {
+        if (symbol < detail::end_of_block) {
+            return {.value = static_cast<std::uint16_t>(symbol), .kind = detail::inflate_literal};
+        }
+        if (symbol == detail::end_of_block) {
+            return {.kind = detail::inflate_end_of_block};
+        }
+        return range_entry(detail::length_ranges, symbol - detail::first_length_symbol);
+    }
+    static detail::InflateEntry distance_entry(std::size_t symbol) {
+        return range_entry(detail::distance_ranges, symbol);
+    }
+    /// The last symbols of the fixed codes are outside the range: invalid.
+    static detail::InflateEntry range_entry(std::span<const detail::SymbolRange> ranges,
+                                            std::size_t index) {
+        return index < ranges.size() ? detail::InflateEntry{.value = ranges[index].base,
+                                                            .kind = ranges[index].extra_bits}
+                                     : detail::InflateEntry{};
+    }
+
+    void use_fixed_codes() {
+        if (!codes_are_fixed_) {
+            literals_.build(detail::fixed_literal_lengths, literal_entry);
+            distances_.build(detail::fixed_distance_lengths, distance_entry);
+            codes_are_fixed_ = true;
         }
     }
 
-    void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
-        remove("/images/" + path_of(image), "remove image " + image + " from", stop);
-    }
-
-    /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
-    [[nodiscard]] std::string create(const std::string& name, const Json& settings,
-                                     const std::stop_token& stop = {}) const {
-        const std::string attempted = "create container " + name + " with";
-        const Json answer =
-            json({.method = "POST",
-                  .url = base_ + "/containers/create?name=" + net::percent_encode(name),
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = net::Body::of(settings.dump())},
-                 attempted, stop);
-        const std::string id = text_or(answer, "Id");
-        if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
+    bool read_dynamic_header() {
+        if (!available(14)) {
+            return false;
         }
-        return id;
-    }
-
-    void start(const std::string& id, const std::stop_token& stop = {}) const {
-        send({.method = "POST", .url = container(id) + "/start"}, "start a container with", {},
-             stop);
-    }
-
-    /// Gives what the container writes, from its beginning to its end.
-    void follow_logs(const std::string& id, const FrameReader::Sink& sink,
-                     const std::stop_token& stop = {}) const {
-        FrameReader reader{sink};
-        send(
-            {.method = "GET",
-             .url = container(id) + "/logs?follow=1&stdout=1&stderr=1",
-             .idle_timeout = silence},
-            "read the output of a container of",
-            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
-        reader.finish();
-    }
-
-    /// Waits for the container's end.
-    [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
-        const std::string attempted = "wait for a container of";
-        const Json answer =
-            json({.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence},
-                 attempted, stop);
-        const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
-        if (!code.is_number_integer()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer has no StatusCode");
+        literal_count_ = take(5) + detail::first_length_symbol;
+        distance_count_ = take(5) + 1;
+        code_length_count_ = take(4) + 4;
+        if (literal_count_ > detail::literal_symbols ||
+            distance_count_ > detail::distance_symbols) {
+            malformed("a code for too many symbols");
         }
-        return {.exit_code = code.get<int>(),
-                .error = text_or(answer.value("Error", Json()), "Message")};
+        lengths_ = {};
+        length_index_ = 0;
+        state_ = State::code_length_lengths;
+        return true;
     }
 
-    /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
-    void stop(const std::string& id, std::chrono::seconds grace,
-              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
-              .idle_timeout = grace + std::chrono::seconds{30}},
-             "stop a container of", {}, stop);
+    bool read_code_length_lengths() {
+        for (; length_index_ < code_length_count_; ++length_index_) {
+            if (!available(3)) {
+                return false;
+            }
+            lengths_[detail::code_length_order[length_index_]] = static_cast<std::uint8_t>(take(3));
+        }
+        const auto verdict = code_lengths_.build(
+            std::span{lengths_}.first(detail::code_length_symbols), [](std::size_t symbol) {
+                return detail::InflateEntry{.value = static_cast<std::uint16_t>(symbol),
+                                            .kind = detail::inflate_literal};
+            });
+        if (verdict != detail::CodeVerdict::complete) {
+            malformed(verdict == detail::CodeVerdict::oversubscribed
+                          ? "an over-subscribed code of code lengths"
+                          : "an incomplete code of code lengths");
+        }
+        lengths_ = {};
+        length_index_ = 0;
+        state_ = State::code_lengths;
+        return true;
     }
 
-    /// Throws Error{conflict} when it does not run.
-    void kill(const std::string& id, const std::string& signal = "SIGKILL",
-              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
-             "kill a container of", {}, stop);
+    bool read_code_lengths() {
+        const std::size_t count = literal_count_ + distance_count_;
+        while (length_index_ < count) {
+            static_cast<void>(available(14));
+            const detail::InflateEntry entry = code_lengths_.find(bits_);
+            const unsigned extra = entry.value < 16    ? 0
+                                   : entry.value == 16 ? 2
+                                   : entry.value == 17 ? 3
+                                                       : 7;
+            if (bit_count_ < entry.bits + extra) {
+                return false;
+            }
+            drop(entry.bits);
+            if (entry.value < 16) {
+                lengths_[length_index_++] = static_cast<std::uint8_t>(entry.value);
+                continue;
+            }
+            const std::size_t repeats = take(extra) + (entry.value == 18 ? 11U : 3U);
+            if (entry.value == 16 && length_index_ == 0) {
+                malformed("a repeated code length without one before");
+            }
+            if (repeats > count - length_index_) {
+                malformed("more code lengths than symbols");
+            }
+            const std::uint8_t length = entry.value == 16 ? lengths_[length_index_ - 1] : 0;
+            std::fill_n(lengths_.begin() + static_cast<std::ptrdiff_t>(length_index_), repeats,
+                        length);
+            length_index_ += repeats;
+        }
+        build_dynamic_codes();
+        state_ = State::symbols;
+        return true;
     }
 
-    /// Kills and removes it with its anonymous volumes; one that is not there is no error.
-    void remove(const std::string& id, const std::stop_token& stop = {}) const {
-        remove("/containers/" + net::percent_encode(id) + "?force=1&v=1", "remove a container of",
-               stop);
+    void build_dynamic_codes() {
+        using Verdict = detail::CodeVerdict;
+        codes_are_fixed_ = false;
+        if (lengths_[detail::end_of_block] == 0) {
+            malformed("a code without an end of the block");
+        }
+        const auto lengths = std::span<const std::uint8_t>{lengths_};
+        const Verdict literals = literals_.build(lengths.first(literal_count_), literal_entry);
+        if (literals != Verdict::complete && literals != Verdict::single) {
+            malformed(literals == Verdict::oversubscribed ? "an over-subscribed code of literals"
+                                                          : "an incomplete code of literals");
+        }
+        const Verdict distances =
+            distances_.build(lengths.subspan(literal_count_, distance_count_), distance_entry);
+        if (distances == Verdict::oversubscribed || distances == Verdict::incomplete) {
+            malformed(distances == Verdict::oversubscribed ? "an over-subscribed code of distances"
+                                                           : "an incomplete code of distances");
+        }
+    }
+
+    // Symbols -----------------------------------------------------------------------------------
+
+    bool read_symbols() {
+        while (state_ == State::symbols) {
+            make_room();
+            if (input_.size() >= fast_input) {
+                read_symbols_fast();
+            } else if (!read_symbol()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// One symbol, or false and no change when its bits are not all there.
+    bool read_symbol() {
+        static_cast<void>(available(48));
+        const detail::InflateEntry entry = literals_.find(bits_);
+        if (bit_count_ < entry.bits) {
+            return false;
+        }
+        if (entry.kind == detail::inflate_literal) {
+            buffer_[position_++] = static_cast<std::byte>(entry.value);
+            drop(entry.bits);
+            return true;
+        }
+        if (entry.kind == detail::inflate_end_of_block) {
+            drop(entry.bits);
+            end_block();
+            return true;
+        }
+        if (entry.kind == detail::inflate_invalid) {
+            malformed("bits that stand for no symbol");
+        }
+        const unsigned length_bits = entry.bits + entry.kind;
+        if (bit_count_ < length_bits) {
+            return false;
+        }
+        const detail::InflateEntry distance = distances_.find(bits_ >> length_bits);
+        if (bit_count_ < length_bits + distance.bits) {
+            return false;
+        }
+        if (distance.kind == detail::inflate_invalid) {
+            malformed("bits that stand for no distance");
+        }
+        const unsigned distance_bits = length_bits + distance.bits;
+        if (bit_count_ < distance_bits + distance.kind) {
+            return false;
+        }
+        copy_match(entry.value + peek(entry.bits, entry.kind),
+                   distance.value + peek(distance_bits, distance.kind));
+        drop(distance_bits + distance.kind);
+        return true;
+    }
+
+    /// Symbols for as long as there is input and room for any of them, without a check of the bits.
+    void read_symbols_fast() {
+        const std::byte* input = input_.data();
+        const std::byte* const input_end = input + (input_.size() - fast_input);
+        const std::size_t room = buffer_.size() - slack;
+        const auto fill = [&] {
+            bits_ |= detail::load_little<std::uint64_t>(input) << bit_count_;
+            input += (63 - bit_count_) / 8;
+            bit_count_ |= 56;
+        };
+        while (input <= input_end && position_ < room) {
+            fill();
+            detail::InflateEntry entry = literals_.find(bits_);
+            if (entry.kind == detail::inflate_literal) {
+                buffer_[position_++] = static_cast<std::byte>(entry.value);
+                drop(entry.bits);
+                entry = literals_.find(bits_);
+                if (entry.kind == detail::inflate_literal) {
+                    buffer_[position_++] = static_cast<std::byte>(entry.value);
+                    drop(entry.bits);
+                    continue;
+                }
+                fill();
+            }
+            if (entry.kind >= detail::inflate_literal) {
+                break;  // the end of the block, or an error: read_symbol() sees to it
+            }
+            const unsigned length_bits = entry.bits + entry.kind;
+            const detail::InflateEntry distance = distances_.find(bits_ >> length_bits);
+            if (distance.kind >= detail::inflate_literal) {
+                break;
+            }
+            const unsigned distance_bits = length_bits + distance.bits;
+            const std::size_t length = entry.value + peek(entry.bits, entry.kind);
+            const std::size_t offset = distance.value + peek(distance_bits, distance.kind);
+            drop(distance_bits + distance.kind);
+            copy_match(length, offset);
+        }
+        bits_ &= (std::uint64_t{1} << bit_count_) - 1;
+        input_ = input_.last(static_cast<std::size_t>(input_end - input) + fast_input);
+        static_cast<void>(position_ < room && read_symbol());
+    }
+
+    void copy_match(std::size_t length, std::size_t distance) {
+        if (distance > position_) {
+            malformed("a distance to before the beginning");
+        }
+        std::byte* to = buffer_.data() + position_;
+        const std::byte* from = to - distance;
+        position_ += length;
+        if (distance >= 8) {
+            for (const std::byte* const end = to + length; to < end; to += 8, from += 8) {
+                std::memcpy(to, from, 8);
+            }
+        } else if (distance == 1) {
+            std::memset(to, std::to_integer<int>(*from), length);
+        } else {
+            for (std::size_t i = 0; i < length; ++i) {
+                to[i] = from[i];
+            }
+        }
+    }
+
+    // Output ------------------------------------------------------------------------------------
+
+    /// Room for one match; keeps the window.
+    void make_room() {
+        if (position_ < buffer_.size() - slack) {
+            return;
+        }
+        flush();
+        std::memmove(buffer_.data(), buffer_.data() + position_ - window, window);
+        position_ = window;
+        flushed_ = window;
+    }
+
+    void flush() {
+        if (flushed_ < position_) {
+            const auto output = std::span{buffer_}.subspan(flushed_, position_ - flushed_);
+            flushed_ = position_;
+            sink_(output);
+        }
+    }
+
+    ByteSink sink_;
+    State state_ = State::block_header;
+    std::span<const std::byte> input_ = {};
+    std::uint64_t bits_ = 0;
+    unsigned bit_count_ = 0;
+    bool is_last_ = false;
+
+    std::size_t stored_left_ = 0;
+    std::size_t literal_count_ = 0;
+    std::size_t distance_count_ = 0;
+    std::size_t code_length_count_ = 0;
+    std::size_t length_index_ = 0;
+    std::array<std::uint8_t, detail::literal_symbols + detail::distance_symbols> lengths_ = {};
+    detail::InflateTable<7, detail::code_length_symbols, 7> code_lengths_ = {};
+    detail::InflateTable<10, 288, 15> literals_ = {};
+    detail::InflateTable<8, 32, 15> distances_ = {};
+    bool codes_are_fixed_ = false;
+
+    std::vector<std::byte> buffer_;
+    std::size_t position_ = 0;
+    std::size_t flushed_ = 0;
+};
+
+}  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of layers, and a
+// reader.
+
+namespace fairing::codec {
+
+/// One member without a name and a time, of an unknown operating system: equal input, equal bytes.
+struct GzipCompressor {
+    int level = 6;  ///< 1 (fast) to 9 (small)
+
+    static constexpr std::string_view suffix = "gzip";
+
+    /// Large enough to lose little of what a common window would find, small enough to keep every
+    /// core busy.
+    [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
+
+    void begin(std::vector<std::byte>& out) const {
+        constexpr std::array<unsigned char, 10> header = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
+        detail::append_bytes(std::as_bytes(std::span{header}), out);
+    }
+    void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
+        deflate(input, out, {.level = level});
+    }
+    void end(std::uint32_t crc, std::uint64_t size, std::vector<std::byte>& out) const {
+        deflate({}, out, {.level = level, .end = DeflateEnd::last});
+        detail::append_little(crc, out);
+        detail::append_little(static_cast<std::uint32_t>(size), out);
+    }
+};
+static_assert(Compressor<GzipCompressor>);
+
+/// Gives what a gzip file of any number of members holds to a sink. Verifies every checksum and
+/// size; throws Error{integrity} with the reason, and is good for nothing then. What the sink got
+/// before may be wrong.
+class GunzipReader {
+public:
+    explicit GunzipReader(ByteSink sink)
+        : sink_(std::move(sink)), inflater_([this](std::span<const std::byte> bytes) {
+              crc_ = crc32(bytes, crc_);
+              size_ += static_cast<std::uint32_t>(bytes.size());
+              sink_(bytes);
+          }) {}
+    GunzipReader(const GunzipReader&) = delete;
+    GunzipReader& operator=(const GunzipReader&) = delete;
+
+    /// Takes the next piece of the file, of any size.
+    void write(std::span<const std::byte> input) {
+        while (!input.empty()) {
+            if (state_ == State::body) {
+                input = input.subspan(inflater_.write(input));
+                if (inflater_.done()) {
+                    enter(State::trailer);
+                }
+            } else {
+                take(input.front());
+                input = input.subspan(1);
+            }
+        }
+    }
+
+    /// To be called at the end of the file. Throws when it is cut off.
+    void finish() {
+        if (members_ == 0 || state_ != State::fixed_header || field_size_ > 0) {
+            malformed("it is cut off");
+        }
     }
 
 private:
-    using Version = std::pair<int, int>;
-    static constexpr Version oldest{1, 24}, newest{1, 41};
-    /// How long a training may print nothing.
-    static constexpr std::chrono::hours silence{480};
+    enum class State { fixed_header, extra_size, extra, name, comment, header_crc, body, trailer };
 
-    Engine(net::AnyTransport transport, const std::filesystem::path& socket)
-        : transport_(std::move(transport)),
-          socket_(socket),
-          base_("http+unix://" + net::percent_encode(socket.string())) {}
+    // Bits of the flags (RFC 1952, section 2.3.1).
+    static constexpr unsigned has_header_crc = 2, has_extra = 4, has_name = 8, has_comment = 16;
+    static constexpr unsigned reserved_flags = 0xe0;
 
-    static Version parse_version(const std::string& text) {
-        Version result{0, 0};
-        int* part = &result.first;
-        for (const char c : text.substr(0, 9)) {
-            if (c == '.' && part == &result.first) {
-                part = &result.second;
-            } else if (c >= '0' && c <= '9') {
-                *part = *part * 10 + (c - '0');
-            } else {
-                return {0, 0};
-            }
-        }
-        return result;
+    [[noreturn]] static void malformed(std::string reason) {
+        throw Error{ErrorCode::integrity,
+                    {.attempted = "unpack",
+                     .subject = "gzip data",
+                     .answer = std::move(reason),
+                     .advice = "the data is damaged"}};
     }
 
-    /// A reference with its slashes, which separate no parameters here.
-    static std::string path_of(const std::string& image) {
-        std::string result;
-        for (std::size_t start = 0; start <= image.size();) {
-            const std::size_t end = std::min(image.find('/', start), image.size());
-            result +=
-                (start == 0 ? "" : "/") + net::percent_encode(image.substr(start, end - start));
-            start = end + 1;
-        }
-        return result;
+    void enter(State state) {
+        state_ = state;
+        field_size_ = 0;
     }
 
-    [[nodiscard]] std::string container(const std::string& id) const {
-        return base_ + "/containers/" + net::percent_encode(id);
-    }
-
-    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
-                                std::string answer) const {
-        return Error{code,
-                     {.attempted = attempted + " the container engine at",
-                      .subject = socket_.string(),
-                      .answer = std::move(answer)}};
-    }
-
-    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
-                                         const net::BodySink& sink,
-                                         const std::stop_token& stop) const {
-        // What our own sink or body throws is about something else than the engine.
-        bool own = false;
-        const auto marked = [&own](const auto& function, const auto& argument) {
-            try {
-                function(argument);
-            } catch (...) {
-                own = true;
-                throw;
-            }
-        };
-        net::Request sent = request;
-        if (request.body.write) {
-            sent.body.write = [&](const net::BodySink& piece) {
-                marked(request.body.write, piece);
-            };
+    /// One byte of a header or trailer.
+    void take(std::byte byte) {
+        const std::size_t index = field_size_++;
+        if (index < field_.size()) {
+            field_[index] = byte;
         }
-        net::BodySink received;
-        if (sink) {
-            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
+        if (state_ != State::header_crc && state_ != State::trailer) {
+            crc_ = crc32({&byte, 1}, crc_);
         }
-        try {
-            return transport_.send(sent, received, stop);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            if (own ||
-                (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::not_found)) {
-                throw;
-            }
-            Error::Details details =
-                failure(ErrorCode::unavailable, attempted, error.details().answer).details();
-            details.advice = "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
-            throw Error{ErrorCode::unavailable, std::move(details)};
+        switch (state_) {
+            case State::fixed_header:
+                return take_fixed_header();
+            case State::extra_size:
+                if (field_size_ == 2) {
+                    extra_left_ = detail::load_little<std::uint16_t>(field_.data());
+                    enter(extra_left_ > 0 ? State::extra : after(State::extra));
+                    open_body();
+                }
+                return;
+            case State::extra:
+                if (field_size_ == extra_left_) {
+                    enter(after(State::extra));
+                    open_body();
+                }
+                return;
+            case State::name:
+            case State::comment:
+                if (byte == std::byte{0}) {
+                    enter(after(state_));
+                    open_body();
+                }
+                return;
+            case State::header_crc:
+                return take_header_crc();
+            case State::body:
+                return;
+            case State::trailer:
+                return take_trailer();
         }
     }
 
-    void check(const net::Response& answer, const std::string& attempted) const {
-        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
+    void take_fixed_header() {
+        constexpr std::array<unsigned char, 3> magic = {0x1f, 0x8b, 8};
+        const std::size_t index = field_size_ - 1;
+        if (index < magic.size() && field_[index] != std::byte{magic[index]}) {
+            malformed(members_ > 0 ? "something other follows its end"
+                      : index < 2  ? "it does not begin like gzip"
+                                   : "an unknown compression method");
+        }
+        if (field_size_ < 10) {
             return;
         }
-        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
-                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
-                               : answer.status == 409                         ? ErrorCode::conflict
-                               : answer.status >= 400 && answer.status < 500
-                                   ? ErrorCode::input
-                                   : ErrorCode::unavailable;
-        const Json document = Json::parse(answer.body, nullptr, false);
-        std::string message = text_or(document, "message");
-        for (char& c : message) {
-            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+        flags_ = std::to_integer<unsigned>(field_[3]);
+        if ((flags_ & reserved_flags) != 0) {
+            malformed("reserved flags in its header");
         }
-        Error::Details details =
-            failure(code, attempted,
-                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
-                .details();
-        details.http_status = answer.status;
-        throw Error{code, std::move(details)};
+        enter(after(State::fixed_header));
+        open_body();
     }
 
-    net::Response send(const net::Request& request, const std::string& attempted,
-                       const net::BodySink& sink, const std::stop_token& stop) const {
-        net::Response answer = exchange(request, attempted, sink, stop);
-        check(answer, attempted);
-        return answer;
+    /// The next part of the header that the flags announce.
+    [[nodiscard]] State after(State state) const {
+        if (state < State::extra_size && (flags_ & has_extra) != 0) {
+            return State::extra_size;
+        }
+        if (state < State::name && (flags_ & has_name) != 0) {
+            return State::name;
+        }
+        if (state < State::comment && (flags_ & has_comment) != 0) {
+            return State::comment;
+        }
+        return (flags_ & has_header_crc) != 0 ? State::header_crc : State::body;
     }
 
-    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
-                            const std::stop_token& stop) const {
-        const net::Response answer = send(request, attempted, {}, stop);
-        return parse_json(answer.body, "the answer of the container engine at " + socket_.string());
-    }
-
-    void remove(const std::string& target, const std::string& attempted,
-                const std::stop_token& stop) const {
-        const net::Response answer =
-            exchange({.method = "DELETE", .url = base_ + target}, attempted, {}, stop);
-        if (answer.status != 404) {
-            check(answer, attempted);
+    void open_body() {
+        if (state_ == State::body) {
+            inflater_.reset();
+            crc_ = 0;
+            size_ = 0;
         }
     }
 
-    /// Reads one JSON object per line; one with an error is an Error.
-    void stream(const net::Request& request, const std::string& attempted,
-                const std::stop_token& stop) const {
-        LineSplitter lines;
-        bool answered = false;
-        const auto on_line = [&](const std::string& line) {
-            if (line.find_first_not_of(" \t\r") == std::string::npos) {
-                return;
-            }
-            const Json event = Json::parse(line, nullptr, false);
-            if (!event.is_object()) {
-                throw failure(ErrorCode::unavailable, attempted,
-                              "a line of its answer is not JSON");
-            }
-            answered = true;
-            if (event.contains("error") || event.contains("errorDetail")) {
-                const std::string detail = text_or(event.value("errorDetail", Json()), "message");
-                throw failure(
-                    ErrorCode::unavailable, attempted,
-                    text_or(event, "error", detail.empty() ? "an error without a text" : detail));
-            }
-        };
-        send(
-            request, attempted,
-            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
-        lines.finish(on_line);
-        if (!answered) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
+    void take_header_crc() {
+        if (field_size_ < 2) {
+            return;
         }
+        if (detail::load_little<std::uint16_t>(field_.data()) != (crc_ & 0xffff)) {
+            malformed("its header does not match the checksum");
+        }
+        enter(State::body);
+        open_body();
     }
 
-    net::AnyTransport transport_;
-    std::filesystem::path socket_;
-    std::string base_;
-    std::string version_ = {};
+    void take_trailer() {
+        if (field_size_ < 8) {
+            return;
+        }
+        if (detail::load_little<std::uint32_t>(field_.data()) != crc_) {
+            malformed("its content does not match the checksum");
+        }
+        if (detail::load_little<std::uint32_t>(field_.data() + 4) != size_) {
+            malformed("its content does not match the size");
+        }
+        ++members_;
+        crc_ = 0;
+        enter(State::fixed_header);
+    }
+
+    ByteSink sink_;
+    Inflater inflater_;
+    State state_ = State::fixed_header;
+    std::array<std::byte, 10> field_ = {};
+    std::size_t field_size_ = 0;
+    std::size_t extra_left_ = 0;
+    unsigned flags_ = 0;
+    std::uint32_t crc_ = 0;
+    std::uint32_t size_ = 0;
+    std::uint64_t members_ = 0;
 };
 
-}  // namespace fairing::engine
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/engine/socket.hpp - where a container engine of this machine listens (Docker and Podman).
-
-namespace fairing::engine {
-
-/// The places to look, in order: $DOCKER_HOST alone when it is set, else Docker's and Podman's own.
-/// Throws Error{unsupported} for a DOCKER_HOST that is no Unix socket.
-[[nodiscard]] inline std::vector<std::filesystem::path> socket_candidates() {
-    if (const std::string host = env("DOCKER_HOST", ""); !host.empty()) {
-        constexpr std::string_view scheme = "unix://";
-        if (!host.starts_with(scheme)) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "use the container engine of",
-                         .subject = "DOCKER_HOST",
-                         .answer = "it is not of the form unix:///PATH",
-                         .advice = "unset it, or name a Unix socket"}};
-        }
-        return {host.substr(scheme.size())};
-    }
-    std::vector<std::filesystem::path> places{"/var/run/docker.sock"};
-    const std::filesystem::path own = env("XDG_RUNTIME_DIR", "");
-    if (!own.empty()) {
-        places.push_back(own / "docker.sock");
-    }
-    places.emplace_back("/run/podman/podman.sock");
-    if (!own.empty()) {
-        places.push_back(own / "podman/podman.sock");
-    }
-    return places;
+/// `text` as one gzip file.
+[[nodiscard]] inline std::string gzip(std::string_view text,
+                                      const GzipCompressor& compressor = {}) {
+    const auto input = std::as_bytes(std::span{text});
+    std::vector<std::byte> out;
+    compressor.begin(out);
+    compressor.block(input, out);
+    compressor.end(crc32(input), input.size(), out);
+    return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
-/// The first candidate that is a socket which we may use.
-[[nodiscard]] inline std::optional<std::filesystem::path> find_socket() {
-    for (std::filesystem::path& place : socket_candidates()) {
-        struct stat status {};
-        if (::stat(place.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
-            ::access(place.c_str(), R_OK | W_OK) == 0) {
-            return std::move(place);
+/// What the gzip file holds. Throws Error{integrity} when it is malformed or unpacks to more than
+/// `limit` bytes, of which no more are kept.
+[[nodiscard]] inline std::string gunzip(std::string_view file, std::size_t limit) {
+    std::string text;
+    GunzipReader reader{[&](std::span<const std::byte> bytes) {
+        if (bytes.size() > limit - text.size()) {
+            throw Error{ErrorCode::integrity,
+                        {.attempted = "unpack",
+                         .subject = "gzip data",
+                         .answer = "it holds more than " + std::to_string(limit) + " bytes"}};
         }
-    }
-    return std::nullopt;
+        text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }};
+    reader.write(std::as_bytes(std::span{file}));
+    reader.finish();
+    return text;
 }
 
-}  // namespace fairing::engine
+}  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/core/rooted_tree.hpp - a directory seen as "/" (POSIX openat(2) and its kin): no path, no
@@ -13092,6 +13868,7084 @@ inline void unpack(Store& store, std::span<const Descriptor> layers,
 }
 
 }  // namespace fairing::oci
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/elf_file.hpp - ELF files of this machine, and which libraries no image takes.
+
+namespace fairing::packaging {
+
+[[nodiscard]] inline codec::ElfFile read_elf_file(const std::filesystem::path& path) {
+    const std::string shown = escaped(path.native());
+    const UniqueFd file = open_file(path, O_RDONLY | O_NONBLOCK);
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "read program", .subject = shown, .answer = "it is no file"}};
+    }
+    const auto read = [&](std::uint64_t offset, std::size_t size) {
+        std::string bytes(size, '\0');
+        for (std::size_t done = 0; done < size;) {
+            const ssize_t got = ::pread(file.get(), bytes.data() + done, size - done,
+                                        static_cast<off_t>(offset + done));
+            if (got < 0 && errno == EINTR) {
+                continue;
+            }
+            if (got <= 0) {
+                throw system_error(got < 0 ? errno : EIO, "read program", shown);
+            }
+            done += static_cast<std::size_t>(got);
+        }
+        return bytes;
+    };
+    return codec::read_elf(
+        {.size = static_cast<std::uint64_t>(status.st_size), .read = read, .name = shown});
+}
+
+/// glibc and its family, which belong to the base image and its kernel interface, and the libraries
+/// of a GPU's driver, which belong to the machine that runs the job.
+[[nodiscard]] inline bool is_library_of_the_base(std::string_view name) {
+    constexpr std::array<std::string_view, 15> exact = {
+        "libc.so.6",    "libm.so.6",         "libpthread.so.0",       "libdl.so.2",
+        "librt.so.1",   "libutil.so.1",      "libresolv.so.2",        "libnsl.so.1",
+        "libanl.so.1",  "libmvec.so.1",      "libBrokenLocale.so.1",  "libthread_db.so.1",
+        "libcuda.so.1", "libnvidia-ml.so.1", "libc_malloc_debug.so.0"};
+    return std::find(exact.begin(), exact.end(), name) != exact.end() ||
+           name.starts_with("ld-linux") || name.starts_with("ld64.so") ||
+           name.starts_with("libnss_") || name.starts_with("linux-vdso");
+}
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/base_fit.hpp - what a context needs of its base image, looked up in the layers
+// of that.
+
+namespace fairing {
+
+/// The shared libraries in the linker's own folders of an image.
+struct BaseLibraries {
+    /// By file name, all links followed: the versions that it defines.
+    std::map<std::string, std::set<std::string>> versions = {};
+
+    /// The minor version of glibc 2; nullopt when there is none.
+    [[nodiscard]] std::optional<int> glibc() const {
+        const auto found = versions.find("libc.so.6");
+        std::optional<int> newest;
+        for (const std::string& each :
+             found == versions.end() ? std::set<std::string>{} : found->second) {
+            newest = std::max(newest, codec::glibc_minor(each));
+        }
+        return newest;
+    }
+};
+
+namespace detail {
+
+/// Gathers libraries from layer upon layer.
+class LibraryScan {
+public:
+    explicit LibraryScan(std::string architecture) : architecture_(std::move(architecture)) {}
+
+    void read(oci::Store& store, const oci::Descriptor& layer, const Control& control) {
+        std::vector<std::string> hidden;  // by whiteouts: of the layers below only
+        std::map<std::string, Entry> added;
+        std::string path, bytes;
+        const auto finish = [&] {
+            if (!path.empty()) {
+                added[path] = {.versions = versions_in(bytes, path)};
+            }
+            path.clear();
+            bytes.clear();
+        };
+        codec::TarReader reader{
+            [&](const codec::TarEntry& entry) {
+                finish();
+                const std::string place = folder_as_merged(entry.path);
+                const std::string_view name = packaging::last_component(place);
+                if (name.starts_with(".wh.")) {
+                    hidden.push_back(place);
+                } else if (!is_place_of_libraries(place) ||
+                           name.find(".so") == std::string_view::npos) {
+                    return;
+                } else if (entry.kind == codec::TarKind::symlink) {
+                    added[place] = {.link = entry.link_target};
+                } else if (entry.kind == codec::TarKind::file && entry.size <= largest) {
+                    path = place;
+                }
+            },
+            [&](std::span<const std::byte> data) {
+                if (!path.empty()) {
+                    bytes.append(reinterpret_cast<const char*>(data.data()), data.size());
+                }
+            }};
+        oci::read_layer(store, layer, reader, control);
+        finish();
+        hide(hidden);
+        for (auto& [place, entry] : added) {
+            entries_[place] = std::move(entry);
+        }
+    }
+
+    [[nodiscard]] BaseLibraries take() const {
+        BaseLibraries libraries;
+        for (const auto& [place, entry] : entries_) {
+            std::string at = place;
+            auto found = entries_.find(at);
+            for (int links = 0; found != entries_.end() && !found->second.link.empty(); ++links) {
+                const std::string& link = found->second.link;
+                at = folder_as_merged(packaging::clean(
+                    link.starts_with('/') ? link.substr(1)
+                                          : packaging::join(packaging::parent(at), link)));
+                found = links < 16 ? entries_.find(at) : entries_.end();
+            }
+            if (found != entries_.end() && found->second.versions) {
+                libraries.versions[std::string{packaging::last_component(place)}] =
+                    *found->second.versions;
+            }
+        }
+        return libraries;
+    }
+
+private:
+    static constexpr std::uint64_t largest = std::uint64_t{256} << 20;
+
+    struct Entry {
+        std::optional<std::set<std::string>> versions = {};  // nullopt: no library
+        std::string link = {};
+    };
+
+    /// "lib/…" as "usr/lib/…": one is a link to the other, or holds its own libraries.
+    static std::string folder_as_merged(std::string_view path) {
+        std::string place = packaging::clean(path);
+        return place.starts_with("lib/") || place.starts_with("lib64/") ? "usr/" + place : place;
+    }
+
+    /// usr/lib, usr/lib64, usr/local/lib and a folder like x86_64-linux-gnu in them.
+    static bool is_place_of_libraries(std::string_view path) {
+        for (const std::string_view folder : {"usr/lib/", "usr/lib64/", "usr/local/lib/"}) {
+            if (path.starts_with(folder)) {
+                const std::string_view rest = path.substr(folder.size());
+                const std::size_t slash = rest.find('/');
+                return slash == std::string_view::npos ||
+                       (rest.find('/', slash + 1) == std::string_view::npos &&
+                        rest.substr(0, slash).find("-linux-") != std::string_view::npos);
+            }
+        }
+        return false;
+    }
+
+    void hide(const std::vector<std::string>& whiteouts) {
+        for (const std::string& mark : whiteouts) {
+            const std::string folder{packaging::parent(mark)};
+            const std::string_view name = packaging::last_component(mark);
+            const std::string gone =
+                name == ".wh..wh..opq" ? folder : packaging::join(folder, name.substr(4));
+            std::erase_if(entries_,
+                          [&](const auto& each) { return packaging::is_within(each.first, gone); });
+        }
+    }
+
+    [[nodiscard]] std::optional<std::set<std::string>> versions_in(const std::string& bytes,
+                                                                   const std::string& path) const {
+        try {
+            const codec::ElfFile elf = codec::read_elf(bytes, packaging::escaped(path));
+            if (elf.architecture() != architecture_) {
+                return std::nullopt;
+            }
+            return std::set<std::string>{elf.versions.begin(), elf.versions.end()};
+        } catch (const Error&) {
+            return std::nullopt;  // a linker script, say
+        }
+    }
+
+    std::string architecture_;
+    std::map<std::string, Entry> entries_ = {};
+};
+
+/// Where what a base holds is remembered, by its manifest's digest; "" for nowhere.
+[[nodiscard]] inline std::filesystem::path libraries_memory(const std::filesystem::path& cache,
+                                                            const std::string& digest) {
+    return cache.empty() || digest.empty() ? std::filesystem::path{}
+                                           : cache / "libraries" / (digest.substr(7) + ".json");
+}
+
+[[nodiscard]] inline BaseLibraries scan_base(const oci::Image& base, oci::Store& store,
+                                             const std::string& digest,
+                                             const std::filesystem::path& cache_directory,
+                                             const Control& control) {
+    const std::filesystem::path memory = libraries_memory(cache_directory, digest);
+    try {
+        return {.versions = parse_json(read_file(memory), memory.string())
+                                .get<std::map<std::string, std::set<std::string>>>()};
+    } catch (const std::exception&) {
+        // nothing that can be used: look
+    }
+    control.say(Level::info, "looking for the libraries of the base image");
+    LibraryScan scan{base.platform().architecture};
+    for (const oci::Descriptor& layer : base.layers()) {
+        scan.read(store, layer, control);
+    }
+    BaseLibraries libraries = scan.take();
+    try {
+        if (!memory.empty()) {
+            std::filesystem::create_directories(memory.parent_path());
+            write_file(memory, Json(libraries.versions).dump());
+        }
+    } catch (const std::exception& error) {
+        control.say(Level::debug, error.what());  // next time it takes as long
+    }
+    return libraries;
+}
+
+[[nodiscard]] inline Error does_not_fit(const std::string& file, const std::string& base,
+                                        std::string answer, std::string advice) {
+    return Error{ErrorCode::unsupported,
+                 {.attempted = "run",
+                  .subject = packaging::escaped(file) + " on base image " + base,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// The files that a base must satisfy, as ELF.
+using Programs = std::vector<std::pair<const ContextFile*, codec::ElfFile>>;
+
+[[nodiscard]] inline Programs programs_of(const Context& context) {
+    Programs programs;
+    for (const ContextFile& file : context.files) {
+        const auto& names = context.needs.programs;
+        if (std::find(names.begin(), names.end(), file.destination) != names.end()) {
+            programs.emplace_back(&file, packaging::read_elf_file(file.source));
+        }
+    }
+    return programs;
+}
+
+/// Takes out the libraries that the base has in a version that will do for all that stay.
+inline void leave_out_libraries(Context& context, const BaseLibraries& base,
+                                const Control& control) {
+    std::map<std::string, std::set<std::string>> wanted;
+    for (const auto& [file, elf] : programs_of(context)) {
+        for (const codec::ElfVersionNeed& need : elf.version_needs) {
+            wanted[need.library].insert(need.version);
+        }
+    }
+    std::string names;
+    std::erase_if(context.files, [&](const ContextFile& file) {
+        const std::string name{packaging::last_component(file.destination)};
+        const auto found = base.versions.find(name);
+        if (file.layer != "libraries" || found == base.versions.end() ||
+            !std::includes(found->second.begin(), found->second.end(), wanted[name].begin(),
+                           wanted[name].end())) {
+            return false;
+        }
+        names += (names.empty() ? "" : ", ") + name;
+        return true;
+    });
+    if (!names.empty()) {
+        control.say(Level::info, "left to the base image: " + names);
+    }
+}
+
+inline void check_glibc(const Context& context, const BaseLibraries& base,
+                        const std::string& base_name) {
+    const std::optional<int> present = base.glibc();
+    for (const auto& [file, elf] : programs_of(context)) {
+        std::optional<int> needed;
+        for (const codec::ElfVersionNeed& need : elf.version_needs) {
+            needed = std::max(needed, codec::glibc_minor(need.version));
+        }
+        if (needed && !present) {
+            throw does_not_fit(
+                file->source.native(), base_name,
+                "it needs glibc 2." + std::to_string(*needed) + ", and the image has none",
+                "take a base with glibc, such as debian:12-slim, or link the "
+                "program statically");
+        }
+        if (needed && *needed > *present) {
+            throw does_not_fit(file->source.native(), base_name,
+                               "it needs glibc 2." + std::to_string(*needed) +
+                                   ", and the image has 2." + std::to_string(*present),
+                               "take a newer base, or build the program on an older system");
+        }
+    }
+}
+
+}  // namespace detail
+
+/// The context as it goes onto this base: search paths in front of the base's own, and its needs
+/// met. Throws Error{unsupported} that names the file, what it needs and what the base has. A null
+/// `store` is scratch: there the host's own libraries serve, and nothing is checked but the
+/// processor. `name` and `digest` are the base's.
+[[nodiscard]] inline Context fit_to_base(Context context, const oci::Image& base, oci::Store* store,
+                                         const std::string& name, const std::string& digest,
+                                         const std::filesystem::path& cache_directory,
+                                         const Control& control) {
+    for (const auto& [variable, folders] : context.search_paths) {
+        std::string value = folders;
+        const Json setting = base.setting("Env");
+        for (const Json& entry : setting.is_array() ? setting : Json::array()) {
+            const std::string text = entry.is_string() ? entry.get<std::string>() : "";
+            if (text.starts_with(variable + '=') && text.size() > variable.size() + 1) {
+                value += ':' + text.substr(variable.size() + 1);
+            }
+        }
+        context.environment[variable] = value;
+    }
+    context.search_paths.clear();
+    bool linked = false;
+    for (const auto& [file, elf] : detail::programs_of(context)) {
+        if (elf.architecture() != base.platform().architecture) {
+            throw detail::does_not_fit(file->source.native(), name,
+                                       "it is for " + elf.architecture() + ", and the image for " +
+                                           base.platform().architecture,
+                                       "build the program for the image's processor, or choose "
+                                       "another image with --platform");
+        }
+        linked = linked || !elf.needed.empty();
+    }
+    if (linked && store != nullptr) {
+        const BaseLibraries libraries =
+            detail::scan_base(base, *store, digest, cache_directory, control);
+        if (context.needs.lean_libraries) {
+            detail::leave_out_libraries(context, libraries, control);
+        }
+        detail::check_glibc(context, libraries, name);
+    }
+    return context;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/layer_plan.hpp - which files share a layer: a pure function of paths, kinds and
+// sizes.
+//
+// What changes together belongs together, and what is dear to send apart from what is edited. A
+// file goes, by itself and whatever the others are, to
+//
+//  - dependencies 1-5: below site-packages, node_modules and the like, by package; native
+//    libraries, by path
+//  - huge files 1-4: 16 MiB and more, by path
+//  - large files 1-3: 1 MiB and more, by path
+//  - data 1-3: 32 KiB and more (256 KiB when its name is one of text that people write: train.py,
+//    params.yaml), by folder
+//  - sources: everything else, on top
+//
+// A file whose stage names a layer (ContextFile::layer) goes to that one, however small, and to no
+// other; such layers come on top of the 16.
+//
+// where "by" means: a hash of it picks the number. There is no running total, so a file that comes,
+// goes or grows changes its own layer only (two when it crosses a limit). Only what holds a file
+// becomes a layer: 16 at most. A context below 1 MiB is one layer; when it outgrows that, as much
+// is sent again, once.
+//
+// Why these: an edit costs reading, hashing and sending its whole layer, so sources must not share
+// one with data, be it in small files; several layers of a class halve what a changed data set
+// costs, and let several be made and sent at once. The same limits stand in layer_plan_test.cpp.
+
+namespace fairing::packaging {
+
+/// The files of one layer, in the order of the context.
+struct LayerGroup {
+    std::string name = {};  ///< "sources", "dependencies 3": for people
+    std::vector<ContextFile> files = {};
+};
+
+namespace detail {
+
+inline constexpr std::uint64_t small_context = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t large_file = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t huge_file = std::uint64_t{16} << 20;
+inline constexpr std::uint64_t data_file = std::uint64_t{32} << 10;
+inline constexpr std::uint64_t data_text = std::uint64_t{256} << 10;  // named like a source
+
+/// Layers come in this order, the lowest first.
+enum class LayerClass { dependencies, huge, large, data, sources };
+
+/// A class and a number within it.
+using LayerKey = std::pair<LayerClass, std::uint64_t>;
+
+/// FNV-1a, with its high bits folded in: short and the same everywhere.
+[[nodiscard]] constexpr std::uint64_t path_hash(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    }
+    return hash ^ hash >> 32;
+}
+
+/// Up to the package in the innermost folder of dependencies (with its @scope), or "" when there is
+/// none.
+[[nodiscard]] inline std::string_view package_of(std::string_view path) {
+    constexpr std::array<std::string_view, 7> folders = {
+        "site-packages", "dist-packages", "node_modules", "vendor", "third_party", "venv", ".venv"};
+    std::string_view package;
+    const auto parts = components(path);
+    for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
+        if (std::find(folders.begin(), folders.end(), parts[i]) != folders.end()) {
+            const bool scoped = parts[i + 1].starts_with('@') && i + 2 < parts.size();
+            const std::string_view last = parts[scoped ? i + 2 : i + 1];
+            package =
+                path.substr(0, static_cast<std::size_t>(last.data() - path.data()) + last.size());
+        }
+    }
+    return package;
+}
+
+[[nodiscard]] inline bool is_native_library(std::string_view path) {
+    const std::string_view name = last_component(path);
+    constexpr std::array<std::string_view, 7> endings = {".so",  ".a",   ".dylib", ".dll",
+                                                         ".pyd", ".whl", ".jar"};
+    return name.find(".so.") != std::string_view::npos ||
+           std::any_of(endings.begin(), endings.end(),
+                       [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+/// Whether the name is one of text that people write and edit.
+[[nodiscard]] inline bool is_source_name(std::string_view path) {
+    constexpr std::array<std::string_view, 34> endings = {
+        "py", "pyi", "pyx", "ipynb", "sh",  "toml", "cfg", "ini", "conf", "yaml", "yml",  "json",
+        "md", "rst", "txt", "c",     "cc",  "cpp",  "h",   "hpp", "cu",   "cuh",  "java", "go",
+        "rs", "js",  "ts",  "html",  "css", "sql",  "r",   "R",   "jl",   "proto"};
+    const std::string_view name = last_component(path);
+    const std::size_t dot = name.rfind('.');
+    return dot != std::string_view::npos &&
+           std::find(endings.begin(), endings.end(), name.substr(dot + 1)) != endings.end();
+}
+
+[[nodiscard]] inline std::string_view folder_of(std::string_view path) {
+    return path.substr(0, path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/'));
+}
+
+[[nodiscard]] inline LayerKey layer_of(const ContextFile& file) {
+    const std::string_view path = file.destination;
+    if (const std::string_view package = package_of(path); !package.empty()) {
+        return {LayerClass::dependencies, path_hash(package) % 5};
+    }
+    if (file.kind == FileKind::regular && is_native_library(path)) {
+        return {LayerClass::dependencies, path_hash(path) % 5};
+    }
+    if (file.kind == FileKind::regular && file.size >= huge_file) {
+        return {LayerClass::huge, path_hash(path) % 4};
+    }
+    if (file.kind == FileKind::regular && file.size >= large_file) {
+        return {LayerClass::large, path_hash(path) % 3};
+    }
+    if (file.kind == FileKind::regular &&
+        file.size >= (is_source_name(path) ? data_text : data_file)) {
+        return {LayerClass::data, path_hash(folder_of(path)) % 3};
+    }
+    return {LayerClass::sources, 0};
+}
+
+[[nodiscard]] inline std::string layer_name(const LayerKey& key) {
+    const std::string number = ' ' + std::to_string(key.second + 1);
+    switch (key.first) {
+        case LayerClass::dependencies:
+            return "dependencies" + number;
+        case LayerClass::huge:
+            return "huge files" + number;
+        case LayerClass::large:
+            return "large files" + number;
+        case LayerClass::data:
+            return "data" + number;
+        case LayerClass::sources:
+            break;
+    }
+    return "sources";
+}
+
+}  // namespace detail
+
+/// The layers of these files, the lowest first, 16 at most; none when there is no file.
+[[nodiscard]] inline std::vector<LayerGroup> plan(std::span<const ContextFile> files) {
+    std::uint64_t total = 0;
+    for (const ContextFile& file : files) {
+        total +=
+            file.layer.empty() ? std::min(file.size, detail::small_context) : 0;  // no overflow
+    }
+    std::map<detail::LayerKey, LayerGroup> groups;
+    std::map<std::string, LayerGroup> named;
+    for (const ContextFile& file : files) {
+        if (!file.layer.empty()) {
+            named[file.layer].files.push_back(file);
+            continue;
+        }
+        const detail::LayerKey key = total < detail::small_context
+                                         ? detail::LayerKey{detail::LayerClass::sources, 0}
+                                         : detail::layer_of(file);
+        groups[key].files.push_back(file);
+    }
+    std::vector<LayerGroup> layers;
+    for (auto& [name, group] : named) {
+        group.name = name;
+        layers.push_back(std::move(group));
+    }
+    for (auto& [key, group] : groups) {
+        group.name = detail::layer_name(key);
+        layers.push_back(std::move(group));
+    }
+    return layers;
+}
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/image_layers.hpp - the layers of an image on their way into a store: found in
+// the cache, made, sent, or seen to be there, several at once.
+
+namespace fairing::detail {
+
+/// Seconds since it was made.
+class Stopwatch {
+public:
+    [[nodiscard]] double seconds() const {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    }
+
+private:
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// Where the layers go.
+struct LayerRoute {
+    oci::Store* target = nullptr;  ///< null: nothing is sent
+    std::string host = {};         ///< of a registry, else empty
+    std::string repository = {};
+    std::string base_repository = {};  ///< that blobs may be mounted from; empty: none
+};
+
+/// One layer of ours.
+struct OwnLayer {
+    packaging::LayerGroup group = {};
+    std::vector<packaging::FileIdentity> identities = {};
+    std::int64_t looked_at = 0;  ///< file_clock() before the identities were taken
+    std::optional<packaging::KnownLayer> known = {};
+    std::uint64_t files_size = 0;
+    Layer layer = {};
+    std::vector<packaging::ContentDigest> contents = {};
+    std::uint64_t bytes_read = 0, bytes_compressed = 0;
+};
+
+/// The work on the layers of one image. Each layer that is new is made and sent by one thread of
+/// its own, which reads, hashes and sends, while others compress for it.
+class LayerWork {
+public:
+    LayerWork(const packaging::LayerCache& cache, int level, Control control)
+        : cache_(cache), compressor_{.level = level}, control_(std::move(control)) {}
+
+    /// Plans the layers and looks in the cache which of them are known. Reads files in doubt only.
+    void plan(std::span<const ContextFile> files) {
+        for (packaging::LayerGroup& group : packaging::plan(files)) {
+            OwnLayer& own = own_.emplace_back();
+            own.group = std::move(group);
+            own.looked_at = packaging::file_clock();
+            for (const ContextFile& file : own.group.files) {
+                own.files_size += file.size;
+            }
+            if (cache_.folder().enabled()) {
+                own.identities = packaging::identities_of(own.group.files);
+                own.known = cache_.find_layer(own.group.files, own.identities,
+                                              recipe(own.group.name), own.looked_at);
+                if (own.known) {
+                    describe_known(own);
+                }
+            }
+        }
+    }
+
+    /// Whether nothing has to be made, as far as can be told.
+    [[nodiscard]] bool all_known() const {
+        return std::all_of(own_.begin(), own_.end(),
+                           [](const OwnLayer& own) { return own.known.has_value(); });
+    }
+
+    /// Makes what is new, and has all layers be in the target; `base` runs beside.
+    void run(const LayerRoute& route, const std::function<void()>& base) {
+        route_ = route;
+        absent_ = knows_repository() || (streams_pay() && route.target->is_new());
+        std::vector<OwnLayer*> makes, checks;
+        for (OwnLayer& own : own_) {
+            (own.known ? checks : makes).push_back(&own);
+        }
+        std::stable_sort(makes.begin(), makes.end(), [](const OwnLayer* a, const OwnLayer* b) {
+            return a->files_size > b->files_size;
+        });
+        const std::size_t at_once =
+            1 + (makes.empty() ? checks.size() : std::size_t{layers_at_once});
+        makes.insert(makes.end(), checks.begin(), checks.end());
+        parallel_for(makes.size() + 1, at_once, [&](std::size_t index) {
+            control_.check("build image");
+            if (index == 0) {
+                base();
+                return;
+            }
+            const Stopwatch watch;
+            take(*makes[index - 1]);
+            makes[index - 1]->layer.seconds = watch.seconds();
+        });
+    }
+    /// Blobs of the base may be mounted out of this repository of the target's host.
+    void mount_from(const std::string& repository) { route_.base_repository = repository; }
+    /// Has the base's layers be in the target; fills in how.
+    void push_base(std::vector<Layer>& layers, oci::Store* base) const {
+        parallel_for(layers.size(), layers_at_once, [&](std::size_t index) {
+            control_.check("push image");
+            const Stopwatch watch;
+            push_base(layers[index], *base);
+            layers[index].seconds = watch.seconds();
+        });
+    }
+    /// Whether the target may have the blob already; when not, one request less looks for it.
+    [[nodiscard]] bool may_be_there(const std::string& digest) const {
+        return route_.host.empty() ||
+               cache_.repository_with(route_.host, digest) == route_.repository;
+    }
+
+    [[nodiscard]] const std::vector<OwnLayer>& layers() const noexcept { return own_; }
+
+    /// After the push: what this registry has, for the next one.
+    void remember_push(const std::vector<Layer>& layers, const std::string& config) const {
+        if (route_.host.empty()) {
+            return;
+        }
+        cache_.keep_repository(route_.host, route_.repository, route_.repository);
+        cache_.keep_repository(route_.host, config, route_.repository);
+        for (const Layer& layer : layers) {
+            cache_.keep_repository(route_.host, layer.digest, route_.repository);
+        }
+    }
+
+private:
+    /// Layers on their way at once, and compressing threads for each: with at most two blocks of
+    /// half a megabyte for each thread that bounds the memory.
+    static constexpr std::size_t layers_at_once = 4, threads_each = 8;
+    /// Below that, looking whether the registry has it already costs less than it can save.
+    static constexpr std::uint64_t worth_streaming = std::uint64_t{1} << 20;
+
+    [[nodiscard]] packaging::LayerRecipe recipe(const std::string& name) const {
+        return {.compressor = "gzip " + std::to_string(compressor_.level) + ' ' + version,
+                .modification_time = packaging::source_date_epoch(),
+                .name = name};
+    }
+    /// Whether a layer is to be made that is worth sending while it is.
+    [[nodiscard]] bool streams_pay() const {
+        return route_.target != nullptr &&
+               std::any_of(own_.begin(), own_.end(), [](const OwnLayer& own) {
+                   return !own.known && own.files_size >= worth_streaming;
+               });
+    }
+    /// Then what is not in the cache is not there either.
+    [[nodiscard]] bool knows_repository() const {
+        return !route_.host.empty() &&
+               !cache_.repository_with(route_.host, route_.repository).empty();
+    }
+
+    static void describe_known(OwnLayer& own) {
+        own.layer = {.digest = own.known->digest,
+                     .diff_id = own.known->diff_id,
+                     .size = own.known->size,
+                     .uncompressed_size = own.known->uncompressed_size,
+                     .origin = Origin::cached};
+        own.contents = own.known->contents;
+        own.bytes_read = own.known->bytes_read;
+    }
+
+    void take(OwnLayer& own) {
+        if (own.known) {
+            try {
+                push_known(own);
+                return;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::integrity) {
+                    throw;
+                }
+                control_.say(Level::debug, std::string{error.what()} + "; it is made once more");
+                cache_.forget_blob(own.known->digest);
+            }
+        }
+        make(own);
+    }
+
+    void push_known(OwnLayer& own) {
+        const packaging::KnownLayer& known = *own.known;
+        if (route_.target == nullptr) {
+            return;
+        }
+        own.layer.transfer = route_.target->write_blob(
+            descriptor(own.layer),
+            {.size = known.size,
+             .write = [&](const net::BodySink& sink) { read_cached(known, sink); }},
+            {});
+    }
+    /// Throws Error{integrity} when the cache has the blob no more, or not as it was.
+    void read_cached(const packaging::KnownLayer& known, const net::BodySink& sink) const {
+        const UniqueFd file = cache_.open_blob(known.digest, known.size);
+        if (!file) {
+            throw Error{ErrorCode::integrity,
+                        {.attempted = "read",
+                         .subject = "layer " + known.digest,
+                         .answer = "the cache has it no more"}};
+        }
+        oci::Verifier verifier{known.digest, known.size, "layer " + known.digest + " in the cache"};
+        std::vector<std::byte> buffer(std::size_t{256} << 10);
+        while (const std::size_t got = read_some(file.get(), buffer, "the layer cache")) {
+            verifier.update(std::span{buffer}.first(got));
+            sink(std::span{buffer}.first(got));
+        }
+        verifier.finish();
+    }
+
+    void make(OwnLayer& own) {
+        std::optional<packaging::LayerBlob> blob;
+        const auto maker = [&](const net::BodySink& sink) {
+            blob.emplace(write(own, sink));
+            own.layer = {.digest = blob->digest,
+                         .diff_id = blob->diff_id,
+                         .size = blob->size,
+                         .uncompressed_size = blob->uncompressed_size};
+            return descriptor(own.layer);
+        };
+        const auto again = [&] {
+            return net::Body{.size = blob->size,
+                             .write = [&](const net::BodySink& sink) { blob->file.read(sink); }};
+        };
+        Transfer transfer = Transfer::none;
+        if (route_.target == nullptr) {
+            maker({});
+        } else if (own.files_size < worth_streaming) {
+            const oci::Descriptor made = maker({});
+            transfer = route_.target->write_absent_blob(made, again(), {});
+        } else if (absent_) {
+            transfer = route_.target->write_new_blob(maker, again, own.files_size);
+        } else {
+            const oci::Descriptor made = maker({});
+            transfer = route_.target->write_blob(made, again(), {});
+        }
+        own.layer.transfer = transfer;
+    }
+
+    [[nodiscard]] packaging::LayerBlob write(OwnLayer& own, const net::BodySink& sink) {
+        const packaging::LayerRecipe made_by = recipe(own.group.name);
+        const packaging::KnownSegments segments = cache_.find_segments(own.group.files, made_by);
+        packaging::LayerOptions options{.item = own.group.name,
+                                        .threads = std::min(hardware_threads(), threads_each),
+                                        .sink = sink};
+        if (!segments.empty()) {
+            options.recall = [&segments](const packaging::Segment& segment,
+                                         std::span<const std::byte> input,
+                                         std::vector<std::byte>& out) {
+                return segments.recall(segment, input, out);
+            };
+        }
+        if (cache_.folder().enabled()) {
+            options.temporary_directory = cache_.folder().path();
+        }
+        packaging::LayerBlob blob =
+            packaging::write_layer(own.group.files, compressor_, options, control_);
+        own.contents = blob.contents;
+        own.bytes_read += blob.bytes_read;
+        own.bytes_compressed += blob.bytes_compressed;
+        if (cache_.folder().enabled()) {
+            cache_.keep_segments(own.group.files, made_by, blob);
+            cache_.keep_layer(own.group.files, blob.identities, made_by,
+                              {.digest = blob.digest,
+                               .diff_id = blob.diff_id,
+                               .size = blob.size,
+                               .uncompressed_size = blob.uncompressed_size,
+                               .contents = blob.contents},
+                              own.looked_at);
+        }
+        return blob;
+    }
+
+    void push_base(Layer& layer, oci::Store& base) const {
+        if (oci::media_type::is_foreign(layer.media_type)) {
+            return;
+        }
+        const oci::Descriptor blob = descriptor(layer);
+        const net::Body body{.size = blob.size, .write = [&](const net::BodySink& sink) {
+                                 base.read_blob(blob, sink);
+                             }};
+        layer.transfer = route_.base_repository.empty() || may_be_there(layer.digest)
+                             ? route_.target->write_blob(blob, body, route_.base_repository)
+                             : route_.target->write_absent_blob(blob, body, route_.base_repository);
+    }
+
+    [[nodiscard]] static oci::Descriptor descriptor(const Layer& layer) {
+        return {.media_type = layer.media_type, .digest = layer.digest, .size = layer.size};
+    }
+
+    const packaging::LayerCache& cache_;
+    codec::GzipCompressor compressor_;
+    Control control_;
+    LayerRoute route_ = {};
+    bool absent_ = false;  ///< what the cache does not know is not in the target
+    std::vector<OwnLayer> own_ = {};
+};
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/append.hpp - an image made by appending layers to a base: no daemon, no
+// Dockerfile, no root.
+//
+// base ─ manifest and config are read, its layers are mounted or copied, never unpacked
+// context ─ layer plan ─ one tar+gzip blob per layer ─ pushed beside the base's
+//
+// What the layer cache knows is not made again, and what the registry has is not sent again.
+
+namespace fairing {
+
+/// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") is as
+/// good as a registry, for the base and for the target.
+struct AppendBuilder {
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< "registry.example:5000/team" or "oci:DIR"
+    std::string image_name = "fairing-job";
+    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};  ///< of an index; empty: linux on this machine's architecture
+    bool push = true;
+    bool insecure =
+        false;  ///< plain http, or https with any certificate, for `registry` and the base's
+    std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
+    int compression = 1;       ///< 1 (fast) to 9 (small)
+    bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
+
+    /// Throws Error: usage for a missing registry, not_found or unsupported for the base,
+    /// integrity, denied, unavailable for a registry that does not take the image. The tag never
+    /// points at half an image.
+    [[nodiscard]] Image build(const Context& context, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<AppendBuilder> = std::tuple{
+    field("base_image", &AppendBuilder::base_image,
+          "image to append to, oci:DIR, or scratch (default: python:<yours>-slim)"),
+    field("registry", &AppendBuilder::registry,
+          "where the image goes: HOST[:PORT]/PATH, or oci:DIR for a directory"),
+    field("image_name", &AppendBuilder::image_name,
+          "name below the registry (default: fairing-job)"),
+    field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
+    field("platform", &AppendBuilder::platform,
+          "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
+    field("push", &AppendBuilder::push, "build, but send nothing"),
+    field("insecure", &AppendBuilder::insecure,
+          "speak plain http to the registry (those of this machine always may)"),
+    field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
+    field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
+    field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
+};
+
+namespace detail {
+
+/// "python:3.11-slim" for a host whose python3 is 3.11, so that what runs here runs there.
+[[nodiscard]] inline std::string default_base_image(const Session& session) {
+    std::string version;
+    if (find_program("python3")) {
+        version = run({.arguments = {"python3", "-c",
+                                     "import sys; print('%d.%d' % sys.version_info[:2], end='')"}},
+                      {}, session.stop)
+                      .output;
+    }
+    if (version.empty() || !oci::is_tag(version)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "choose a base image",
+                     .answer = "there is no python3 here whose version it could have",
+                     .advice = "name one with --base-image"}};
+    }
+    return "python:" + version + "-slim";
+}
+
+/// The base as documents, and where its layers are.
+struct Base {
+    oci::Reference reference = {};
+    oci::Image image = {};
+    oci::Descriptor manifest = {};
+    std::unique_ptr<oci::Store> store = {};  ///< null for scratch
+};
+
+/// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
+[[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
+                                    const oci::Reference& target, registry::ClientOptions options,
+                                    const packaging::LayerCache& cache, const Control& control) {
+    Base base{.reference = oci::parse_reference(name)};
+    if (target.kind == oci::ReferenceKind::registry &&
+        target.api_host() != base.reference.api_host()) {
+        options.plain_http = registry::PlainHttp::loopback;
+    }
+    if (base.reference.kind == oci::ReferenceKind::scratch) {
+        base.image = oci::scratch(oci::parse_platform(platform));
+        return base;
+    }
+    base.store = std::make_unique<packaging::CachedStore>(
+        registry::open_store(base.reference, options, control), base.reference.name(), cache);
+    oci::StoredImage stored =
+        oci::load_image(*base.store, base.reference.wanted(), oci::parse_platform(platform), name);
+    base.image = std::move(stored.image);
+    base.manifest = std::move(stored.manifest);
+    if (!platform.empty() && !oci::parse_platform(platform).accepts(base.image.platform())) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "use base image",
+                     .subject = name,
+                     .answer = "it is for " + base.image.platform().text() + ", not " + platform}};
+    }
+    return base;
+}
+
+/// The target: "registry/image_name", or the layout itself.
+[[nodiscard]] inline oci::Reference check_and_name(const AppendBuilder& builder) {
+    if (builder.registry.empty() && builder.push) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "push the image",
+                     .answer = "no registry is given",
+                     .advice = "name one with --registry HOST/PATH, or a directory with "
+                               "--registry oci:DIR, or build with --no-push"}};
+    }
+    if (!oci::is_repository(builder.image_name)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use image name",
+                     .subject = '"' + packaging::escaped(builder.image_name) + '"',
+                     .answer = "not of lower-case letters, digits and single separators"}};
+    }
+    oci::Reference target = oci::parse_reference(
+        builder.registry.starts_with("oci:") ? builder.registry
+        : builder.registry.empty()           ? "localhost/" + builder.image_name
+                                             : builder.registry + '/' + builder.image_name);
+    if (builder.compression < 1 || builder.compression > 9) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use compression level",
+                     .subject = std::to_string(builder.compression),
+                     .answer = "it goes from 1 (fast) to 9 (small)"}};
+    }
+    if (!builder.tag.empty() && !oci::is_tag(builder.tag)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use tag",
+                     .subject = '"' + packaging::escaped(builder.tag) + '"',
+                     .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
+    }
+    if (!target.digest.empty() ||
+        (!builder.tag.empty() && !target.tag.empty() && builder.registry.starts_with("oci:"))) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use registry",
+                     .subject = builder.registry,
+                     .answer = "it names a digest, or a second tag"}};
+    }
+    if (!builder.registry.starts_with("oci:") || !builder.tag.empty()) {
+        target.tag = builder.tag;  // what parse_reference() adds is "latest"
+    }
+    return target;
+}
+
+/// RFC 3339 in UTC of SOURCE_DATE_EPOCH, which is 0 unless set (reproducible-builds.org).
+[[nodiscard]] inline std::string created_time(std::int64_t seconds) {
+    const auto time = static_cast<std::time_t>(seconds);
+    std::tm parts{};
+    ::gmtime_r(&time, &parts);
+    char text[32];
+    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+[[nodiscard]] inline std::vector<Layer> layers_of(const oci::Image& base) {
+    std::vector<Layer> layers;
+    const std::vector<std::string> diff_ids = base.diff_ids();
+    for (const oci::Descriptor& layer : base.layers()) {
+        layers.push_back({.digest = layer.digest,
+                          .diff_id = diff_ids[layers.size()],
+                          .media_type = layer.media_type,
+                          .size = layer.size,
+                          .origin = Origin::base});
+    }
+    return layers;
+}
+
+/// What `layers` cost, and what they say about the context.
+struct LayerSummary {
+    std::vector<oci::NewLayer> additions = {};
+    std::string context_digest = {};  ///< "sha256:…"
+    BuildFigures figures = {};
+};
+
+[[nodiscard]] inline LayerSummary summarize(const Context& context,
+                                            const std::vector<OwnLayer>& layers) {
+    LayerSummary summary;
+    packaging::ContextDigest digest;
+    for (const OwnLayer& own : layers) {
+        digest.add(own.group.files, own.contents);
+        summary.additions.push_back({.descriptor = {.media_type = {},  // the base's family
+                                                    .digest = own.layer.digest,
+                                                    .size = own.layer.size},
+                                     .diff_id = own.layer.diff_id,
+                                     .comment = own.group.name});
+        summary.figures.bytes_read += own.bytes_read;
+        summary.figures.bytes_compressed += own.bytes_compressed;
+    }
+    summary.context_digest = digest.finish(context);
+    return summary;
+}
+
+/// Empty when nothing is to be remembered.
+[[nodiscard]] inline std::filesystem::path cache_directory(const AppendBuilder& builder,
+                                                           const Session& session) {
+    return !builder.cache                    ? std::filesystem::path{}
+           : session.cache_directory.empty() ? packaging::default_cache_directory()
+                                             : session.cache_directory;
+}
+
+/// One build. The base is read while the layers are planned, unless the context has to be fitted to
+/// it, and its layers are taken over while ours are made.
+class AppendRun {
+public:
+    AppendRun(const AppendBuilder& builder, const Context& context, const Session& session)
+        : builder_(builder),
+          context_(&context),
+          cache_directory_(cache_directory(builder, session)),
+          control_(session.control()),
+          name_(check_and_name(builder)),
+          tag_by_content_(name_.tag.empty()),
+          cache_(cache_directory_),
+          work_(cache_, builder.compression, control_) {
+        const registry::ClientOptions options =
+            registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});
+        if (builder.push) {
+            target_ = registry::open_store(name_, options, control_);
+        }
+        base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
+            return open_base(
+                builder_.base_image.empty() ? default_base_image(session) : builder_.base_image,
+                builder_.platform, name, options, cache_, control_);
+        });
+    }
+
+    [[nodiscard]] Image build() {
+        const Stopwatch watch;
+        if (!context_->search_paths.empty() || !context_->needs.programs.empty()) {
+            fit_context();
+        }
+        work_.plan(context_->files);
+        all_known_ = work_.all_known();
+        if (all_known_) {
+            summary_ = summarize(*context_, work_.layers());
+        }
+        work_.run(route(), [this] { take_base(); });
+        summary_ = summarize(*context_, work_.layers());
+        compose();
+        summary_.figures.build_seconds = watch.seconds();
+        if (target_) {
+            const Stopwatch push_watch;
+            push_documents();
+            summary_.figures.push_seconds = push_watch.seconds();
+            summary_.figures.requests =
+                target_->requests() + (base_.store ? base_.store->requests() : 0);
+        }
+        cache_.shrink();
+        return result();
+    }
+
+private:
+    [[nodiscard]] LayerRoute route() const {
+        LayerRoute route{.target = target_.get()};
+        if (name_.kind == oci::ReferenceKind::registry && target_) {
+            route.host = name_.api_host();
+            route.repository = name_.repository;
+        }
+        return route;
+    }
+
+    void fit_context() {
+        base_ = base_reading_.get();
+        fitted_ = fit_to_base(*context_, base_.image, base_.store.get(), base_.reference.text(),
+                              base_.manifest.digest, cache_directory_, control_);
+        context_ = &fitted_;
+    }
+
+    /// When all layers are known, so is the config as soon as the base is: it is looked for
+    /// together with the layers.
+    void take_base() {
+        if (base_reading_.valid()) {
+            base_ = base_reading_.get();
+        }
+        base_layers_ = layers_of(base_.image);
+        if (!target_) {
+            return;
+        }
+        const bool to_registry = name_.kind == oci::ReferenceKind::registry;
+        if (to_registry && base_.reference.kind == oci::ReferenceKind::registry &&
+            base_.reference.api_host() == name_.api_host() &&
+            base_.reference.repository != name_.repository) {
+            work_.mount_from(base_.reference.repository);
+        }
+        const bool early = all_known_ && to_registry;
+        if (early) {
+            compose();
+        }
+        parallel_for(early ? 2 : 1, 2, [this](std::size_t part) {
+            if (part == 0) {
+                work_.push_base(base_layers_, base_.store.get());
+            } else {
+                push_config();
+            }
+        });
+    }
+
+    /// The image's documents out of the summary.
+    void compose() {
+        for (oci::NewLayer& layer : summary_.additions) {
+            layer.descriptor.media_type = oci::layer_media_type(base_.image);
+        }
+        if (tag_by_content_) {
+            name_.tag = packaging::context_tag(summary_.context_digest);
+        }
+        const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
+        image_ = oci::append(base_.image, summary_.additions,
+                             {.command = context_->command,
+                              .user = "0",
+                              .working_directory = context_->working_directory,
+                              .environment = context_->environment,
+                              .created = created_time(packaging::source_date_epoch()),
+                              .base_name = named_base ? base_.reference.text() : "",
+                              .base_digest = base_.manifest.digest});
+    }
+
+    void push_config() {
+        const auto config = oci::Descriptor::from(image_.manifest.at("config"), "the new config");
+        const net::Body body = net::Body::of(image_.config.dump());
+        if (work_.may_be_there(config.digest)) {
+            target_->write_blob(config, body, {});
+        } else {
+            target_->write_absent_blob(config, body, {});
+        }
+        config_pushed_ = config.digest;
+    }
+    /// The blobs are there; now the config, then the manifest, so that the tag never points at half
+    /// an image.
+    void push_documents() {
+        const std::string config = text_or(image_.manifest.at("config"), "digest");
+        if (config_pushed_ != config) {
+            push_config();
+        }
+        control_.check("push image");
+        target_->write_manifest(oci::serialize(image_), name_.tag);
+        work_.remember_push(all_layers(), config);
+    }
+
+    [[nodiscard]] std::vector<Layer> all_layers() const {
+        std::vector<Layer> layers = base_layers_;
+        for (const OwnLayer& own : work_.layers()) {
+            layers.push_back(own.layer);
+            layers.back().media_type = oci::layer_media_type(base_.image);
+        }
+        return layers;
+    }
+
+    [[nodiscard]] Image result() {
+        std::vector<Layer> layers = all_layers();
+        for (const Layer& layer : layers) {
+            summary_.figures.bytes_uploaded +=
+                layer.transfer == Transfer::uploaded ? layer.size : 0;
+        }
+        const bool in_layout = name_.kind == oci::ReferenceKind::layout;
+        const std::string digest = oci::serialize(image_).descriptor().digest;
+        return {.reference = (in_layout                   ? name_.name()
+                              : builder_.registry.empty() ? builder_.image_name + ':' + name_.tag
+                                                          : name_.text()) +
+                             '@' + digest,
+                .digest = digest,
+                .location = !target_    ? Location::nowhere
+                            : in_layout ? Location::layout
+                                        : Location::registry,
+                .layers = std::move(layers),
+                .command = context_->command,
+                .environment = context_->environment,
+                .working_directory = context_->working_directory,
+                .platform = image_.platform().text(),
+                .tag = name_.tag,
+                .context_digest = summary_.context_digest,
+                .figures = summary_.figures};
+    }
+
+    const AppendBuilder& builder_;
+    const Context* context_;  ///< the caller's, or fitted_
+    Context fitted_ = {};
+    std::filesystem::path cache_directory_;
+    Control control_;
+    oci::Reference name_;
+    bool tag_by_content_;
+    packaging::LayerCache cache_;
+    LayerWork work_;
+    std::unique_ptr<oci::Store> target_ = {};
+    Base base_ = {};
+    std::vector<Layer> base_layers_ = {};
+    LayerSummary summary_ = {};
+    oci::Image image_ = {};
+    bool all_known_ = false;
+    std::string config_pushed_ = {};       ///< its digest
+    std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
+};
+
+}  // namespace detail
+
+inline Image AppendBuilder::build(const Context& context, const Session& session) const {
+    return detail::AppendRun{*this, context, session}.build();
+}
+
+static_assert(Builder<AppendBuilder>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/cluster.hpp - what one connection to a Kubernetes API server needs, as a value.
+
+namespace fairing::kube {
+
+/// A program that prints credentials (client.authentication.k8s.io, ExecCredential).
+struct ExecPlugin {
+    std::string api_version = {};
+    std::string command = {};  ///< a name, or a path that is absolute already
+    std::vector<std::string> arguments = {};
+    std::map<std::string, std::string> environment = {};
+    std::string install_hint = {};
+    /// `spec.cluster` of KUBERNETES_EXEC_INFO; null unless the kubeconfig asks for it.
+    Json cluster_info = {};
+};
+
+/// Whom the user asks the server to act as: the Impersonate-* headers.
+struct Impersonation {
+    std::string user = {}, uid = {};
+    std::vector<std::string> groups = {};
+    std::vector<std::pair<std::string, std::string>> extra = {};  ///< key and value, in order
+};
+
+/// Whether the server's certificate is checked.
+enum class ServerCheck { full, off };
+
+/// One server and who we are there. Files are read already, but for the token's, which changes.
+struct Cluster {
+    std::string server = {};  ///< "https://host:6443" or with a path behind it; no slash at the end
+    std::string certificate_authority = {};  ///< PEM; empty means the system's certificates
+    ServerCheck check = ServerCheck::full;
+    std::string tls_server_name = {};     ///< expected in the certificate instead of the host
+    std::string proxy = {};               ///< "http://[user:password@]host:port"
+    std::string client_certificate = {};  ///< PEM, with its chain
+    Secret client_key = {};               ///< PEM
+    Secret token = {};
+    std::filesystem::path token_file = {};
+    std::string user = {};  ///< for Basic authentication
+    Secret password = {};
+    std::optional<ExecPlugin> exec = {};
+    Impersonation impersonation = {};
+    std::string namespace_ = "default";
+    std::string context = {};  ///< its name; "in-cluster" without a kubeconfig
+
+    /// Whether what we send can be read on the way: then no credential goes out.
+    [[nodiscard]] bool is_plain() const { return !server.starts_with("https://"); }
+};
+
+/// Whether there is anything that a plain http server must not see.
+[[nodiscard]] inline bool has_credentials(const Cluster& cluster) {
+    return !cluster.token.empty() || !cluster.token_file.empty() || !cluster.user.empty() ||
+           !cluster.client_key.empty() || cluster.exec.has_value();
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/time.hpp - the times of the Kubernetes API: RFC 3339 with up to nine digits behind
+// the point.
+
+namespace fairing::kube {
+
+/// Seconds and nanoseconds since 1970, as the logs of containers count.
+struct Time {
+    std::int64_t seconds = 0;
+    std::int32_t nanoseconds = 0;
+
+    friend auto operator<=>(const Time&, const Time&) = default;
+
+    [[nodiscard]] std::chrono::system_clock::time_point rounded() const {
+        return std::chrono::system_clock::time_point{std::chrono::seconds{seconds}};
+    }
+};
+
+namespace detail {
+
+/// The number of `text` at `at`, `width` digits long; -1 when there is anything else.
+[[nodiscard]] constexpr int digits_at(std::string_view text, std::size_t at, std::size_t width) {
+    int value = 0;
+    for (std::size_t i = at; i < at + width; ++i) {
+        if (i >= text.size() || text[i] < '0' || text[i] > '9') {
+            return -1;
+        }
+        value = value * 10 + (text[i] - '0');
+    }
+    return value;
+}
+
+/// Days since 1970-01-01 of a date in the Gregorian calendar.
+[[nodiscard]] constexpr std::int64_t days_from_date(int year, int month, int day) {
+    const int shifted =
+        month <= 2 ? year - 1 : year;  // years that begin in March end in a leap day
+    const int era = shifted / 400;
+    const int year_of_era = shifted % 400;
+    const int day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    const int day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return std::int64_t{era} * 146097 + day_of_era - 719468;
+}
+
+/// "+02:00", "-07:30" or "Z" in seconds.
+[[nodiscard]] constexpr std::optional<int> offset_of(std::string_view zone) {
+    if (zone == "Z" || zone == "z") {
+        return 0;
+    }
+    const int hours = digits_at(zone, 1, 2);
+    const int minutes = digits_at(zone, 4, 2);
+    if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':' || hours < 0 ||
+        hours > 23 || minutes < 0 || minutes > 59) {
+        return std::nullopt;
+    }
+    return (zone[0] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+}
+
+}  // namespace detail
+
+/// "2024-05-06T07:08:09.123456789Z", or with "+02:00"; nullopt for anything else.
+[[nodiscard]] inline std::optional<Time> parse_time(std::string_view text) {
+    using detail::digits_at;
+    const int year = digits_at(text, 0, 4);
+    const int month = digits_at(text, 5, 2);
+    const int day = digits_at(text, 8, 2);
+    const int hour = digits_at(text, 11, 2);
+    const int minute = digits_at(text, 14, 2);
+    const int second = digits_at(text, 17, 2);
+    if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
+        text[13] != ':' || text[16] != ':' || year < 0 || month < 1 || month > 12 || day < 1 ||
+        day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
+        second > 60) {
+        return std::nullopt;
+    }
+    Time time;
+    std::size_t at = 19;
+    if (text[at] == '.') {
+        std::int32_t unit = 100000000;
+        for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) {
+            time.nanoseconds += unit * (text[at] - '0');
+            unit /= 10;
+        }
+        if (at == 20) {
+            return std::nullopt;
+        }
+    }
+    const auto offset = detail::offset_of(text.substr(at));
+    if (!offset) {
+        return std::nullopt;
+    }
+    time.seconds = detail::days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 +
+                   second - *offset;
+    return time;
+}
+
+/// "2024-05-06T07:08:09Z": what `sinceTime` takes. The fraction is cut off.
+[[nodiscard]] inline std::string whole_seconds(const Time& time) {
+    const auto seconds = static_cast<std::time_t>(time.seconds);
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    char text[40] = {};
+    const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return std::string{text, size};
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/exec_plugin.hpp - credentials from a program (client.authentication.k8s.io v1 and
+// v1beta1): ExecCredential in by KUBERNETES_EXEC_INFO, ExecCredential out on stdout.
+
+namespace fairing::kube {
+
+/// What a plugin gave.
+struct ExecCredential {
+    Secret token = {};
+    std::string client_certificate = {};  ///< PEM
+    Secret client_key = {};               ///< PEM
+    std::optional<std::chrono::system_clock::time_point> expires = {};
+};
+
+/// The value of KUBERNETES_EXEC_INFO.
+[[nodiscard]] inline std::string exec_info(const ExecPlugin& plugin) {
+    Json spec = {{"interactive", false}};
+    if (!plugin.cluster_info.is_null()) {
+        spec["cluster"] = plugin.cluster_info;
+    }
+    return Json{
+        {"apiVersion", plugin.api_version}, {"kind", "ExecCredential"}, {"spec", std::move(spec)}}
+        .dump();
+}
+
+/// The credentials in what a plugin wrote. Throws Error{denied} that names the plugin and what is
+/// wrong, never what it wrote.
+[[nodiscard]] inline ExecCredential parse_exec_credential(
+    const std::string& output, const ExecPlugin& plugin,
+    std::chrono::system_clock::time_point now) {
+    const auto refuse = [&plugin](std::string answer) {
+        return Error{ErrorCode::denied,
+                     {.attempted = "get credentials from exec plugin",
+                      .subject = plugin.command,
+                      .answer = std::move(answer)}};
+    };
+    const Json document = is_too_deep(output) ? Json() : Json::parse(output, nullptr, false);
+    if (!document.is_object() || text_or(document, "kind") != "ExecCredential") {
+        throw refuse("it printed no ExecCredential");
+    }
+    if (const std::string version = text_or(document, "apiVersion");
+        version != plugin.api_version) {
+        throw refuse("it answered in " + net::printable(version, 100) + ", the kubeconfig says " +
+                     plugin.api_version);
+    }
+    if (!document.contains("status") || !document["status"].is_object()) {
+        throw refuse("its ExecCredential has no status");
+    }
+    const Json& status = document["status"];
+    ExecCredential credential{.token = Secret{text_or(status, "token")},
+                              .client_certificate = text_or(status, "clientCertificateData"),
+                              .client_key = Secret{text_or(status, "clientKeyData")}};
+    if (credential.client_certificate.empty() != credential.client_key.empty()) {
+        throw refuse(credential.client_key.empty()
+                         ? "its status has a clientCertificateData without clientKeyData"
+                         : "its status has a clientKeyData without clientCertificateData");
+    }
+    if (credential.token.empty() && credential.client_key.empty()) {
+        throw refuse("its status has neither a token nor a client certificate");
+    }
+    if (const std::string expiry = text_or(status, "expirationTimestamp"); !expiry.empty()) {
+        const auto parsed = parse_time(expiry);
+        if (!parsed) {
+            throw refuse("its expirationTimestamp is no time");
+        }
+        credential.expires =
+            std::chrono::time_point_cast<std::chrono::system_clock::duration>(parsed->rounded());
+        if (*credential.expires <= now) {
+            throw refuse("it gave credentials that have expired at " + net::printable(expiry, 40));
+        }
+    }
+    return credential;
+}
+
+/// Runs the plugin, without a shell and without a terminal. Throws Error{denied}, or Error{timeout}
+/// after `time_limit`; it is dead then.
+[[nodiscard]] inline ExecCredential run_exec_plugin(const ExecPlugin& plugin,
+                                                    std::chrono::system_clock::time_point now,
+                                                    std::chrono::milliseconds time_limit,
+                                                    const std::stop_token& stop) {
+    Command command{.arguments = {plugin.command}, .environment = plugin.environment};
+    command.arguments.insert(command.arguments.end(), plugin.arguments.begin(),
+                             plugin.arguments.end());
+    command.environment.insert_or_assign("KUBERNETES_EXEC_INFO", exec_info(plugin));
+    const auto refuse = [&plugin](ErrorCode code, std::string answer, std::string advice) {
+        return Error{code,
+                     {.attempted = "get credentials from exec plugin",
+                      .subject = plugin.command,
+                      .answer = std::move(answer),
+                      .advice = std::move(advice)}};
+    };
+    CommandResult result;
+    try {
+        result = run(command, {.time_limit = time_limit}, stop);
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error& error) {
+        throw refuse(error.code(), error.details().answer,
+                     plugin.install_hint.empty() ? error.details().advice : plugin.install_hint);
+    }
+    if (result.exit_code != 0) {
+        // What it wrote may hold a secret: only its stderr is for people, and that is theirs to
+        // see.
+        throw refuse(ErrorCode::denied,
+                     "it ended with exit code " + std::to_string(result.exit_code),
+                     "run it by hand to see why");
+    }
+    return parse_exec_credential(result.output, plugin, now);
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/credentials.hpp - who we are to an API server, kept fresh: tokens, token files, exec
+// plugins.
+
+namespace fairing::kube {
+
+struct CredentialsOptions {
+    Clock clock = {};
+    std::chrono::seconds token_lifetime = std::chrono::seconds{60};  ///< of one read of a file
+    std::chrono::milliseconds exec_time_limit = std::chrono::seconds{60};
+};
+
+/// May be used from several threads at once: who comes while a plugin runs waits for it.
+class Credentials {
+public:
+    explicit Credentials(const Cluster& cluster, CredentialsOptions options = {})
+        : cluster_(cluster), options_(std::move(options)) {}
+    Credentials(const Credentials&) = delete;
+    Credentials& operator=(const Credentials&) = delete;
+
+    /// Adds Authorization and Impersonate-*. Nothing of the kind goes to a plain http server.
+    void add_to(net::Headers& headers, const std::stop_token& stop = {}) {
+        if (cluster_.is_plain()) {
+            return;
+        }
+        if (const std::string value = authorization(stop); !value.empty()) {
+            headers.emplace("Authorization", value);
+        }
+        const Impersonation& as = cluster_.impersonation;
+        const auto add = [&headers](std::string name, const std::string& value) {
+            if (!value.empty()) {
+                headers.emplace(std::move(name), value);
+            }
+        };
+        add("Impersonate-User", as.user);
+        add("Impersonate-Uid", as.uid);
+        for (const std::string& group : as.groups) {
+            add("Impersonate-Group", group);
+        }
+        for (const auto& [key, value] : as.extra) {
+            add("Impersonate-Extra-" + net::percent_encode(key), value);
+        }
+    }
+
+    /// The client certificate for a new connection; nullopt when there is none.
+    [[nodiscard]] std::optional<net::ClientCertificate> certificate(
+        const std::stop_token& stop = {}) {
+        if (cluster_.is_plain()) {
+            return std::nullopt;
+        }
+        if (!cluster_.client_certificate.empty()) {
+            return net::ClientCertificate{cluster_.client_certificate, cluster_.client_key};
+        }
+        if (!cluster_.exec) {
+            return std::nullopt;
+        }
+        const std::lock_guard lock{mutex_};
+        const ExecCredential& given = plugin_credential(stop);
+        if (given.client_certificate.empty()) {
+            return std::nullopt;
+        }
+        return net::ClientCertificate{given.client_certificate, given.client_key};
+    }
+
+    /// After a 401: forgets what can be had anew. False when there is no such thing, and another
+    /// attempt can not help.
+    [[nodiscard]] bool drop() {
+        const std::lock_guard lock{mutex_};
+        read_at_.reset();
+        given_.reset();
+        return !cluster_.token_file.empty() || cluster_.exec.has_value();
+    }
+
+private:
+    [[nodiscard]] std::chrono::system_clock::time_point now() const {
+        return options_.clock ? options_.clock() : std::chrono::system_clock::now();
+    }
+
+    [[nodiscard]] std::string authorization(const std::stop_token& stop) {
+        if (!cluster_.token.empty()) {
+            return "Bearer " + cluster_.token.reveal();
+        }
+        if (!cluster_.user.empty()) {
+            return "Basic " +
+                   codec::base64_encode(cluster_.user + ':' + cluster_.password.reveal());
+        }
+        const std::lock_guard lock{mutex_};
+        if (!cluster_.token_file.empty()) {
+            return "Bearer " + file_token();
+        }
+        if (cluster_.exec) {
+            const Secret& token = plugin_credential(stop).token;
+            return token.empty() ? "" : "Bearer " + token.reveal();
+        }
+        return {};
+    }
+
+    /// A token that could be read once is used until there is another one.
+    [[nodiscard]] const std::string& file_token() {
+        if (read_at_ && now() < *read_at_ + options_.token_lifetime && now() >= *read_at_) {
+            return file_token_;
+        }
+        const std::string path = cluster_.token_file.string();
+        std::string text;
+        try {
+            text = read_file(path, std::size_t{1} << 20);
+        } catch (const Error& error) {
+            throw Error{ErrorCode::denied,
+                        {.attempted = "read token file",
+                         .subject = path,
+                         .answer = error.details().answer}};
+        }
+        const std::size_t begin = text.find_first_not_of(" \t\r\n");
+        if (begin == std::string::npos) {
+            throw Error{ErrorCode::denied,
+                        {.attempted = "read token file", .subject = path, .answer = "it is empty"}};
+        }
+        file_token_ = text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+        read_at_ = now();
+        return file_token_;
+    }
+
+    [[nodiscard]] const ExecCredential& plugin_credential(const std::stop_token& stop) {
+        if (!given_ || (given_->expires && *given_->expires <= now())) {
+            given_ = run_exec_plugin(*cluster_.exec, now(), options_.exec_time_limit, stop);
+        }
+        return *given_;
+    }
+
+    const Cluster cluster_;
+    const CredentialsOptions options_;
+    std::mutex mutex_;
+    std::string file_token_ = {};
+    std::optional<std::chrono::system_clock::time_point> read_at_ = {};
+    std::optional<ExecCredential> given_ = {};
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/object.hpp - the parts that every Kubernetes object has, and the paths under which
+// an API server keeps objects (kubernetes.io/docs/reference/using-api/api-concepts).
+
+namespace fairing::kube {
+
+/// Our label on everything that we create: the run's id.
+inline constexpr const char* run_label = "fairing-id";
+
+/// Which object. Of a kind without namespaces `namespace_` is ignored.
+struct ObjectKey {
+    std::string api_version = {}, kind = {}, namespace_ = {}, name = {};
+
+    /// "Job team/train-1".
+    [[nodiscard]] std::string text() const {
+        return kind + ' ' + (namespace_.empty() ? "" : namespace_ + '/') + name;
+    }
+    friend bool operator==(const ObjectKey&, const ObjectKey&) = default;
+};
+
+/// A kind as the API server serves it.
+struct Resource {
+    std::string api_version = {}, kind = {}, plural = {};
+    bool is_namespaced = true;
+    std::vector<std::string> verbs = {};
+};
+
+/// Member `key` of `metadata`; empty when there is none.
+[[nodiscard]] inline std::string metadata_text(const Json& object, const char* key) {
+    return object.is_object() && object.contains("metadata") ? text_or(object["metadata"], key)
+                                                             : std::string{};
+}
+
+[[nodiscard]] inline std::string name_of(const Json& object) {
+    return metadata_text(object, "name");
+}
+[[nodiscard]] inline std::string uid_of(const Json& object) { return metadata_text(object, "uid"); }
+[[nodiscard]] inline std::string version_of(const Json& object) {
+    return metadata_text(object, "resourceVersion");
+}
+
+/// The value of a label; empty when the object has not got it.
+[[nodiscard]] inline std::string label_of(const Json& object, const char* label) {
+    if (!object.is_object() || !object.contains("metadata") || !object["metadata"].is_object() ||
+        !object["metadata"].contains("labels")) {
+        return {};
+    }
+    return text_or(object["metadata"]["labels"], label);
+}
+
+/// The key of `object`; `namespace_` is for one that does not say where it belongs.
+[[nodiscard]] inline ObjectKey key_of(const Json& object, const std::string& namespace_ = {}) {
+    const std::string own = metadata_text(object, "namespace");
+    return {.api_version = text_or(object, "apiVersion"),
+            .kind = text_or(object, "kind"),
+            .namespace_ = own.empty() ? namespace_ : own,
+            .name = name_of(object)};
+}
+
+/// "/api/v1" or "/apis/batch/v1".
+[[nodiscard]] inline std::string group_path(const std::string& api_version) {
+    const std::size_t slash = api_version.find('/');
+    if (slash == std::string::npos) {
+        return "/api/" + net::percent_encode(api_version);
+    }
+    return "/apis/" + net::percent_encode(api_version.substr(0, slash)) + '/' +
+           net::percent_encode(api_version.substr(slash + 1));
+}
+
+/// The path of a collection, or of all namespaces' when `namespace_` is empty.
+[[nodiscard]] inline std::string collection_path(const Resource& resource,
+                                                 const std::string& namespace_) {
+    std::string path = group_path(resource.api_version);
+    if (resource.is_namespaced && !namespace_.empty()) {
+        path += "/namespaces/" + net::percent_encode(namespace_);
+    }
+    return path + '/' + net::percent_encode(resource.plural);
+}
+
+/// The path of one object, or of its `subresource`. Throws Error{usage} when the name is missing or
+/// would be a step up: that would be another path.
+[[nodiscard]] inline std::string object_path(const Resource& resource, const ObjectKey& key,
+                                             const std::string& subresource = {}) {
+    for (const std::string& part : {key.name, key.namespace_}) {
+        if (part == "." || part == ".." || part.find('/') != std::string::npos) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "name",
+                         .subject = key.kind,
+                         .answer = "\"" + part + "\" is no name"}};
+        }
+    }
+    if (key.name.empty() || (resource.is_namespaced && key.namespace_.empty())) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "name",
+                     .subject = key.text(),
+                     .answer = key.name.empty() ? "it has no name" : "it has no namespace"}};
+    }
+    return collection_path(resource, key.namespace_) + '/' + net::percent_encode(key.name) +
+           (subresource.empty() ? "" : '/' + subresource);
+}
+
+using Query = std::vector<std::pair<std::string, std::string>>;
+
+/// "?a=b&c=d"; parameters without a value are left out.
+[[nodiscard]] inline std::string query_text(const Query& query) {
+    std::string text;
+    for (const auto& [name, value] : query) {
+        if (!value.empty()) {
+            text += (text.empty() ? '?' : '&') + name + '=' + net::percent_encode(value);
+        }
+    }
+    return text;
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/discovery.hpp - which plural, scope and verbs a kind has: an API server's own words
+// (APIResourceList), asked once for each group version.
+
+namespace fairing::kube {
+
+/// The kinds in an APIResourceList, without subresources. Throws Error{integrity} when it is none.
+[[nodiscard]] inline std::vector<Resource> parse_resources(const Json& list,
+                                                           const std::string& api_version) {
+    if (text_or(list, "kind") != "APIResourceList" || !list.contains("resources") ||
+        !list["resources"].is_array()) {
+        throw Error{ErrorCode::integrity,
+                    {.attempted = "discover",
+                     .subject = api_version,
+                     .answer = "the answer is no APIResourceList"}};
+    }
+    std::vector<Resource> resources;
+    for (const Json& entry : list["resources"]) {
+        Resource resource{.api_version = api_version,
+                          .kind = text_or(entry, "kind"),
+                          .plural = text_or(entry, "name")};
+        if (resource.kind.empty() || resource.plural.empty() ||
+            resource.plural.find('/') != std::string::npos) {
+            continue;
+        }
+        resource.is_namespaced = entry.value("namespaced", Json(false)) == Json(true);
+        for (const Json& verb : entry.value("verbs", Json::array())) {
+            if (verb.is_string()) {
+                resource.verbs.push_back(verb.get<std::string>());
+            }
+        }
+        resources.push_back(std::move(resource));
+    }
+    return resources;
+}
+
+/// Remembers what was discovered. May be used from several threads at once.
+class Discovery {
+public:
+    /// Asks the server for the APIResourceList of a group version; nullopt when it has none.
+    using Ask = std::function<std::optional<Json>(const std::string& api_version)>;
+
+    /// Throws Error{unsupported} that names the kind when the server does not know it: its operator
+    /// may not be installed. That is not remembered.
+    [[nodiscard]] Resource find(const std::string& api_version, const std::string& kind,
+                                const Ask& ask) {
+        const std::lock_guard lock{mutex_};  // held while asking: each group version is asked once
+        auto known = resources_.find(api_version);
+        if (known == resources_.end()) {
+            const std::optional<Json> list = ask(api_version);
+            if (!list) {
+                throw unknown(api_version, kind, "it does not serve " + api_version);
+            }
+            known = resources_.emplace(api_version, parse_resources(*list, api_version)).first;
+        }
+        const auto found =
+            std::find_if(known->second.begin(), known->second.end(),
+                         [&kind](const Resource& resource) { return resource.kind == kind; });
+        if (found == known->second.end()) {
+            resources_.erase(known);
+            throw unknown(api_version, kind, "its " + api_version + " has no such kind");
+        }
+        return *found;
+    }
+
+private:
+    [[nodiscard]] static Error unknown(const std::string& api_version, const std::string& kind,
+                                       std::string answer) {
+        return Error{ErrorCode::unsupported,
+                     {.attempted = "use",
+                      .subject = api_version + ' ' + kind,
+                      .answer = "the cluster does not know it: " + std::move(answer),
+                      .advice = api_version.find('.') == std::string::npos
+                                    ? ""
+                                    : "install the operator that defines it"}};
+    }
+
+    std::mutex mutex_;
+    std::map<std::string, std::vector<Resource>> resources_;
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/status_error.hpp - what an API server says when it refuses: a `Status` object
+// (apimachinery meta/v1).
+
+namespace fairing::kube {
+
+/// One thing that is wrong with a refused object.
+struct StatusCause {
+    std::string field = {}, reason = {}, message = {};
+};
+
+/// An answer of the API server that is no success. what() shows its message and causes;
+/// details().kubernetes_status is the whole `Status`.
+class StatusError : public Error {
+public:
+    StatusError(int status, std::string reason, std::vector<StatusCause> causes, Details details)
+        : Error(net::error_code(status), std::move(details)),
+          said_(std::make_shared<const Said>(Said{status, std::move(reason), std::move(causes)})) {}
+
+    [[nodiscard]] int status() const noexcept { return said_->status; }
+    /// "NotFound", "AlreadyExists", "Invalid", "Forbidden", …; empty when the answer was no Status.
+    [[nodiscard]] const std::string& reason() const noexcept { return said_->reason; }
+    [[nodiscard]] const std::vector<StatusCause>& causes() const noexcept { return said_->causes; }
+
+private:
+    struct Said {
+        int status = 0;
+        std::string reason = {};
+        std::vector<StatusCause> causes = {};
+    };
+    std::shared_ptr<const Said> said_;
+};
+
+/// The `Status` in `text`; null when it is something else, a proxy's page for one.
+[[nodiscard]] inline Json parse_status(std::string_view text) {
+    if (is_too_deep(text)) {
+        return {};
+    }
+    Json document = Json::parse(text, nullptr, false);
+    const bool is_status = document.is_object() && text_or(document, "kind") == "Status";
+    return is_status ? document : Json();
+}
+
+/// The causes in a `Status`.
+[[nodiscard]] inline std::vector<StatusCause> causes_of(const Json& status) {
+    std::vector<StatusCause> causes;
+    if (!status.is_object() || !status.contains("details") || !status["details"].is_object()) {
+        return causes;
+    }
+    const Json list = status["details"].value("causes", Json::array());
+    for (const Json& cause : list) {
+        causes.push_back({.field = text_or(cause, "field"),
+                          .reason = text_or(cause, "reason"),
+                          .message = text_or(cause, "message")});
+    }
+    return causes;
+}
+
+namespace detail {
+
+/// The message, and each cause whose words are not in it already.
+[[nodiscard]] inline std::string words_of(const Json& status,
+                                          const std::vector<StatusCause>& causes) {
+    std::string text = text_or(status, "message");
+    for (const StatusCause& cause : causes) {
+        if (!cause.message.empty() && text.find(cause.message) == std::string::npos) {
+            text += (text.empty() ? "" : "; ") + cause.field + (cause.field.empty() ? "" : ": ") +
+                    cause.message;
+        }
+    }
+    return net::printable(text, 2000);
+}
+
+[[nodiscard]] inline std::string advice_for(int status, const std::string& context) {
+    if (status == 401) {
+        return "check the credentials of context \"" + context + '"';
+    }
+    if (status == 403) {
+        return "ask for this permission, or choose another --namespace or --context";
+    }
+    return {};
+}
+
+}  // namespace detail
+
+/// The StatusError for an answer with this HTTP status and body. `context` is the kubeconfig's, for
+/// the advice.
+[[nodiscard]] inline StatusError status_error(int http_status, const std::string& body,
+                                              std::string attempted, std::string subject,
+                                              const std::string& context = {}) {
+    const Json status = parse_status(body);
+    std::vector<StatusCause> causes = causes_of(status);
+    std::string words = detail::words_of(status, causes);
+    if (words.empty()) {
+        words = net::printable(body, 300);
+    }
+    Error::Details details{
+        .attempted = std::move(attempted),
+        .subject = std::move(subject),
+        .answer = net::status_text(http_status) + (words.empty() ? "" : ": " + words),
+        .advice = detail::advice_for(http_status, context),
+        .http_status = http_status,
+        .kubernetes_status = status};
+    return StatusError{http_status, text_or(status, "reason"), std::move(causes),
+                       std::move(details)};
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/client.hpp - objects on a Kubernetes API server (kubernetes.io/docs/reference/
+// using-api/api-concepts): created once, read, changed, removed.
+
+namespace fairing::kube {
+
+/// `server`: everything is checked and admitted, nothing is stored.
+enum class DryRun { off, server };
+
+/// What happens to the objects that a removed one owns.
+enum class Propagation { background, foreground, orphan };
+
+enum class PatchType { merge, strategic_merge, json, server_side_apply };
+
+/// Whether a server-side apply takes over fields that somebody else manages.
+enum class Conflicts { refuse, take_over };
+
+struct CreateOptions {
+    DryRun dry_run = DryRun::off;
+};
+
+struct PatchOptions {
+    DryRun dry_run = DryRun::off;
+    std::string subresource = {};  ///< "status"
+    Conflicts conflicts = Conflicts::refuse;
+};
+
+struct ReplaceOptions {
+    DryRun dry_run = DryRun::off;
+    std::string subresource = {};
+};
+
+struct DeleteOptions {
+    Propagation propagation = Propagation::background;
+    std::string uid = {};  ///< which object of that name; looked up when empty
+    DryRun dry_run = DryRun::off;
+};
+
+struct ListOptions {
+    std::string label_selector = {};
+    std::string field_selector = {};
+    int page = 500;
+};
+
+/// Objects, each with apiVersion and kind, and the version of the collection: a watch starts there.
+struct ObjectList {
+    std::vector<Json> items = {};
+    std::string resource_version = {};
+};
+
+/// Which part of a container's log.
+struct LogQuery {
+    std::string container = {};
+    bool follow = false, previous = false, timestamps = false;
+    std::string since_time = {};   ///< RFC 3339; the server counts whole seconds
+    std::optional<int> tail = {};  ///< only so many of the last lines
+};
+
+struct ClientOptions {
+    net::RetryPolicy retry = {};
+    std::chrono::milliseconds deadline = std::chrono::seconds{60};  ///< of one request
+    std::string field_manager = "fairing";
+};
+
+/// Cheap to copy; copies share what was discovered and the credentials. All members may be called
+/// from any thread. What the server refuses is a StatusError. A stop of the Control ends whatever a
+/// member waits for.
+class Client {
+public:
+    Client(Cluster cluster, net::AnyTransport transport, Control control,
+           ClientOptions options = {}, std::shared_ptr<Credentials> credentials = {})
+        : shared_(std::make_shared<Shared>(std::move(cluster), std::move(transport),
+                                           std::move(options), std::move(credentials),
+                                           control.clock)),
+          control_(std::move(control)) {}
+
+    /// The same client, which stops and speaks as `control` says.
+    [[nodiscard]] Client with(Control control) const {
+        Client copy = *this;
+        copy.control_ = std::move(control);
+        return copy;
+    }
+    /// The same client, stopped by another token.
+    [[nodiscard]] Client with_stop(std::stop_token stop) const {
+        Client copy = *this;
+        copy.control_.stop = std::move(stop);
+        return copy;
+    }
+    [[nodiscard]] const Cluster& cluster() const noexcept { return shared_->cluster; }
+    [[nodiscard]] const Control& control() const noexcept { return control_; }
+    [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return shared_->options.retry; }
+
+    /// Plural, scope and verbs of a kind; asks once for each group version.
+    [[nodiscard]] Resource discover(const std::string& api_version, const std::string& kind) const {
+        return shared_->discovery.find(
+            api_version, kind, [this](const std::string& version) -> std::optional<Json> {
+                const Call call{
+                    .path = group_path(version), .attempted = "discover", .subject = version};
+                const net::Answer answer = send(call);
+                return answer.status == 404 ? std::nullopt
+                                            : std::optional<Json>{document(call, answer)};
+            });
+    }
+
+    /// Creates `object` once, whatever happens to replies: after a lost one, and when there is an
+    /// object of that name already, the one that carries the run label of `object` is given. Its
+    /// name must be its own (no generateName) for that.
+    Json create(const Json& object, const CreateOptions& options = {}) const;
+
+    [[nodiscard]] Json get(const ObjectKey& key, const std::string& subresource = {}) const {
+        const Call call = on_object(key, subresource, "get");
+        return document(call, send(call));
+    }
+    /// nullopt when there is none.
+    [[nodiscard]] std::optional<Json> find(const ObjectKey& key) const {
+        const Call call = on_object(key, {}, "get");
+        const net::Answer answer = send(call);
+        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+    }
+    /// Of all namespaces when `namespace_` is empty. Comes in pages; should a list expire between
+    /// two of them, it is read anew.
+    [[nodiscard]] ObjectList list(const std::string& api_version, const std::string& kind,
+                                  const std::string& namespace_,
+                                  const ListOptions& options = {}) const;
+
+    Json patch(const ObjectKey& key, PatchType type, const Json& change,
+               const PatchOptions& options = {}) const {
+        Call call = on_object(key, options.subresource, "patch");
+        call.method = "PATCH";
+        call.body = change.dump();
+        call.content_type = content_type(type);
+        const bool apply = type == PatchType::server_side_apply;
+        call.repeat = type == PatchType::json ? net::Repeat::never : net::Repeat::always;
+        call.query = writing(options.dry_run);
+        if (apply) {
+            call.query.emplace_back("force",
+                                    options.conflicts == Conflicts::take_over ? "true" : "false");
+        }
+        return document(call, send(call));
+    }
+    /// `object` holds the resourceVersion that it replaces: a change by somebody else meanwhile is
+    /// a conflict.
+    Json replace(const Json& object, const ReplaceOptions& options = {}) const {
+        Call call = on_object(with_namespace(object), options.subresource, "replace");
+        call.method = "PUT";
+        call.body = object.dump();
+        call.query = writing(options.dry_run);
+        return document(call, send(call));
+    }
+    /// Whether there was such an object. One of that name with another uid is left alone.
+    bool remove(const ObjectKey& key, DeleteOptions options = {}) const;
+
+    /// A container's log, or the part that `query` names, into `sink` until it ends. Is not
+    /// repeated. `idle` is how long it may be silent.
+    void read_log(const ObjectKey& pod, const LogQuery& query, const net::BodySink& sink,
+                  std::chrono::milliseconds idle = std::chrono::minutes{5}) const {
+        Call call = on_object(pod, "log", "read the log of");
+        const auto flag = [](bool value) { return std::string{value ? "true" : ""}; };
+        call.query = {{"container", query.container},
+                      {"follow", flag(query.follow)},
+                      {"previous", flag(query.previous)},
+                      {"timestamps", flag(query.timestamps)},
+                      {"sinceTime", query.since_time},
+                      {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
+        stream(std::move(call), sink, idle);
+    }
+    /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
+    void read_watch(const std::string& api_version, const std::string& kind,
+                    const std::string& namespace_, Query query, const net::BodySink& sink,
+                    std::chrono::milliseconds idle) const {
+        Call call{.path = collection_path(discover(api_version, kind), namespace_),
+                  .query = std::move(query),
+                  .attempted = "watch",
+                  .subject = plural_text(kind, namespace_)};
+        call.query.emplace_back("watch", "true");
+        stream(std::move(call), sink, idle);
+    }
+
+private:
+    struct Shared {
+        Shared(Cluster which, net::AnyTransport door, ClientOptions settings,
+               std::shared_ptr<Credentials> given, Clock clock)
+            : cluster(std::move(which)),
+              transport(std::move(door)),
+              options(std::move(settings)),
+              credentials(given ? std::move(given)
+                                : std::make_shared<Credentials>(
+                                      cluster, CredentialsOptions{.clock = std::move(clock)})) {}
+        const Cluster cluster;
+        const net::AnyTransport transport;
+        const ClientOptions options;
+        const std::shared_ptr<Credentials> credentials;
+        Discovery discovery;
+    };
+
+    /// One request in our words.
+    struct Call {
+        std::string method = "GET";
+        std::string path = {};
+        Query query = {};
+        std::string body = {};
+        std::string content_type = "application/json";
+        std::string attempted = {}, subject = {};
+        net::Repeat repeat = net::Repeat::automatic;
+        int attempts = 0;  ///< of ours so far, for the error
+    };
+
+    [[nodiscard]] static std::string plural_text(const std::string& kind,
+                                                 const std::string& namespace_) {
+        return kind + " objects" + (namespace_.empty() ? "" : " in " + namespace_);
+    }
+    [[nodiscard]] ObjectKey with_namespace(const Json& object) const {
+        return key_of(object, shared_->cluster.namespace_);
+    }
+    [[nodiscard]] Call on_object(const ObjectKey& key, const std::string& subresource,
+                                 std::string attempted) const {
+        return {.path = object_path(discover(key.api_version, key.kind), key, subresource),
+                .attempted = std::move(attempted),
+                .subject = key.text()};
+    }
+    [[nodiscard]] static const char* content_type(PatchType type) {
+        switch (type) {
+            case PatchType::merge:
+                return "application/merge-patch+json";
+            case PatchType::strategic_merge:
+                return "application/strategic-merge-patch+json";
+            case PatchType::json:
+                return "application/json-patch+json";
+            case PatchType::server_side_apply:
+                break;
+        }
+        return "application/apply-patch+yaml";  // JSON is YAML
+    }
+    /// What every writing request states: an unknown field is an error, not dropped in silence.
+    [[nodiscard]] Query writing(DryRun dry_run) const {
+        return {{"fieldManager", shared_->options.field_manager},
+                {"fieldValidation", "Strict"},
+                {"dryRun", dry_run == DryRun::server ? "All" : ""}};
+    }
+
+    [[nodiscard]] net::Request request_of(const Call& call) const {
+        net::Request request{.method = call.method,
+                             .url = shared_->cluster.server + call.path + query_text(call.query),
+                             .headers = {{"Accept", "application/json"}},
+                             .deadline = shared_->options.deadline,
+                             .max_body = std::uint64_t{256} << 20};
+        if (!call.body.empty()) {
+            request.headers.emplace("Content-Type", call.content_type);
+            request.body = net::Body::of(call.body);
+        }
+        shared_->credentials->add_to(request.headers, control_.stop);
+        return request;
+    }
+    [[nodiscard]] net::ExchangeOptions exchange_options(const Call& call) const {
+        return {.attempted = call.attempted,
+                .subject = call.subject,
+                .retry = shared_->options.retry,
+                .repeat = call.repeat,
+                .redirects = 0};
+    }
+    /// Any answer; after a 401 one more attempt with fresh credentials.
+    [[nodiscard]] net::Answer send(const Call& call) const {
+        net::Answer answer =
+            net::exchange(shared_->transport, request_of(call), exchange_options(call), control_);
+        if (answer.status == 401 && shared_->credentials->drop()) {
+            answer = net::exchange(shared_->transport, request_of(call), exchange_options(call),
+                                   control_);
+        }
+        warn(answer);
+        return answer;
+    }
+    void stream(Call call, const net::BodySink& sink, std::chrono::milliseconds idle) const {
+        call.repeat = net::Repeat::never;
+        for (const bool is_last : {false, true}) {
+            net::Request request = request_of(call);
+            request.deadline = {};
+            request.idle_timeout = idle;
+            const net::Answer answer = net::exchange(shared_->transport, std::move(request),
+                                                     exchange_options(call), control_, sink);
+            if (answer.status == 401 && !is_last && shared_->credentials->drop()) {
+                continue;
+            }
+            if (answer.status != 200) {
+                throw failure(call, answer);
+            }
+            warn(answer);
+            return;
+        }
+    }
+    /// The server's own warnings (RFC 7234, 5.5): `299 - "text"`.
+    void warn(const net::Answer& answer) const {
+        for (const auto& [name, value] : answer.headers) {
+            if (net::header({{name, value}}, "Warning").empty()) {
+                continue;
+            }
+            const std::size_t open = value.find('"');
+            const std::size_t close = value.rfind('"');
+            if (open != std::string::npos && close > open) {
+                control_.say(Level::warning,
+                             "the API server warns: " +
+                                 net::printable(value.substr(open + 1, close - open - 1)));
+            }
+        }
+    }
+    [[nodiscard]] StatusError failure(const Call& call, const net::Answer& answer) const {
+        std::string subject = call.subject;
+        if (const int count = std::max(call.attempts, answer.attempts); count > 1) {
+            subject += " after " + std::to_string(count) + " attempts";
+        }
+        return status_error(answer.status, answer.body, call.attempted, std::move(subject),
+                            shared_->cluster.context);
+    }
+    /// The object in a successful answer.
+    [[nodiscard]] Json document(const Call& call, const net::Answer& answer) const {
+        if (answer.status < 200 || answer.status > 299) {
+            throw failure(call, answer);
+        }
+        const auto refuse = [&call] {
+            return Error{ErrorCode::integrity,
+                         {.attempted = call.attempted,
+                          .subject = call.subject,
+                          .answer = "the API server's answer is no JSON object"}};
+        };
+        if (is_too_deep(answer.body)) {
+            throw refuse();
+        }
+        Json object = Json::parse(answer.body, nullptr, false);
+        if (!object.is_object()) {
+            throw refuse();
+        }
+        return object;
+    }
+
+    [[nodiscard]] std::optional<Json> find_own(const ObjectKey& key, const std::string& run) const;
+
+    std::shared_ptr<Shared> shared_;
+    Control control_;
+};
+
+/// The object of that name when it carries the run label `run` and is not on its way out.
+inline std::optional<Json> Client::find_own(const ObjectKey& key, const std::string& run) const {
+    if (run.empty() || key.name.empty()) {
+        return std::nullopt;
+    }
+    std::optional<Json> found = find(key);
+    const bool is_own = found && label_of(*found, run_label) == run &&
+                        metadata_text(*found, "deletionTimestamp").empty();
+    return is_own ? std::move(found) : std::nullopt;
+}
+
+inline Json Client::create(const Json& object, const CreateOptions& options) const {
+    const ObjectKey key = with_namespace(object);
+    const std::string run = label_of(object, run_label);
+    const bool is_findable = !run.empty() && !key.name.empty();
+    const net::RetryPolicy& retry = shared_->options.retry;
+    Call call{.method = "POST",
+              .path = collection_path(discover(key.api_version, key.kind), key.namespace_),
+              .query = writing(options.dry_run),
+              .body = object.dump(),
+              .attempted = options.dry_run == DryRun::server ? "try to create" : "create",
+              .subject = key.text(),
+              .repeat = net::Repeat::never};
+    for (call.attempts = 1;; ++call.attempts) {
+        std::string retry_after, why;
+        try {
+            const net::Answer answer = send(call);
+            if (answer.status == 409) {
+                if (auto own = find_own(key, run)) {
+                    return *std::move(own);
+                }
+            }
+            retry_after = net::header(answer.headers, "Retry-After");
+            // Of these a gateway, or etcd, may have lost the reply only.
+            const bool is_lost =
+                answer.status == 408 || answer.status == 502 || answer.status == 504;
+            const bool is_told = net::is_temporary(answer.status) && !retry_after.empty();
+            const bool may_repeat = answer.status == 429 || is_told || (is_lost && is_findable);
+            if (!may_repeat || call.attempts >= retry.attempts) {
+                return document(call, answer);
+            }
+            why = net::status_text(answer.status);
+        } catch (const StatusError&) {
+            throw;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool is_lost =
+                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+            const bool is_harmless = is_findable || options.dry_run == DryRun::server;
+            if (!is_lost || !is_harmless || call.attempts >= retry.attempts) {
+                throw;
+            }
+            why = error.details().answer;
+        }
+        control_.say(Level::debug, "create " + key.text() + ": no answer that counts (" + why +
+                                       "), looking whether it is there");
+        control_.sleep(net::retry_delay(retry, call.attempts, retry_after, control_.now()));
+        control_.check("create " + key.text());
+        if (options.dry_run == DryRun::off) {
+            if (auto own = find_own(key, run)) {
+                return *std::move(own);
+            }
+        }
+    }
+}
+
+inline ObjectList Client::list(const std::string& api_version, const std::string& kind,
+                               const std::string& namespace_, const ListOptions& options) const {
+    Call call{.path = collection_path(discover(api_version, kind), namespace_),
+              .attempted = "list",
+              .subject = plural_text(kind, namespace_)};
+    constexpr int most_restarts = 5;
+    for (int restarts = 0;; ++restarts) {
+        ObjectList result;
+        std::string next;
+        do {
+            call.query = {{"labelSelector", options.label_selector},
+                          {"fieldSelector", options.field_selector},
+                          {"limit", std::to_string(options.page)},
+                          {"continue", next}};
+            const net::Answer answer = send(call);
+            if (answer.status == 410 && !next.empty() && restarts < most_restarts) {
+                next = "expired";
+                break;
+            }
+            Json page = document(call, answer);
+            const Json metadata = page.value("metadata", Json::object());
+            next = text_or(metadata, "continue");
+            result.resource_version = text_or(metadata, "resourceVersion");
+            if (!page["items"].is_array() && !page["items"].is_null()) {
+                throw Error{ErrorCode::integrity,
+                            {.attempted = call.attempted,
+                             .subject = call.subject,
+                             .answer = "the API server's answer is no list"}};
+            }
+            for (Json& item : page["items"]) {
+                if (!item.is_object()) {
+                    continue;
+                }
+                item["apiVersion"] = api_version;  // the items of a list come without
+                item["kind"] = kind;
+                result.items.push_back(std::move(item));
+            }
+        } while (!next.empty());
+        if (next.empty()) {
+            return result;
+        }
+    }
+}
+
+inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
+    if (options.uid.empty()) {
+        const std::optional<Json> found = find(key);
+        if (!found) {
+            return false;
+        }
+        options.uid = uid_of(*found);
+    }
+    const char* policy = options.propagation == Propagation::background   ? "Background"
+                         : options.propagation == Propagation::foreground ? "Foreground"
+                                                                          : "Orphan";
+    Json body = {{"apiVersion", "v1"},
+                 {"kind", "DeleteOptions"},
+                 {"propagationPolicy", policy},
+                 {"preconditions", {{"uid", options.uid}}}};
+    if (options.dry_run == DryRun::server) {
+        body["dryRun"] = Json::array({"All"});
+    }
+    Call call = on_object(key, {}, "delete");
+    call.method = "DELETE";
+    call.body = body.dump();
+    const net::Answer answer = send(call);
+    if (answer.status == 404) {
+        return false;
+    }
+    if (answer.status == 409) {
+        // Most likely the object of that name is another one now: the one that was meant is gone.
+        const std::optional<Json> found = find(key);
+        if (!found || uid_of(*found) != options.uid) {
+            return false;
+        }
+    }
+    static_cast<void>(document(call, answer));
+    return true;
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/document.hpp - reading Kubernetes objects, which are JSON documents that somebody
+// else wrote: what is absent or of another type reads as empty, and nothing throws.
+
+namespace fairing::kube {
+
+/// The keys that lead to a member: {"metadata", "name"}.
+using Path = std::initializer_list<const char*>;
+
+/// The member at `path`; null when there is none. Lives as long as the document.
+[[nodiscard]] inline const Json& member(const Json& document, Path path) {
+    static const Json null;
+    const Json* at = &document;
+    for (const char* key : path) {
+        const auto found = at->is_object() ? at->find(key) : at->end();
+        if (!at->is_object() || found == at->end()) {
+            return null;
+        }
+        at = &*found;
+    }
+    return *at;
+}
+
+[[nodiscard]] inline std::string text(const Json& document, Path path) {
+    const Json& value = member(document, path);
+    return value.is_string() ? value.get<std::string>() : std::string{};
+}
+
+[[nodiscard]] inline std::int64_t number(const Json& document, Path path) {
+    const Json& value = member(document, path);
+    return value.is_number_integer() ? value.get<std::int64_t>() : 0;
+}
+
+/// The list at `path`; an empty one when there is none.
+[[nodiscard]] inline const Json& list(const Json& document, Path path) {
+    static const Json none = Json::array();
+    const Json& value = member(document, path);
+    return value.is_array() ? value : none;
+}
+
+/// The condition of that type in status.conditions whose status is `status`; null when there is
+/// none.
+[[nodiscard]] inline const Json& condition(const Json& object, std::string_view type,
+                                           std::string_view status = "True") {
+    static const Json null;
+    const Json& conditions = list(object, {"status", "conditions"});
+    const auto found = std::find_if(conditions.begin(), conditions.end(), [&](const Json& each) {
+        return text(each, {"type"}) == type && text(each, {"status"}) == status;
+    });
+    return found == conditions.end() ? null : *found;
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/state.hpp - why something is not running, and how it ended: a pure function of the
+// owner's, the pods' and the events' documents.
+//
+// Kubernetes, core/v1 PodStatus and ContainerStatus, batch/v1 JobStatus; the waiting reasons are
+// those of the kubelet's container runtime manager and image manager.
+
+namespace fairing::kube {
+
+enum class Phase { pending, running, succeeded, failed };
+
+enum class Cause {
+    none,
+    starting,           ///< scheduled, pulled, created: on its way
+    suspended,          ///< a queue or a person holds it back
+    unschedulable,      ///< no node takes it, for now
+    image_pull,         ///< a pull failed, and is tried again
+    container_create,   ///< the runtime could not make the container, and tries again
+    image_name,         ///< not a name of an image: never pulled
+    image_never_pull,   ///< not on the node, and pulling is forbidden
+    container_config,   ///< names a secret, config map or key that is not there
+    init_failed,        ///< an init container ended badly
+    restarting,         ///< crashed, and is started again
+    container_failed,   ///< the container ended with a code that is not 0
+    out_of_memory,      ///< OOMKilled
+    evicted,            ///< the node took its room back
+    deadline_exceeded,  ///< activeDeadlineSeconds passed
+    backoff_limit,      ///< too many pods failed
+    refused,            ///< the server takes no pod of it: quota, policy, service account
+    deleted             ///< removed by somebody else
+};
+
+/// The one answer. `reason` is a sentence without a full stop, empty when all is well.
+struct Diagnosis {
+    Phase phase = Phase::pending;
+    Cause cause = Cause::none;
+    int exit_code = 0;  ///< of the container, when it ended
+    std::string pod = {}, container = {};
+    std::string reason = {};
+};
+
+/// Whether waiting can not help: nothing will run until somebody changes something. Pulls are
+/// different, they are given a few attempts (Sightings).
+[[nodiscard]] constexpr bool is_hopeless(Cause cause) noexcept {
+    return cause == Cause::image_name || cause == Cause::image_never_pull ||
+           cause == Cause::container_config || cause == Cause::refused;
+}
+
+namespace detail {
+
+/// The waiting reasons that stand for a cause of their own. The rest ("ContainerCreating",
+/// "PodInitializing") is starting.
+struct WaitingReason {
+    std::string_view name;
+    Cause cause;
+};
+inline constexpr std::array<WaitingReason, 13> waiting_reasons{
+    {{"ErrImagePull", Cause::image_pull},
+     {"ImagePullBackOff", Cause::image_pull},
+     {"RegistryUnavailable", Cause::image_pull},
+     {"SignatureValidationFailed", Cause::image_pull},
+     {"ImageInspectError", Cause::image_pull},
+     {"InvalidImageName", Cause::image_name},
+     {"ErrImageNeverPull", Cause::image_never_pull},
+     {"CreateContainerConfigError", Cause::container_config},
+     {"CreateContainerError", Cause::container_create},
+     {"PreCreateHookError", Cause::container_create},
+     {"PostStartHookError", Cause::container_create},
+     {"RunContainerError", Cause::container_create},
+     {"CrashLoopBackOff", Cause::restarting}}};
+
+[[nodiscard]] constexpr Cause waiting_cause(std::string_view reason) noexcept {
+    for (const WaitingReason& each : waiting_reasons) {
+        if (each.name == reason) {
+            return each.cause;
+        }
+    }
+    return Cause::starting;
+}
+
+/// "NAME: MESSAGE", or the one that there is.
+[[nodiscard]] inline std::string joined(const std::string& name, const std::string& message) {
+    return name.empty() || message.empty() ? name + message : name + ": " + message;
+}
+
+[[nodiscard]] inline int container_exit_code(const Json& terminated) {
+    return static_cast<int>(std::clamp<std::int64_t>(number(terminated, {"exitCode"}), 0, 255));
+}
+
+/// "container X of pod Y" (with "init " before it).
+[[nodiscard]] inline std::string container_phrase(const Diagnosis& diagnosis, bool is_init) {
+    return (is_init ? "init container " : "container ") + diagnosis.container + " of pod " +
+           diagnosis.pod;
+}
+
+/// What a container's end says: nullopt when it did not end, or ended well.
+[[nodiscard]] inline std::optional<Diagnosis> failed_container(const Json& status,
+                                                               const std::string& pod,
+                                                               bool is_init) {
+    const Json& terminated = kube::member(status, {"state", "terminated"});
+    const std::string why = text(terminated, {"reason"});
+    if (!terminated.is_object() || (container_exit_code(terminated) == 0 && why != "OOMKilled")) {
+        return std::nullopt;
+    }
+    Diagnosis result{.phase = Phase::failed,
+                     .cause = is_init ? Cause::init_failed : Cause::container_failed,
+                     .exit_code = container_exit_code(terminated),
+                     .pod = pod,
+                     .container = text(status, {"name"})};
+    const std::string code = "exited with code " + std::to_string(result.exit_code);
+    if (why == "OOMKilled") {
+        result.cause = Cause::out_of_memory;
+        result.exit_code = result.exit_code == 0 ? 137 : result.exit_code;
+        result.reason = container_phrase(result, is_init) +
+                        " was killed because it ran out of memory (OOMKilled); raise its limit "
+                        "with --memory";
+        return result;
+    }
+    const std::string words =
+        joined(why == "Error" || why == "Completed" ? "" : why, text(terminated, {"message"}));
+    result.reason =
+        container_phrase(result, is_init) + ' ' + code + (words.empty() ? "" : " (" + words + ')');
+    return result;
+}
+
+/// What keeps a container from starting: nullopt when nothing does.
+[[nodiscard]] inline std::optional<Diagnosis> waiting_container(const Json& status,
+                                                                const std::string& pod,
+                                                                bool is_init) {
+    const Json& waiting = kube::member(status, {"state", "waiting"});
+    const std::string why = text(waiting, {"reason"});
+    const Cause cause = waiting_cause(why);
+    if (!waiting.is_object() || cause == Cause::starting) {
+        return std::nullopt;
+    }
+    Diagnosis result{.cause = cause, .pod = pod, .container = text(status, {"name"})};
+    std::string words = text(waiting, {"message"});
+    if (cause == Cause::restarting) {
+        const Json& last = kube::member(status, {"lastState", "terminated"});
+        result.exit_code = container_exit_code(last);
+        words = "its last exit code was " + std::to_string(result.exit_code);
+    }
+    const bool about_image = cause == Cause::image_pull || cause == Cause::image_name ||
+                             cause == Cause::image_never_pull;
+    if (about_image && words.find(text(status, {"image"})) == std::string::npos) {
+        words = joined("image " + text(status, {"image"}), words);
+    }
+    result.reason = container_phrase(result, is_init) + " does not start: " + joined(why, words);
+    return result;
+}
+
+/// The first answer of `judge` for the init containers, then the containers.
+template <class Judge>
+[[nodiscard]] std::optional<Diagnosis> first_container(const Json& pod, const Judge& judge) {
+    const std::string name = text(pod, {"metadata", "name"});
+    for (const char* group : {"initContainerStatuses", "containerStatuses"}) {
+        for (const Json& status : list(pod, {"status", group})) {
+            if (auto found = judge(status, name, group[0] == 'i')) {
+                return found;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+[[nodiscard]] inline Diagnosis failed_pod(const Json& pod) {
+    const std::string why = text(pod, {"status", "reason"});
+    const std::string message = text(pod, {"status", "message"});
+    const auto container = first_container(pod, failed_container);
+    Diagnosis result = container.value_or(
+        Diagnosis{.phase = Phase::failed, .pod = text(pod, {"metadata", "name"})});
+    const Json& disruption = condition(pod, "DisruptionTarget");
+    if (why == "Evicted" || (why.empty() && disruption.is_object())) {
+        result.cause = Cause::evicted;
+        result.reason =
+            "pod " + result.pod + " was evicted" + (message.empty() ? "" : ": " + message) +
+            (message.empty() && disruption.is_object()
+                 ? ": " + joined(text(disruption, {"reason"}), text(disruption, {"message"}))
+                 : "");
+    } else if (why == "DeadlineExceeded") {
+        result.cause = Cause::deadline_exceeded;
+        result.reason = "pod " + result.pod + " was stopped: " + joined(why, message);
+    } else if (!container) {
+        result.cause = Cause::container_failed;
+        result.reason = "pod " + result.pod + " failed" +
+                        (why.empty() && message.empty() ? "" : ": " + joined(why, message));
+    }
+    return result;
+}
+
+}  // namespace detail
+
+/// One pod: its phase, and what is in its way.
+[[nodiscard]] inline Diagnosis diagnose_pod(const Json& pod) {
+    const std::string phase = text(pod, {"status", "phase"});
+    const std::string name = text(pod, {"metadata", "name"});
+    if (phase == "Succeeded") {
+        return {.phase = Phase::succeeded, .pod = name};
+    }
+    if (phase == "Failed") {
+        return detail::failed_pod(pod);
+    }
+    if (auto waiting = detail::first_container(pod, detail::waiting_container)) {
+        waiting->phase = phase == "Running" ? Phase::running : Phase::pending;
+        return *waiting;
+    }
+    if (phase == "Running") {
+        return {.phase = Phase::running, .pod = name};
+    }
+    const Json& unscheduled = condition(pod, "PodScheduled", "False");
+    const std::string why = text(unscheduled, {"reason"});
+    if (why == "SchedulingGated") {
+        return {.cause = Cause::suspended,
+                .pod = name,
+                .reason = "pod " + name + " is held back by a scheduling gate"};
+    }
+    if (unscheduled.is_object()) {
+        return {.cause = Cause::unschedulable,
+                .pod = name,
+                .reason = "no node takes pod " + name + ": " +
+                          detail::joined(why, text(unscheduled, {"message"}))};
+    }
+    return {.cause = Cause::starting, .pod = name, .reason = "pod " + name + " is starting"};
+}
+
+/// The newest refusal to make pods among the events of an owner (reason FailedCreate), or "".
+[[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
+    std::string message, newest;
+    for (const Json& event : events) {
+        const std::string time =
+            std::max(text(event, {"lastTimestamp"}),
+                     std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
+        if (text(event, {"reason"}) == "FailedCreate" && time >= newest) {
+            newest = time;
+            message = text(event, {"message"});
+        }
+    }
+    return message;
+}
+
+namespace detail {
+
+/// Which of the pods' answers speaks for all: what failed, then what is hopeless, then what waits.
+[[nodiscard]] inline int weight(const Diagnosis& pod) noexcept {
+    if (pod.phase == Phase::failed) {
+        return 5;
+    }
+    if (is_hopeless(pod.cause)) {
+        return 4;
+    }
+    if (pod.cause != Cause::none && pod.cause != Cause::starting) {
+        return 3;
+    }
+    return pod.phase == Phase::running ? 2 : pod.phase == Phase::pending ? 1 : 0;
+}
+
+/// Of several pods that failed the first tells why; the others often follow from it.
+[[nodiscard]] inline std::string end_time(const Json& pod) {
+    std::string first;
+    for (const Json& status : list(pod, {"status", "containerStatuses"})) {
+        const std::string time = text(status, {"state", "terminated", "finishedAt"});
+        first = first.empty() || (!time.empty() && time < first) ? time : first;
+    }
+    return first;
+}
+
+}  // namespace detail
+
+/// The pod that speaks for all of them; {pending} when there is none.
+[[nodiscard]] inline Diagnosis diagnose_pods(const std::vector<Json>& pods) {
+    Diagnosis result;
+    std::string ended;
+    int heaviest = -1;
+    for (const Json& pod : pods) {
+        Diagnosis one = diagnose_pod(pod);
+        const int weight = detail::weight(one);
+        const std::string end = detail::end_time(pod);
+        if (weight > heaviest ||
+            (weight == heaviest && one.phase == Phase::failed && end < ended)) {
+            heaviest = weight;
+            ended = end;
+            result = std::move(one);
+        }
+    }
+    return result;
+}
+
+namespace detail {
+
+[[nodiscard]] inline Diagnosis failed_job(const Json& failed, Diagnosis pods,
+                                          const std::string& name) {
+    const std::string why = text(failed, {"reason"});
+    const std::string message = text(failed, {"message"});
+    if (why == "DeadlineExceeded") {
+        return {.phase = Phase::failed,
+                .cause = Cause::deadline_exceeded,
+                .exit_code = pods.exit_code,
+                .pod = pods.pod,
+                .reason = "Job " + name + " was stopped: " + joined(why, message)};
+    }
+    if (pods.phase == Phase::failed) {
+        return pods;
+    }
+    return {.phase = Phase::failed,
+            .cause = why == "BackoffLimitExceeded" ? Cause::backoff_limit : Cause::container_failed,
+            .reason = "Job " + name + " failed: " + joined(why, message)};
+}
+
+}  // namespace detail
+
+/// A batch/v1 Job with its pods, and the events that are about the Job itself.
+[[nodiscard]] inline Diagnosis diagnose_job(const Json& job, const std::vector<Json>& pods,
+                                            const std::vector<Json>& events = {}) {
+    const std::string name = text(job, {"metadata", "name"});
+    if (condition(job, "Complete").is_object()) {
+        return {.phase = Phase::succeeded};
+    }
+    Diagnosis result = diagnose_pods(pods);
+    if (const Json& failed = condition(job, "Failed"); failed.is_object()) {
+        return detail::failed_job(failed, std::move(result), name);
+    }
+    if (condition(job, "Suspended").is_object() || kube::member(job, {"spec", "suspend"}) == true) {
+        return {.cause = Cause::suspended,
+                .reason = "Job " + name + " is suspended until a queue or a person resumes it"};
+    }
+    if (pods.empty()) {
+        if (const std::string refusal = refused_creation(events); !refusal.empty()) {
+            return {.cause = Cause::refused,
+                    .reason = "the cluster takes no pod of Job " + name + ": " + refusal};
+        }
+        return {.cause = Cause::starting, .reason = "Job " + name + " has no pod yet"};
+    }
+    if (result.phase == Phase::failed || result.phase == Phase::succeeded) {
+        // The Job has the last word: it may start another pod, or has others to come.
+        result.phase = Phase::running;
+    }
+    return result;
+}
+
+/// How often a pod was seen in a trouble that may pass: a failed pull is tried again, and given up
+/// after three sightings. A sighting is a new version of the pod, or a look five seconds after the
+/// last one.
+class Sightings {
+public:
+    static constexpr int enough = 3;
+    using Time = std::chrono::steady_clock::time_point;
+
+    /// Looks at a pod; true when it is time to give up.
+    [[nodiscard]] bool see(const Json& pod, Time now) {
+        const Diagnosis diagnosis = diagnose_pod(pod);
+        const std::string uid = text(pod, {"metadata", "uid"});
+        if (is_hopeless(diagnosis.cause)) {
+            return true;
+        }
+        if (diagnosis.cause != Cause::image_pull && diagnosis.cause != Cause::container_create) {
+            if (diagnosis.phase != Phase::pending) {
+                seen_.erase(uid);
+            }
+            return false;
+        }
+        Seen& seen = seen_[uid];
+        const std::string version = text(pod, {"metadata", "resourceVersion"});
+        if (seen.times == 0 || seen.version != version || now - seen.last >= pause) {
+            seen = {.times = seen.times + 1, .version = version, .last = now};
+        }
+        return seen.times >= enough;
+    }
+
+private:
+    static constexpr std::chrono::seconds pause{5};
+    struct Seen {
+        int times = 0;
+        std::string version = {};
+        Time last = {};
+    };
+    std::map<std::string, Seen> seen_ = {};
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/names.hpp - what Kubernetes takes for a name or a label (RFC 1123, RFC 1035, and the
+// API conventions), so that a wrong one is refused here and not by a request.
+
+namespace fairing::kube {
+
+namespace detail {
+
+[[nodiscard]] constexpr bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
+[[nodiscard]] constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+[[nodiscard]] constexpr bool is_lower_or_digit(char c) noexcept {
+    return is_lower(c) || is_digit(c);
+}
+[[nodiscard]] constexpr bool is_alphanumeric(char c) noexcept {
+    return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z');
+}
+
+/// A foreign text between quotes, safe to print.
+[[nodiscard]] inline std::string quoted(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string result = "\"";
+    for (const char c : text.substr(0, 300)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte >= 0x7f) {
+            result += {'\\', 'x', digits[byte >> 4U], digits[byte & 15U]};
+        } else {
+            result += c;
+        }
+    }
+    return result + (text.size() > 300 ? "...\"" : "\"");
+}
+
+/// The characters of a label's value or of a key's name: letters and digits at both ends.
+[[nodiscard]] constexpr bool is_label_text(std::string_view text) noexcept {
+    return !text.empty() && text.size() <= 63 && is_alphanumeric(text.front()) &&
+           is_alphanumeric(text.back()) && std::all_of(text.begin(), text.end(), [](char c) {
+               return is_alphanumeric(c) || c == '-' || c == '_' || c == '.';
+           });
+}
+
+}  // namespace detail
+
+/// RFC 1123 label: at most 63 of a-z, 0-9 and '-', which stands at neither end.
+[[nodiscard]] constexpr bool is_dns_label(std::string_view text) noexcept {
+    return !text.empty() && text.size() <= 63 && detail::is_lower_or_digit(text.front()) &&
+           detail::is_lower_or_digit(text.back()) &&
+           std::all_of(text.begin(), text.end(),
+                       [](char c) { return detail::is_lower_or_digit(c) || c == '-'; });
+}
+
+/// RFC 1035 label: the same, and begins with a letter. Services and TrainJobs want it.
+[[nodiscard]] constexpr bool is_dns_1035_label(std::string_view text) noexcept {
+    return is_dns_label(text) && detail::is_lower(text.front());
+}
+
+/// RFC 1123 subdomain: labels with dots between them, at most 253 characters.
+[[nodiscard]] constexpr bool is_dns_subdomain(std::string_view text) noexcept {
+    if (text.empty() || text.size() > 253) {
+        return false;
+    }
+    for (std::string_view rest = text;;) {
+        const std::size_t dot = rest.find('.');
+        const std::string_view label = rest.substr(0, dot);
+        if (label.empty() || !detail::is_lower_or_digit(label.front()) ||
+            !detail::is_lower_or_digit(label.back()) ||
+            !std::all_of(label.begin(), label.end(),
+                         [](char c) { return detail::is_lower_or_digit(c) || c == '-'; })) {
+            return false;
+        }
+        if (dot == std::string_view::npos) {
+            return true;
+        }
+        rest.remove_prefix(dot + 1);
+    }
+}
+
+/// A label's value: empty, or at most 63 letters, digits, '-', '_' and '.'.
+[[nodiscard]] constexpr bool is_label_value(std::string_view text) noexcept {
+    return text.empty() || detail::is_label_text(text);
+}
+
+/// The key of a label or an annotation: NAME or SUBDOMAIN/NAME.
+[[nodiscard]] constexpr bool is_qualified_name(std::string_view text) noexcept {
+    const std::size_t slash = text.find('/');
+    return slash == std::string_view::npos ? detail::is_label_text(text)
+                                           : is_dns_subdomain(text.substr(0, slash)) &&
+                                                 detail::is_label_text(text.substr(slash + 1));
+}
+
+/// Throws Error{usage} unless `name` is an RFC 1123 label; `what` is "Job name", "namespace", ….
+inline void check_dns_label(const std::string& what, std::string_view name) {
+    if (is_dns_label(name)) {
+        return;
+    }
+    throw Error{ErrorCode::usage,
+                {.attempted = "use " + what,
+                 .subject = detail::quoted(name),
+                 .answer = name.empty()       ? "it is empty"
+                           : name.size() > 63 ? "it has " + std::to_string(name.size()) +
+                                                    " characters, and 63 are allowed"
+                                              : "not a name that Kubernetes takes",
+                 .advice = "use a-z, 0-9 and '-', a letter or digit at both ends (RFC 1123)"}};
+}
+
+/// The same for names that may hold dots: secrets, service accounts, volume claims, nodes.
+inline void check_dns_subdomain(const std::string& what, std::string_view name) {
+    if (!is_dns_subdomain(name)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use " + what,
+                     .subject = detail::quoted(name),
+                     .answer = name.empty() ? "it is empty" : "not a name that Kubernetes takes",
+                     .advice = "use at most 253 of a-z, 0-9, '-' and '.' (RFC 1123 subdomain)"}};
+    }
+}
+
+/// Throws Error{usage} unless `key` may name a label or an annotation (`what`).
+inline void check_key(const std::string& what, std::string_view key) {
+    if (!is_qualified_name(key)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use " + what,
+                     .subject = detail::quoted(key),
+                     .answer = "not a key that Kubernetes takes",
+                     .advice = "use NAME or DOMAIN/NAME, at most 63 letters, digits, '-', '_' and "
+                               "'.' for the name"}};
+    }
+}
+
+/// Throws Error{usage} unless this may be a label.
+inline void check_label(std::string_view key, std::string_view value) {
+    check_key("label", key);
+    if (!is_label_value(value)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use label " + std::string{key},
+                     .subject = detail::quoted(value),
+                     .answer = value.size() > 63 ? "its value has " + std::to_string(value.size()) +
+                                                       " characters, and 63 are allowed"
+                                                 : "not a value that Kubernetes takes",
+                     .advice = "use letters, digits, '-', '_' and '.', a letter or digit at both "
+                               "ends; longer texts belong into an annotation"}};
+    }
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/pod_spec.hpp - the specification of a pod (core/v1 PodSpec): a JSON document with
+// short ways to what is changed often.
+
+namespace fairing {
+
+/// `text` as a command or a variable's value that means itself: Kubernetes expands $(NAME) in them,
+/// and reads $$ as $.
+[[nodiscard]] inline std::string literal_text(const std::string& text) {
+    std::string result;
+    for (const char c : text) {
+        result += c;
+        if (c == '$') {
+            result += c;
+        }
+    }
+    return result;
+}
+
+/// The document is the truth: json() is open for everything that has no member here. The main
+/// container is the first one.
+class PodSpec {
+public:
+    PodSpec() = default;
+    explicit PodSpec(Json json) : json_(std::move(json)) {}
+
+    [[nodiscard]] Json& json() noexcept { return json_; }
+    [[nodiscard]] const Json& json() const noexcept { return json_; }
+    [[nodiscard]] Json& container() { return json_["containers"][0]; }
+
+    /// Sets a variable of the main container; one of that name is replaced where it stands.
+    void set_env(const std::string& name, const std::string& value) {
+        put(container()["env"], "name", name) = Json{{"name", name}, {"value", value}};
+    }
+    /// Adds a volume, or replaces the one of that name; `volume` is a core/v1 Volume.
+    void set_volume(const Json& volume) {
+        put(json_["volumes"], "name", volume.at("name").get<std::string>()) = volume;
+    }
+    /// Mounts a volume into the main container; `mount` is a core/v1 VolumeMount, and what was
+    /// mounted at its path goes.
+    void set_mount(const Json& mount) {
+        put(container()["volumeMounts"], "mountPath", mount.at("mountPath").get<std::string>()) =
+            mount;
+    }
+    void add_image_pull_secret(const std::string& name) {
+        put(json_["imagePullSecrets"], "name", name) = Json{{"name", name}};
+    }
+
+private:
+    /// The entry of `list` whose `key` is `value`; a new one at its end when there is none.
+    static Json& put(Json& list, const char* key, const std::string& value) {
+        if (!list.is_array()) {
+            list = Json::array();
+        }
+        const auto found = std::find_if(list.begin(), list.end(), [&](const Json& each) {
+            return each.is_object() && each.contains(key) && each[key] == value;
+        });
+        if (found != list.end()) {
+            return *found;
+        }
+        list.push_back(Json());
+        return list.back();
+    }
+
+    Json json_ = Json{{"containers", Json::array({Json{{"name", "model"}}})}};
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/mutator.hpp - how a pod is changed before it is created: a function over its
+// specification.
+
+namespace fairing {
+
+namespace kube {
+class Client;
+}
+
+/// Where a pod will live. Valid during the call. `client` is null when manifests are rendered
+/// offline: then a mutator reads and asks nothing, and shows what it would create.
+struct PodContext {
+    const std::string& namespace_;  ///< empty when it is not known offline
+    const std::string& role;        ///< "", "Worker", "PS", …: a mutator is called once per role
+    const kube::Client* client;
+    const Session& session;
+    std::vector<Json>& objects;   ///< more objects to create with the workload and remove with it
+    const std::string& workload;  ///< name of the object that owns the pods
+};
+
+/// Called in the order of KubernetesOptions::pod_spec_mutators, each on what the one before left.
+using PodSpecMutator = std::function<void(PodSpec&, PodContext&)>;
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/credentials.hpp - how the cluster proves who it is to a registry: secrets that are
+// there, or one made out of this machine's own credentials.
+
+namespace fairing {
+
+/// A secret of type kubernetes.io/dockerconfigjson that is in the namespace already.
+[[nodiscard]] inline PodSpecMutator image_pull_secret(std::string name) {
+    kube::check_dns_subdomain("image pull secret", name);
+    return [name = std::move(name)](PodSpec& pod, PodContext& /*context*/) {
+        pod.add_image_pull_secret(name);
+    };
+}
+
+struct DockerCredentials {
+    std::string host = {};  ///< "registry.example:5000"; empty: the registry of the pod's image
+    /// Asked in this order; empty: Docker's and Podman's own files.
+    std::vector<std::filesystem::path> files = {};
+};
+
+namespace detail {
+
+[[nodiscard]] inline Json docker_config(const DockerCredentials& wanted, const std::string& host,
+                                        const std::string& repository, const Session& session) {
+    const auto files = wanted.files.empty() ? registry::credential_files() : wanted.files;
+    const auto login =
+        registry::find_login(session.credentials, files, host, repository, session.control());
+    if (!login || login->password.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "give the cluster credentials for",
+                     .subject = host,
+                     .answer = login ? "this machine has a token for it, and no user and password"
+                                     : "this machine has none",
+                     .advice = "log in (docker login " + host +
+                               "), or name a secret of the cluster with --image-pull-secrets"}};
+    }
+    const std::string auth = codec::base64_encode(login->user + ':' + login->password.reveal());
+    // Docker Hub has a key of its own in these files.
+    const std::string key = host == "docker.io" || host == "registry-1.docker.io"
+                                ? "https://index.docker.io/v1/"
+                                : host;
+    return {{"auths", {{key, {{"auth", auth}}}}}};
+}
+
+}  // namespace detail
+
+/// Makes a secret of this machine's credentials for one registry, and only for that one, and lets
+/// the pods pull with it. Offline it is shown without its content, and no file is read.
+[[nodiscard]] inline PodSpecMutator docker_credentials(DockerCredentials wanted = {}) {
+    return [wanted = std::move(wanted)](PodSpec& pod, PodContext& context) {
+        const std::string image = kube::text(pod.container(), {"image"});
+        const auto reference = oci::parse_reference(image);
+        const std::string host = wanted.host.empty() ? reference.host : wanted.host;
+        const std::string name = context.workload + "-docker";
+        const Json config =
+            context.client == nullptr
+                ? Json::object()
+                : detail::docker_config(wanted, host, reference.repository, context.session);
+        pod.add_image_pull_secret(name);
+        for (const Json& other : context.objects) {
+            if (kube::text(other, {"metadata", "name"}) == name) {
+                return;  // made for another role
+            }
+        }
+        context.objects.push_back(
+            {{"apiVersion", "v1"},
+             {"kind", "Secret"},
+             {"metadata", {{"name", name}}},
+             {"type", "kubernetes.io/dockerconfigjson"},
+             {"data", {{".dockerconfigjson", codec::base64_encode(config.dump())}}}});
+    };
+}
+
+/// The same object without what it hides: the values of a Secret are replaced, nothing else is.
+[[nodiscard]] inline Json redacted(Json object) {
+    if (kube::text(object, {"kind"}) != "Secret") {
+        return object;
+    }
+    for (const char* part : {"data", "stringData"}) {
+        if (!object.contains(part) || !object[part].is_object()) {
+            continue;
+        }
+        for (auto& [key, value] : object[part].items()) {
+            // The server reads these two as JSON.
+            const bool is_json = key == ".dockerconfigjson" || key == ".dockercfg";
+            const std::string text = is_json ? "{}" : "redacted";
+            value = part == std::string_view{"data"} ? codec::base64_encode(text) : text;
+        }
+    }
+    return object;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/labels.hpp - names with values: labels, annotations, variables.
+
+namespace fairing {
+
+using Labels = std::map<std::string, std::string>;
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/environment.hpp - variables of the main container.
+
+namespace fairing {
+
+/// Sets variables, in the order of their names; one that is there already is replaced. A value goes
+/// as it is: "$(NAME)" in it is not taken for another variable.
+[[nodiscard]] inline PodSpecMutator add_env(Labels variables) {
+    for (const auto& [name, value] : variables) {
+        const bool printable = std::all_of(name.begin(), name.end(),
+                                           [](char c) { return c > ' ' && c < 0x7f && c != '='; });
+        if (name.empty() || !printable || value.find('\0') != std::string::npos) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use variable",
+                         .subject = kube::detail::quoted(name),
+                         .answer = "not a name and a value of the environment"}};
+        }
+    }
+    return [variables = std::move(variables)](PodSpec& pod, PodContext& /*context*/) {
+        for (const auto& [name, value] : variables) {
+            pod.set_env(name, literal_text(value));
+        }
+    };
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/placement.hpp - where pods run, and as whom: node selectors, tolerations, priority,
+// service account.
+
+namespace fairing {
+
+/// Only nodes with these labels.
+[[nodiscard]] inline PodSpecMutator node_selector(Labels labels) {
+    for (const auto& [key, value] : labels) {
+        kube::check_label(key, value);
+    }
+    return [labels = std::move(labels)](PodSpec& pod, PodContext& /*context*/) {
+        for (const auto& [key, value] : labels) {
+            pod.json()["nodeSelector"][key] = value;
+        }
+    };
+}
+
+/// A taint that does not keep the pods off a node.
+struct Toleration {
+    std::string key = {};     ///< empty: every taint
+    std::string value = {};   ///< empty: whatever its value is
+    std::string effect = {};  ///< "NoSchedule", "PreferNoSchedule", "NoExecute"; empty: all of them
+    std::optional<std::int64_t> seconds = {};  ///< how long a NoExecute taint is endured
+};
+
+[[nodiscard]] inline PodSpecMutator tolerations(std::vector<Toleration> wanted) {
+    return [wanted = std::move(wanted)](PodSpec& pod, PodContext& /*context*/) {
+        for (const Toleration& each : wanted) {
+            Json entry{{"operator", each.value.empty() ? "Exists" : "Equal"}};
+            const auto set = [&entry](const char* key, const std::string& value) {
+                if (!value.empty()) {
+                    entry[key] = value;
+                }
+            };
+            set("key", each.key);
+            set("value", each.value);
+            set("effect", each.effect);
+            if (each.seconds) {
+                entry["tolerationSeconds"] = *each.seconds;
+            }
+            pod.json()["tolerations"].push_back(entry);
+        }
+    };
+}
+
+/// The service account that the pods run as.
+[[nodiscard]] inline PodSpecMutator service_account(std::string name) {
+    kube::check_dns_subdomain("service account", name);
+    return [name = std::move(name)](PodSpec& pod, PodContext& /*context*/) {
+        pod.json()["serviceAccountName"] = name;
+    };
+}
+
+/// A PriorityClass of the cluster.
+[[nodiscard]] inline PodSpecMutator priority_class(std::string name) {
+    kube::check_dns_subdomain("priority class", name);
+    return [name = std::move(name)](PodSpec& pod, PodContext& /*context*/) {
+        pod.json()["priorityClassName"] = name;
+    };
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/resources.hpp - what a pod may use: processors, memory, GPUs, as limits.
+
+namespace fairing {
+
+enum class GpuVendor { nvidia, amd };
+
+struct Resources {
+    std::optional<double> cpu = {};
+    std::optional<double> memory_gb = {};  ///< 10⁹ bytes
+    int gpu = 0;
+    GpuVendor gpu_vendor = GpuVendor::nvidia;
+};
+
+template <>
+inline constexpr auto value_names<GpuVendor> =
+    std::array<std::pair<std::string_view, GpuVendor>, 2>{
+        {{"nvidia", GpuVendor::nvidia}, {"amd", GpuVendor::amd}}};
+
+template <>
+inline constexpr auto fields<Resources> = std::tuple{
+    field("cpu", &Resources::cpu, "processors that a pod may use: 2, 0.5"),
+    field("memory_gb", &Resources::memory_gb, "memory that a pod may use, in GB", "memory"),
+    field("gpu", &Resources::gpu, "GPUs of a pod"),
+    field("gpu_vendor", &Resources::gpu_vendor, "whose GPUs"),
+};
+
+namespace detail {
+
+inline void check_positive(const std::string& what, double value) {
+    // The upper bound keeps the number exact, and no machine is larger.
+    if (!(value > 0) || value > 1e9) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use " + what,
+                     .subject = std::to_string(value),
+                     .answer = "it is not a number above 0"}};
+    }
+}
+
+/// "2", or "1500m": the way in which Kubernetes itself writes it.
+[[nodiscard]] inline std::string cpu_quantity(double processors) {
+    check_positive("cpu", processors);
+    const auto milli = std::llround(std::ceil(processors * 1000 - 1e-6));
+    return milli % 1000 == 0 ? std::to_string(milli / 1000) : std::to_string(milli) + 'm';
+}
+
+/// Fairing's rule: GB / 1.073741824, rounded to two places, in Gi.
+[[nodiscard]] inline std::string memory_quantity(double gigabytes) {
+    check_positive("memory", gigabytes);
+    const auto hundredths = std::llround(gigabytes / 1.073741824 * 100);
+    if (hundredths == 0) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use memory",
+                     .subject = std::to_string(gigabytes) + " GB",
+                     .answer = "it is less than 0.01 Gi",
+                     .advice = "the unit is GB"}};
+    }
+    std::string text = std::to_string(hundredths / 100);
+    if (const auto rest = hundredths % 100; rest != 0) {
+        text += rest < 10 ? ".0" : ".";
+        text += std::to_string(rest % 10 == 0 && rest >= 10 ? rest / 10 : rest);
+    }
+    return text + "Gi";
+}
+
+}  // namespace detail
+
+/// Limits of the main container. What is not set is left as it is.
+[[nodiscard]] inline PodSpecMutator resources(const Resources& wanted) {
+    Json limits = Json::object();
+    if (wanted.cpu) {
+        limits["cpu"] = detail::cpu_quantity(*wanted.cpu);
+    }
+    if (wanted.memory_gb) {
+        limits["memory"] = detail::memory_quantity(*wanted.memory_gb);
+    }
+    if (wanted.gpu < 0) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use gpu",
+                     .subject = std::to_string(wanted.gpu),
+                     .answer = "it is negative"}};
+    }
+    if (wanted.gpu > 0) {
+        limits[wanted.gpu_vendor == GpuVendor::amd ? "amd.com/gpu" : "nvidia.com/gpu"] =
+            std::to_string(wanted.gpu);
+    }
+    return [limits = std::move(limits)](PodSpec& pod, PodContext& /*context*/) {
+        if (!limits.empty()) {
+            pod.container()["resources"]["limits"].update(limits);
+        }
+    };
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/volumes.hpp - volume claims, secrets and config maps, mounted into the main
+// container.
+
+namespace fairing {
+
+enum class VolumeType { pvc, secret, config_map };
+
+/// What is mounted: an object of the workload's namespace, whole or one path in it.
+struct VolumeMount {
+    VolumeType type = VolumeType::pvc;
+    std::string name = {};        ///< of the claim, secret or config map
+    std::string mount_path = {};  ///< absolute, in the container
+    std::string sub_path = {};    ///< in the volume; empty: all of it
+};
+
+namespace detail {
+
+[[nodiscard]] inline Error bad_volume(std::string_view text, std::string answer) {
+    return Error{ErrorCode::usage,
+                 {.attempted = "use volume",
+                  .subject = kube::detail::quoted(text),
+                  .answer = std::move(answer),
+                  .advice = "write pvc|secret|config_map:NAME:PATH[:SUBPATH]"}};
+}
+
+inline constexpr std::array<std::pair<std::string_view, VolumeType>, 3> volume_types{
+    {{"pvc", VolumeType::pvc},
+     {"secret", VolumeType::secret},
+     {"config_map", VolumeType::config_map}}};
+
+/// As it may stand in a volume's name.
+[[nodiscard]] inline std::string type_name(VolumeType type) {
+    return type == VolumeType::pvc ? "pvc" : type == VolumeType::secret ? "secret" : "config-map";
+}
+
+/// "pvc:NAME:PATH[:SUBPATH]".
+[[nodiscard]] inline VolumeMount parse_volume(const std::string& text) {
+    std::array<std::string, 4> parts;
+    std::size_t count = 0;
+    for (std::size_t start = 0;; ++count) {
+        if (count == parts.size()) {
+            throw bad_volume(text, "it has more than four parts");
+        }
+        const std::size_t colon = text.find(':', start);
+        parts.at(count) = text.substr(start, colon - start);
+        if (colon == std::string::npos) {
+            break;
+        }
+        start = colon + 1;
+    }
+    const auto* const type = std::find_if(volume_types.begin(), volume_types.end(),
+                                          [&](const auto& each) { return each.first == parts[0]; });
+    if (type == volume_types.end()) {
+        throw bad_volume(text, "it begins with no type of volume");
+    }
+    if (parts[1].empty() || parts[2].empty()) {
+        throw bad_volume(text, "a name or a path is missing");
+    }
+    return {.type = type->second, .name = parts[1], .mount_path = parts[2], .sub_path = parts[3]};
+}
+
+/// "fairing-volume-NAME", made to fit into 63 characters and to hold no dot.
+[[nodiscard]] inline std::string volume_name(const std::string& object) {
+    std::string name = "fairing-volume-" + object;
+    std::replace(name.begin(), name.end(), '.', '-');
+    if (name.size() > 63) {
+        name = name.substr(0, 54) + '-' + codec::sha256_hex(object).substr(0, 8);
+    }
+    return name;
+}
+
+[[nodiscard]] inline Json volume_source(const VolumeMount& mount) {
+    switch (mount.type) {
+        case VolumeType::pvc:
+            return {{"persistentVolumeClaim", {{"claimName", mount.name}}}};
+        case VolumeType::secret:
+            return {{"secret", {{"secretName", mount.name}}}};
+        case VolumeType::config_map:
+            break;
+    }
+    return {{"configMap", {{"name", mount.name}}}};
+}
+
+inline void check_mount(const VolumeMount& mount) {
+    kube::check_dns_subdomain("volume", mount.name);
+    if (!mount.mount_path.starts_with('/') || mount.mount_path.find(':') != std::string::npos) {
+        throw bad_volume(mount.mount_path, "it is not an absolute path without colons");
+    }
+    if (mount.sub_path.starts_with('/') ||
+        ('/' + mount.sub_path + '/').find("/../") != std::string::npos) {
+        throw bad_volume(mount.sub_path, "the path in the volume is absolute or leaves it");
+    }
+}
+
+inline void mount_volume(const VolumeMount& mount, PodSpec& pod) {
+    Json volume = volume_source(mount);
+    std::string name = volume_name(mount.name);
+    for (const Json& other : kube::list(pod.json(), {"volumes"})) {
+        Json source = other;
+        if (kube::text(other, {"name"}) == name && source.erase("name") > 0 && source != volume) {
+            // A claim and a secret, say, of one name.
+            name = volume_name(mount.name + '-' + type_name(mount.type));
+        }
+    }
+    volume["name"] = name;
+    pod.set_volume(volume);
+    Json entry{{"name", name}, {"mountPath", mount.mount_path}};
+    if (!mount.sub_path.empty()) {
+        entry["subPath"] = mount.sub_path;
+    }
+    pod.set_mount(entry);
+}
+
+}  // namespace detail
+
+/// A mount, or its text "pvc|secret|config_map:NAME:PATH[:SUBPATH]" as on the command line.
+class Volume {
+public:
+    Volume(const char* text) : Volume(std::string{text}) {}
+    Volume(const std::string& text) : mount_(detail::parse_volume(text)) {
+        detail::check_mount(mount_);
+    }
+    Volume(VolumeMount mount) : mount_(std::move(mount)) { detail::check_mount(mount_); }
+    [[nodiscard]] const VolumeMount& mount() const noexcept { return mount_; }
+
+private:
+    VolumeMount mount_;
+};
+
+/// Mounts it; two mounts of one object share its volume.
+[[nodiscard]] inline PodSpecMutator volume_mounts(VolumeMount mount) {
+    detail::check_mount(mount);
+    return [mount = std::move(mount)](PodSpec& pod, PodContext& /*context*/) {
+        detail::mount_volume(mount, pod);
+    };
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/kubernetes_options.hpp - what every Kubernetes deployer takes: where to run, under
+// which name, with what, and what is left behind.
+
+namespace fairing {
+
+/// When the objects of a run are removed. `when_done`: once it was followed to its end, good or
+/// bad. `always`: also when nobody follows it; the cluster removes it five minutes after its end. A
+/// run that is stopped is removed in any case.
+enum class Cleanup { never, when_done, always };
+
+struct KubernetesOptions {
+    std::string name = {};  ///< of the object; empty: the deployer's prefix and the run id
+    std::string namespace_ =
+        {};  ///< empty: the pod's own when in a cluster, else the context's, else "default"
+    Labels labels = {};
+    Labels annotations = {};
+    std::vector<PodSpecMutator> pod_spec_mutators = {};  ///< after what the options below do
+    std::optional<Cleanup> cleanup = {};                 ///< empty: the deployer's own habit
+    bool stream_log = true;
+    std::filesystem::path config_file = {};  ///< instead of KUBECONFIG and ~/.kube/config
+    std::string context = {};                ///< of the kubeconfig; empty: its current one
+    std::string run_id = {};  ///< label fairing-id; empty: derived when rendering, drawn when
+                              ///< deploying
+    Resources resources = {};
+    Labels environment = {};
+    std::vector<Volume> volumes = {};
+    Labels node_selector = {};
+    std::string service_account = {};
+    std::vector<std::string> image_pull_secrets = {};
+    bool docker_credentials = false;  ///< a secret of this machine's own, for the image's registry
+    std::string priority_class = {};  ///< PriorityClass of the pods
+    std::string queue = {};           ///< Kueue's LocalQueue
+    std::string queue_priority = {};  ///< Kueue's WorkloadPriorityClass
+    int start_timeout = 0;  ///< seconds after which a run that has not started fails; 0: it waits
+};
+
+template <>
+inline constexpr auto value_names<Cleanup> = std::array<std::pair<std::string_view, Cleanup>, 3>{
+    {{"never", Cleanup::never}, {"when-done", Cleanup::when_done}, {"always", Cleanup::always}}};
+
+template <>
+inline constexpr auto fields<KubernetesOptions> = std::tuple{
+    field("name", &KubernetesOptions::name, "name of the object (default: from the run id)"),
+    field("namespace", &KubernetesOptions::namespace_,
+          "namespace (default: the context's, or the pod's own in a cluster)"),
+    field("labels", &KubernetesOptions::labels, "label of everything that is created; repeatable",
+          "label"),
+    field("annotations", &KubernetesOptions::annotations, "annotation of the same; repeatable",
+          "annotation"),
+    field("cleanup", &KubernetesOptions::cleanup, "when the run's objects are removed"),
+    field("stream_log", &KubernetesOptions::stream_log, "wait for the end without the log"),
+    field("config_file", &KubernetesOptions::config_file,
+          "kubeconfig file (default: KUBECONFIG, then ~/.kube/config)", "kubeconfig"),
+    field("context", &KubernetesOptions::context, "context of the kubeconfig"),
+    field("run_id", &KubernetesOptions::run_id,
+          "name of this run: the same one is never submitted twice"),
+    field("resources", &KubernetesOptions::resources, "limits of a pod"),
+    field("environment", &KubernetesOptions::environment, "variable of the program; repeatable",
+          "env"),
+    field("volumes", &KubernetesOptions::volumes,
+          "pvc|secret|config_map:NAME:PATH[:SUBPATH]; repeatable", "volume"),
+    field("node_selector", &KubernetesOptions::node_selector,
+          "only nodes with this label; repeatable"),
+    field("service_account", &KubernetesOptions::service_account,
+          "service account that the pods run as"),
+    field("image_pull_secrets", &KubernetesOptions::image_pull_secrets,
+          "secrets of the namespace that the image is pulled with"),
+    field("docker_credentials", &KubernetesOptions::docker_credentials,
+          "let the cluster pull with your own credentials for the image's registry"),
+    field("priority_class", &KubernetesOptions::priority_class, "PriorityClass of the pods"),
+    field("queue", &KubernetesOptions::queue, "Kueue queue"),
+    field("queue_priority", &KubernetesOptions::queue_priority, "Kueue WorkloadPriorityClass"),
+    field("start_timeout", &KubernetesOptions::start_timeout,
+          "fail when nothing runs after so many seconds (default: wait)"),
+};
+
+/// The mutators of the plain options, then the caller's own.
+[[nodiscard]] inline std::vector<PodSpecMutator> all_mutators(const KubernetesOptions& options) {
+    std::vector<PodSpecMutator> mutators{resources(options.resources), add_env(options.environment),
+                                         node_selector(options.node_selector)};
+    for (const Volume& volume : options.volumes) {
+        mutators.push_back(volume_mounts(volume.mount()));
+    }
+    if (!options.service_account.empty()) {
+        mutators.push_back(service_account(options.service_account));
+    }
+    for (const std::string& secret : options.image_pull_secrets) {
+        mutators.push_back(image_pull_secret(secret));
+    }
+    if (options.docker_credentials) {
+        mutators.push_back(docker_credentials());
+    }
+    if (!options.priority_class.empty()) {
+        mutators.push_back(priority_class(options.priority_class));
+    }
+    mutators.insert(mutators.end(), options.pod_spec_mutators.begin(),
+                    options.pod_spec_mutators.end());
+    return mutators;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/run_identity.hpp - what the objects of one run are called, and the labels by which
+// they are found again.
+
+namespace fairing {
+
+inline constexpr const char* deployer_label = "fairing-deployer";
+
+/// Chosen here and not by the server, so that a lost reply never makes a second object, and so that
+/// equal run ids give equal bytes.
+struct RunIdentity {
+    std::string run_id = {};
+    std::string name = {};      ///< of the main object
+    std::string deployer = {};  ///< "job", "tfjob", …
+};
+
+/// 12 hex digits that nobody had before.
+[[nodiscard]] inline std::string draw_run_id() {
+    std::random_device source;
+    std::array<std::byte, 6> bytes{};
+    for (std::byte& each : bytes) {
+        each = static_cast<std::byte>(source() & 255U);
+    }
+    return codec::hex(std::span{bytes});
+}
+
+/// 12 hex digits out of the image: what a rendering has for a run id.
+[[nodiscard]] inline std::string derive_run_id(const Image& image) {
+    return codec::sha256_hex(image.reference).substr(0, 12);
+}
+
+/// Throws Error{usage} for a name or a run id that Kubernetes would refuse. `prefix` is
+/// "fairing-job-", ….
+[[nodiscard]] inline RunIdentity run_identity(const KubernetesOptions& options,
+                                              const std::string& run_id, const std::string& prefix,
+                                              std::string deployer) {
+    kube::check_dns_label("run id", run_id);
+    RunIdentity identity{.run_id = run_id,
+                         .name = options.name.empty() ? prefix + run_id : options.name,
+                         .deployer = std::move(deployer)};
+    kube::check_dns_label("name", identity.name);
+    return identity;
+}
+
+/// Labels of everything that belongs to the run: the user's, then ours, which can not be replaced.
+[[nodiscard]] inline Labels run_labels(const KubernetesOptions& options,
+                                       const RunIdentity& identity) {
+    Labels labels = options.labels;
+    for (const auto& [key, value] : labels) {
+        kube::check_label(key, value);
+    }
+    labels[kube::run_label] = identity.run_id;
+    labels[deployer_label] = identity.deployer;
+    return labels;
+}
+
+/// Annotations of the same: the user's, and no Istio proxy beside the program, which would keep a
+/// pod from ending.
+[[nodiscard]] inline Labels run_annotations(const KubernetesOptions& options) {
+    Labels annotations{{"sidecar.istio.io/inject", "false"}};
+    for (const auto& [key, value] : options.annotations) {
+        kube::check_key("annotation", key);
+        annotations[key] = value;
+    }
+    return annotations;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/pod_template.hpp - the pods of a workload: an image, then every mutator's change.
+
+namespace fairing {
+
+/// Which pods: the main container's name ("fairing-job", "tensorflow", …) and the role of the
+/// replica.
+struct PodRole {
+    std::string container = {};
+    std::string role = {};
+};
+
+/// Throws Error{usage} for an image that no cluster can pull.
+inline void check_pullable(const Image& image) {
+    if (image.location == Location::registry && !image.reference.starts_with("oci:")) {
+        return;
+    }
+    const std::string where = image.location == Location::engine ? "it is in this machine's engine"
+                              : image.location == Location::nowhere
+                                  ? "it was built, but is stored nowhere"
+                                  : "it is in a directory of this machine";
+    throw Error{ErrorCode::usage,
+                {.attempted = "run in a cluster",
+                 .subject = "the image " + image.reference,
+                 .answer = where + ", where no cluster can pull it",
+                 .advice = "build it with --registry HOST/PATH, and push it"}};
+}
+
+/// The main container of `image`, as root like the image itself, before any mutator.
+[[nodiscard]] inline PodSpec pod_of(const Image& image, const std::string& container) {
+    Json command = Json::array();
+    for (const std::string& word : image.command) {
+        command.push_back(literal_text(word));
+    }
+    Json main{{"name", container},
+              {"image", image.reference},
+              {"command", std::move(command)},
+              {"env", Json::array({Json{{"name", "FAIRING_RUNTIME"}, {"value", "1"}}})},
+              {"securityContext", {{"runAsUser", 0}}}};
+    if (!image.working_directory.empty()) {
+        main["workingDir"] = image.working_directory;
+    }
+    return PodSpec{
+        Json{{"containers", Json::array({std::move(main)})}, {"restartPolicy", "Never"}}};
+}
+
+/// core/v1 PodTemplateSpec. Mutators are called in order; what they create beside it is added to
+/// `context.objects`. Throws Error; a mutator's own exceptions pass.
+[[nodiscard]] inline Json pod_template(const Image& image, const PodRole& role,
+                                       const KubernetesOptions& options,
+                                       const RunIdentity& identity, PodContext& context) {
+    PodSpec pod = pod_of(image, role.container);
+    try {
+        for (const PodSpecMutator& mutator : all_mutators(options)) {
+            mutator(pod, context);
+        }
+    } catch (const Json::exception& error) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "change the pod of",
+                     .subject = identity.name,
+                     .answer = std::string{"a mutator took the document for another one: "} +
+                               error.what()}};
+    }
+    return {
+        {"metadata",
+         {{"labels", run_labels(options, identity)}, {"annotations", run_annotations(options)}}},
+        {"spec", pod.json()}};
+}
+
+/// What mutators added, made part of the run: namespace and labels; a bad object is refused by
+/// name.
+[[nodiscard]] inline std::vector<Json> adopted(std::vector<Json> objects,
+                                               const KubernetesOptions& options,
+                                               const RunIdentity& identity,
+                                               const std::string& namespace_) {
+    for (Json& object : objects) {
+        const std::string kind = kube::text(object, {"kind"});
+        const std::string name = kube::text(object, {"metadata", "name"});
+        if (kind.empty() || kube::text(object, {"apiVersion"}).empty()) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "create an object beside",
+                         .subject = identity.name,
+                         .answer = "a mutator added one without apiVersion, kind or name"}};
+        }
+        kube::check_dns_subdomain(kind + " name", name);
+        if (!namespace_.empty() && !object["metadata"].contains("namespace")) {
+            object["metadata"]["namespace"] = namespace_;
+        }
+        for (const auto& [key, value] : run_labels(options, identity)) {
+            object["metadata"]["labels"][key] = value;
+        }
+    }
+    return objects;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/log_lines.hpp - the lines of a container's log with their times, each told once
+// however often a part of the log comes again.
+
+namespace fairing::kube {
+
+/// One line; without a time when the node itself speaks, or of a piece of a line too long for us.
+struct LogLine {
+    std::optional<Time> time = {};
+    std::string text = {};
+};
+
+/// "2024-05-06T07:08:09.123456789Z text": what a log with timestamps consists of.
+[[nodiscard]] inline LogLine parse_log_line(std::string line) {
+    const std::size_t space = std::string_view{line}.substr(0, 40).find(' ');
+    if (space == std::string::npos) {
+        // An empty line of the workload may come without the space.
+        const auto time = parse_time(line);
+        return time ? LogLine{.time = time} : LogLine{.text = std::move(line)};
+    }
+    const auto time = parse_time(std::string_view{line}.substr(0, space));
+    if (!time) {
+        return {.text = std::move(line)};
+    }
+    line.erase(0, space + 1);
+    return {.time = time, .text = std::move(line)};
+}
+
+/// Whether the node says that it has no log any more; the workload did not write this.
+[[nodiscard]] inline bool is_word_of_node(const LogLine& line) {
+    return !line.time && (line.text.starts_with("unable to retrieve container logs for ") ||
+                          line.text.starts_with("failed to try resolving symlinks in path ") ||
+                          line.text.starts_with("rpc error: code = "));
+}
+
+/// Where a reader of a log is. `sinceTime` counts whole seconds and lines may have equal times, so
+/// a log that is opened again begins with lines that were read before: in the same order, and
+/// known by their times and texts. Lines whose times are up to a second out of order are neither
+/// lost nor repeated; when a node's clock is set back further, lines are repeated, not lost.
+class LogCursor {
+public:
+    /// For the next opening; empty before the first line.
+    [[nodiscard]] std::string since_time() const {
+        return newest_ ? whole_seconds({.seconds = oldest_kept()}) : std::string{};
+    }
+    /// The log was opened again with since_time().
+    void reopen() noexcept {
+        position_ = 0;
+        replayed_ = seen_.size();
+        before_.reset();
+    }
+    /// Whether this line was not read before. It counts as read then.
+    [[nodiscard]] bool take(const LogLine& line) {
+        if (!line.time && !before_ && newest_) {
+            return false;  // the end of a line whose beginning is older than since_time()
+        }
+        const Time time = line.time ? *line.time : before_.value_or(Time{});
+        const Key key{time, std::hash<std::string>{}(line.text)};
+        before_ = time;
+        if (is_replayed(key)) {
+            return false;
+        }
+        seen_.push_back(key);
+        if (line.time && (!newest_ || time > *newest_ || time.seconds < oldest_kept())) {
+            newest_ = time;
+            prune();
+        }
+        return true;
+    }
+
+private:
+    struct Key {
+        Time time = {};
+        std::size_t text = 0;
+        friend bool operator==(const Key&, const Key&) = default;
+    };
+
+    [[nodiscard]] std::int64_t oldest_kept() const { return newest_->seconds - 1; }
+
+    /// Lines that the node has thrown away meanwhile are skipped.
+    [[nodiscard]] bool is_replayed(const Key& key) {
+        if (position_ == replayed_) {
+            return false;
+        }
+        const auto begin = seen_.begin() + static_cast<std::ptrdiff_t>(position_);
+        const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(replayed_);
+        const auto found = std::find(begin, end, key);
+        if (found != end) {
+            position_ = static_cast<std::size_t>(found - seen_.begin()) + 1;
+            return true;
+        }
+        if (newest_ && key.time > *newest_) {
+            position_ = replayed_;  // later than all that was read: nothing old follows
+        }
+        return false;
+    }
+    void prune() {
+        while (!seen_.empty() && seen_.front().time.seconds < oldest_kept()) {
+            seen_.pop_front();
+            position_ -= std::min<std::size_t>(position_, 1);
+            replayed_ -= std::min<std::size_t>(replayed_, 1);
+        }
+    }
+
+    std::deque<Key> seen_ = {};  ///< that come again with since_time(), in their order
+    std::size_t position_ = 0, replayed_ = 0;
+    std::optional<Time> newest_ = {};
+    std::optional<Time> before_ = {};  ///< of the line before, for those that have none
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/pod_view.hpp - what a reader of logs needs to know of a pod: its containers, whether
+// they have run and will run again, and its place among the others.
+
+namespace fairing::kube {
+
+enum class ContainerStage { absent, waiting, running, terminated };
+
+/// A container as the pod's status shows it.
+struct ContainerView {
+    ContainerStage stage = ContainerStage::absent;
+    int restarts = 0;
+    int exit_code = 0;          ///< of a terminated one
+    bool has_previous = false;  ///< an instance before this one has ended
+
+    /// Whether the node can have a log of it.
+    [[nodiscard]] bool has_log() const noexcept {
+        return stage == ContainerStage::running || stage == ContainerStage::terminated ||
+               has_previous;
+    }
+};
+
+namespace detail {
+
+/// Member `key` of `object` when it is an object or an array; null otherwise.
+[[nodiscard]] inline const Json& member(const Json& object, const char* key) {
+    static const Json nothing;
+    if (!object.is_object()) {
+        return nothing;
+    }
+    const auto found = object.find(key);
+    return found != object.end() && found->is_structured() ? *found : nothing;
+}
+
+[[nodiscard]] inline int number_or(const Json& object, const char* key, int fallback) {
+    if (!object.is_object() || !object.contains(key) || !object[key].is_number_integer()) {
+        return fallback;
+    }
+    return object[key].get<int>();
+}
+
+[[nodiscard]] inline bool is_before_main(const Json& container) {
+    return text_or(container, "restartPolicy") != "Always";  // else a sidecar, which stays
+}
+
+}  // namespace detail
+
+/// The containers whose logs tell the story: the init containers in their order, then the main one
+/// (the annotation kubectl.kubernetes.io/default-container, else the first).
+[[nodiscard]] inline std::vector<std::string> told_containers(const Json& pod) {
+    const Json& spec = detail::member(pod, "spec");
+    std::vector<std::string> names;
+    for (const Json& container : detail::member(spec, "initContainers")) {
+        if (detail::is_before_main(container)) {
+            names.push_back(text_or(container, "name"));
+        }
+    }
+    std::string main = text_or(detail::member(detail::member(pod, "metadata"), "annotations"),
+                               "kubectl.kubernetes.io/default-container");
+    const Json& containers = detail::member(spec, "containers");
+    if (main.empty() && !containers.empty()) {
+        main = text_or(containers[0], "name");
+    }
+    if (!main.empty()) {
+        names.push_back(main);
+    }
+    return names;
+}
+
+/// The state of one container, an init container or not.
+[[nodiscard]] inline ContainerView container_view(const Json& pod, const std::string& name) {
+    const Json& status = detail::member(pod, "status");
+    for (const char* list : {"initContainerStatuses", "containerStatuses"}) {
+        for (const Json& entry : detail::member(status, list)) {
+            if (text_or(entry, "name") != name) {
+                continue;
+            }
+            const Json& state = detail::member(entry, "state");
+            ContainerView view{.stage = ContainerStage::waiting,
+                               .restarts = detail::number_or(entry, "restartCount", 0)};
+            view.has_previous =
+                detail::member(detail::member(entry, "lastState"), "terminated").is_object();
+            if (const Json& ended = detail::member(state, "terminated"); ended.is_object()) {
+                view.stage = ContainerStage::terminated;
+                view.exit_code = detail::number_or(ended, "exitCode", 0);
+            } else if (detail::member(state, "running").is_object()) {
+                view.stage = ContainerStage::running;
+            }
+            return view;
+        }
+    }
+    return {};
+}
+
+/// Whether no container of the pod runs or will run.
+[[nodiscard]] inline bool is_over(const Json& pod) {
+    const std::string phase = text_or(detail::member(pod, "status"), "phase");
+    return phase == "Succeeded" || phase == "Failed";
+}
+
+/// Whether a container that has ended like this starts once more.
+[[nodiscard]] inline bool runs_again(const Json& pod, const ContainerView& view) {
+    if (is_over(pod) || !metadata_text(pod, "deletionTimestamp").empty()) {
+        return false;
+    }
+    const std::string policy = text_or(detail::member(pod, "spec"), "restartPolicy", "Always");
+    if (view.stage == ContainerStage::terminated && view.exit_code == 0) {
+        return policy == "Always";
+    }
+    return policy != "Never";
+}
+
+/// Its number among the workload's pods; empty when it has none.
+[[nodiscard]] inline std::string pod_index(const Json& pod) {
+    for (const char* label :
+         {"training.kubeflow.org/replica-index", "batch.kubernetes.io/job-completion-index"}) {
+        if (std::string index = label_of(pod, label); !index.empty()) {
+            return index;
+        }
+    }
+    return text_or(detail::member(detail::member(pod, "metadata"), "annotations"),
+                   "batch.kubernetes.io/job-completion-index");
+}
+
+/// What its lines are marked with: "worker-0", or its name.
+[[nodiscard]] inline std::string pod_label(const Json& pod) {
+    const std::string index = pod_index(pod);
+    if (index.empty()) {
+        return name_of(pod);
+    }
+    const std::string role = label_of(pod, "training.kubeflow.org/replica-type");
+    return (role.empty() ? "worker" : role) + '-' + index;
+}
+
+/// Whether `choice` means this pod: its label, its number or its name; an empty one means every
+/// pod.
+[[nodiscard]] inline bool is_chosen(const Json& pod, std::string_view choice) {
+    return choice.empty() || choice == pod_label(pod) || choice == pod_index(pod) ||
+           choice == name_of(pod);
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/follow.hpp - the logs of a workload's pods, line by line, to their ends: whatever
+// connections and containers do, no line is lost and none comes twice.
+
+namespace fairing::kube {
+
+struct FollowOptions {
+    int expected_pods = 1;   ///< of more than one, each line begins with its pod's label
+    std::string only = {};   ///< one pod by its label ("worker-0"), number or name
+    int previous_tail = 50;  ///< lines of the crash before, when a container has restarted already
+    /// How long a pod may rest before it is looked at anew: a watch may be late.
+    std::chrono::milliseconds look_again = std::chrono::seconds{10};
+    /// How long a connection may be silent before another one is made.
+    std::chrono::milliseconds idle = std::chrono::minutes{5};
+};
+
+namespace detail {
+
+/// The newest that is known of one pod: a watch and readers tell, readers wait.
+class PodBoard {
+public:
+    explicit PodBoard(Json pod) : pod_(std::move(pod)) {}
+
+    void put(Json pod) {
+        const std::lock_guard lock{mutex_};
+        pod_ = std::move(pod);
+        ++count_;
+        changed_.notify_all();
+    }
+    void put_gone() {
+        const std::lock_guard lock{mutex_};
+        is_gone_ = true;
+        ++count_;
+        changed_.notify_all();
+    }
+    /// No more news will come by themselves.
+    void put_last() {
+        const std::lock_guard lock{mutex_};
+        is_last_ = true;
+        ++count_;
+        changed_.notify_all();
+    }
+    /// nullopt when the pod is gone.
+    [[nodiscard]] std::optional<Json> pod() const {
+        const std::lock_guard lock{mutex_};
+        return is_gone_ ? std::nullopt : std::optional<Json>{pod_};
+    }
+    [[nodiscard]] bool is_last() const {
+        const std::lock_guard lock{mutex_};
+        return is_last_;
+    }
+    [[nodiscard]] std::size_t count() const {
+        const std::lock_guard lock{mutex_};
+        return count_;
+    }
+    /// Until there is more news than `known`, or the time is over, or a stop.
+    void wait(std::size_t known, std::chrono::milliseconds longest, const std::stop_token& stop) {
+        std::unique_lock lock{mutex_};
+        changed_.wait_for(lock, stop, longest, [&] { return count_ != known; });
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::condition_variable_any changed_;
+    Json pod_;
+    bool is_gone_ = false, is_last_ = false;
+    std::size_t count_ = 0;
+};
+
+/// Reads one container's log to its end.
+class ContainerReader {
+public:
+    using Sink = std::function<void(std::string)>;
+
+    ContainerReader(const Client& client, PodBoard& board, const FollowOptions& options,
+                    ObjectKey pod, std::string uid, std::string container, const Sink& sink)
+        : client_(client),
+          board_(board),
+          options_(options),
+          pod_(std::move(pod)),
+          uid_(std::move(uid)),
+          container_(std::move(container)),
+          sink_(sink) {}
+
+    void run() {
+        for (;;) {
+            client_.control().check("follow the log of " + what());
+            const std::size_t news = board_.count();
+            const std::optional<Json> pod = board_.pod();
+            const ContainerView view = pod ? container_view(*pod, container_) : ContainerView{};
+            if (!pod || (is_read_out(view) && !runs_again(*pod, view)) ||
+                (!view.has_log() && is_over(*pod))) {
+                return;
+            }
+            if (!view.has_log() || is_read_out(view)) {
+                if (seen_last_) {
+                    return;
+                }
+                wait(news);
+                continue;
+            }
+            if (!read_instance(view)) {
+                return;
+            }
+        }
+    }
+
+private:
+    enum class Got { end, broken, nothing, gone };
+
+    [[nodiscard]] std::string what() const {
+        return "container " + container_ + " of " + pod_.text();
+    }
+    /// Whether all of this instance's lines have been told.
+    [[nodiscard]] bool is_read_out(const ContainerView& view) const {
+        return read_out_ >= view.restarts && view.stage != ContainerStage::running;
+    }
+    void wait(std::size_t news) {
+        board_.wait(news, options_.look_again, client_.control().stop);
+        seen_last_ = board_.is_last();
+        if (seen_last_ || board_.count() == news) {
+            look();
+        }
+    }
+    /// The pod as it is now, onto the board.
+    void look() {
+        std::optional<Json> pod = client_.find(pod_);
+        if (pod && uid_of(*pod) == uid_) {
+            board_.put(*std::move(pod));
+        } else {
+            board_.put_gone();
+        }
+    }
+
+    /// The rest of the instance before, then this one until the connection ends. False when there
+    /// is nothing more to come.
+    bool read_instance(const ContainerView& view) {
+        if (view.restarts > instance_) {
+            read_previous(view);
+        }
+        if (view.stage == ContainerStage::running) {
+            read_out_ = std::min(read_out_, view.restarts - 1);
+        }
+        const Got got = read({.follow = true});
+        if (got == Got::gone) {
+            return false;
+        }
+        look();
+        const std::optional<Json> pod = board_.pod();
+        const ContainerView now = pod ? container_view(*pod, container_) : ContainerView{};
+        if (!pod) {
+            return false;
+        }
+        if (now.restarts > instance_) {
+            return true;
+        }
+        if (now.stage == ContainerStage::running || !now.has_log()) {
+            pause(got);
+            return true;
+        }
+        return read_rest(now);
+    }
+    /// The container has ended: once more without following, so that no last line is missing.
+    bool read_rest(const ContainerView& view) {
+        constexpr int most_attempts = 6;
+        for (int attempt = 1;; ++attempt) {
+            const Got got = read({});
+            if (got == Got::gone) {
+                return false;
+            }
+            if (got != Got::broken) {
+                break;
+            }
+            if (attempt == most_attempts) {
+                client_.control().say(Level::warning,
+                                      "the end of the log of " + what() + " can not be read");
+                break;
+            }
+            pause(got);
+        }
+        read_out_ = view.restarts;
+        silent_ = 0;
+        return true;
+    }
+    void read_previous(const ContainerView& view) {
+        const bool is_first = instance_ < 0;
+        if (is_first && view.has_previous && options_.previous_tail > 0) {
+            static_cast<void>(read({.previous = true, .tail = options_.previous_tail}));
+        } else if (!is_first && read_out_ < view.restarts - 1) {
+            static_cast<void>(read({.previous = true}));
+        }
+        if (view.restarts > 0) {
+            client_.control().say(Level::warning, what() + " was restarted (" +
+                                                      std::to_string(view.restarts) + " times)");
+        }
+        instance_ = view.restarts;
+    }
+
+    /// At once after lines, later and later after none.
+    void pause(Got got) {
+        silent_ = told_ > 0 ? 0 : silent_ + 1;
+        if (silent_ == 6 && got == Got::broken) {
+            client_.control().say(Level::warning,
+                                  "the log of " + what() + " can not be read, trying again");
+        }
+        if (silent_ > 1) {
+            const net::RetryPolicy policy{.first_delay = client_.retry().first_delay / 4,
+                                          .longest_delay = std::chrono::seconds{5}};
+            client_.control().sleep(
+                net::retry_delay(policy, std::min(silent_ - 1, 20), "", client_.control().now()));
+        }
+    }
+
+    [[nodiscard]] Got read(LogQuery query) {
+        query.container = container_;
+        query.timestamps = true;
+        query.since_time = cursor_.since_time();
+        cursor_.reopen();
+        told_ = 0;
+        // Room for a line of the longest kind and its time.
+        LineSplitter lines{LineSplitter::default_limit + 64};
+        const auto take = [this](std::string line) { tell(parse_log_line(std::move(line))); };
+        try {
+            client_.read_log(
+                pod_, query, [&](std::span<const std::byte> bytes) { lines.write(bytes, take); },
+                options_.idle);
+            if (!query.follow) {
+                lines.finish(take);  // while following, it comes whole with the next opening
+            }
+            return Got::end;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            return judge(error);
+        }
+    }
+    [[nodiscard]] Got judge(const Error& error) const {
+        if (of_sink_) {
+            std::rethrow_exception(of_sink_);
+        }
+        client_.control().say(Level::debug, error.what());
+        const auto* refusal = dynamic_cast<const StatusError*>(&error);
+        if (refusal == nullptr) {
+            const bool may_pass = error.code() == ErrorCode::unavailable ||
+                                  error.code() == ErrorCode::timeout ||
+                                  error.code() == ErrorCode::integrity;
+            if (!may_pass) {
+                throw;
+            }
+            return Got::broken;
+        }
+        if (refusal->status() == 404) {
+            return Got::gone;
+        }
+        if (refusal->status() == 400) {
+            return Got::nothing;  // "is waiting to start", "previous terminated container not
+                                  // found"
+        }
+        if (!net::is_temporary(refusal->status())) {
+            throw;
+        }
+        return Got::broken;
+    }
+    void tell(LogLine line) {
+        if (is_word_of_node(line)) {
+            client_.control().say(Level::warning, what() + ": " + net::printable(line.text));
+            return;
+        }
+        if (!cursor_.take(line)) {
+            return;
+        }
+        ++told_;
+        try {
+            sink_(std::move(line.text));
+        } catch (...) {
+            of_sink_ = std::current_exception();
+            throw;
+        }
+    }
+
+    const Client& client_;
+    PodBoard& board_;
+    const FollowOptions& options_;
+    const ObjectKey pod_;
+    const std::string uid_, container_;
+    const Sink& sink_;
+    LogCursor cursor_ = {};
+    int instance_ = -1;  ///< restarts of the instance that is being read
+    int read_out_ = -1;  ///< restarts of the last instance that was read to its end
+    int silent_ = 0;
+    std::size_t told_ = 0;
+    bool seen_last_ = false;  ///< the board has its last news, and we have looked since
+    std::exception_ptr of_sink_ = {};
+};
+
+}  // namespace detail
+
+/// Follows each pod that it is told of in a thread of its own: its init containers one after the
+/// other, then its main container, over restarts. Lines go to the sink one at a time, each once; of
+/// several pods in no particular order among each other. The destructor ends the threads without
+/// waiting for the logs; so does a stop of the client.
+class PodLogs {
+public:
+    PodLogs(Client client, OutputSink sink, FollowOptions options = {})
+        : client_(client.with_stop(stop_.get_token())),
+          sink_(serialized<OutputLine>(std::move(sink))),
+          options_(std::move(options)),
+          on_stop_(client.control().stop, [this] { stop_.request_stop(); }) {}
+    PodLogs(const PodLogs&) = delete;
+    PodLogs& operator=(const PodLogs&) = delete;
+    ~PodLogs() {
+        stop_.request_stop();
+        join();
+    }
+
+    /// The pod as it is now: a new one is followed. Throws what the sink has thrown, or the error
+    /// that ended a reader.
+    void update(const Json& pod) {
+        rethrow();
+        if (!is_chosen(pod, options_.only)) {
+            return;
+        }
+        const std::lock_guard lock{mutex_};
+        const auto known = followed_.find(uid_of(pod));
+        if (known != followed_.end()) {
+            known->second->board.put(pod);
+            return;
+        }
+        const auto added = followed_.emplace(uid_of(pod), std::make_unique<Followed>(pod)).first;
+        Followed& followed = *added->second;
+        followed.thread = std::thread{[this, &followed, pod] { follow(followed.board, pod); }};
+    }
+    /// The pod is gone: what was not read of its log is lost.
+    void remove(const Json& pod) {
+        const std::lock_guard lock{mutex_};
+        if (const auto known = followed_.find(uid_of(pod)); known != followed_.end()) {
+            known->second->board.put_gone();
+        }
+    }
+    /// Nobody will call update() any more: waits until every log was read to its end. Containers
+    /// that have not begun by now are not waited for. Throws like update(), and Cancelled on a
+    /// stop.
+    void finish() {
+        {
+            const std::lock_guard lock{mutex_};
+            for (const auto& [uid, followed] : followed_) {
+                followed->board.put_last();
+            }
+        }
+        join();
+        rethrow();
+        if (stop_.stop_requested()) {
+            throw Cancelled{ErrorCode::cancelled,
+                            {.attempted = "follow logs", .answer = "stopped on request"}};
+        }
+    }
+
+private:
+    struct Followed {
+        explicit Followed(const Json& pod) : board(pod) {}
+        detail::PodBoard board;
+        std::thread thread = {};
+    };
+
+    void follow(detail::PodBoard& board, const Json& pod) {
+        try {
+            const ObjectKey key{.api_version = "v1",
+                                .kind = "Pod",
+                                .namespace_ = metadata_text(pod, "namespace"),
+                                .name = name_of(pod)};
+            const std::string prefix = options_.expected_pods > 1 ? pod_label(pod) + " | " : "";
+            for (const std::string& container : told_containers(pod)) {
+                const detail::ContainerReader::Sink sink = [&](std::string text) {
+                    if (sink_) {
+                        sink_({.pod = key.name,
+                               .container = container,
+                               .text = prefix.empty() ? std::move(text) : prefix + text});
+                    }
+                };
+                detail::ContainerReader{client_, board, options_, key, uid_of(pod), container, sink}
+                    .run();
+            }
+        } catch (...) {
+            const std::lock_guard lock{mutex_};
+            if (!failure_ && !stop_.stop_requested()) {
+                failure_ = std::current_exception();
+            }
+            stop_.request_stop();
+        }
+    }
+    void join() {
+        for (;;) {
+            std::thread thread;
+            {
+                const std::lock_guard lock{mutex_};
+                for (const auto& [uid, followed] : followed_) {
+                    if (followed->thread.joinable()) {
+                        thread = std::move(followed->thread);
+                        break;
+                    }
+                }
+            }
+            if (!thread.joinable()) {
+                return;
+            }
+            thread.join();
+        }
+    }
+    void rethrow() {
+        const std::lock_guard lock{mutex_};
+        if (failure_) {
+            std::rethrow_exception(failure_);
+        }
+    }
+
+    std::stop_source stop_ = {};
+    const Client client_;
+    const OutputSink sink_;
+    const FollowOptions options_;
+    std::mutex mutex_;
+    std::map<std::string, std::unique_ptr<Followed>> followed_ = {};
+    std::exception_ptr failure_ = {};
+    std::stop_callback<std::function<void()>> on_stop_;  ///< last: it uses the others
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/watch_stream.hpp - the bytes of a watch as events (api-concepts, "Efficient
+// detection of changes"): JSON objects {type, object}, one after the other.
+
+namespace fairing::kube {
+
+/// One event as the server sent it: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.
+struct RawEvent {
+    std::string type = {};
+    Json object = {};
+};
+
+/// The event in one line of a watch. Throws Error{integrity} when it is none.
+[[nodiscard]] inline RawEvent parse_watch_line(std::string_view line) {
+    Json document = is_too_deep(line) ? Json() : Json::parse(line, nullptr, false);
+    if (!document.is_object() || text_or(document, "type").empty() ||
+        !document.contains("object") || !document["object"].is_object()) {
+        throw Error{
+            ErrorCode::integrity,
+            {.attempted = "watch", .answer = "the API server sent something else than an event"}};
+    }
+    return {.type = text_or(document, "type"), .object = std::move(document["object"])};
+}
+
+/// Cuts the stream. What a broken connection leaves half-written is never an event: it comes whole
+/// with the next watch.
+class WatchDecoder {
+public:
+    /// Throws Error{integrity} for an event that is none, or longer than any object may be.
+    void write(std::span<const std::byte> bytes, const std::function<void(RawEvent)>& sink) {
+        lines_.write(bytes, [&sink](std::string line) {
+            if (line.size() >= longest) {
+                throw Error{ErrorCode::integrity,
+                            {.attempted = "watch",
+                             .answer = "the API server sent an event of more than 64 MiB"}};
+            }
+            if (line.find_first_not_of(" \t\r") != std::string::npos) {
+                sink(parse_watch_line(line));
+            }
+        });
+    }
+
+private:
+    static constexpr std::size_t longest = std::size_t{64} << 20;
+    LineSplitter lines_{longest};
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/watch.hpp - the state of objects and each change of it, whatever the connection does
+// (api-concepts, "Efficient detection of changes").
+
+namespace fairing::kube {
+
+/// Which objects: those of a kind, in a namespace or (empty) in all, that the selectors choose.
+struct WatchTarget {
+    std::string api_version = {}, kind = {}, namespace_ = {};
+    std::string label_selector = {}, field_selector = {};
+};
+
+enum class Change { added, modified, deleted };
+
+struct WatchEvent {
+    Change change = Change::added;
+    Json object = {};
+};
+
+/// What the receiver of an event says.
+enum class Watching { go_on, enough };
+
+struct WatchOptions {
+    /// Where to begin; empty means a list first, whose objects come as added.
+    std::string resource_version = {};
+    /// What is known already at that version: it does not come as added again.
+    std::vector<Json> known = {};
+    /// How long the server may fail in a row before that is an error.
+    std::chrono::seconds patience = std::chrono::minutes{10};
+    /// After so long the server ends a watch, and the next one begins.
+    std::chrono::seconds length = std::chrono::minutes{4};
+};
+
+namespace detail {
+
+/// What is known of each object, by uid: nothing is told twice, and what vanished unseen is
+/// noticed.
+class WatchedState {
+public:
+    explicit WatchedState(const WatchOptions& options) : version_(options.resource_version) {
+        for (const Json& object : options.known) {
+            known_.insert_or_assign(uid_of(object), object);
+        }
+    }
+    [[nodiscard]] const std::string& version() const noexcept { return version_; }
+    void forget_version() noexcept { version_.clear(); }
+    void advance(const std::string& version) {
+        if (!version.empty()) {
+            version_ = version;
+        }
+    }
+
+    /// The change that this object is; nullopt when it is none.
+    [[nodiscard]] std::optional<WatchEvent> take(Json object, bool is_deleted) {
+        const std::string uid = uid_of(object);
+        if (is_deleted) {
+            known_.erase(uid);
+            return WatchEvent{Change::deleted, std::move(object)};
+        }
+        const auto found = known_.find(uid);
+        if (found == known_.end()) {
+            known_.emplace(uid, object);
+            return WatchEvent{Change::added, std::move(object)};
+        }
+        if (version_of(found->second) == version_of(object)) {
+            return std::nullopt;
+        }
+        found->second = object;
+        return WatchEvent{Change::modified, std::move(object)};
+    }
+
+    /// The changes between what is known and a whole list.
+    [[nodiscard]] std::vector<WatchEvent> compare(ObjectList list) {
+        std::vector<WatchEvent> changes;
+        std::map<std::string, Json> gone = known_;
+        for (const Json& object : list.items) {
+            gone.erase(uid_of(object));
+        }
+        for (auto& [uid, object] : gone) {
+            known_.erase(uid);
+            changes.push_back({Change::deleted, std::move(object)});
+        }
+        for (Json& object : list.items) {
+            if (auto change = take(std::move(object), false)) {
+                changes.push_back(*std::move(change));
+            }
+        }
+        version_ = list.resource_version;
+        return changes;
+    }
+
+private:
+    std::string version_;
+    std::map<std::string, Json> known_ = {};
+};
+
+/// Ends a stream from within its sink.
+struct EnoughSeen {};
+
+/// The version that we hold is too old: list again.
+struct VersionExpired {};
+
+/// One watch that goes on over many connections.
+class Watcher {
+public:
+    Watcher(const Client& client, const WatchTarget& target, const WatchOptions& options,
+            const std::function<Watching(const WatchEvent&)>& on_event)
+        : client_(client),
+          target_(target),
+          options_(options),
+          on_event_(on_event),
+          state_(options) {}
+
+    void run() {
+        for (;;) {
+            client_.control().check("watch " + target_.kind + " objects");
+            const auto begin = SteadyClock::now();
+            std::string why = "the watch ended";
+            try {
+                if (state_.version().empty()) {
+                    list();
+                }
+                stream();
+                last_answer_ = SteadyClock::now();
+            } catch (const EnoughSeen&) {
+                return;
+            } catch (const VersionExpired&) {
+                state_.forget_version();
+                why = "the version that we know is forgotten";
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                forgive(error);
+                why = error.what();
+            }
+            failures_ = SteadyClock::now() - begin >= std::chrono::seconds{1} ? 1 : failures_ + 1;
+            pause(why);
+        }
+    }
+
+private:
+    using SteadyClock = std::chrono::steady_clock;
+
+    /// Throws the error again when it will not pass. When nothing was heard for too long, a list
+    /// shows whether the server is there: a quiet watch may just have been cut.
+    void forgive(const Error& error) {
+        if (of_receiver_) {
+            std::rethrow_exception(of_receiver_);
+        }
+        const bool is_over = SteadyClock::now() - last_answer_ >= options_.patience;
+        if (!may_pass(error) || (is_over && state_.version().empty())) {
+            throw;
+        }
+        if (is_over) {
+            state_.forget_version();
+        }
+    }
+
+    /// Connections break, servers restart: those errors pass. That we may not, does not.
+    [[nodiscard]] static bool may_pass(const Error& error) {
+        if (const auto* refusal = dynamic_cast<const StatusError*>(&error)) {
+            return net::is_temporary(refusal->status());
+        }
+        return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout ||
+               error.code() == ErrorCode::integrity;
+    }
+
+    void pause(const std::string& why) const {
+        if (failures_ == 1) {
+            return;  // the usual end of a watch, or one broken connection: at once
+        }
+        const net::RetryPolicy policy{.first_delay = client_.retry().first_delay / 4,
+                                      .longest_delay = std::chrono::seconds{10}};
+        client_.control().say(failures_ == 5 ? Level::warning : Level::debug,
+                              "the API server can not be watched (" + why + "), trying again");
+        client_.control().sleep(
+            net::retry_delay(policy, std::min(failures_ - 1, 20), "", client_.control().now()));
+    }
+
+    void list() {
+        const ObjectList found = client_.list(
+            target_.api_version, target_.kind, target_.namespace_,
+            {.label_selector = target_.label_selector, .field_selector = target_.field_selector});
+        for (const WatchEvent& change : state_.compare(found)) {
+            tell(change);
+        }
+        last_answer_ = SteadyClock::now();
+    }
+
+    void stream() {
+        WatchDecoder decoder;
+        const Query query = {{"labelSelector", target_.label_selector},
+                             {"fieldSelector", target_.field_selector},
+                             {"resourceVersion", state_.version()},
+                             {"allowWatchBookmarks", "true"},
+                             {"timeoutSeconds", std::to_string(options_.length.count())}};
+        try {
+            client_.read_watch(
+                target_.api_version, target_.kind, target_.namespace_, query,
+                [&](std::span<const std::byte> bytes) {
+                    decoder.write(bytes, [this](RawEvent event) { take(std::move(event)); });
+                },
+                options_.length + std::chrono::seconds{30});
+        } catch (const StatusError& error) {
+            if (error.status() == 410) {
+                throw VersionExpired{};
+            }
+            throw;
+        }
+    }
+
+    void take(RawEvent event) {
+        if (event.type == "ERROR") {
+            take_error(event.object);
+        }
+        last_answer_ = SteadyClock::now();
+        failures_ = 0;
+        const std::string version = version_of(event.object);
+        if (event.type != "BOOKMARK") {
+            const bool is_deleted = event.type == "DELETED";
+            if (const auto change = state_.take(std::move(event.object), is_deleted)) {
+                tell(*change);
+            }
+        }
+        state_.advance(version);
+    }
+
+    [[noreturn]] static void take_error(const Json& status) {
+        const Json code = status.value("code", Json(500));
+        const int number = code.is_number_integer() ? code.get<int>() : 500;
+        if (number == 410 || text_or(status, "reason") == "Expired") {
+            throw VersionExpired{};
+        }
+        throw status_error(number, status.dump(), "watch", "");
+    }
+
+    void tell(const WatchEvent& event) {
+        try {
+            if (on_event_(event) == Watching::enough) {
+                throw EnoughSeen{};
+            }
+        } catch (const EnoughSeen&) {
+            throw;
+        } catch (...) {
+            of_receiver_ = std::current_exception();
+            throw;
+        }
+    }
+    const Client& client_;
+    const WatchTarget& target_;
+    const WatchOptions& options_;
+    const std::function<Watching(const WatchEvent&)>& on_event_;
+    WatchedState state_;
+    SteadyClock::time_point last_answer_ = SteadyClock::now();
+    int failures_ = 0;
+    std::exception_ptr of_receiver_ = {};  ///< what it threw is no failure of the server
+};
+
+}  // namespace detail
+
+/// Tells `on_event` what there is and every change, each once and in order, until it has seen
+/// enough. Watches again after the end of a connection, and lists again when the server has
+/// forgotten the version that we know; what vanished meanwhile comes as deleted, as it was last
+/// seen. Throws Cancelled on a stop of the client, StatusError when we may not, the last error when
+/// nothing worked for options.patience, and what `on_event` throws.
+inline void watch(const Client& client, const WatchTarget& target,
+                  const std::function<Watching(const WatchEvent&)>& on_event,
+                  const WatchOptions& options = {}) {
+    detail::Watcher{client, target, options, on_event}.run();
+}
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/kubernetes/subject.hpp - which run is meant, and how its object and pods are
+// read.
+
+namespace fairing::kubernetes {
+
+/// One run: its main object, and what tells its pods from others.
+struct Subject {
+    using Diagnose = std::function<kube::Diagnosis(const Json& owner, const std::vector<Json>& pods,
+                                                   const std::vector<Json>& events)>;
+
+    kube::ObjectKey key = {};
+    std::string uid = {};
+    std::string run_id = {};
+    Json main = {};  ///< as it was created or found; a watch starts at its version
+    int expected_pods = 1;
+    Diagnose diagnose = {};
+
+    [[nodiscard]] std::string pod_selector() const {
+        return std::string{kube::run_label} + '=' + run_id;
+    }
+    /// Whether a pod is one of this object, and not of an earlier one of the same run id.
+    [[nodiscard]] bool owns(const Json& pod) const {
+        for (const Json& owner : kube::list(pod, {"metadata", "ownerReferences"})) {
+            if (kube::text(owner, {"uid"}) == uid) {
+                return true;
+            }
+        }
+        return false;
+    }
+};
+
+/// The events about the object itself. Who may not read events is not told them.
+[[nodiscard]] inline std::vector<Json> events_of(const kube::Client& client,
+                                                 const Subject& subject) {
+    try {
+        return client
+            .list("v1", "Event", subject.key.namespace_,
+                  {.field_selector = "involvedObject.uid=" + subject.uid})
+            .items;
+    } catch (const kube::StatusError&) {
+        return {};
+    }
+}
+
+/// The pods of the run, by asking.
+[[nodiscard]] inline std::vector<Json> pods_of(const kube::Client& client, const Subject& subject) {
+    std::vector<Json> pods;
+    for (Json& pod :
+         client
+             .list("v1", "Pod", subject.key.namespace_, {.label_selector = subject.pod_selector()})
+             .items) {
+        if (subject.owns(pod)) {
+            pods.push_back(std::move(pod));
+        }
+    }
+    return pods;
+}
+
+/// The state now, by asking.
+[[nodiscard]] inline kube::Diagnosis look(const kube::Client& client, const Subject& subject,
+                                          const Json& owner) {
+    const std::vector<Json> pods = pods_of(client, subject);
+    return subject.diagnose(owner, pods,
+                            pods.empty() ? events_of(client, subject) : std::vector<Json>{});
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/kubernetes/run_watch.hpp - follows one run to its end: the object and its pods
+// by watches, the logs, and what is in their way.
+
+namespace fairing::kubernetes {
+
+struct FollowOptions {
+    OutputSink sink = {};  ///< empty: no log is read
+    std::chrono::seconds start_timeout{0};
+};
+
+/// How a diagnosis reads to somebody who waits for the end.
+[[nodiscard]] inline Outcome outcome_of(const kube::Diagnosis& diagnosis) {
+    Outcome outcome{.exit_code = diagnosis.exit_code, .reason = diagnosis.reason};
+    switch (diagnosis.phase) {
+        case kube::Phase::pending:
+            outcome.state = State::pending;
+            break;
+        case kube::Phase::running:
+            outcome.state = State::running;
+            break;
+        case kube::Phase::succeeded:
+            outcome.state = State::succeeded;
+            break;
+        case kube::Phase::failed:
+            outcome.state = State::failed;
+            break;
+    }
+    return outcome;
+}
+
+/// One following; its threads end with it.
+class RunWatch {
+public:
+    static constexpr std::size_t tail_size = 20;
+
+    RunWatch(const kube::Client& client, const Subject& subject, FollowOptions options)
+        : client_(client.with_stop(stopping_.get_token())),
+          subject_(subject),
+          options_(std::move(options)),
+          owner_(subject.main) {
+        if (options_.sink) {
+            logs_.emplace(
+                client_, [this](const OutputLine& line) { deliver(line); },
+                kube::FollowOptions{.expected_pods = subject_.expected_pods});
+        }
+    }
+    RunWatch(RunWatch&&) = delete;
+    RunWatch& operator=(RunWatch&&) = delete;
+    ~RunWatch() { end_threads(); }
+
+    /// Until the run has ended, or can not start any more. Throws Cancelled on a stop.
+    [[nodiscard]] Outcome follow(const std::stop_token& stop) {
+        const std::stop_callback on_stop{stop, [this] {
+                                             stopping_.request_stop();
+                                             changed_.notify_all();
+                                         }};
+        start_threads();
+        const kube::Diagnosis end = wait_for_end(stop);
+        if (logs_ && !is_given_up_) {
+            finish_logs();
+        }
+        if (stop.stop_requested()) {
+            throw_cancelled();
+        }
+        Outcome outcome = outcome_of(is_given_up_ ? end : last_words(end));
+        outcome.state = is_given_up_ ? State::failed : outcome.state;
+        outcome.tail = logs_ ? tail() : fetch_tail(end);
+        return outcome;
+    }
+
+private:
+    using Time = std::chrono::steady_clock::time_point;
+
+    [[noreturn]] void throw_cancelled() const {
+        throw Cancelled{ErrorCode::cancelled,
+                        {.attempted = "follow",
+                         .subject = subject_.key.text(),
+                         .answer = "stopped on request"}};
+    }
+
+    /// The object may have ended before its pods' watch has told of all of them.
+    void finish_logs() {
+        for (const Json& pod : pods_of(client_, subject_)) {
+            logs_->update(pod);
+        }
+        logs_->finish();
+    }
+
+    void deliver(const OutputLine& line) {
+        {
+            const std::lock_guard lock{mutex_};
+            tail_.push_back(line.text);
+            if (tail_.size() > tail_size) {
+                tail_.pop_front();
+            }
+        }
+        options_.sink(line);
+    }
+    [[nodiscard]] std::vector<std::string> tail() {
+        const std::lock_guard lock{mutex_};
+        return {tail_.begin(), tail_.end()};
+    }
+
+    /// The object may have failed before the watch brought its pods' ends: these tell why.
+    [[nodiscard]] kube::Diagnosis last_words(kube::Diagnosis end) {
+        if (end.phase != kube::Phase::failed || end.exit_code != 0 ||
+            end.cause == kube::Cause::deleted) {
+            return end;
+        }
+        kube::Diagnosis asked = look(client_, subject_, owner_);
+        if (asked.phase == kube::Phase::failed && asked.exit_code != 0) {
+            return asked;
+        }
+        if (end.cause != kube::Cause::backoff_limit) {
+            return end;
+        }
+        // The two watches are not in step.
+        std::unique_lock lock{mutex_};
+        if (changed_.wait_for(lock, stopping_.get_token(), std::chrono::seconds{2},
+                              [this] { return !lost_pod_.empty(); })) {
+            end.reason = "pod " + lost_pod_ + " was deleted while it ran (" + end.reason + ')';
+        }
+        return end;
+    }
+
+    /// The last lines of the container that failed, for a run whose log nobody read.
+    [[nodiscard]] std::vector<std::string> fetch_tail(const kube::Diagnosis& end) const {
+        std::vector<std::string> lines;
+        if (end.phase != kube::Phase::failed || end.pod.empty() || end.container.empty()) {
+            return lines;
+        }
+        std::string text;
+        try {
+            client_.read_log({.api_version = "v1",
+                              .kind = "Pod",
+                              .namespace_ = subject_.key.namespace_,
+                              .name = end.pod},
+                             {.container = end.container, .tail = static_cast<int>(tail_size)},
+                             [&text](std::span<const std::byte> bytes) {
+                                 text.append(reinterpret_cast<const char*>(bytes.data()),
+                                             bytes.size());
+                             });
+        } catch (const kube::StatusError&) {
+            return lines;  // the pod is gone, or its log is not ours to read
+        }
+        for (std::size_t start = 0; start < text.size();) {
+            const std::size_t newline = std::min(text.find('\n', start), text.size());
+            lines.push_back(text.substr(start, newline - start));
+            start = newline + 1;
+        }
+        return lines;
+    }
+
+    /// The watches begin at the version of the object as we know it. An object without a status had
+    /// no pod before that version, so that nobody needs to list them.
+    void start_threads() {
+        const std::string version = kube::version_of(subject_.main);
+        const bool is_new = kube::member(subject_.main, {"status"}).empty();
+        threads_.emplace_back([this, version] {
+            guarded([&] {
+                kube::watch(client_,
+                            {.api_version = subject_.key.api_version,
+                             .kind = subject_.key.kind,
+                             .namespace_ = subject_.key.namespace_,
+                             .field_selector = "metadata.name=" + subject_.key.name},
+                            [this](const kube::WatchEvent& event) { return on_owner(event); },
+                            {.resource_version = version, .known = {subject_.main}});
+            });
+        });
+        threads_.emplace_back([this, version, is_new] {
+            guarded([&] {
+                kube::watch(client_,
+                            {.api_version = "v1",
+                             .kind = "Pod",
+                             .namespace_ = subject_.key.namespace_,
+                             .label_selector = subject_.pod_selector()},
+                            [this](const kube::WatchEvent& event) { return on_pod(event); },
+                            {.resource_version = is_new ? version : ""});
+            });
+        });
+    }
+
+    void end_threads() noexcept {
+        stopping_.request_stop();
+        changed_.notify_all();
+        for (std::thread& thread : threads_) {
+            thread.join();
+        }
+        threads_.clear();
+    }
+
+    /// What a watch throws ends the following, on the caller's thread.
+    template <class Body>
+    void guarded(const Body& body) noexcept {
+        try {
+            body();
+        } catch (...) {
+            const std::lock_guard lock{mutex_};
+            if (!failure_ && !stopping_.stop_requested()) {
+                failure_ = std::current_exception();
+            }
+        }
+        changed_.notify_all();
+    }
+
+    kube::Watching on_owner(const kube::WatchEvent& event) {
+        if (kube::uid_of(event.object) != subject_.uid) {
+            return kube::Watching::go_on;
+        }
+        const std::lock_guard lock{mutex_};
+        if (event.change == kube::Change::deleted) {
+            is_deleted_ = true;
+        }
+        owner_ = event.object;
+        ++version_;
+        changed_.notify_all();
+        return is_deleted_ ? kube::Watching::enough : kube::Watching::go_on;
+    }
+
+    kube::Watching on_pod(const kube::WatchEvent& event) {
+        if (!subject_.owns(event.object)) {
+            return kube::Watching::go_on;
+        }
+        const bool is_gone = event.change == kube::Change::deleted;
+        {
+            const std::lock_guard lock{mutex_};
+            const std::string phase = kube::text(event.object, {"status", "phase"});
+            if (is_gone && phase != "Failed" && phase != "Succeeded") {
+                pods_.erase(kube::uid_of(event.object));
+                lost_pod_ = kube::name_of(event.object);
+            } else {
+                // A failed pod that is gone still tells why the run failed.
+                pods_[kube::uid_of(event.object)] = event.object;
+                see(event.object);
+            }
+            ++version_;
+        }
+        changed_.notify_all();
+        if (logs_) {
+            is_gone ? logs_->remove(event.object) : logs_->update(event.object);
+        }
+        return kube::Watching::go_on;
+    }
+
+    /// With the mutex held.
+    void see(const Json& pod) {
+        if (sightings_.see(pod, std::chrono::steady_clock::now())) {
+            hopeless_ = kube::diagnose_pod(pod);
+        }
+    }
+
+    /// The state as it is known, with the mutex held.
+    [[nodiscard]] kube::Diagnosis judge(const std::vector<Json>& events) {
+        if (is_deleted_) {
+            return {.phase = kube::Phase::failed,
+                    .cause = kube::Cause::deleted,
+                    .reason = subject_.key.text() + " was deleted while it ran"};
+        }
+        std::vector<Json> pods;
+        for (const auto& [uid, pod] : pods_) {
+            pods.push_back(pod);
+            see(pod);
+        }
+        return subject_.diagnose(owner_, pods, events);
+    }
+
+    [[nodiscard]] kube::Diagnosis wait_for_end(const std::stop_token& stop) {
+        constexpr std::chrono::seconds tick{1};
+        const Time start = std::chrono::steady_clock::now();
+        Time events_read = start;
+        std::vector<Json> events;
+        bool has_started = false;
+        for (;;) {
+            kube::Diagnosis now;
+            {
+                std::unique_lock lock{mutex_};
+                changed_.wait_for(lock, stopping_.get_token(), tick,
+                                  [&] { return version_ != seen_ || failure_; });
+                seen_ = version_;
+                if (failure_) {
+                    std::rethrow_exception(failure_);
+                }
+                now = judge(events);
+                if (hopeless_ && now.phase != kube::Phase::failed) {
+                    is_given_up_ = true;
+                    return *hopeless_;
+                }
+            }
+            if (stop.stop_requested()) {
+                throw_cancelled();
+            }
+            if (now.phase == kube::Phase::succeeded || now.phase == kube::Phase::failed) {
+                return now;
+            }
+            if (kube::is_hopeless(now.cause)) {
+                is_given_up_ = true;
+                return now;
+            }
+            has_started = has_started || now.phase == kube::Phase::running;
+            explain(now);
+            const Time time = std::chrono::steady_clock::now();
+            if (!has_started && options_.start_timeout.count() > 0 &&
+                time - start > options_.start_timeout) {
+                is_given_up_ = true;
+                now.reason = "nothing has started within " +
+                             std::to_string(options_.start_timeout.count()) + " s: " + now.reason;
+                return now;
+            }
+            if (now.cause == kube::Cause::starting && now.pod.empty() &&
+                time - events_read >= std::chrono::seconds{3}) {
+                events_read = time;
+                events = events_of(client_, subject_);
+            }
+        }
+    }
+
+    /// Says what the run waits for, each answer once.
+    void explain(const kube::Diagnosis& diagnosis) {
+        if (diagnosis.reason.empty() || diagnosis.reason == explained_) {
+            return;
+        }
+        explained_ = diagnosis.reason;
+        const bool is_trouble = diagnosis.cause != kube::Cause::starting;
+        client_.control().say(is_trouble ? Level::warning : Level::debug, diagnosis.reason);
+    }
+
+    std::stop_source stopping_ = {};
+    kube::Client client_;
+    const Subject& subject_;
+    FollowOptions options_;
+    std::mutex mutex_;
+    std::condition_variable_any changed_;
+    Json owner_;
+    std::map<std::string, Json> pods_ = {};
+    std::deque<std::string> tail_ = {};
+    kube::Sightings sightings_ = {};
+    std::optional<kube::Diagnosis> hopeless_ = {};
+    std::exception_ptr failure_ = {};
+    std::uint64_t version_ = 0, seen_ = 0;
+    bool is_deleted_ = false, is_given_up_ = false;
+    std::string explained_ = {}, lost_pod_ = {};
+    std::optional<kube::PodLogs> logs_ = {};
+    std::vector<std::thread> threads_ = {};
+};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/kubernetes/stop_after.hpp - a stop token that also means "time is up".
+
+namespace fairing::kubernetes {
+
+/// Requests its stop after `limit`, or with `parent`, whichever comes first; the end of its life
+/// stops nothing.
+class StopAfter {
+public:
+    explicit StopAfter(std::chrono::milliseconds limit, const std::stop_token& parent = {})
+        : on_parent_(parent, [this] { source_.request_stop(); }),
+          timer_([this, limit] { wait(limit); }) {}
+    StopAfter(StopAfter&&) = delete;
+    StopAfter& operator=(StopAfter&&) = delete;
+    ~StopAfter() {
+        {
+            const std::lock_guard lock{mutex_};
+            ended_ = true;
+        }
+        woken_.notify_all();
+        timer_.join();
+    }
+    [[nodiscard]] std::stop_token token() const noexcept { return source_.get_token(); }
+
+private:
+    void wait(std::chrono::milliseconds limit) {
+        std::unique_lock lock{mutex_};
+        if (!woken_.wait_for(lock, limit, [this] { return ended_; })) {
+            source_.request_stop();
+        }
+    }
+
+    std::stop_source source_ = {};
+    std::stop_callback<std::function<void()>> on_parent_;
+    std::mutex mutex_;
+    std::condition_variable woken_;
+    bool ended_ = false;
+    std::thread timer_;  // last: it uses all of the above
+};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/kubernetes/submission.hpp - creating a run's objects: all of them, or none.
+
+namespace fairing::kubernetes {
+
+/// What was created: the main object as the server stored it, and what stands beside it.
+struct Submitted {
+    Json main = {};
+    std::vector<kube::ObjectKey> beside = {};
+};
+
+/// How long removing what an unfinished run left may take.
+inline constexpr std::chrono::seconds cleanup_limit{10};
+
+/// Removes the objects of a run again unless told to keep them. What does not carry the run's label
+/// is somebody else's, and stays.
+class CreatedObjects {
+public:
+    CreatedObjects(kube::Client client, std::string run_id)
+        : client_(std::move(client)), run_id_(std::move(run_id)) {}
+    CreatedObjects(CreatedObjects&&) = delete;
+    CreatedObjects& operator=(CreatedObjects&&) = delete;
+    ~CreatedObjects() {
+        try {
+            remove_all();
+        } catch (...) {
+            // A destructor has nowhere to put it.
+        }
+    }
+
+    /// Before the request, for its reply may get lost.
+    void add(kube::ObjectKey key) { keys_.push_back(std::move(key)); }
+    /// The server said no: there is nothing of ours.
+    void drop_last() { keys_.pop_back(); }
+    void keep() noexcept { keys_.clear(); }
+
+private:
+    void remove_all() {
+        if (keys_.empty()) {
+            return;
+        }
+        // The caller's stop is why we are here, more often than not.
+        const StopAfter limit{cleanup_limit};
+        const kube::Client client = client_.with_stop(limit.token());
+        for (auto key = keys_.rbegin(); key != keys_.rend(); ++key) {
+            try {
+                const auto found = client.find(*key);
+                if (found && kube::label_of(*found, kube::run_label) == run_id_) {
+                    static_cast<void>(
+                        client.remove(*key, {.propagation = kube::Propagation::foreground,
+                                             .uid = kube::uid_of(*found)}));
+                }
+            } catch (const Error& error) {
+                client_.control().say(Level::warning,
+                                      key->text() + " may be left behind: " + error.what());
+            }
+        }
+    }
+
+    kube::Client client_;
+    std::string run_id_;
+    std::vector<kube::ObjectKey> keys_ = {};
+};
+
+namespace detail {
+
+/// Creates one object under the guard; a refusal of the server leaves nothing to remove.
+inline Json create_guarded(const kube::Client& client, const Json& object,
+                           CreatedObjects& created) {
+    created.add(kube::key_of(object, client.cluster().namespace_));
+    try {
+        return client.create(object);
+    } catch (const kube::StatusError&) {
+        created.drop_last();
+        throw;
+    }
+}
+
+/// So that the cluster removes `object` when `owner` goes, whoever removes it.
+inline void set_owner(const kube::Client& client, const kube::ObjectKey& object,
+                      const Json& owner) {
+    const Json reference{{"apiVersion", owner.at("apiVersion")},
+                         {"kind", owner.at("kind")},
+                         {"name", kube::name_of(owner)},
+                         {"uid", kube::uid_of(owner)}};
+    const Json change{{"metadata", {{"ownerReferences", Json::array({reference})}}}};
+    static_cast<void>(client.patch(object, kube::PatchType::merge, change));
+}
+
+}  // namespace detail
+
+/// Creates `objects`, of which the last is the main one, and makes it the owner of the others. The
+/// same run again finds what there is. Throws what the server says, and leaves nothing then.
+[[nodiscard]] inline Submitted submit(const kube::Client& client, const std::vector<Json>& objects,
+                                      const std::string& run_id) {
+    CreatedObjects created{client, run_id};
+    Submitted result;
+    for (std::size_t i = 0; i + 1 < objects.size(); ++i) {
+        const Json stored = detail::create_guarded(client, objects[i], created);
+        result.beside.push_back(kube::key_of(stored, client.cluster().namespace_));
+    }
+    result.main = detail::create_guarded(client, objects.back(), created);
+    for (const kube::ObjectKey& key : result.beside) {
+        detail::set_owner(client, key, result.main);
+    }
+    created.keep();
+    return result;
+}
+
+/// What the server would store: every object is checked and admitted, and none is kept.
+[[nodiscard]] inline std::vector<Json> dry_run(const kube::Client& client,
+                                               const std::vector<Json>& objects) {
+    std::vector<Json> stored;
+    for (const Json& object : objects) {
+        stored.push_back(client.create(object, {.dry_run = kube::DryRun::server}));
+    }
+    return stored;
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/kubernetes/cluster_workload.hpp - an object of a cluster that runs pods, as a
+// Workload: its state, its pods' logs, its end.
+
+namespace fairing::kubernetes {
+
+/// What a handle does beside following.
+struct WorkloadHabits {
+    Cleanup cleanup = Cleanup::never;
+    bool stream_log = true;
+    std::chrono::seconds start_timeout{0};  ///< zero waits
+};
+
+/// The object, and the pods that it owns. Thread-safe.
+class ClusterWorkload final : public Workload::Model {
+public:
+    /// `main` is the object as the server gave it; `beside` what else is removed with it.
+    ClusterWorkload(kube::Client client, Subject subject, std::vector<kube::ObjectKey> beside,
+                    WorkloadHabits habits)
+        : client_(client.with_stop({})),
+          subject_(std::move(subject)),
+          beside_(std::move(beside)),
+          habits_(habits) {}
+
+    [[nodiscard]] ObjectName name() const override {
+        const kube::ObjectKey& key = subject_.key;
+        return {.api_version = key.api_version,
+                .kind = key.kind,
+                .namespace_ = key.namespace_,
+                .name = key.name};
+    }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        if (auto ended = remembered()) {
+            return *ended;
+        }
+        const kube::Client client = client_.with_stop(std::move(stop));
+        const std::optional<Json> owner = client.find(subject_.key);
+        if (!owner || kube::uid_of(*owner) != subject_.uid) {
+            return {.state = State::removed, .reason = subject_.key.text() + " is not there"};
+        }
+        return outcome_of(look(client, subject_, *owner));
+    }
+
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        if (auto ended = remembered()) {
+            return *ended;
+        }
+        RunWatch watch{client_,
+                       subject_,
+                       {.sink = habits_.stream_log ? sink : OutputSink{},
+                        .start_timeout = habits_.start_timeout}};
+        Outcome outcome = watch.follow(stop);
+        {
+            const std::lock_guard lock{mutex_};
+            if (removed_) {
+                outcome.state = State::removed;
+            }
+            ended_ = outcome;
+        }
+        if (habits_.cleanup != Cleanup::never) {
+            clean_up();
+        }
+        return outcome;
+    }
+
+    /// Waits until the objects are gone, for ten seconds at most: pods that take longer to end are
+    /// left to the cluster, and that is said.
+    void remove(std::stop_token stop) override {
+        {
+            const std::lock_guard lock{mutex_};
+            removed_ = true;
+        }
+        const StopAfter limit{cleanup_limit, stop};
+        const kube::Client client = client_.with_stop(limit.token());
+        static_cast<void>(client.remove(
+            subject_.key, {.propagation = kube::Propagation::foreground, .uid = subject_.uid}));
+        for (const kube::ObjectKey& key : beside_) {
+            const auto found = client.find(key);
+            if (found && kube::label_of(*found, kube::run_label) == subject_.run_id) {
+                static_cast<void>(client.remove(key, {.uid = kube::uid_of(*found)}));
+            }
+        }
+        wait_until_gone(client, stop);
+    }
+
+private:
+    [[nodiscard]] std::optional<Outcome> remembered() {
+        const std::lock_guard lock{mutex_};
+        if (!ended_ && removed_) {
+            return Outcome{.state = State::removed};
+        }
+        return ended_;
+    }
+
+    /// What the run said is worth more than a failure to remove it.
+    void clean_up() {
+        try {
+            remove({});
+        } catch (const Error& error) {
+            client_.control().say(Level::warning, error.what());
+        }
+    }
+
+    void wait_until_gone(const kube::Client& client, const std::stop_token& stop) const {
+        using std::chrono::milliseconds;
+        try {
+            for (milliseconds pause{50};; pause = std::min(pause * 2, milliseconds{1000})) {
+                const auto found = client.find(subject_.key);
+                if (!found || kube::uid_of(*found) != subject_.uid) {
+                    return;
+                }
+                client.control().sleep(pause);
+                client.control().check("remove " + subject_.key.text());
+            }
+        } catch (const Cancelled&) {
+            if (stop.stop_requested()) {
+                throw;
+            }
+            client_.control().say(Level::warning, subject_.key.text() +
+                                                      " is being deleted; its pods have not ended "
+                                                      "yet");
+        }
+    }
+
+    kube::Client client_;
+    Subject subject_;
+    std::vector<kube::ObjectKey> beside_;
+    WorkloadHabits habits_;
+    std::mutex mutex_;
+    std::optional<Outcome> ended_ = {};
+    bool removed_ = false;
+};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/yaml.hpp - JSON documents as YAML and back: the only header that includes yaml-cpp,
+// and only with FAIRING_YAML.
+
+#if FAIRING_YAML
+#include <yaml-cpp/yaml.h>
+
+#endif
+
+namespace fairing {
+
+#if FAIRING_YAML
+
+namespace detail {
+
+/// Whether every reader takes `key` for a text when it stands without quotes: YAML 1.1 knows many
+/// words for true and false.
+[[nodiscard]] inline bool is_plain_key(std::string key) {
+    constexpr std::array<std::string_view, 9> words = {"y",   "n",    "yes",   "no",  "on",
+                                                       "off", "true", "false", "null"};
+    if (key.empty() || std::isalpha(static_cast<unsigned char>(key.front())) == 0) {
+        return false;
+    }
+    for (char& c : key) {
+        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    }
+    return std::find(words.begin(), words.end(), key) == words.end();
+}
+
+inline void emit(YAML::Emitter& out, const Json& value) {
+    switch (value.type()) {
+        case Json::value_t::object:
+            out << (value.empty() ? YAML::Flow : YAML::Block) << YAML::BeginMap;
+            for (const auto& [key, member] : value.items()) {
+                out << YAML::Key;
+                if (!is_plain_key(key)) {
+                    out << YAML::DoubleQuoted;
+                }
+                out << key << YAML::Value;
+                emit(out, member);
+            }
+            out << YAML::EndMap;
+            return;
+        case Json::value_t::array:
+            out << (value.empty() ? YAML::Flow : YAML::Block) << YAML::BeginSeq;
+            for (const Json& element : value) {
+                emit(out, element);
+            }
+            out << YAML::EndSeq;
+            return;
+        case Json::value_t::string:
+            // Always quoted: no text is ever taken for a number, a boolean or null by another
+            // reader.
+            out << YAML::DoubleQuoted << value.get_ref<const std::string&>();
+            return;
+        case Json::value_t::null:
+            out << YAML::Null;
+            return;
+        default:
+            out << value.dump();  // booleans and numbers are written alike in both languages
+    }
+}
+
+/// A YAML document on its way to a Json. Anchors may grow a small text beyond all measure, or hold
+/// themselves: depth and count are bounded.
+class YamlReader {
+public:
+    explicit YamlReader(const std::string& subject) : subject_(subject) {}
+
+    [[nodiscard]] Json read(const YAML::Node& node, std::size_t depth = 0) {
+        constexpr std::size_t deepest = 256;
+        constexpr std::size_t most = 1000000;
+        if (depth > deepest || ++count_ > most) {
+            throw refuse(node, "it is nested too deep or grows too large");
+        }
+        switch (node.Type()) {
+            case YAML::NodeType::Map:
+                return read_map(node, depth);
+            case YAML::NodeType::Sequence: {
+                Json list = Json::array();
+                for (const YAML::Node& element : node) {
+                    list.push_back(read(element, depth + 1));
+                }
+                return list;
+            }
+            case YAML::NodeType::Scalar:
+                return node.Tag() == "?" ? plain_scalar(node.Scalar()) : Json(node.Scalar());
+            default:
+                return nullptr;
+        }
+    }
+
+    [[nodiscard]] Error refuse(const YAML::Mark& mark, std::string answer) const {
+        return Error{ErrorCode::input,
+                     {.attempted = "read",
+                      .subject = subject_,
+                      .answer = std::move(answer) + " (line " + std::to_string(mark.line + 1) +
+                                ", column " + std::to_string(mark.column + 1) + ')'}};
+    }
+
+private:
+    [[nodiscard]] Error refuse(const YAML::Node& node, std::string answer) const {
+        return refuse(node.Mark(), std::move(answer));
+    }
+
+    [[nodiscard]] Json read_map(const YAML::Node& node, std::size_t depth) {
+        Json object = Json::object();
+        for (const auto& member : node) {
+            if (!member.first.IsScalar()) {
+                throw refuse(member.first, "a key that is no text");
+            }
+            const std::string& key = member.first.Scalar();
+            if (object.contains(key)) {
+                throw refuse(member.first, "a key that was there before");
+            }
+            object.emplace(key, read(member.second, depth + 1));
+        }
+        return object;
+    }
+
+    /// null, a boolean or a number in the forms that JSON shares with YAML 1.2, else a text. A
+    /// number of more digits than we can hold stays a text.
+    [[nodiscard]] static Json plain_scalar(const std::string& text) {
+        if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") {
+            return nullptr;
+        }
+        if (text == "true" || text == "True" || text == "TRUE") {
+            return true;
+        }
+        if (text == "false" || text == "False" || text == "FALSE") {
+            return false;
+        }
+        if (text.size() <= 18 && (text.front() == '-' || std::isdigit(byte(text.front())) != 0)) {
+            Json number = Json::parse(text, nullptr, false);
+            if (number.is_number()) {
+                return number;
+            }
+        }
+        return text;
+    }
+    [[nodiscard]] static int byte(char c) { return static_cast<unsigned char>(c); }
+
+    const std::string& subject_;
+    std::size_t count_ = 0;
+};
+
+}  // namespace detail
+
+#endif
+
+inline namespace FAIRING_ABI {
+
+#if FAIRING_YAML
+
+/// `document` as one YAML document (YAML 1.2), ended by a newline.
+[[nodiscard]] inline std::string to_yaml(const Json& document) {
+    YAML::Emitter out;
+    detail::emit(out, document);
+    return std::string{out.c_str(), out.size()} + '\n';
+}
+
+/// The first YAML document in `text`; null when there is none. Throws Error{input} that names
+/// `subject` and the place, and never quotes the text: it may hold credentials.
+[[nodiscard]] inline Json parse_yaml(std::string_view text, const std::string& subject) {
+    detail::YamlReader reader{subject};
+    try {
+        return reader.read(YAML::Load(std::string{text}));
+    } catch (const YAML::Exception& error) {
+        throw reader.refuse(error.mark, "not valid YAML");
+    }
+}
+
+#else
+
+/// Without yaml-cpp there is no YAML.
+[[nodiscard]] inline Json parse_yaml(std::string_view /*text*/, const std::string& subject) {
+    throw Error{ErrorCode::unsupported,
+                {.attempted = "read",
+                 .subject = subject,
+                 .answer = "it is YAML, and this program was built without yaml-cpp (FAIRING_YAML)",
+                 .advice = "give it as JSON; of a kubeconfig, what kubectl config view --raw "
+                           "--flatten -o json prints"}};
+}
+
+[[nodiscard]] inline std::string to_yaml(const Json& /*document*/) {
+    throw Error{ErrorCode::unsupported,
+                {.attempted = "write YAML",
+                 .answer = "this program was built without yaml-cpp (FAIRING_YAML)",
+                 .advice = "ask for JSON"}};
+}
+
+#endif
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/kubeconfig.hpp - which cluster, and who we are there: kubeconfig files
+// (kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig), or the service
+// account of the pod that we run in.
+
+namespace fairing::kube {
+
+struct KubeconfigOptions {
+    std::filesystem::path file = {};  ///< instead of KUBECONFIG and ~/.kube/config
+    std::string context = {};         ///< instead of current-context
+    /// Where a pod finds its own credentials.
+    std::filesystem::path service_account = "/var/run/secrets/kubernetes.io/serviceaccount";
+};
+
+/// A kubeconfig as it was read, and whence: relative paths in it start there.
+struct KubeconfigFile {
+    std::filesystem::path path = {};
+    Json document = {};
+};
+
+namespace detail {
+
+[[nodiscard]] inline Error bad_kubeconfig(std::string subject, std::string answer,
+                                          std::string advice = {}) {
+    return Error{ErrorCode::input,
+                 {.attempted = "use kubeconfig",
+                  .subject = std::move(subject),
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// One named entry of the lists `clusters`, `contexts` and `users`; what it holds is under `kind`.
+class Entry {
+public:
+    Entry(const char* kind, std::string name, const Json& content)
+        : kind_(kind), name_(std::move(name)), content_(content) {}
+
+    [[nodiscard]] const Json& content() const noexcept { return content_; }
+    [[nodiscard]] std::string title() const { return std::string{kind_} + " \"" + name_ + '"'; }
+    [[nodiscard]] bool has(const char* key) const {
+        return content_.contains(key) && !content_[key].is_null();
+    }
+    /// YAML makes numbers and booleans of texts without quotes: they are texts here.
+    [[nodiscard]] std::string text(const char* key) const {
+        return has(key) ? text_of(content_[key], key) : std::string{};
+    }
+    [[nodiscard]] std::string text_of(const Json& value, const std::string& key) const {
+        if (value.is_string()) {
+            return value.get<std::string>();
+        }
+        if (value.is_structured() || value.is_null()) {
+            throw bad_kubeconfig(title(), key + " is not a text");
+        }
+        return value.dump();
+    }
+    /// True in the words of YAML 1.1, which kubectl reads.
+    [[nodiscard]] bool flag(const char* key) const {
+        constexpr std::array<std::string_view, 4> yes = {"true", "yes", "on", "y"};
+        constexpr std::array<std::string_view, 5> no = {"", "false", "no", "off", "n"};
+        std::string value = text(key);
+        std::transform(value.begin(), value.end(), value.begin(), net::detail::lower);
+        if (std::find(yes.begin(), yes.end(), value) != yes.end()) {
+            return true;
+        }
+        if (std::find(no.begin(), no.end(), value) != no.end()) {
+            return false;
+        }
+        throw bad_kubeconfig(title(), std::string{key} + " is neither true nor false");
+    }
+    [[nodiscard]] std::vector<std::string> texts(const char* key) const {
+        std::vector<std::string> result;
+        if (!has(key)) {
+            return result;
+        }
+        if (!content_[key].is_array()) {
+            throw bad_kubeconfig(title(), std::string{key} + " is not a list");
+        }
+        for (const Json& element : content_[key]) {
+            result.push_back(text_of(element, key));
+        }
+        return result;
+    }
+    /// Member `key` in Base64, else the file that `file_key` names; empty without either. The error
+    /// never quotes what is in them.
+    [[nodiscard]] std::string data_or_file(const char* key, const char* file_key) const {
+        if (const std::string data = text(key); !data.empty()) {
+            try {
+                return codec::base64_decode(without_spaces(data));
+            } catch (const Error&) {
+                throw bad_kubeconfig(title(), std::string{key} + " is not Base64");
+            }
+        }
+        const std::string file = text(file_key);
+        if (file.empty()) {
+            return {};
+        }
+        try {
+            return read_file(file, std::size_t{1} << 20);
+        } catch (const Error& error) {
+            throw bad_kubeconfig(
+                title(), std::string{file_key} + ' ' + file + ": " + error.details().answer);
+        }
+    }
+
+private:
+    [[nodiscard]] static std::string without_spaces(std::string text) {
+        std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
+        return text;
+    }
+
+    const char* kind_;
+    std::string name_;
+    const Json& content_;
+};
+
+/// Members of an entry that name files, which are relative to the kubeconfig's own folder.
+inline void make_absolute(Json& content, const std::filesystem::path& folder) {
+    const auto fix = [&folder](Json& value) {
+        const std::string text = value.is_string() ? value.get<std::string>() : "";
+        if (!text.empty() && !text.starts_with('/')) {
+            value = (folder / text).lexically_normal().string();
+        }
+    };
+    for (const char* key :
+         {"certificate-authority", "client-certificate", "client-key", "tokenFile"}) {
+        if (content.contains(key)) {
+            fix(content[key]);
+        }
+    }
+    if (content.contains("exec") && content["exec"].is_object() &&
+        text_or(content["exec"], "command").find('/') != std::string::npos) {
+        fix(content["exec"]["command"]);
+    }
+}
+
+/// Adds the entries of `from` that `into` does not have yet. A list that names something twice is
+/// an error: nobody could say which one is meant.
+inline void merge_entries(Json& into, const KubeconfigFile& from, const char* list,
+                          const char* kind) {
+    const Json& entries = from.document.contains(list) ? from.document[list] : Json();
+    if (entries.is_null()) {
+        return;
+    }
+    if (!entries.is_array()) {
+        throw bad_kubeconfig(from.path.string(), std::string{list} + " is not a list");
+    }
+    std::vector<std::string> own;
+    for (const Json& entry : entries) {
+        if (!entry.is_object() || !entry.contains("name")) {
+            throw bad_kubeconfig(from.path.string(),
+                                 std::string{"an entry of "} + list + " has no name");
+        }
+        const Entry reader{kind, "", entry};
+        const std::string name = reader.text("name");
+        if (std::find(own.begin(), own.end(), name) != own.end()) {
+            throw bad_kubeconfig(from.path.string(),
+                                 std::string{list} + " names \"" + name + "\" twice");
+        }
+        own.push_back(name);
+        const bool known = std::any_of(into[list].begin(), into[list].end(),
+                                       [&](const Json& other) { return other["name"] == name; });
+        if (known) {
+            continue;
+        }
+        Json content = entry.value(kind, Json::object());
+        content = content.is_null() ? Json::object() : content;
+        if (!content.is_object()) {
+            throw bad_kubeconfig(from.path.string(),
+                                 std::string{kind} + " \"" + name + "\" is not a map");
+        }
+        make_absolute(content, from.path.parent_path());
+        into[list].push_back({{"name", name}, {kind, std::move(content)}});
+    }
+}
+
+[[nodiscard]] inline std::string names_of(const Json& list) {
+    std::string names;
+    for (const Json& entry : list) {
+        names += (names.empty() ? "" : ", ") + text_or(entry, "name");
+    }
+    return names.empty() ? "none" : names;
+}
+
+/// The entry of that name. `why` says who names it.
+[[nodiscard]] inline Entry find_entry(const Json& config, const char* list, const char* kind,
+                                      const std::string& name, const std::string& why) {
+    for (const Json& entry : config[list]) {
+        if (text_or(entry, "name") == name) {
+            return Entry{kind, name, entry[kind]};
+        }
+    }
+    throw bad_kubeconfig(std::string{kind} + " \"" + name + '"', "there is none of that name" + why,
+                         std::string{"there are: "} + names_of(config[list]));
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// A kubeconfig in JSON or YAML; an empty one is an empty object. Throws Error{input} that names
+/// `subject` and never quotes the text.
+[[nodiscard]] inline Json parse_kubeconfig(std::string_view text, const std::string& subject) {
+    const std::size_t start = text.find_first_not_of(" \t\r\n");
+    if (start == std::string_view::npos) {
+        return Json::object();
+    }
+    // JSON needs no yaml-cpp; what only looks like it may be a map of YAML.
+    Json document;
+    if (text[start] == '{' && !is_too_deep(text)) {
+        document = Json::parse(text, nullptr, false);
+    }
+    if (!document.is_object()) {
+        document = parse_yaml(text, subject);
+    }
+    if (document.is_null()) {
+        return Json::object();
+    }
+    if (!document.is_object()) {
+        throw detail::bad_kubeconfig(subject, "it is not a map");
+    }
+    if (const std::string kind = text_or(document, "kind", "Config"); kind != "Config") {
+        throw detail::bad_kubeconfig(subject, "its kind is not Config");
+    }
+    return document;
+}
+
+/// One kubeconfig out of several: of each entry, and of current-context, the first file's wins as a
+/// whole. Paths are absolute afterwards.
+[[nodiscard]] inline Json merge_kubeconfigs(const std::vector<KubeconfigFile>& files) {
+    Json merged = {{"apiVersion", "v1"},        {"kind", "Config"},
+                   {"clusters", Json::array()}, {"contexts", Json::array()},
+                   {"current-context", ""},     {"users", Json::array()}};
+    for (const KubeconfigFile& file : files) {
+        detail::merge_entries(merged, file, "clusters", "cluster");
+        detail::merge_entries(merged, file, "contexts", "context");
+        detail::merge_entries(merged, file, "users", "user");
+        if (merged["current-context"] == "" && file.document.contains("current-context")) {
+            merged["current-context"] =
+                detail::Entry{"kubeconfig", file.path.string(), file.document}.text(
+                    "current-context");
+        }
+    }
+    return merged;
+}
+
+/// Only what `context` (or current-context when it is empty) uses of a merged kubeconfig. Throws
+/// Error{input} that names the missing context, cluster or user.
+[[nodiscard]] inline Json minify_kubeconfig(const Json& merged, std::string context = {}) {
+    if (context.empty()) {
+        context = text_or(merged, "current-context");
+    }
+    if (context.empty()) {
+        throw detail::bad_kubeconfig(
+            "", "it has no current-context",
+            "choose one with --context; there are: " + detail::names_of(merged["contexts"]));
+    }
+    const detail::Entry chosen =
+        detail::find_entry(merged, "contexts", "context", context, std::string{});
+    const std::string why = ", which " + chosen.title() + " names";
+    const std::string cluster = chosen.text("cluster");
+    if (cluster.empty()) {
+        throw detail::bad_kubeconfig(chosen.title(), "it names no cluster");
+    }
+    Json result = {{"apiVersion", "v1"},
+                   {"kind", "Config"},
+                   {"clusters", Json::array()},
+                   {"contexts", Json::array({{{"name", context}, {"context", chosen.content()}}})},
+                   {"current-context", context},
+                   {"users", Json::array()}};
+    result["clusters"].push_back(
+        {{"name", cluster},
+         {"cluster", detail::find_entry(merged, "clusters", "cluster", cluster, why).content()}});
+    if (const std::string user = chosen.text("user"); !user.empty()) {
+        result["users"].push_back(
+            {{"name", user},
+             {"user", detail::find_entry(merged, "users", "user", user, why).content()}});
+    }
+    return result;
+}
+
+}  // inline namespace FAIRING_ABI
+
+namespace detail {
+
+[[nodiscard]] inline bool is_pem(const std::string& text, std::string_view label) {
+    const std::size_t begin = text.find("-----BEGIN ");
+    return begin != std::string::npos && text.find(label, begin) != std::string::npos;
+}
+
+inline void read_server(Cluster& cluster, const Entry& entry) {
+    cluster.server = entry.text("server");
+    if (cluster.server.empty()) {
+        throw bad_kubeconfig(entry.title(), "it has no server");
+    }
+    try {
+        const net::Url url = net::parse_url(cluster.server);
+        if (url.is_unix() || url.target.find('?') != std::string::npos) {
+            throw bad_kubeconfig(entry.title(), "server is not an http or https URL of a host");
+        }
+        cluster.server = url.text();
+    } catch (const Error& error) {
+        throw bad_kubeconfig(entry.title(), "server: " + error.details().answer);
+    }
+    while (cluster.server.ends_with('/')) {
+        cluster.server.pop_back();
+    }
+    cluster.certificate_authority =
+        entry.data_or_file("certificate-authority-data", "certificate-authority");
+    if (!cluster.certificate_authority.empty() &&
+        !is_pem(cluster.certificate_authority, "CERTIFICATE-----")) {
+        throw bad_kubeconfig(entry.title(), "certificate-authority holds no PEM certificate");
+    }
+    if (entry.flag("insecure-skip-tls-verify")) {
+        cluster.check = ServerCheck::off;
+        if (!cluster.certificate_authority.empty()) {
+            throw bad_kubeconfig(
+                entry.title(), "certificate-authority and insecure-skip-tls-verify exclude another",
+                "remove one of them");
+        }
+    }
+    cluster.tls_server_name = entry.text("tls-server-name");
+    cluster.proxy = entry.text("proxy-url");
+    if (!cluster.proxy.empty() && !cluster.proxy.starts_with("http://")) {
+        throw bad_kubeconfig(entry.title(), "proxy-url is not an http:// URL",
+                             "proxies over https and socks5 are not supported");
+    }
+}
+
+[[nodiscard]] inline ExecPlugin read_exec(const Entry& user, const Entry& cluster) {
+    const Json& content = user.content()["exec"];
+    if (!content.is_object()) {
+        throw bad_kubeconfig(user.title(), "exec is not a map");
+    }
+    const Entry exec{"exec of user", user.title(), content};
+    ExecPlugin plugin{.api_version = exec.text("apiVersion"), .command = exec.text("command")};
+    if (plugin.api_version != "client.authentication.k8s.io/v1" &&
+        plugin.api_version != "client.authentication.k8s.io/v1beta1") {
+        throw bad_kubeconfig(user.title(),
+                             plugin.api_version.empty()
+                                 ? "exec has no apiVersion"
+                                 : "exec has an apiVersion that we do not speak, " +
+                                       net::printable(plugin.api_version, 100),
+                             "use client.authentication.k8s.io/v1");
+    }
+    if (plugin.command.empty()) {
+        throw bad_kubeconfig(user.title(), "exec has no command");
+    }
+    if (const std::string mode = exec.text("interactiveMode"); mode == "Always") {
+        throw bad_kubeconfig(user.title(), "exec wants a terminal (interactiveMode Always)",
+                             "use a plugin that works without one");
+    }
+    plugin.arguments = exec.texts("args");
+    plugin.install_hint = exec.text("installHint");
+    if (exec.has("env")) {
+        for (const Json& variable : content["env"]) {
+            if (!variable.is_object()) {
+                throw bad_kubeconfig(user.title(), "env of exec is not a list of names and values");
+            }
+            const Entry reader{"env of", user.title(), variable};
+            plugin.environment.insert_or_assign(reader.text("name"), reader.text("value"));
+        }
+    }
+    if (exec.flag("provideClusterInfo")) {
+        plugin.cluster_info = cluster.content();
+        // What the plugin's API calls `config` lies in an extension of the cluster's.
+        plugin.cluster_info.erase("extensions");
+        for (const Json& extension : cluster.content().value("extensions", Json::array())) {
+            if (text_or(extension, "name") == "client.authentication.k8s.io/exec") {
+                plugin.cluster_info["config"] = extension.value("extension", Json());
+            }
+        }
+    }
+    return plugin;
+}
+
+inline void read_certificate(Cluster& result, const Entry& user) {
+    result.client_certificate = user.data_or_file("client-certificate-data", "client-certificate");
+    result.client_key = Secret{user.data_or_file("client-key-data", "client-key")};
+    if (result.client_certificate.empty() && result.client_key.empty()) {
+        return;
+    }
+    if (result.client_key.empty()) {
+        throw bad_kubeconfig(user.title(), "client-certificate is there, client-key is missing");
+    }
+    if (result.client_certificate.empty()) {
+        throw bad_kubeconfig(user.title(), "client-key is there, client-certificate is missing");
+    }
+    if (!is_pem(result.client_certificate, "CERTIFICATE-----")) {
+        throw bad_kubeconfig(user.title(), "client-certificate holds no PEM certificate");
+    }
+    if (!is_pem(result.client_key.reveal(), "PRIVATE KEY-----")) {
+        throw bad_kubeconfig(user.title(), "client-key holds no PEM private key");
+    }
+}
+
+inline void read_impersonation(Impersonation& impersonation, const Entry& user) {
+    impersonation.user = user.text("as");
+    impersonation.uid = user.text("as-uid");
+    impersonation.groups = user.texts("as-groups");
+    if (user.has("as-user-extra")) {
+        for (const auto& [key, values] : user.content()["as-user-extra"].items()) {
+            for (const Json& value : values) {
+                impersonation.extra.emplace_back(key, user.text_of(value, "as-user-extra"));
+            }
+        }
+    }
+    const bool more =
+        !impersonation.uid.empty() || !impersonation.groups.empty() || !impersonation.extra.empty();
+    if (impersonation.user.empty() && more) {
+        throw bad_kubeconfig(user.title(), "as-uid, as-groups or as-user-extra without as");
+    }
+}
+
+inline void read_user(Cluster& result, const Entry& user, const Entry& cluster) {
+    if (user.has("auth-provider")) {
+        throw bad_kubeconfig(user.title(), "auth-provider was removed from Kubernetes",
+                             "use an exec plugin");
+    }
+    read_certificate(result, user);
+    result.token = Secret{user.text("token")};
+    if (result.token.empty()) {
+        result.token_file = user.text("tokenFile");
+    }
+    result.user = user.text("username");
+    result.password = Secret{user.text("password")};
+    const bool has_token = !result.token.empty() || !result.token_file.empty();
+    if (has_token && !result.user.empty()) {
+        throw bad_kubeconfig(user.title(), "token and username exclude another");
+    }
+    if (user.has("exec") && !has_token && result.user.empty()) {
+        result.exec = read_exec(user, cluster);
+    }
+    read_impersonation(result.impersonation, user);
+}
+
+/// Where kubeconfig files are looked for, in order. One that was asked for has to be there.
+[[nodiscard]] inline std::vector<std::filesystem::path> kubeconfig_paths() {
+    std::vector<std::filesystem::path> paths;
+    const std::string list = env("KUBECONFIG", "");
+    for (std::size_t start = 0; start < list.size();) {
+        const std::size_t end = std::min(list.find(':', start), list.size());
+        if (end > start) {
+            paths.push_back(std::filesystem::absolute(list.substr(start, end - start)));
+        }
+        start = end + 1;
+    }
+    if (const auto home = env("HOME"); paths.empty() && home && !home->empty()) {
+        paths.push_back(std::filesystem::path{*home} / ".kube/config");
+    }
+    return paths;
+}
+
+[[nodiscard]] inline std::string file_text(const std::filesystem::path& path) {
+    try {
+        return read_file(path, std::size_t{16} << 20);
+    } catch (const Error& error) {
+        throw Error{error.code(), bad_kubeconfig(path.string(), error.details().answer).details()};
+    }
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// What `context` of a merged kubeconfig says, with the files that it names read.
+[[nodiscard]] inline Cluster select_cluster(const Json& merged, const std::string& context = {}) {
+    const Json config = minify_kubeconfig(merged, context);
+    const Json& cluster_entry = config["clusters"][0];
+    const detail::Entry cluster{"cluster", text_or(cluster_entry, "name"),
+                                cluster_entry["cluster"]};
+    const detail::Entry chosen{"context", text_or(config, "current-context"),
+                               config["contexts"][0]["context"]};
+    Cluster result{.context = text_or(config, "current-context")};
+    detail::read_server(result, cluster);
+    if (const std::string name = chosen.text("namespace"); !name.empty()) {
+        result.namespace_ = name;
+    }
+    if (!config["users"].empty()) {
+        const Json& user = config["users"][0];
+        detail::read_user(result, {"user", text_or(user, "name"), user["user"]}, cluster);
+    }
+    return result;
+}
+
+/// The service account of the pod that we run in; nullopt outside a pod. Throws Error{input} that
+/// names what a pod should have and this one has not.
+[[nodiscard]] inline std::optional<Cluster> in_cluster(
+    const std::filesystem::path& service_account) {
+    const std::string host = env("KUBERNETES_SERVICE_HOST", "");
+    const std::string port = env("KUBERNETES_SERVICE_PORT", "443");
+    if (host.empty()) {
+        return std::nullopt;
+    }
+    Cluster cluster{.context = "in-cluster"};
+    cluster.server =
+        "https://" + (host.find(':') == std::string::npos ? host : '[' + host + ']') + ':' + port;
+    cluster.token_file = service_account / "token";
+    for (const char* name : {"token", "ca.crt"}) {
+        if (!std::filesystem::exists(service_account / name)) {
+            throw Error{ErrorCode::not_found,
+                        {.attempted = "use the service account of this pod",
+                         .answer = (service_account / name).string() + " is missing",
+                         .advice = "set automountServiceAccountToken, or give --kubeconfig"}};
+        }
+    }
+    cluster.certificate_authority = detail::file_text(service_account / "ca.crt");
+    if (std::filesystem::exists(service_account / "namespace")) {
+        std::string name = detail::file_text(service_account / "namespace");
+        std::erase_if(name, [](char c) { return c == '\n' || c == ' ' || c == '\r'; });
+        cluster.namespace_ = name.empty() ? cluster.namespace_ : name;
+    }
+    return cluster;
+}
+
+/// All kubeconfig files that count, merged; nullopt when there is none and none was asked for.
+[[nodiscard]] inline std::optional<Json> load_kubeconfig(const KubeconfigOptions& options = {}) {
+    std::vector<KubeconfigFile> files;
+    const auto add = [&files](const std::filesystem::path& path) {
+        files.push_back({path, parse_kubeconfig(detail::file_text(path), path.string())});
+    };
+    if (!options.file.empty()) {
+        add(std::filesystem::absolute(options.file));
+    } else {
+        for (const std::filesystem::path& path : detail::kubeconfig_paths()) {
+            if (std::filesystem::exists(path)) {
+                add(path);
+            }
+        }
+    }
+    return files.empty() ? std::nullopt : std::optional<Json>{merge_kubeconfigs(files)};
+}
+
+/// The cluster that `options` name: of the given file, else of the list KUBECONFIG, else of
+/// ~/.kube/config, else the one that this pod runs in. Errors name the missing piece; no secret is
+/// in them.
+[[nodiscard]] inline Cluster load_cluster(const KubeconfigOptions& options = {}) {
+    if (const std::optional<Json> merged = load_kubeconfig(options)) {
+        return select_cluster(*merged, options.context);
+    }
+    if (auto cluster = in_cluster(options.service_account)) {
+        return *std::move(cluster);
+    }
+    std::string looked;
+    for (const std::filesystem::path& path : detail::kubeconfig_paths()) {
+        looked += (looked.empty() ? "" : ", ") + path.string();
+    }
+    throw Error{ErrorCode::not_found,
+                {.attempted = "find a Kubernetes cluster",
+                 .answer = "there is no kubeconfig (looked for " +
+                           (looked.empty() ? std::string{"none: HOME is not set"} : looked) +
+                           "), and this is no pod",
+                 .advice = "give --kubeconfig FILE, or set KUBECONFIG"}};
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/connect.hpp - a client for the cluster that a kubeconfig names, over our own
+// transport.
+
+namespace fairing::kube {
+
+inline namespace FAIRING_ABI {
+
+/// TLS, client certificate and proxy as `cluster` wants them. A certificate that a plugin renews is
+/// used from the next request on.
+[[nodiscard]] inline net::AnyTransport cluster_transport(
+    const Cluster& cluster, const std::shared_ptr<Credentials>& credentials) {
+    return net::default_transport(
+        {.ca_pem = cluster.certificate_authority,
+         .verification =
+             cluster.check == ServerCheck::full ? net::Verification::full : net::Verification::off,
+         .tls_server_name = cluster.tls_server_name,
+         .certificate =
+             [credentials](const std::stop_token& stop) { return credentials->certificate(stop); },
+         .proxy = Secret{cluster.proxy}});
+}
+
+/// Over `transport` when there is one: who gives one answers for TLS and the proxy.
+[[nodiscard]] inline Client connect(Cluster cluster, Control control,
+                                    net::AnyTransport transport = {}, ClientOptions options = {}) {
+    auto credentials =
+        std::make_shared<Credentials>(cluster, CredentialsOptions{.clock = control.clock});
+    if (!transport) {
+        transport = cluster_transport(cluster, credentials);
+    }
+    if (cluster.is_plain() && has_credentials(cluster)) {
+        control.say(Level::warning, "the API server " + cluster.server +
+                                        " is reached without TLS: no credentials are sent");
+    }
+    return Client{std::move(cluster), std::move(transport), std::move(control), std::move(options),
+                  std::move(credentials)};
+}
+
+/// The same for the cluster that `options` name; contacts nothing yet.
+[[nodiscard]] inline Client connect(const KubeconfigOptions& options, Control control,
+                                    net::AnyTransport transport = {}) {
+    return connect(load_cluster(options), std::move(control), std::move(transport));
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/kubernetes/connection.hpp - from a deployer's options to a client of its
+// cluster.
+
+namespace fairing::kubernetes {
+
+/// Contacts nothing yet. The namespace of the options, when there is one, is the client's default.
+[[nodiscard]] inline kube::Client connect(const KubernetesOptions& options,
+                                          const Session& session) {
+    kube::Cluster cluster =
+        kube::load_cluster({.file = options.config_file, .context = options.context});
+    if (!options.namespace_.empty()) {
+        cluster.namespace_ = options.namespace_;
+    }
+    kube::check_dns_label("namespace", cluster.namespace_);
+    return kube::connect(std::move(cluster), session.control(), session.transport);
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/job.hpp - runs the image as a Kubernetes Job (batch/v1).
+
+namespace fairing {
+
+/// `indexed` gives every pod a number of its own (JOB_COMPLETION_INDEX) and a stable host name.
+enum class CompletionMode { non_indexed, indexed };
+
+/// `runs` pods at once, each to its own success. Nothing is tried again unless `backoff_limit` says
+/// so. The same run id is never submitted twice: a second deploy() finds the first one's Job.
+struct JobDeployer {
+    static constexpr const char* name_prefix = "fairing-job-";
+    static constexpr const char* container_name = "fairing-job";
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::when_done when not set
+    int runs = 1;
+    int backoff_limit = 0;
+    std::optional<int> ttl_seconds_after_finished = {};
+    std::optional<int> active_deadline_seconds = {};
+    CompletionMode completion_mode = CompletionMode::non_indexed;
+    bool suspend = false;
+
+    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: usage for
+    /// names that Kubernetes would refuse and for an image that no cluster can pull, before any
+    /// request; StatusError for what the server refuses. What was created before a failure is
+    /// removed.
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+
+    /// What deploy() would create, without I/O; the Job comes last. Equal run ids give equal bytes.
+    /// Secrets are shown without their content.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+
+    /// What the server would store (a dry run there): it checks and admits every object.
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto value_names<CompletionMode> =
+    std::array<std::pair<std::string_view, CompletionMode>, 2>{
+        {{"non-indexed", CompletionMode::non_indexed}, {"indexed", CompletionMode::indexed}}};
+
+template <>
+inline constexpr auto fields<JobDeployer> = std::tuple_cat(
+    fields_of_part(&JobDeployer::kubernetes),
+    std::tuple{
+        field("runs", &JobDeployer::runs, "how many pods run the program (default: 1)"),
+        field("backoff_limit", &JobDeployer::backoff_limit,
+              "how many pods may fail before the Job does (default: 0)"),
+        field("ttl_seconds_after_finished", &JobDeployer::ttl_seconds_after_finished,
+              "the cluster removes the Job so long after its end"),
+        field("active_deadline_seconds", &JobDeployer::active_deadline_seconds,
+              "the cluster stops the Job after so long"),
+        field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
+        field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
+    });
+
+namespace detail {
+
+/// The namespace, empty while it is not known, and the client, null offline.
+struct JobPlace {
+    std::string namespace_ = {};
+    const kube::Client* client = nullptr;
+};
+
+/// An image that was built and not pushed is rendered as what would be pushed.
+inline void check_rendered(const Image& image) {
+    if (image.location != Location::nowhere) {
+        check_pullable(image);
+    }
+}
+
+inline void check_job(const JobDeployer& deployer) {
+    const auto at_least = [](const char* what, int value, int least) {
+        if (value < least) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = std::string{"use "} + what,
+                         .subject = std::to_string(value),
+                         .answer = "it is less than " + std::to_string(least)}};
+        }
+    };
+    at_least("runs", deployer.runs, 1);
+    at_least("backoff_limit", deployer.backoff_limit, 0);
+    at_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
+    at_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
+    at_least("start_timeout", deployer.kubernetes.start_timeout, 0);
+}
+
+[[nodiscard]] inline Json job_metadata(const JobDeployer& deployer, const RunIdentity& identity,
+                                       const std::string& namespace_) {
+    const KubernetesOptions& options = deployer.kubernetes;
+    Labels labels = run_labels(options, identity);
+    const auto add = [&labels](const char* key, const std::string& value) {
+        if (!value.empty()) {
+            kube::check_label(key, value);
+            labels[key] = value;
+        }
+    };
+    add("kueue.x-k8s.io/queue-name", options.queue);
+    add("kueue.x-k8s.io/priority-class", options.queue_priority);
+    Json metadata{
+        {"name", identity.name}, {"labels", labels}, {"annotations", run_annotations(options)}};
+    if (!namespace_.empty()) {
+        metadata["namespace"] = namespace_;
+    }
+    return metadata;
+}
+
+[[nodiscard]] inline Json job_spec(const JobDeployer& deployer, Json pods) {
+    /// Long enough to read the logs, when nobody waits for the end.
+    constexpr int always_ttl = 300;
+    Json spec{{"parallelism", deployer.runs},
+              {"completions", deployer.runs},
+              {"backoffLimit", deployer.backoff_limit},
+              {"template", std::move(pods)}};
+    if (deployer.ttl_seconds_after_finished) {
+        spec["ttlSecondsAfterFinished"] = *deployer.ttl_seconds_after_finished;
+    } else if (deployer.kubernetes.cleanup == Cleanup::always) {
+        spec["ttlSecondsAfterFinished"] = always_ttl;
+    }
+    if (deployer.active_deadline_seconds) {
+        spec["activeDeadlineSeconds"] = *deployer.active_deadline_seconds;
+    }
+    if (deployer.completion_mode == CompletionMode::indexed) {
+        spec["completionMode"] = "Indexed";
+    }
+    if (deployer.suspend) {
+        spec["suspend"] = true;
+    }
+    return spec;
+}
+
+/// The objects of the run, the Job last.
+[[nodiscard]] inline std::vector<Json> job_objects(const JobDeployer& deployer, const Image& image,
+                                                   const Session& session,
+                                                   const std::string& run_id,
+                                                   const JobPlace& place) {
+    const KubernetesOptions& options = deployer.kubernetes;
+    if (!place.namespace_.empty()) {
+        kube::check_dns_label("namespace", place.namespace_);
+    }
+    const RunIdentity identity = run_identity(options, run_id, JobDeployer::name_prefix, "job");
+    Json metadata = job_metadata(deployer, identity, place.namespace_);
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods =
+        pod_template(image, {.container = JobDeployer::container_name}, options, identity, context);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back({{"apiVersion", "batch/v1"},
+                       {"kind", "Job"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", job_spec(deployer, std::move(pods))}});
+    return objects;
+}
+
+}  // namespace detail
+
+/// A Job as a subject to follow: one that was created, or found.
+[[nodiscard]] inline kubernetes::Subject job_subject(const Json& job) {
+    return {.key = kube::key_of(job),
+            .uid = kube::uid_of(job),
+            .run_id = kube::label_of(job, kube::run_label),
+            .main = job,
+            .expected_pods = std::max(1, static_cast<int>(std::min<std::int64_t>(
+                                             kube::number(job, {"spec", "completions"}), 100000))),
+            .diagnose = kube::diagnose_job};
+}
+
+inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
+    check_pullable(image);
+    const std::string run_id = kubernetes.run_id.empty() ? draw_run_id() : kubernetes.run_id;
+    detail::check_job(*this);
+    const kube::Client client = kubernetes::connect(kubernetes, session);
+    const std::vector<Json> objects =
+        detail::job_objects(*this, image, session, run_id,
+                            {.namespace_ = client.cluster().namespace_, .client = &client});
+    kubernetes::Submitted submitted = kubernetes::submit(client, objects, run_id);
+    return Workload{std::make_shared<kubernetes::ClusterWorkload>(
+        client, job_subject(submitted.main), std::move(submitted.beside),
+        kubernetes::WorkloadHabits{
+            .cleanup = kubernetes.cleanup.value_or(Cleanup::when_done),
+            .stream_log = kubernetes.stream_log,
+            .start_timeout = std::chrono::seconds{kubernetes.start_timeout}})};
+}
+
+inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
+    detail::check_rendered(image);
+    detail::check_job(*this);
+    const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
+    std::vector<Json> objects =
+        detail::job_objects(*this, image, session, run_id, {.namespace_ = kubernetes.namespace_});
+    for (Json& object : objects) {
+        object = redacted(std::move(object));
+    }
+    return objects;
+}
+
+inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
+    detail::check_rendered(image);
+    detail::check_job(*this);
+    const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
+    const kube::Client client = kubernetes::connect(kubernetes, session);
+    std::vector<Json> stored = kubernetes::dry_run(
+        client,
+        detail::job_objects(*this, image, session, run_id,
+                            {.namespace_ = client.cluster().namespace_, .client = &client}));
+    for (Json& object : stored) {
+        object = redacted(std::move(object));
+    }
+    return stored;
+}
+
+static_assert(Deployer<JobDeployer> && Renderer<JobDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/archive.hpp - an image as `docker save` writes it: what POST /images/load takes
+// (Docker image-spec v1.2).
+
+namespace fairing::engine {
+
+/// The name by which an engine knows an image without a tag: the digest of its config.
+[[nodiscard]] inline std::string image_id(const oci::Image& image) {
+    return oci::Descriptor::from(image.manifest.at("config"), "the config of an image").digest;
+}
+
+/// The image as a tar archive, streamed out of `store`, which must outlive the body. Layers go in
+/// as they are stored: engines detect gzip. A layer that occurs twice is sent once.
+[[nodiscard]] inline net::Body docker_archive(oci::Store& store, const oci::Image& image) {
+    struct Member {
+        std::vector<std::byte> header;
+        oci::Descriptor blob;
+    };
+    const auto header_of = [](std::string path, std::uint64_t size) {
+        std::vector<std::byte> header;
+        codec::append_tar_header({.path = std::move(path), .size = size}, header);
+        return header;
+    };
+    std::vector<Member> members;
+    std::uint64_t total = 0;
+    const auto add = [&](std::string path, const oci::Descriptor& blob) {
+        members.push_back({.header = header_of(std::move(path), blob.size), .blob = blob});
+        total += members.back().header.size() + blob.size + codec::tar_padding(blob.size);
+    };
+    const auto config =
+        oci::Descriptor::from(image.manifest.at("config"), "the config of an image");
+    const std::string config_name = oci::digest_hex(config.digest) + ".json";
+    add(config_name, config);
+    Json names = Json::array();
+    std::set<std::string> sent;
+    for (const oci::Descriptor& layer : image.layers()) {
+        const std::string name = oci::digest_hex(layer.digest) + ".tar";
+        names.push_back(name);
+        if (sent.insert(name).second) {
+            add(name, layer);
+        }
+    }
+    const Json manifest =
+        Json::array({{{"Config", config_name}, {"RepoTags", nullptr}, {"Layers", names}}});
+    const std::string manifest_text = manifest.dump();
+    std::vector<std::byte> tail = header_of("manifest.json", manifest_text.size());
+    const auto bytes = std::as_bytes(std::span{manifest_text});
+    tail.insert(tail.end(), bytes.begin(), bytes.end());
+    tail.resize(tail.size() + codec::tar_padding(manifest_text.size()));
+    codec::append_tar_end(tail);
+    total += tail.size();
+    return {.size = total,
+            .write = [&store, members = std::move(members),
+                      tail = std::move(tail)](const net::BodySink& sink) {
+                for (const Member& member : members) {
+                    sink(member.header);
+                    store.read_blob(member.blob, sink);
+                    sink(std::vector<std::byte>(codec::tar_padding(member.blob.size)));
+                }
+                sink(tail);
+            }};
+}
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
+// them (Docker Engine API, "Attach to a container", stream format).
+
+namespace fairing::engine {
+
+/// Takes the stream in any portions: a header of 8 bytes (stream, three zeros, length big-endian),
+/// then so many bytes.
+class FrameReader {
+public:
+    using Sink = std::function<void(Stream, std::span<const std::byte>)>;
+
+    explicit FrameReader(Sink sink) : sink_(std::move(sink)) {}
+
+    /// Throws Error{integrity} for what is no frame.
+    void write(std::span<const std::byte> bytes) {
+        while (!bytes.empty()) {
+            const bool in_header = header_size_ < header_.size();
+            const std::size_t wanted = in_header ? header_.size() - header_size_ : left_;
+            const std::span<const std::byte> part = bytes.first(std::min(wanted, bytes.size()));
+            bytes = bytes.subspan(part.size());
+            if (in_header) {
+                std::copy(part.begin(), part.end(),
+                          header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
+                header_size_ += part.size();
+                if (header_size_ == header_.size()) {
+                    open_frame();
+                }
+            } else {
+                sink_(stream_, part);
+                left_ -= part.size();
+            }
+            if (left_ == 0 && header_size_ == header_.size()) {
+                header_size_ = 0;
+            }
+        }
+    }
+
+    /// Throws Error{integrity} when the stream ended within a frame.
+    void finish() const {
+        if (header_size_ != 0) {
+            throw refuse("the stream ended within a frame");
+        }
+    }
+
+private:
+    static Error refuse(std::string answer) {
+        return Error{ErrorCode::integrity,
+                     {.attempted = "read the output of a container", .answer = std::move(answer)}};
+    }
+
+    void open_frame() {
+        const auto number = [this](std::size_t at) {
+            return std::to_integer<std::uint32_t>(header_[at]);
+        };
+        if (number(0) > 2 || number(1) != 0 || number(2) != 0 || number(3) != 0) {
+            throw refuse("a frame with a malformed header");
+        }
+        stream_ = number(0) == 2 ? Stream::errors : Stream::output;
+        left_ = number(4) << 24U | number(5) << 16U | number(6) << 8U | number(7);
+    }
+
+    Sink sink_;
+    std::array<std::byte, 8> header_ = {};
+    std::size_t header_size_ = 0;  ///< bytes of the header that are there; 0 between frames
+    std::size_t left_ = 0;         ///< bytes of the frame that are not
+    Stream stream_ = Stream::output;
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/engine.hpp - a container engine of this machine, Docker or Podman, over its Unix
+// socket (Docker Engine API, v1.24 to v1.41).
+
+namespace fairing::engine {
+
+/// How a container ended.
+struct ContainerEnd {
+    int exit_code = 0;
+    std::string error = {};  ///< what the engine says beyond the code
+};
+
+/// A connected engine; a cheap value. Every member may be called from several threads at once.
+/// Errors name the socket; what the engine answers is in them.
+class Engine {
+public:
+    /// Asks for the version and settles on one that both sides speak. Throws Error{unavailable}
+    /// that names the socket when nobody listens there, Error{unsupported} for an engine that is
+    /// too old.
+    [[nodiscard]] static Engine connect(net::AnyTransport transport,
+                                        const std::filesystem::path& socket,
+                                        const std::stop_token& stop = {}) {
+        Engine engine{std::move(transport), socket};
+        const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
+                                        "ask for the version of", stop);
+        const Version theirs = parse_version(text_or(answer, "ApiVersion"));
+        if (theirs < oldest) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "use the container engine at",
+                         .subject = socket.string(),
+                         .answer = "it speaks API version \"" + text_or(answer, "ApiVersion") +
+                                   "\", and we need 1.24",
+                         .advice = "update Docker or Podman"}};
+        }
+        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
+        const Version spoken = std::max(std::min(theirs, newest), least);
+        engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
+        engine.base_ += "/v" + engine.version_;
+        return engine;
+    }
+
+    [[nodiscard]] const std::string& version() const noexcept { return version_; }
+    [[nodiscard]] const std::filesystem::path& socket() const noexcept { return socket_; }
+
+    void ping(const std::stop_token& stop = {}) const {
+        send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
+    }
+
+    /// By id, or by any reference.
+    [[nodiscard]] bool has_image(const std::string& image, const std::stop_token& stop = {}) const {
+        const auto answer =
+            exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
+                     "look for image " + image + " in", {}, stop);
+        if (answer.status == 404) {
+            return false;
+        }
+        check(answer, "look for image " + image + " in");
+        return true;
+    }
+
+    /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
+    /// or ends early.
+    void load(const net::Body& archive, const std::stop_token& stop = {}) const {
+        stream({.method = "POST",
+                .url = base_ + "/images/load?quiet=1",
+                .headers = {{"Content-Type", "application/x-tar"}},
+                .body = archive,
+                .idle_timeout = std::chrono::minutes{10}},
+               "load an image into", stop);
+    }
+
+    /// Makes the engine pull "host/repository@sha256:…", anonymously.
+    void pull(const std::string& reference, const std::stop_token& stop = {}) const {
+        const std::string attempted = "pull " + reference + " with";
+        stream({.method = "POST",
+                .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
+                .idle_timeout = std::chrono::minutes{10}},
+               attempted, stop);
+        if (!has_image(reference, stop)) {
+            throw failure(ErrorCode::unavailable, attempted,
+                          "its answer ended, and the image is not there");
+        }
+    }
+
+    void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
+        remove("/images/" + path_of(image), "remove image " + image + " from", stop);
+    }
+
+    /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
+    [[nodiscard]] std::string create(const std::string& name, const Json& settings,
+                                     const std::stop_token& stop = {}) const {
+        const std::string attempted = "create container " + name + " with";
+        const Json answer =
+            json({.method = "POST",
+                  .url = base_ + "/containers/create?name=" + net::percent_encode(name),
+                  .headers = {{"Content-Type", "application/json"}},
+                  .body = net::Body::of(settings.dump())},
+                 attempted, stop);
+        const std::string id = text_or(answer, "Id");
+        if (id.empty()) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
+        }
+        return id;
+    }
+
+    void start(const std::string& id, const std::stop_token& stop = {}) const {
+        send({.method = "POST", .url = container(id) + "/start"}, "start a container with", {},
+             stop);
+    }
+
+    /// Gives what the container writes, from its beginning to its end.
+    void follow_logs(const std::string& id, const FrameReader::Sink& sink,
+                     const std::stop_token& stop = {}) const {
+        FrameReader reader{sink};
+        send(
+            {.method = "GET",
+             .url = container(id) + "/logs?follow=1&stdout=1&stderr=1",
+             .idle_timeout = silence},
+            "read the output of a container of",
+            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
+        reader.finish();
+    }
+
+    /// Waits for the container's end.
+    [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
+        const std::string attempted = "wait for a container of";
+        const Json answer =
+            json({.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence},
+                 attempted, stop);
+        const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
+        if (!code.is_number_integer()) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer has no StatusCode");
+        }
+        return {.exit_code = code.get<int>(),
+                .error = text_or(answer.value("Error", Json()), "Message")};
+    }
+
+    /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
+    void stop(const std::string& id, std::chrono::seconds grace,
+              const std::stop_token& stop = {}) const {
+        send({.method = "POST",
+              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
+              .idle_timeout = grace + std::chrono::seconds{30}},
+             "stop a container of", {}, stop);
+    }
+
+    /// Throws Error{conflict} when it does not run.
+    void kill(const std::string& id, const std::string& signal = "SIGKILL",
+              const std::stop_token& stop = {}) const {
+        send({.method = "POST",
+              .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
+             "kill a container of", {}, stop);
+    }
+
+    /// Kills and removes it with its anonymous volumes; one that is not there is no error.
+    void remove(const std::string& id, const std::stop_token& stop = {}) const {
+        remove("/containers/" + net::percent_encode(id) + "?force=1&v=1", "remove a container of",
+               stop);
+    }
+
+private:
+    using Version = std::pair<int, int>;
+    static constexpr Version oldest{1, 24}, newest{1, 41};
+    /// How long a training may print nothing.
+    static constexpr std::chrono::hours silence{480};
+
+    Engine(net::AnyTransport transport, const std::filesystem::path& socket)
+        : transport_(std::move(transport)),
+          socket_(socket),
+          base_("http+unix://" + net::percent_encode(socket.string())) {}
+
+    static Version parse_version(const std::string& text) {
+        Version result{0, 0};
+        int* part = &result.first;
+        for (const char c : text.substr(0, 9)) {
+            if (c == '.' && part == &result.first) {
+                part = &result.second;
+            } else if (c >= '0' && c <= '9') {
+                *part = *part * 10 + (c - '0');
+            } else {
+                return {0, 0};
+            }
+        }
+        return result;
+    }
+
+    /// A reference with its slashes, which separate no parameters here.
+    static std::string path_of(const std::string& image) {
+        std::string result;
+        for (std::size_t start = 0; start <= image.size();) {
+            const std::size_t end = std::min(image.find('/', start), image.size());
+            result +=
+                (start == 0 ? "" : "/") + net::percent_encode(image.substr(start, end - start));
+            start = end + 1;
+        }
+        return result;
+    }
+
+    [[nodiscard]] std::string container(const std::string& id) const {
+        return base_ + "/containers/" + net::percent_encode(id);
+    }
+
+    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
+                                std::string answer) const {
+        return Error{code,
+                     {.attempted = attempted + " the container engine at",
+                      .subject = socket_.string(),
+                      .answer = std::move(answer)}};
+    }
+
+    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
+                                         const net::BodySink& sink,
+                                         const std::stop_token& stop) const {
+        // What our own sink or body throws is about something else than the engine.
+        bool own = false;
+        const auto marked = [&own](const auto& function, const auto& argument) {
+            try {
+                function(argument);
+            } catch (...) {
+                own = true;
+                throw;
+            }
+        };
+        net::Request sent = request;
+        if (request.body.write) {
+            sent.body.write = [&](const net::BodySink& piece) {
+                marked(request.body.write, piece);
+            };
+        }
+        net::BodySink received;
+        if (sink) {
+            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
+        }
+        try {
+            return transport_.send(sent, received, stop);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (own ||
+                (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::not_found)) {
+                throw;
+            }
+            Error::Details details =
+                failure(ErrorCode::unavailable, attempted, error.details().answer).details();
+            details.advice = "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
+            throw Error{ErrorCode::unavailable, std::move(details)};
+        }
+    }
+
+    void check(const net::Response& answer, const std::string& attempted) const {
+        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
+            return;
+        }
+        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
+                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
+                               : answer.status == 409                         ? ErrorCode::conflict
+                               : answer.status >= 400 && answer.status < 500
+                                   ? ErrorCode::input
+                                   : ErrorCode::unavailable;
+        const Json document = Json::parse(answer.body, nullptr, false);
+        std::string message = text_or(document, "message");
+        for (char& c : message) {
+            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+        }
+        Error::Details details =
+            failure(code, attempted,
+                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
+                .details();
+        details.http_status = answer.status;
+        throw Error{code, std::move(details)};
+    }
+
+    net::Response send(const net::Request& request, const std::string& attempted,
+                       const net::BodySink& sink, const std::stop_token& stop) const {
+        net::Response answer = exchange(request, attempted, sink, stop);
+        check(answer, attempted);
+        return answer;
+    }
+
+    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
+                            const std::stop_token& stop) const {
+        const net::Response answer = send(request, attempted, {}, stop);
+        return parse_json(answer.body, "the answer of the container engine at " + socket_.string());
+    }
+
+    void remove(const std::string& target, const std::string& attempted,
+                const std::stop_token& stop) const {
+        const net::Response answer =
+            exchange({.method = "DELETE", .url = base_ + target}, attempted, {}, stop);
+        if (answer.status != 404) {
+            check(answer, attempted);
+        }
+    }
+
+    /// Reads one JSON object per line; one with an error is an Error.
+    void stream(const net::Request& request, const std::string& attempted,
+                const std::stop_token& stop) const {
+        LineSplitter lines;
+        bool answered = false;
+        const auto on_line = [&](const std::string& line) {
+            if (line.find_first_not_of(" \t\r") == std::string::npos) {
+                return;
+            }
+            const Json event = Json::parse(line, nullptr, false);
+            if (!event.is_object()) {
+                throw failure(ErrorCode::unavailable, attempted,
+                              "a line of its answer is not JSON");
+            }
+            answered = true;
+            if (event.contains("error") || event.contains("errorDetail")) {
+                const std::string detail = text_or(event.value("errorDetail", Json()), "message");
+                throw failure(
+                    ErrorCode::unavailable, attempted,
+                    text_or(event, "error", detail.empty() ? "an error without a text" : detail));
+            }
+        };
+        send(
+            request, attempted,
+            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
+        lines.finish(on_line);
+        if (!answered) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
+        }
+    }
+
+    net::AnyTransport transport_;
+    std::filesystem::path socket_;
+    std::string base_;
+    std::string version_ = {};
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/socket.hpp - where a container engine of this machine listens (Docker and Podman).
+
+namespace fairing::engine {
+
+/// The places to look, in order: $DOCKER_HOST alone when it is set, else Docker's and Podman's own.
+/// Throws Error{unsupported} for a DOCKER_HOST that is no Unix socket.
+[[nodiscard]] inline std::vector<std::filesystem::path> socket_candidates() {
+    if (const std::string host = env("DOCKER_HOST", ""); !host.empty()) {
+        constexpr std::string_view scheme = "unix://";
+        if (!host.starts_with(scheme)) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "use the container engine of",
+                         .subject = "DOCKER_HOST",
+                         .answer = "it is not of the form unix:///PATH",
+                         .advice = "unset it, or name a Unix socket"}};
+        }
+        return {host.substr(scheme.size())};
+    }
+    std::vector<std::filesystem::path> places{"/var/run/docker.sock"};
+    const std::filesystem::path own = env("XDG_RUNTIME_DIR", "");
+    if (!own.empty()) {
+        places.push_back(own / "docker.sock");
+    }
+    places.emplace_back("/run/podman/podman.sock");
+    if (!own.empty()) {
+        places.push_back(own / "podman/podman.sock");
+    }
+    return places;
+}
+
+/// The first candidate that is a socket which we may use.
+[[nodiscard]] inline std::optional<std::filesystem::path> find_socket() {
+    for (std::filesystem::path& place : socket_candidates()) {
+        struct stat status {};
+        if (::stat(place.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
+            ::access(place.c_str(), R_OK | W_OK) == 0) {
+            return std::move(place);
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace fairing::engine
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/local/output_spool.hpp - the lines of a program, kept for as many readers as
@@ -14346,6 +22200,881 @@ Fairing(P, B, D) -> Fairing<P, B, D>;
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/input.hpp - one thing to package.
+
+namespace fairing {
+
+/// A file, folder or glob. Not a bare string: so {{"a", "b"}} is two inputs and not a pair of
+/// iterators.
+class Input {
+public:
+    Input(const char* path) : path_(path) {}
+    Input(std::string path) : path_(std::move(path)) {}
+    Input(std::filesystem::path path) : path_(std::move(path)) {}
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+private:
+    std::filesystem::path path_;
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/notebook/document.hpp - a Jupyter notebook as cells (nbformat 3 and 4).
+
+namespace fairing::notebook {
+
+enum class CellKind { code, markdown, raw };
+
+struct Cell {
+    CellKind kind = CellKind::code;
+    std::string source = {};  ///< lines end with "\n", whatever they ended with in the file
+    std::vector<std::string> tags = {};
+    std::int64_t execution_count = 0;  ///< 0: never run
+
+    [[nodiscard]] bool has_any_tag(const std::vector<std::string>& wanted) const {
+        return std::any_of(wanted.begin(), wanted.end(), [this](const std::string& tag) {
+            return std::find(tags.begin(), tags.end(), tag) != tags.end();
+        });
+    }
+};
+
+struct Document {
+    std::vector<Cell> cells = {};
+    std::string kernel = {};    ///< the name that Jupyter starts it by; "" when the file has none
+    std::string language = {};  ///< of the kernel, in lower case; "" when the file has none
+};
+
+namespace detail {
+
+[[nodiscard]] inline Error unreadable(const std::string& subject, std::string answer,
+                                      ErrorCode code = ErrorCode::input, std::string advice = {}) {
+    return Error{code,
+                 {.attempted = "read notebook",
+                  .subject = subject,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// CR and CR LF become LF. NUL, which no Python file may hold, goes.
+[[nodiscard]] inline std::string with_plain_newlines(std::string_view text) {
+    std::string result;
+    result.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\r') {
+            result += '\n';
+            i += i + 1 < text.size() && text[i + 1] == '\n' ? 1 : 0;
+        } else if (text[i] != '\0') {
+            result += text[i];
+        }
+    }
+    return result;
+}
+
+/// A text, or a list of texts that are one: both forms are valid.
+[[nodiscard]] inline std::string multiline(const Json& cell, const char* key,
+                                           const std::string& subject, std::size_t number) {
+    const auto found = cell.find(key);
+    if (found == cell.end()) {
+        return {};
+    }
+    std::string text;
+    const bool list = found->is_array();
+    for (const Json& part : list ? *found : Json::array({*found})) {
+        if (!part.is_string()) {
+            throw unreadable(subject, "cell " + std::to_string(number) + " has a " + key +
+                                          " that is neither a text nor a list of texts");
+        }
+        text += part.get_ref<const std::string&>();
+    }
+    return with_plain_newlines(text);
+}
+
+/// A heading of nbformat 3, as markdown.
+[[nodiscard]] inline std::string heading(const Json& cell, std::string text) {
+    const Json level = cell.value("level", Json());
+    const auto hashes = level.is_number_integer() ? level.get<std::int64_t>() : 1;
+    if (text.ends_with('\n')) {
+        text.pop_back();
+    }
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(hashes, 1, 6)), '#') +
+           ' ' + text;
+}
+
+[[nodiscard]] inline std::vector<std::string> tags_of(const Json& cell) {
+    std::vector<std::string> tags;
+    const Json metadata = cell.value("metadata", Json::object());
+    if (metadata.is_object()) {
+        const Json list = metadata.value("tags", Json::array());
+        for (const Json& tag : list.is_array() ? list : Json::array()) {
+            if (tag.is_string()) {
+                tags.push_back(tag.get<std::string>());
+            }
+        }
+    }
+    return tags;
+}
+
+/// Appends the cell; one of a type that the format does not know is left out, as nbconvert does.
+inline void read_cell(Document& document, const Json& json, int format, const std::string& subject,
+                      std::size_t number) {
+    if (!json.is_object()) {
+        throw unreadable(subject, "cell " + std::to_string(number) + " is no object");
+    }
+    const std::string type = text_or(json, "cell_type");
+    const bool code = type == "code";
+    Cell cell{.tags = tags_of(json)};
+    cell.source = multiline(json, code && format == 3 ? "input" : "source", subject, number);
+    if (code) {
+        const Json count = json.value(format == 3 ? "prompt_number" : "execution_count", Json());
+        cell.execution_count = count.is_number_integer() ? count.get<std::int64_t>() : 0;
+    } else if (type == "raw") {
+        cell.kind = CellKind::raw;
+    } else if (type == "markdown" || (format == 3 && (type == "html" || type == "heading"))) {
+        cell.kind = CellKind::markdown;
+        cell.source = type == "heading" ? heading(json, std::move(cell.source)) : cell.source;
+    } else {
+        return;
+    }
+    document.cells.push_back(std::move(cell));
+}
+
+inline void read_kernel(Document& document, const Json& metadata) {
+    if (!metadata.is_object()) {
+        return;
+    }
+    const Json kernel = metadata.value("kernelspec", Json::object());
+    document.kernel = text_or(kernel, "name");
+    document.language = text_or(metadata.value("language_info", Json::object()), "name",
+                                text_or(kernel, "language"));
+    for (char& c : document.language) {
+        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+}
+
+}  // namespace detail
+
+/// Reads nbformat 3 and 4. Throws Error: input for what is no notebook, unsupported for other
+/// formats. `subject` is the file as a message names it.
+[[nodiscard]] inline Document parse(std::string_view bytes, const std::string& subject) {
+    const Json json = parse_json(bytes, "notebook " + subject);
+    const Json version = json.is_object() ? json.value("nbformat", Json()) : Json();
+    if (!version.is_number_integer()) {
+        throw detail::unreadable(subject, "it is JSON, but no notebook: it has no nbformat");
+    }
+    const auto format = version.get<std::int64_t>();
+    if (format != 3 && format != 4) {
+        throw detail::unreadable(
+            subject, "its format is nbformat " + std::to_string(format) + "; only 3 and 4 are read",
+            ErrorCode::unsupported, "open it with a current Jupyter and save it again");
+    }
+    Document document;
+    detail::read_kernel(document, json.value("metadata", Json::object()));
+    const Json sheets = format == 4 ? Json::array({json}) : json.value("worksheets", Json());
+    if (!sheets.is_array()) {
+        throw detail::unreadable(subject, "it has no worksheets");
+    }
+    std::size_t number = 0;
+    for (const Json& sheet : sheets) {
+        if (!sheet.is_object() || !sheet.value("cells", Json()).is_array()) {
+            throw detail::unreadable(subject, "it has no cells");
+        }
+        for (const Json& cell : sheet["cells"]) {
+            detail::read_cell(document, cell, static_cast<int>(format), subject, ++number);
+        }
+    }
+    return document;
+}
+
+}  // namespace fairing::notebook
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/notebook/filter.hpp - which cells of a notebook become code: policies.
+// Pure.
+
+namespace fairing::notebook {
+
+/// Says what a cell's source is, "" for a cell that stays as a marker without code, or nullopt for
+/// one that goes altogether.
+template <class T>
+concept CellFilter = requires(const T& filter, const Cell& cell) {
+    { filter(cell) } -> std::same_as<std::optional<std::string>>;
+};
+
+/// Any filter, by value; an empty one keeps every cell.
+using AnyCellFilter = std::function<std::optional<std::string>(const Cell&)>;
+
+/// Only code cells that say `fairing:include-cell` somewhere, as Fairing's FilterIncludeCell.
+struct IncludedCells {
+    [[nodiscard]] std::optional<std::string> operator()(const Cell& cell) const {
+        const bool kept = cell.kind != CellKind::code ||
+                          cell.source.find("fairing:include-cell") != std::string::npos;
+        return kept ? cell.source : std::string{};
+    }
+};
+
+/// By cell tag: code cells without one of `only` go when that names any; every cell with one of
+/// `skip` goes.
+struct TaggedCells {
+    std::vector<std::string> only = {};
+    std::vector<std::string> skip = {};
+
+    [[nodiscard]] std::optional<std::string> operator()(const Cell& cell) const {
+        const bool wanted = only.empty() || cell.kind != CellKind::code || cell.has_any_tag(only);
+        return wanted && !cell.has_any_tag(skip) ? std::optional{cell.source} : std::nullopt;
+    }
+};
+
+static_assert(CellFilter<IncludedCells> && CellFilter<TaggedCells> && CellFilter<AnyCellFilter>);
+
+}  // namespace fairing::notebook
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/notebook/pip_install.hpp - the requirements in a notebook's own `pip
+// install` commands (pip's requirements file format). Pure.
+
+namespace fairing::notebook {
+
+namespace detail {
+
+/// The words of a shell command up to its end: quotes are honoured, nothing is expanded.
+[[nodiscard]] inline std::vector<std::string> shell_words(std::string_view command) {
+    std::vector<std::string> words;
+    std::string word;
+    bool in_word = false;
+    const auto end_word = [&] {
+        if (in_word) {
+            words.push_back(word);
+        }
+        word.clear();
+        in_word = false;
+    };
+    for (std::size_t i = 0; i < command.size(); ++i) {
+        const char c = command[i];
+        if (c == '\'' || c == '"') {
+            const std::size_t close = std::min(command.find(c, i + 1), command.size());
+            word += command.substr(i + 1, close - i - 1);
+            in_word = true;
+            i = close;
+        } else if (c == '\\' && i + 1 < command.size()) {
+            if (command[++i] != '\n') {
+                word += command[i];
+                in_word = true;
+            }
+        } else if (c == ' ' || c == '\t') {
+            end_word();
+        } else if (c == ';' || c == '|' || c == '&' || c == '\n' || c == '>' || c == '<' ||
+                   (c == '#' && !in_word)) {
+            break;
+        } else {
+            word += c;
+            in_word = true;
+        }
+    }
+    end_word();
+    return words;
+}
+
+/// The number of words in front of pip's own arguments: "pip install", "python3 -m pip install",
+/// "{sys.executable} -m pip install". 0 when it is another command.
+[[nodiscard]] inline std::size_t pip_install_words(const std::vector<std::string>& words) {
+    const auto is = [&](std::size_t i, std::string_view text) {
+        return i < words.size() && words[i] == text;
+    };
+    const auto is_pip = [&](std::size_t i) {
+        return is(i, "pip") || is(i, "pip3") || (i < words.size() && words[i].ends_with("/pip"));
+    };
+    const std::size_t first = is(0, "sudo") ? 1 : 0;
+    if (is_pip(first) && is(first + 1, "install")) {
+        return first + 2;
+    }
+    return is(first + 1, "-m") && is(first + 2, "pip") && is(first + 3, "install") ? first + 4 : 0;
+}
+
+}  // namespace detail
+
+/// Whether this is a command that installs packages when IPython reads it without a % or ! in
+/// front.
+[[nodiscard]] inline bool is_bare_install(std::string_view code) {
+    constexpr std::array<std::string_view, 5> commands = {
+        "pip install ", "pip3 install ", "conda install ", "mamba install ", "pip uninstall "};
+    return std::any_of(commands.begin(), commands.end(),
+                       [&](std::string_view command) { return code.starts_with(command); });
+}
+
+/// The lines of a requirements file that `command` ("%pip install …", "!pip install …") stands for.
+/// What only a shell or the notebook's kernel could fill in is left out.
+[[nodiscard]] inline std::vector<std::string> pip_requirements(std::string_view command) {
+    constexpr std::array<std::string_view, 10> with_value = {"-r",
+                                                             "--requirement",
+                                                             "-c",
+                                                             "--constraint",
+                                                             "-i",
+                                                             "--index-url",
+                                                             "-f",
+                                                             "--find-links",
+                                                             "--extra-index-url",
+                                                             "--trusted-host"};
+    constexpr std::array<std::string_view, 14> values_to_skip = {
+        "-t",      "--target",   "--prefix",   "--root",          "--src",
+        "--proxy", "--timeout",  "--retries",  "--cache-dir",     "--log",
+        "-e",      "--editable", "--platform", "--python-version"};
+    const auto has = [](const auto& list, const std::string& word) {
+        return std::find(list.begin(), list.end(), word) != list.end();
+    };
+    while (!command.empty() && (command.front() == '%' || command.front() == '!')) {
+        command.remove_prefix(1);
+    }
+    const std::vector<std::string> words = detail::shell_words(command);
+    std::size_t i = detail::pip_install_words(words);
+    std::vector<std::string> lines;
+    for (i = i == 0 ? words.size() : i; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        if (word.find_first_of("{}$") != std::string::npos || has(values_to_skip, word)) {
+            i += has(values_to_skip, word) ? 1 : 0;
+        } else if (has(with_value, word) && i + 1 < words.size()) {
+            lines.push_back(word + ' ' + words[++i]);
+        } else if (!word.starts_with('-')) {
+            lines.push_back(word);
+        }
+    }
+    return lines;
+}
+
+}  // namespace fairing::notebook
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/notebook/python_lines.hpp - where the statements of a cell begin and end,
+// and which of them are IPython's and not Python's (Python reference, 2; IPython's input
+// transformations). Pure.
+//
+// A statement ends with its line unless a bracket, a string in triple quotes or a backslash goes
+// on, so that a % or ! in the middle of one is what it looks like: Python.
+
+namespace fairing::notebook {
+
+enum class LineKind {
+    python,
+    escape,      ///< begins with % ! ? , ; or /
+    assignment,  ///< x = %magic, x = !command
+    help         ///< name? or name??
+};
+
+/// A logical line: one or more physical ones, with their newlines.
+struct LogicalLine {
+    LineKind kind = LineKind::python;
+    std::string_view text = {};
+    std::size_t indent = 0;  ///< bytes of blank in front
+    std::size_t escape = 0;  ///< of an assignment: where the % or ! stands
+
+    [[nodiscard]] std::string_view blank() const { return text.substr(0, indent); }
+    [[nodiscard]] std::string_view code() const { return text.substr(indent); }
+};
+
+/// Takes logical lines off the front of a cell.
+class PythonLines {
+public:
+    explicit PythonLines(std::string_view cell) : cell_(cell) {}
+    [[nodiscard]] bool done() const noexcept { return cell_.empty(); }
+
+    [[nodiscard]] LogicalLine next() {
+        LogicalLine line{.indent = std::min(cell_.find_first_not_of(" \t\f"), cell_.size())};
+        at_ = line.indent;
+        if (at_ < cell_.size() && std::string_view{"%!?,;/"}.find(cell_[at_]) != none) {
+            line.kind = LineKind::escape;
+            end_continued_line();
+        } else {
+            read_python(line);
+        }
+        line.text = cell_.substr(0, at_);
+        cell_.remove_prefix(at_);
+        return line;
+    }
+
+private:
+    static constexpr std::size_t none = std::string_view::npos;
+
+    /// IPython's own rule: only a backslash goes on.
+    void end_continued_line() {
+        do {
+            at_ = std::min(cell_.find('\n', at_), cell_.size() - 1) + 1;
+        } while (at_ < cell_.size() && at_ >= 2 && cell_[at_ - 2] == '\\');
+    }
+
+    void read_python(LogicalLine& line) {
+        std::size_t depth = 0;
+        char last = '\n';  // of the code, blanks aside
+        for (; at_ < cell_.size(); ++at_) {
+            const char c = cell_[at_];
+            if (c == '\n' && depth == 0) {
+                ++at_;
+                break;
+            }
+            if (c == '#') {
+                at_ = std::min(cell_.find('\n', at_), cell_.size()) - 1;
+            } else if (c == '\'' || c == '"') {
+                skip_string(c);
+                last = c;
+            } else if (c == '\\') {
+                ++at_;  // a newline, or what no Python holds
+            } else if (c == '=' && depth == 0 && begins_escape(last)) {
+                line.kind = LineKind::assignment;
+                line.escape = cell_.find_first_not_of(" \t", at_ + 1);
+                end_continued_line();
+                return;
+            } else if (c != ' ' && c != '\t' && c != '\n') {
+                depth += c == '(' || c == '[' || c == '{' ? 1 : 0;
+                depth -= (c == ')' || c == ']' || c == '}') && depth > 0 ? 1 : 0;
+                last = c;
+            }
+        }
+        at_ = std::min(at_, cell_.size());
+        line.kind = last == '?' ? LineKind::help : LineKind::python;
+    }
+
+    /// Whether the = at hand is an assignment, and a % or ! follows it.
+    [[nodiscard]] bool begins_escape(char before) const {
+        if (std::string_view{"=!<>:+-*/%&|^@"}.find(before) != none && cell_[at_ - 1] == before) {
+            return false;
+        }
+        const std::size_t next = cell_.find_first_not_of(" \t", at_ + 1);
+        return next != none && (cell_[next] == '%' || cell_[next] == '!');
+    }
+
+    /// From the opening quote to the closing one; a string in single quotes that nobody closes ends
+    /// with its line.
+    void skip_string(char quote) {
+        const bool triple = cell_.substr(at_, 3) == std::string_view{"\"\"\""} ||
+                            cell_.substr(at_, 3) == std::string_view{"'''"};
+        const std::size_t width = triple ? 3 : 1;
+        for (at_ += width; at_ < cell_.size(); ++at_) {
+            if (cell_[at_] == '\\') {
+                ++at_;
+            } else if (cell_[at_] == '\n' && !triple) {
+                --at_;
+                return;
+            } else if (cell_[at_] == quote &&
+                       (!triple || (at_ + 2 < cell_.size() && cell_[at_ + 1] == quote &&
+                                    cell_[at_ + 2] == quote))) {
+                at_ += width - 1;
+                return;
+            }
+        }
+    }
+
+    std::string_view cell_;
+    std::size_t at_ = 0;
+};
+
+}  // namespace fairing::notebook
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/notebook/plain_python.hpp - a code cell as Python that needs no IPython.
+// Pure.
+//
+// What IPython adds to Python goes, as in Fairing's default filter; more of it is recognised, and
+// what stays is valid:
+//
+//   %magic, !command, ?name, name?   dropped with its continuation lines; `pass` inside a block
+//   x = %magic, x = !command         x = None, and what it was as a comment
+//   %time statement                  the statement, also behind x =
+//   %%time, %%capture, %%prun        the rest of the cell; any other cell magic drops the cell
+//   get_ipython().…                  as the magic that it stands for
+//   ,f a b    ;f a b    /f a b       the call that IPython makes of it
+//   >>> and In [1]: prompts, an indented first line, empty first lines: removed
+
+namespace fairing::notebook {
+
+/// A cell without IPython.
+struct PlainCell {
+    std::string source = {};                     ///< ends with a newline
+    std::vector<std::string> dropped = {};       ///< the first line of each command that went
+    std::vector<std::string> requirements = {};  ///< what its pip commands would install
+};
+
+namespace detail {
+
+[[nodiscard]] inline std::string_view trimmed(std::string_view text) {
+    const std::size_t first = text.find_first_not_of(" \t\n\f");
+    return first == std::string_view::npos
+               ? std::string_view{}
+               : text.substr(first, text.find_last_not_of(" \t\n\f") + 1 - first);
+}
+
+[[nodiscard]] inline std::string_view first_line(std::string_view text) {
+    return text.substr(0, text.find('\n'));
+}
+
+/// Calls `change` with every line, its newline included, and joins what it gives.
+template <class Change>
+[[nodiscard]] std::string by_line(std::string_view text, const Change& change) {
+    std::string result;
+    while (!text.empty()) {
+        const std::size_t size = std::min(text.find('\n'), text.size() - 1) + 1;
+        result += change(text.substr(0, size));
+        text.remove_prefix(size);
+    }
+    return result;
+}
+
+/// How long the prompt in front of a line is: ">>> ", "... "; 0 when there is none.
+[[nodiscard]] inline std::size_t python_prompt(std::string_view line) {
+    if (!line.starts_with(">>>") && !line.starts_with("...")) {
+        return 0;
+    }
+    const bool alone = line.size() == 3 || line[3] == '\n';
+    return alone ? 3 : line[3] == ' ' ? 4 : 0;
+}
+
+/// The same for "In [1]: " and "   ...: ".
+[[nodiscard]] inline std::size_t ipython_prompt(std::string_view line) {
+    if (line.starts_with("In [")) {
+        const std::size_t close = line.find_first_not_of("0123456789", 4);
+        return close != std::string_view::npos && close > 4 && line.substr(close).starts_with("]: ")
+                   ? close + 3
+                   : 0;
+    }
+    const std::size_t dots = line.find_first_not_of(" \t");
+    if (dots == std::string_view::npos || !line.substr(dots).starts_with("...")) {
+        return 0;
+    }
+    const std::size_t colon = line.find_first_not_of('.', dots);
+    if (colon == std::string_view::npos || line[colon] != ':') {
+        return 0;
+    }
+    return colon + (colon + 1 < line.size() && line[colon + 1] == ' ' ? 2 : 1);
+}
+
+/// Removes prompts when one of the first two lines has one.
+[[nodiscard]] inline std::string without_prompts(std::string text) {
+    const std::string_view first = first_line(text);
+    const std::string_view second =
+        first.size() < text.size() ? first_line(std::string_view{text}.substr(first.size() + 1))
+                                   : std::string_view{};
+    const auto strip = [&text](auto prompt) {
+        return by_line(text, [&](std::string_view line) { return line.substr(prompt(line)); });
+    };
+    if ((first.starts_with(">>>") && python_prompt(first) > 0) ||
+        (second.starts_with(">>>") && python_prompt(second) > 0)) {
+        text = strip(python_prompt);
+    }
+    if (ipython_prompt(first) > 0 || ipython_prompt(second) > 0) {
+        text = strip(ipython_prompt);
+    }
+    return text;
+}
+
+/// What IPython does to a cell before it looks for magics: empty first lines, the first line's
+/// indentation and prompts go.
+[[nodiscard]] inline std::string cleaned(std::string_view cell) {
+    const std::size_t code = cell.find_first_not_of(" \t\n\f\v");
+    if (code != std::string_view::npos) {
+        const std::size_t newline = cell.rfind('\n', code);
+        cell.remove_prefix(newline == std::string_view::npos ? 0 : newline + 1);
+    }
+    const std::string_view indent =
+        cell.substr(0, std::min(cell.find_first_not_of(" \t"), cell.size()));
+    return without_prompts(by_line(cell, [indent](std::string_view line) {
+        return line.substr(line.starts_with(indent) ? indent.size() : 0);
+    }));
+}
+
+/// "%%name …" at the start of a cell: the name; "" when there is none.
+[[nodiscard]] inline std::string_view cell_magic(std::string_view cell) {
+    if (!cell.starts_with("%%")) {
+        return {};
+    }
+    cell = first_line(cell).substr(2);
+    cell = cell.substr(0, cell.find_first_of(" \t"));
+    return cell.ends_with('?') ? std::string_view{} : cell;  // a question about the magic
+}
+
+[[nodiscard]] inline bool keeps_its_body(std::string_view magic) {
+    return magic == "time" || magic == "capture" || magic == "prun";
+}
+
+/// The statement behind "%time ", or "" for everything else.
+[[nodiscard]] inline std::string_view timed_statement(std::string_view code) {
+    if (!code.starts_with("%time ") && !code.starts_with("%time\t")) {
+        return {};
+    }
+    const std::string_view statement = trimmed(code.substr(5));
+    return !statement.empty() &&
+                   std::string_view{"%!?-"}.find(statement.front()) != std::string_view::npos
+               ? std::string_view{}
+               : statement;
+}
+
+/// A command over several lines as one, for a comment.
+[[nodiscard]] inline std::string on_one_line(std::string_view command) {
+    std::string result;
+    for (const char c : trimmed(command)) {
+        result += c == '\n' ? ' ' : c;
+    }
+    return result;
+}
+
+/// Makes one cell plain.
+class PlainWriter {
+public:
+    explicit PlainWriter(std::string_view cell) {
+        // A filter that works by lines has no newline at the end.
+        if (cell.ends_with('\n')) {
+            cell.remove_suffix(1);
+        }
+        std::string text = cleaned(cell);
+        if (without_cell_magics(text)) {
+            read(text);
+        }
+        result_.source = cleaned(result_.source);
+        if (!result_.source.ends_with('\n')) {
+            result_.source += '\n';
+        }
+    }
+    [[nodiscard]] PlainCell take() { return std::move(result_); }
+
+private:
+    /// Whether anything is left.
+    [[nodiscard]] bool without_cell_magics(std::string& text) {
+        for (std::string_view magic = cell_magic(text); !magic.empty(); magic = cell_magic(text)) {
+            const bool kept = keeps_its_body(magic);
+            drop(text, text);
+            const std::size_t line = first_line(text).size();
+            if (!kept) {
+                for (PythonLines lines{std::string_view{text}.substr(line)}; !lines.done();) {
+                    install(lines.next().code());  // of a shell's cell
+                }
+                return false;
+            }
+            text = cleaned(std::string_view{text}.substr(std::min(line + 1, text.size())));
+        }
+        return true;
+    }
+
+    void read(std::string_view text) {
+        for (PythonLines lines{text}; !lines.done();) {
+            const LogicalLine line = lines.next();
+            const std::size_t before = result_.source.size();
+            add(line);
+            const bool gone = result_.source.size() == before;
+            if (gone && lines.done() && !line.text.ends_with('\n') &&
+                result_.source.ends_with('\n')) {
+                result_.source.pop_back();
+            }
+        }
+    }
+
+    void add(const LogicalLine& line) {
+        const std::string_view code = line.code();
+        if (line.kind == LineKind::assignment) {
+            add_assignment(line, line.text.substr(0, line.escape), line.text.substr(line.escape));
+        } else if (line.kind == LineKind::escape &&
+                   std::string_view{",;/"}.find(code.front()) != std::string_view::npos) {
+            add_call(line);
+        } else if (const auto statement = timed_statement(code); !statement.empty()) {
+            result_.source.append(line.blank()).append(statement);
+            end(line);
+        } else if (line.kind != LineKind::python || code.starts_with("get_ipython().") ||
+                   is_bare_install(code)) {
+            drop(code, code);
+            if (line.indent > 0) {
+                result_.source.append(line.blank()).append("pass");
+                end(line);
+            }
+        } else if (const std::size_t at = ipython_value(code); at != 0) {
+            add_assignment(line, line.text.substr(0, line.indent + at), code.substr(at));
+        } else {
+            result_.source += line.text;
+        }
+    }
+
+    /// Where "get_ipython()." begins in "x = get_ipython().…"; 0 when it is something else.
+    [[nodiscard]] static std::size_t ipython_value(std::string_view code) {
+        const std::size_t at = code.find("get_ipython().");
+        if (at == std::string_view::npos || at < 3) {
+            return 0;
+        }
+        const std::string_view target = trimmed(code.substr(0, at));
+        const bool names =
+            target.find_first_not_of(
+                "abcdefghijklmnopqrstuvwxyz"
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_., =") == std::string_view::npos;
+        return names && target.ends_with('=') ? at : 0;
+    }
+
+    void add_assignment(const LogicalLine& line, std::string_view target,
+                        std::string_view command) {
+        result_.source += target;
+        if (const auto statement = timed_statement(command); !statement.empty()) {
+            result_.source += statement;
+        } else {
+            result_.source += "None  # " + on_one_line(command);
+            drop(line.code(), command);
+        }
+        end(line);
+    }
+
+    /// ",f a b" is f("a", "b"), ";f a b" is f("a b"), "/f a b" is f(a, b).
+    void add_call(const LogicalLine& line) {
+        const std::string_view code = line.code();
+        std::string text = on_one_line(code.substr(1));
+        const std::size_t blank = std::min(text.find(' '), text.size());
+        const std::string name = text.substr(0, blank);
+        const std::string rest = blank < text.size() ? text.substr(blank + 1) : std::string{};
+        if (name.empty()) {
+            drop(code, code);
+            return;
+        }
+        const char* const separator = code.front() == ',' ? "\", \"" : ", ";
+        std::string list;
+        for (std::string_view words = rest; !words.empty();) {
+            const std::string_view word = words.substr(0, words.find_first_of(" \t"));
+            words.remove_prefix(std::min(word.size() + 1, words.size()));
+            list += (list.empty() || word.empty() ? "" : separator) + std::string{word};
+        }
+        const std::string quote = code.front() == '/' ? "" : "\"";
+        result_.source.append(line.blank());
+        result_.source += name + '(' + quote + (code.front() == ';' ? rest : list) + quote + ')';
+        end(line);
+    }
+
+    void end(const LogicalLine& line) { result_.source += line.text.ends_with('\n') ? "\n" : ""; }
+    void drop(std::string_view shown, std::string_view command) {
+        result_.dropped.emplace_back(trimmed(first_line(shown)));
+        install(command);
+    }
+    void install(std::string_view command) {
+        for (std::string& requirement : pip_requirements(command)) {
+            result_.requirements.push_back(std::move(requirement));
+        }
+    }
+
+    PlainCell result_ = {};
+};
+
+}  // namespace detail
+
+/// The cell's Python; equal bytes to IPython's own transformation where nothing had to go.
+[[nodiscard]] inline PlainCell plain_python(std::string_view cell) {
+    return detail::PlainWriter{cell}.take();
+}
+
+}  // namespace fairing::notebook
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/notebook/script.hpp - a notebook as one Python file, laid out as
+// nbconvert's PythonExporter does it. Pure.
+
+namespace fairing::notebook {
+
+struct Script {
+    std::string text = {};
+    std::vector<std::string> dropped = {};       ///< commands of IPython that went
+    std::vector<std::string> requirements = {};  ///< lines of a requirements file
+    std::size_t code_cells = 0;                  ///< those that hold any code
+};
+
+namespace detail {
+
+[[nodiscard]] inline std::string as_comment(std::string_view text) {
+    std::string result = "# ";
+    for (const char c : text) {
+        result += c;
+        result += c == '\n' ? "# " : "";
+    }
+    return result;
+}
+
+inline void append(std::vector<std::string>& all, std::vector<std::string> more) {
+    for (std::string& each : more) {
+        all.push_back(std::move(each));
+    }
+}
+
+[[nodiscard]] constexpr bool is_word(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (static_cast<unsigned char>(c) & 0x80U) != 0;
+}
+
+/// Whether `word` stands in `text` as a word of its own.
+[[nodiscard]] inline bool has_word(std::string_view text, std::string_view word) {
+    for (std::size_t at = text.find(word); at != std::string_view::npos;
+         at = text.find(word, at + 1)) {
+        const std::size_t end = at + word.size();
+        if ((at == 0 || !is_word(text[at - 1])) && (end == text.size() || !is_word(text[end]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace detail
+
+/// The code cells that `filter` keeps, without IPython; the other cells as comments.
+[[nodiscard]] inline Script script(const Document& document, const AnyCellFilter& filter = {}) {
+    Script result{.text = "#!/usr/bin/env python\n# coding: utf-8\n"};
+    for (const Cell& cell : document.cells) {
+        const auto source = filter ? filter(cell) : std::optional{cell.source};
+        if (!source) {
+            continue;
+        }
+        if (cell.kind != CellKind::code) {
+            result.text += '\n' + detail::as_comment(*source) + '\n';
+            continue;
+        }
+        PlainCell plain = plain_python(*source);
+        const std::string number =
+            cell.execution_count > 0 ? std::to_string(cell.execution_count) : " ";
+        result.text += "\n# In[" + number + "]:\n\n\n" + plain.source + '\n';
+        result.code_cells += detail::trimmed(plain.source).empty() ? 0 : 1;
+        detail::append(result.dropped, std::move(plain.dropped));
+        detail::append(result.requirements, std::move(plain.requirements));
+    }
+    return result;
+}
+
+/// The script as a command line program of `class_name`, by Python Fire and in Fairing's own form:
+/// no cell markers, no two blank lines after another, and a main part.
+[[nodiscard]] inline std::string with_fire(std::string_view script, const std::string& class_name) {
+    const auto wrong = [&](std::string answer) {
+        return Error{ErrorCode::input,
+                     {.attempted = "make a command of class",
+                      .subject = packaging::escaped(class_name),
+                      .answer = std::move(answer),
+                      .advice = "name a class of a cell that is kept (one that says "
+                                "fairing:include-cell)"}};
+    };
+    for (const char c : class_name) {
+        if (!detail::is_word(c) && c != '.') {
+            throw wrong("that is no name of Python's");
+        }
+    }
+    if (!detail::has_word(script, class_name.substr(0, class_name.find('.')))) {
+        throw wrong("no cell that is kept speaks of it");
+    }
+    std::string text;
+    bool after_empty = false;
+    while (!script.empty()) {
+        const std::string_view line = detail::first_line(script);
+        script.remove_prefix(std::min(line.size() + 1, script.size()));
+        const bool blank = detail::trimmed(line).empty();
+        if ((blank && after_empty) || line.starts_with("# In[")) {
+            continue;
+        }
+        text.append(line).append("\n");
+        after_empty = line.empty();
+    }
+    return text +
+           "\nif __name__ == \"__main__\":\n  import fire\n  import logging\n"
+           "  logging.basicConfig(format='%(message)s')\n"
+           "  logging.getLogger().setLevel(logging.INFO)\n  fire.Fire(" +
+           class_name + ")\n";
+}
+
+}  // namespace fairing::notebook
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/packaging/arrange.hpp - files into destination order, and the conflicts between them (OCI
 // image-spec, layer.md: no duplicate paths; what is no folder replaces a folder wholesale).
 
@@ -14847,22 +23576,1045 @@ private:
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/preprocessors/input.hpp - one thing to package.
+// fairing/preprocessors/payload.hpp - what the stages that package files share: their inputs, and
+// files that they write themselves.
+
+namespace fairing::payload {
+
+/// What a stage with the members of PythonPreprocessor packages.
+template <class Stage>
+[[nodiscard]] packaging::CollectOptions collect_options(const Stage& stage) {
+    packaging::CollectOptions options{
+        .output_map = stage.output_map,
+        .path_prefix = stage.path_prefix,
+        .symlinks = stage.follow_symlinks ? packaging::Symlinks::follow : packaging::Symlinks::keep,
+        .secrets =
+            stage.include_secrets ? packaging::Secrets::include : packaging::Secrets::leave_out};
+    for (const Input& input : stage.input_files) {
+        options.inputs.push_back(input.path());
+    }
+    return options;
+}
+
+/// The folder in the image where things of ours go, with a slash at the end.
+[[nodiscard]] inline std::string own_folder(const std::string& path_prefix) {
+    return packaging::join(packaging::image_prefix(path_prefix), ".fairing/");
+}
+
+/// A context of these files, with what every job has.
+[[nodiscard]] inline Context context_of(const packaging::CollectOptions& options,
+                                        const Session& session) {
+    Context context;
+    context.files = packaging::collect(options, session.control());
+    context.environment = {{"FAIRING_RUNTIME", "1"}};
+    context.working_directory = packaging::image_prefix(options.path_prefix);
+    if (!context.working_directory.ends_with('/')) {
+        context.working_directory += '/';
+    }
+    return context;
+}
+
+/// Files that a stage writes; they live as long as the context does.
+class OwnFiles {
+public:
+    OwnFiles() : directory_(std::make_shared<const TemporaryDirectory>()) {}
+
+    void add(std::string destination, std::string_view text) {
+        const std::filesystem::path source = directory_->path() / std::to_string(files_.size());
+        write_file(source, text);
+        files_.push_back(
+            {.source = source, .destination = std::move(destination), .size = text.size()});
+    }
+
+    /// Throws Error{conflict} when an input already has the place of one of them.
+    void add_to(Context& context) const {
+        for (const ContextFile& own : files_) {
+            for (const ContextFile& file : context.files) {
+                if (file.destination == own.destination) {
+                    throw Error{ErrorCode::conflict,
+                                {.attempted = "write",
+                                 .subject = packaging::escaped(own.destination),
+                                 .answer = packaging::escaped(file.source.native()) +
+                                           " is packaged at that place",
+                                 .advice = "leave it out, or give it another place with "
+                                           "--map SRC=DST"}};
+                }
+            }
+        }
+        context.files.insert(context.files.end(), files_.begin(), files_.end());
+        packaging::arrange(context.files);
+        context.keeps.push_back(directory_);
+    }
+
+private:
+    std::shared_ptr<const TemporaryDirectory> directory_;
+    std::vector<ContextFile> files_ = {};
+};
+
+[[nodiscard]] inline bool is_file(const std::filesystem::path& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
+}  // namespace fairing::payload
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/runtime_shim.hpp - what stands for Kubeflow Fairing's Python package inside
+// a job, so that its scripts run there unchanged.
+
+namespace fairing::payload {
+
+namespace detail {
+
+/// Everything of `fairing` can be imported, called and decorated with, and does nothing.
+inline constexpr std::string_view no_op_module =
+    R"py(# What stands for fairing inside the job: everything can be imported and called, and nothing happens.
+import importlib.abc
+import importlib.machinery
+import sys
+import types
+
+class Nothing:
+    """Its attributes, items and results are itself."""
+
+    def __getattr__(self, name):
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *arguments, **options):
+        return self
+
+    def __getitem__(self, key):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+    def __iter__(self):
+        return iter(())
+
+    def __bool__(self):
+        return False
+
+    def __mro_entries__(self, bases):
+        return ()
+
+class Config(Nothing):
+    """fn() gives the function itself: called in the job, it does its work."""
+
+    def fn(self, function):
+        return function
+
+class NoOpModule(types.ModuleType):
+    def __getattr__(self, name):
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return config if name == "config" else Nothing()
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds every module below fairing."""
+
+    def find_spec(self, name, path=None, target=None):
+        if not name.startswith(("fairing.", "kubeflow.fairing.")):
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        return NoOpModule(spec.name)
+
+    def exec_module(self, module):
+        pass
+
+config = Config()
+if not any(isinstance(each, Finder) for each in sys.meta_path):
+    sys.meta_path.insert(0, Finder())
+sys.modules[__name__].__class__ = NoOpModule
+)py";
+
+inline constexpr std::string_view kubeflow_module =
+    "# kubeflow.fairing is fairing.\nimport sys\n\nimport fairing\n\n"
+    "sys.modules[__name__] = fairing\n";
+
+}  // namespace detail
+
+/// Whether a Python source imports fairing or kubeflow.fairing, in a line of its own.
+[[nodiscard]] inline bool imports_fairing(std::string_view source) {
+    constexpr std::array<std::string_view, 5> imports = {
+        "import fairing", "from fairing", "import kubeflow.fairing", "from kubeflow.fairing",
+        "from kubeflow import fairing"};
+    while (!source.empty()) {
+        std::string_view line = source.substr(0, source.find('\n'));
+        source.remove_prefix(std::min(line.size() + 1, source.size()));
+        line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+        for (const std::string_view text : imports) {
+            constexpr std::string_view ends = " \t.,;\r#";
+            if (line.starts_with(text) &&
+                (line.size() == text.size() || ends.find(line[text.size()]) != ends.npos)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/// Puts a folder of the image in front of a list like PYTHONPATH.
+inline void add_search_path(Context& context, const char* variable, const std::string& folder) {
+    std::string& list = context.search_paths[variable];
+    list = list.empty() ? folder : folder + ':' + list;
+}
+
+/// Adds the no-op module when `source` imports it.
+inline void add_runtime_shim(Context& context, OwnFiles& own, std::string_view source,
+                             const std::string& path_prefix) {
+    if (imports_fairing(source)) {
+        const std::string folder = own_folder(path_prefix) + "shim";
+        own.add(folder + "/fairing/__init__.py", detail::no_op_module);
+        own.add(folder + "/kubeflow/fairing/__init__.py", detail::kubeflow_module);
+        add_search_path(context, "PYTHONPATH", folder);
+    }
+}
+
+}  // namespace fairing::payload
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/requirements.hpp - the packages of a requirements file as a layer of the
+// image: resolved and unpacked by this machine's pip, kept in the cache, without Docker.
+
+namespace fairing::requirements {
+
+/// What the packages are for.
+struct Target {
+    std::string python_version = {};  ///< "3.11"; empty: this machine's python3
+    std::string platform = {};        ///< "linux/amd64"; empty: this machine's processor
+};
+
+namespace detail {
+
+[[nodiscard]] inline Error failure(ErrorCode code, const std::string& subject, std::string answer,
+                                   std::string advice) {
+    return Error{code,
+                 {.attempted = "package the requirements of",
+                  .subject = packaging::escaped(subject),
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// "3.11" of this machine's python3, or "".
+[[nodiscard]] inline std::string host_python(const Session& session) {
+    return find_program("python3")
+               ? run({.arguments = {"python3", "-c",
+                                    "import sys; print('%d.%d' % sys.version_info[:2], end='')"}},
+                     {}, session.stop)
+                     .output
+               : std::string{};
+}
+
+/// The text with what its -r and -c lines name, for the cache's key.
+[[nodiscard]] inline std::string with_included(const std::filesystem::path& file, int depth = 0) {
+    const std::string text = read_file(file);
+    std::string all = text;
+    std::istringstream lines{text};
+    for (std::string line; depth < 8 && std::getline(lines, line);) {
+        std::istringstream words{line};
+        std::string option, name;
+        words >> option >> name;
+        if (!name.empty() && (option == "-r" || option == "--requirement" || option == "-c" ||
+                              option == "--constraint")) {
+            all += with_included(file.parent_path() / name, depth + 1);
+        }
+    }
+    return all;
+}
+
+/// pip's names for a processor; nothing newer than what Debian 10 runs.
+[[nodiscard]] inline std::vector<std::string> wheel_platforms(const std::string& platform) {
+    const std::string architecture = platform.substr(platform.find('/') + 1);
+    const std::string machine = architecture == "amd64"   ? "x86_64"
+                                : architecture == "arm64" ? "aarch64"
+                                                          : architecture;
+    std::vector<std::string> names;
+    for (const char* level :
+         {"manylinux_2_28_", "manylinux_2_27_", "manylinux_2_26_", "manylinux_2_24_",
+          "manylinux_2_17_", "manylinux2014_", "manylinux_2_12_", "manylinux2010_",
+          "manylinux_2_5_", "manylinux1_", "linux_"}) {
+        names.push_back(level + machine);
+    }
+    return names;
+}
+
+[[nodiscard]] inline std::filesystem::path cache_root(const Session& session) {
+    if (!session.cache_directory.empty()) {
+        return session.cache_directory;
+    }
+    const std::string home = env("HOME", "/root");
+    return env("FAIRING_CACHE", env("XDG_CACHE_HOME", home + "/.cache") + "/fairing");
+}
+
+[[nodiscard]] inline std::vector<std::string> pip_program() {
+    if (find_program("python3") &&
+        run({.arguments = {"python3", "-m", "pip", "--version"}}).exit_code == 0) {
+        return {"python3", "-m", "pip"};
+    }
+    return find_program("pip3") ? std::vector<std::string>{"pip3"} : std::vector<std::string>{};
+}
+
+/// The last line of pip's that says what is wrong.
+[[nodiscard]] inline std::string reason_of(const CommandResult& result) {
+    std::istringstream lines{result.errors};
+    std::string reason = result.reason();
+    for (std::string line; std::getline(lines, line);) {
+        if (line.starts_with("ERROR: ")) {
+            reason = line.substr(7);
+        }
+    }
+    return packaging::escaped(reason);
+}
+
+inline void install(const std::filesystem::path& file, const std::filesystem::path& folder,
+                    const Target& target, const Session& session) {
+    std::vector<std::string> command = pip_program();
+    if (command.empty()) {
+        throw failure(ErrorCode::not_found, file.string(), "pip is not on this machine",
+                      "install it (python3-pip on Debian), or take a base image that has the "
+                      "packages");
+    }
+    command.insert(
+        command.end(),
+        {"install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile",
+         "--only-binary=:all:", "--implementation", "cp", "--python-version", target.python_version,
+         "--target", folder.string(), "-r", file.string()});
+    for (std::string& platform : wheel_platforms(target.platform)) {
+        command.insert(command.end(), {"--platform", std::move(platform)});
+    }
+    const CommandResult result =
+        run({.arguments = std::move(command), .unset = {"PIP_TARGET", "PIP_USER"}},
+            {.time_limit = std::chrono::hours{1}}, session.stop);
+    if (result.exit_code != 0) {
+        throw failure(ErrorCode::unavailable, file.string(), "pip says: " + reason_of(result),
+                      "only wheels for Python " + target.python_version + " on " + target.platform +
+                          " are taken; another version goes into that file");
+    }
+    // Scripts that name this machine's interpreter.
+    std::error_code ignored;
+    std::filesystem::remove_all(folder / "bin", ignored);
+}
+
+inline void add_tree(Context& context, const std::filesystem::path& folder,
+                     const std::string& destination) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator{folder}) {
+        struct stat status {};
+        if (::lstat(entry.path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+            const std::string place = packaging::join(
+                destination, entry.path().lexically_relative(folder).generic_string());
+            packaging::check_destination(place, entry.path().native());
+            context.files.push_back({.source = entry.path(),
+                                     .destination = place,
+                                     .mode = status.st_mode & 0777U,
+                                     .size = static_cast<std::uint64_t>(status.st_size),
+                                     .layer = "requirements"});
+        }
+    }
+    packaging::arrange(context.files);
+}
+
+}  // namespace detail
+
+/// Adds the packages of `file` below the path prefix, and PYTHONPATH. What was installed once for
+/// the same file, Python and processor comes from the cache. Throws Error: not_found for the file
+/// or pip, unavailable for what pip can not get, with pip's own words.
+inline void add(Context& context, const std::filesystem::path& file, Target target,
+                const std::string& path_prefix, const Session& session) {
+    if (target.python_version.empty()) {
+        target.python_version = detail::host_python(session);
+    }
+    if (target.python_version.empty()) {
+        throw detail::failure(ErrorCode::usage, file.string(),
+                              "the image's Python version is not known",
+                              "name it with --python-version");
+    }
+    target.platform = target.platform.empty() ? oci::host_platform().text() : target.platform;
+    codec::Sha256 hash;
+    hash.update("1\n" + target.python_version + '\n' + target.platform + '\n' +
+                detail::with_included(file));
+    const std::filesystem::path packages =
+        detail::cache_root(session) / "requirements" / codec::hex(hash.finish()).substr(0, 32);
+    if (!std::filesystem::exists(packages)) {
+        session.control().say(Level::info, "installing " + packaging::escaped(file.native()) +
+                                               " for Python " + target.python_version + " on " +
+                                               target.platform);
+        std::filesystem::create_directories(packages.parent_path());
+        const std::filesystem::path fresh = packages.string() + '.' + std::to_string(::getpid());
+        std::error_code ignored;
+        std::filesystem::remove_all(fresh, ignored);
+        try {
+            detail::install(file, fresh, target, session);
+            std::filesystem::create_directories(fresh);         // nothing was asked for
+            std::filesystem::rename(fresh, packages, ignored);  // another one may have been faster
+            std::filesystem::remove_all(fresh, ignored);
+        } catch (...) {
+            std::filesystem::remove_all(fresh, ignored);
+            throw;
+        }
+    }
+    const std::string folder = payload::own_folder(path_prefix) + "site-packages";
+    detail::add_tree(context, packages, folder);
+    payload::add_search_path(context, "PYTHONPATH", folder);
+}
+
+}  // namespace fairing::requirements
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/notebook.hpp - a notebook becomes a Python file; no Python is needed for
+// it.
 
 namespace fairing {
 
-/// A file, folder or glob. Not a bare string: so {{"a", "b"}} is two inputs and not a pair of
-/// iterators.
-class Input {
-public:
-    Input(const char* path) : path_(path) {}
-    Input(std::string path) : path_(std::move(path)) {}
-    Input(std::filesystem::path path) : path_(std::move(path)) {}
-    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+namespace notebook {
+
+/// `file`, or in a notebook's own kernel that notebook (JPY_SESSION_NAME of Jupyter Server).
+[[nodiscard]] inline std::string file_or_session(const std::string& file) {
+    const std::string name = file.empty() ? env("JPY_SESSION_NAME", "") : file;
+    if (name.empty()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "package a notebook",
+                     .answer = "none is named",
+                     .advice = "name it as the notebook_file"}};
+    }
+    return name;
+}
+
+/// Reads and parses `file`.
+[[nodiscard]] inline Document read(const std::string& file) {
+    constexpr std::size_t limit = std::size_t{1} << 30;  // outputs hold pictures
+    return parse(read_file(file, limit), packaging::escaped(file));
+}
+
+/// "a, b, c and 2 more".
+[[nodiscard]] inline std::string shortlist(const std::vector<std::string>& all) {
+    constexpr std::size_t shown = 6;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(all.size(), shown); ++i) {
+        text += (i == 0 ? "" : ", ") + packaging::escaped(all[i]);
+    }
+    return all.size() > shown ? text + " and " + std::to_string(all.size() - shown) + " more"
+                              : text;
+}
+
+}  // namespace notebook
+
+/// Packages a notebook's code as a Python file (notebook/plain_python.hpp says what stays of it),
+/// and its inputs; in the image `command` runs it. The file lands where the notebook would, with
+/// the ending .py.
+struct NotebookPreprocessor {
+    std::string notebook_file = {};                  ///< empty: the one in whose kernel this runs
+    std::vector<Input> input_files = {};             ///< files, folders, globs
+    std::vector<std::string> command = {"python3"};  ///< what the Python file's path is appended to
+    std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
+    std::map<std::string, std::string> output_map = {};
+    bool follow_symlinks = false;
+    bool include_secrets = false;
+    /// The fire form: the file becomes a command line program of this class, and only cells that
+    /// say fairing:include-cell are kept.
+    std::string class_name = {};
+    bool only_included_cells = false;         ///< only cells that say fairing:include-cell
+    std::vector<std::string> only_tags = {};  ///< of code cells, only those with one of these
+    std::vector<std::string> skip_tags = {};  ///< no cell with one of these
+    notebook::AnyCellFilter filter = {};      ///< one's own, before all of them
+    std::string python_file = {};             ///< also write the Python file here
+    bool overwrite = false;                   ///< replace that file
+    /// What the notebook's own pip commands install goes along as a layer.
+    bool requirements_from_notebook = false;
+    std::string requirements = {};    ///< file of packages to install into a layer
+    std::string python_version = {};  ///< of the image, for `requirements`; empty: this machine's
+    std::string wheel_platform = {};  ///< of the image, for `requirements`; empty: this machine's
+
+    /// Throws Error: what parse() and collect() throw; input for a notebook of another language,
+    /// and when no code is left; conflict when an input has the file's place.
+    [[nodiscard]] Context prepare(const Session& session) const {
+        const std::string file = notebook::file_or_session(notebook_file);
+        const notebook::Script script = convert(file, session);
+        write_copy(script.text);
+        const packaging::CollectOptions options = payload::collect_options(*this);
+        Context context = payload::context_of(options, session);
+        payload::OwnFiles own;
+        const std::string destination = packaging::destination_of(
+            std::filesystem::path{file}.replace_extension(".py"), options);
+        own.add(destination, script.text);
+        payload::add_runtime_shim(context, own, script.text, path_prefix);
+        own.add_to(context);
+        add_requirements(context, script, file, session);
+        context.command = command;
+        context.command.push_back(destination);
+        return context;
+    }
+
+    /// The Python file. Says in the session's log what was dropped.
+    [[nodiscard]] notebook::Script convert(const std::string& file, const Session& session) const {
+        const notebook::Document document = notebook::read(file);
+        const std::string shown = packaging::escaped(file);
+        if (!document.language.empty() && document.language != "python" &&
+            document.language != "ipython") {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "convert notebook",
+                         .subject = shown,
+                         .answer = "it is written in " + packaging::escaped(document.language),
+                         .advice = "run it as it is, with --preprocessor full_notebook"}};
+        }
+        notebook::Script script =
+            notebook::script(document, [this](const notebook::Cell& cell) { return choose(cell); });
+        if (script.code_cells == 0) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "convert notebook",
+                         .subject = shown,
+                         .answer = "no code is left of its " +
+                                   std::to_string(document.cells.size()) + " cells",
+                         .advice = "look at the tags and filters that choose cells"}};
+        }
+        if (!class_name.empty()) {
+            script.text = notebook::with_fire(script.text, class_name);
+        }
+        if (!script.dropped.empty()) {
+            session.control().say(
+                Level::info, "left out of " + shown + ": " + notebook::shortlist(script.dropped));
+        }
+        return script;
+    }
 
 private:
-    std::filesystem::path path_;
+    // An aggregate has no private data; these functions are not for users.
+    [[nodiscard]] std::optional<std::string> choose(const notebook::Cell& original) const {
+        notebook::Cell cell = original;
+        const auto apply = [&cell](const notebook::AnyCellFilter& chosen) {
+            auto source = chosen(cell);
+            cell.source = source.value_or("");
+            return source.has_value();
+        };
+        if ((filter && !apply(filter)) ||
+            !apply(notebook::TaggedCells{.only = only_tags, .skip = skip_tags})) {
+            return std::nullopt;
+        }
+        if (only_included_cells || (!class_name.empty() && !filter)) {
+            apply(notebook::IncludedCells{});
+        }
+        return cell.source;
+    }
+
+    void add_requirements(Context& context, const notebook::Script& script, const std::string& file,
+                          const Session& session) const {
+        const requirements::Target target{python_version, wheel_platform};
+        if (!requirements.empty() && requirements_from_notebook) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "package requirements",
+                         .answer = "both a file and the notebook's own are asked for",
+                         .advice = "choose one of --requirements and "
+                                   "--requirements-from-notebook"}};
+        }
+        if (!requirements.empty()) {
+            requirements::add(context, requirements, target, path_prefix, session);
+        }
+        if (script.requirements.empty()) {
+            return;
+        }
+        if (!requirements_from_notebook) {
+            session.control().say(Level::info,
+                                  packaging::escaped(file) + " installs " +
+                                      notebook::shortlist(script.requirements) +
+                                      "; --requirements-from-notebook takes that along");
+            return;
+        }
+        const TemporaryDirectory directory;
+        std::string lines;
+        for (const std::string& line : script.requirements) {
+            const bool names_file = line.starts_with("-r ") || line.starts_with("-c ");
+            const auto folder = std::filesystem::absolute(file).parent_path();
+            lines +=
+                (names_file ? line.substr(0, 3) + (folder / line.substr(3)).string() : line) + '\n';
+        }
+        const auto list = directory.path() / "requirements-of-the-notebook.txt";
+        write_file(list, lines);
+        requirements::add(context, list, target, path_prefix, session);
+    }
+
+    void write_copy(const std::string& text) const {
+        if (python_file.empty()) {
+            return;
+        }
+        struct stat status {};
+        if (!overwrite && ::lstat(python_file.c_str(), &status) == 0) {
+            throw Error{ErrorCode::conflict,
+                        {.attempted = "write",
+                         .subject = packaging::escaped(python_file),
+                         .answer = "it exists already",
+                         .advice = "name another file, or ask for it with --overwrite "
+                                   "(overwrite)"}};
+        }
+        write_file(python_file, text);
+    }
 };
+
+template <>
+inline constexpr auto fields<NotebookPreprocessor> = std::tuple{
+    field("notebook_file", &NotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("input_files", &NotebookPreprocessor::input_files,
+          "file, folder or glob to package as well; repeatable", "input"),
+    field("command", &NotebookPreprocessor::command,
+          "what runs the file, split at blanks, without quoting (default: python3)"),
+    field("path_prefix", &NotebookPreprocessor::path_prefix,
+          "where files land in the image, and the working directory (default: /app/)"),
+    field("output_map", &NotebookPreprocessor::output_map,
+          "a file's or folder's own place in the image: SRC=DST; repeatable", "map"),
+    field("follow_symlinks", &NotebookPreprocessor::follow_symlinks,
+          "store what links point to, also outside of the folder"),
+    field("include_secrets", &NotebookPreprocessor::include_secrets,
+          "take files that look like secrets as well (.env, keys, .git, ...)"),
+    field(
+        "class_name", &NotebookPreprocessor::class_name,
+        "make the notebook a command line program of this class (needs Python Fire in the image)"),
+    field("only_included_cells", &NotebookPreprocessor::only_included_cells,
+          "keep only cells that say fairing:include-cell"),
+    field("only_tags", &NotebookPreprocessor::only_tags,
+          "keep only code cells with this tag; repeatable", "only-tag"),
+    field("skip_tags", &NotebookPreprocessor::skip_tags,
+          "leave out cells with this tag; repeatable", "skip-tag"),
+    field("python_file", &NotebookPreprocessor::python_file,
+          "write the converted notebook to this file as well"),
+    field("overwrite", &NotebookPreprocessor::overwrite, "replace the --python-file"),
+    field("requirements_from_notebook", &NotebookPreprocessor::requirements_from_notebook,
+          "take along, as a layer, what the notebook's own pip commands install"),
+    field("requirements", &NotebookPreprocessor::requirements,
+          "requirements file of packages that go along as a layer, installed here by pip"),
+    field("python_version", &NotebookPreprocessor::python_version,
+          "the image's Python, for --requirements (default: yours)"),
+    field("wheel_platform", &NotebookPreprocessor::wheel_platform,
+          "the image's platform, for --requirements: linux/amd64 (default: yours)"),
+};
+
+static_assert(Preprocessor<NotebookPreprocessor>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/full_notebook.hpp - a notebook that runs as a whole, by papermill, and
+// leaves an output notebook.
+
+namespace fairing {
+
+namespace notebook {
+
+/// JSON that is YAML 1.1 with the same values: there 1e-05 is a text, and 1.0e-05 a number.
+[[nodiscard]] inline std::string to_flow_yaml(const Json& value) {
+    if (value.is_number_float()) {
+        std::string text = value.dump();
+        const std::size_t exponent = text.find('e');
+        if (exponent != std::string::npos && text.find('.') == std::string::npos) {
+            text.insert(exponent, ".0");
+        }
+        return text;
+    }
+    if (!value.is_structured()) {
+        return value.dump();
+    }
+    std::string text;
+    for (const auto& [key, member] : value.items()) {
+        text += text.empty() ? "" : ", ";
+        text += value.is_object() ? Json(key).dump() + ": " : "";
+        text += to_flow_yaml(member);
+    }
+    return value.is_object() ? '{' + text + '}' : '[' + text + ']';
+}
+
+/// The options of papermill that set a parameter to exactly this value.
+[[nodiscard]] inline std::vector<std::string> papermill_parameter(const std::string& name,
+                                                                  const Json& value) {
+    if (value.is_string()) {
+        return {"-r", name, value.get<std::string>()};
+    }
+    return {"-y", '{' + Json(name).dump() + ": " + to_flow_yaml(value) + '}'};
+}
+
+}  // namespace notebook
+
+/// Packages a notebook and its inputs; in the image papermill runs it, writes what its cells say to
+/// the log, and leaves the executed notebook at `output_file`. Needs papermill and the notebook's
+/// kernel in the image.
+struct FullNotebookPreprocessor {
+    std::string notebook_file = {};  ///< empty: the one in whose kernel this runs
+    /// A path of the image (relative: below the path prefix; best on a mounted volume) or a URL
+    /// that papermill can write (s3://, gs://, …).
+    std::string output_file = "fairing_output_notebook.ipynb";
+    std::map<std::string, Json> parameters = {};  ///< for the cell that is tagged "parameters"
+    std::vector<Input> input_files = {};          ///< files, folders, globs
+    std::string kernel = {};                      ///< empty: the one that the notebook names
+    std::vector<std::string> command = {"papermill"};
+    std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
+    std::map<std::string, std::string> output_map = {};
+    bool follow_symlinks = false;
+    bool include_secrets = false;
+    bool log_output = true;           ///< what cells print goes to the job's log
+    std::string requirements = {};    ///< file of packages to install into a layer
+    std::string python_version = {};  ///< of the image, for `requirements`
+    std::string wheel_platform = {};  ///< of the image, for `requirements`
+
+    /// Throws Error: what parse() and collect() throw, input for a notebook that names no kernel.
+    [[nodiscard]] Context prepare(const Session& session) const {
+        const std::string file = notebook::file_or_session(notebook_file);
+        check(file);
+        packaging::CollectOptions options = payload::collect_options(*this);
+        options.inputs.emplace_back(file);
+        Context context = payload::context_of(options, session);
+        context.command = command;
+        if (!requirements.empty()) {
+            requirements::add(context, requirements, {python_version, wheel_platform}, path_prefix,
+                              session);
+            if (command == std::vector<std::string>{"papermill"}) {
+                context.command = {"python3", "-m", "papermill"};  // such a layer has no programs
+            }
+        }
+        add_arguments(context.command, packaging::destination_of(file, options));
+        return context;
+    }
+
+private:
+    // An aggregate has no private data; these functions are not for users.
+    void check(const std::string& file) const {
+        const notebook::Document document = notebook::read(file);
+        const auto wrong = [&](const char* answer, const char* advice) {
+            return Error{ErrorCode::input,
+                         {.attempted = "run notebook",
+                          .subject = packaging::escaped(file),
+                          .answer = answer,
+                          .advice = advice}};
+        };
+        if (document.kernel.empty() && kernel.empty()) {
+            throw wrong("it names no kernel", "name one with --kernel, such as python3");
+        }
+        if (output_file.empty()) {
+            throw wrong("no output file is named", "name one with --output-file");
+        }
+    }
+
+    void add_arguments(std::vector<std::string>& words, const std::string& file) const {
+        words.push_back(file);
+        words.push_back(output_file);
+        for (const auto& [name, value] : parameters) {
+            const auto option = notebook::papermill_parameter(name, value);
+            words.insert(words.end(), option.begin(), option.end());
+        }
+        if (!kernel.empty()) {
+            words.insert(words.end(), {"-k", kernel});
+        }
+        if (log_output) {
+            words.emplace_back("--log-output");
+        }
+    }
+};
+
+template <>
+inline constexpr auto fields<FullNotebookPreprocessor> = std::tuple{
+    field("notebook_file", &FullNotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("output_file", &FullNotebookPreprocessor::output_file,
+          "where the executed notebook goes: a path of the image, or a URL (default: "
+          "fairing_output_notebook.ipynb)"),
+    field("parameters", &FullNotebookPreprocessor::parameters,
+          "of the notebook: NAME=VALUE, the value as JSON or else a text; repeatable", "parameter"),
+    field("input_files", &FullNotebookPreprocessor::input_files,
+          "file, folder or glob to package as well; repeatable", "input"),
+    field("kernel", &FullNotebookPreprocessor::kernel,
+          "the kernel that runs it (default: the one that the notebook names)"),
+    field("command", &FullNotebookPreprocessor::command,
+          "what runs the file, split at blanks, without quoting (default: papermill)"),
+    field("path_prefix", &FullNotebookPreprocessor::path_prefix,
+          "where files land in the image, and the working directory (default: /app/)"),
+    field("output_map", &FullNotebookPreprocessor::output_map,
+          "a file's or folder's own place in the image: SRC=DST; repeatable", "map"),
+    field("follow_symlinks", &FullNotebookPreprocessor::follow_symlinks,
+          "store what links point to, also outside of the folder"),
+    field("include_secrets", &FullNotebookPreprocessor::include_secrets,
+          "take files that look like secrets as well (.env, keys, .git, ...)"),
+    field("log_output", &FullNotebookPreprocessor::log_output,
+          "do not write what cells print to the log"),
+    field("requirements", &FullNotebookPreprocessor::requirements,
+          "requirements file of packages that go along as a layer, installed here by pip"),
+    field("python_version", &FullNotebookPreprocessor::python_version,
+          "the image's Python, for --requirements (default: yours)"),
+    field("wheel_platform", &FullNotebookPreprocessor::wheel_platform,
+          "the image's platform, for --requirements: linux/amd64 (default: yours)"),
+};
+
+static_assert(Preprocessor<FullNotebookPreprocessor>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/function/libraries.hpp - the shared libraries that a program needs, found
+// as the dynamic linker finds them (ld.so(8), "DESCRIPTION"), without running it or ldd.
+
+namespace fairing::function {
+
+/// Where a library was found; `name` is what the linker will look for.
+struct Library {
+    std::string name = {};
+    std::filesystem::path path = {};
+};
+
+/// Folders of /etc/ld.so.conf, with its includes, and the linker's own.
+[[nodiscard]] inline std::vector<std::string> system_folders(
+    const std::filesystem::path& configuration = "/etc/ld.so.conf", int depth = 0) {
+    std::vector<std::string> folders;
+    std::string text;
+    try {
+        text = read_file(configuration);
+    } catch (const Error&) {
+        // there need not be one
+    }
+    std::istringstream lines{text};
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words{line.substr(0, line.find('#'))};
+        std::string word;
+        if (!(words >> word)) {
+            continue;
+        }
+        if (word != "include") {
+            folders.push_back(word);
+            continue;
+        }
+        glob_t found{};
+        if (words >> word && depth < 8 &&
+            ::glob((configuration.parent_path() / word).c_str(), 0, nullptr, &found) == 0) {
+            for (std::size_t i = 0; i < found.gl_pathc; ++i) {
+                for (std::string& folder : system_folders(found.gl_pathv[i], depth + 1)) {
+                    folders.push_back(std::move(folder));
+                }
+            }
+        }
+        ::globfree(&found);
+    }
+    if (depth == 0) {
+        folders.insert(folders.end(), {"/lib64", "/usr/lib64", "/lib", "/usr/lib"});
+    }
+    return folders;
+}
+
+namespace detail {
+
+class LibrarySearch {
+public:
+    explicit LibrarySearch(const std::filesystem::path& program)
+        : elf_(packaging::read_elf_file(program)), program_(program) {
+        follow(program, elf_, split(elf_.runpath.empty() ? elf_.rpath : "", program));
+    }
+    [[nodiscard]] std::vector<Library> take() {
+        std::vector<Library> libraries;
+        for (auto& [name, path] : found_) {
+            libraries.push_back({.name = name, .path = path});
+        }
+        return libraries;
+    }
+
+private:
+    /// A list of folders with $ORIGIN and $LIB filled in.
+    static std::vector<std::string> split(const std::string& list,
+                                          const std::filesystem::path& file) {
+        std::vector<std::string> folders;
+        std::istringstream parts{list};
+        for (std::string part; std::getline(parts, part, ':');) {
+            for (const char* name : {"${ORIGIN}", "$ORIGIN"}) {
+                if (const std::size_t at = part.find(name); at != std::string::npos) {
+                    part.replace(at, std::string_view{name}.size(), file.parent_path().string());
+                }
+            }
+            for (const char* name : {"${LIB}", "$LIB"}) {
+                if (const std::size_t at = part.find(name); at != std::string::npos) {
+                    std::string wide = part;
+                    folders.push_back(wide.replace(at, std::string_view{name}.size(), "lib64"));
+                    part.replace(at, std::string_view{name}.size(), "lib");
+                }
+            }
+            if (!part.empty()) {
+                folders.push_back(part);
+            }
+        }
+        return folders;
+    }
+
+    /// Takes in what `file` needs; `rpath` is what those that load it hand down.
+    void follow(const std::filesystem::path& file, const codec::ElfFile& elf,
+                const std::vector<std::string>& rpath) {
+        for (const std::string& name : elf.needed) {
+            if (packaging::is_library_of_the_base(name) || found_.contains(name)) {
+                continue;
+            }
+            std::vector<std::string> folders =
+                elf.runpath.empty() ? rpath : std::vector<std::string>{};
+            for (const auto& list :
+                 {split(env("LD_LIBRARY_PATH", ""), file), split(elf.runpath, file), system_}) {
+                folders.insert(folders.end(), list.begin(), list.end());
+            }
+            auto [path, library] = find(name, folders, file);
+            found_[name] = path;
+            std::vector<std::string> handed =
+                library.runpath.empty() ? split(library.rpath, path) : std::vector<std::string>{};
+            handed.insert(handed.end(), rpath.begin(), rpath.end());
+            follow(path, library, handed);
+        }
+    }
+
+    [[nodiscard]] std::pair<std::filesystem::path, codec::ElfFile> find(
+        const std::string& name, const std::vector<std::string>& folders,
+        const std::filesystem::path& file) const {
+        std::string other;
+        for (const std::string& folder : folders) {
+            const std::filesystem::path path = name.find('/') == std::string::npos
+                                                   ? std::filesystem::path{folder} / name
+                                                   : std::filesystem::path{name};
+            std::error_code ignored;
+            if (!std::filesystem::is_regular_file(path, ignored)) {
+                continue;
+            }
+            codec::ElfFile library = packaging::read_elf_file(path);
+            if (library.machine == elf_.machine && library.bits == elf_.bits) {
+                return {path, std::move(library)};
+            }
+            other = packaging::escaped(path.native()) + " is for " + library.architecture();
+        }
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "package program",
+                     .subject = packaging::escaped(program_.native()),
+                     .answer = "the shared library " + packaging::escaped(name) + ", which " +
+                               packaging::escaped(file.native()) + " needs, is " +
+                               (other.empty() ? "not on this machine"
+                                              : "only here for another "
+                                                "processor: " +
+                                                    other),
+                     .advice = "install it, or name its folder in LD_LIBRARY_PATH"}};
+    }
+
+    codec::ElfFile elf_;
+    std::filesystem::path program_;
+    std::vector<std::string> system_ = system_folders();
+    std::map<std::string, std::filesystem::path> found_ = {};
+};
+
+}  // namespace detail
+
+/// All that `program` needs, directly or through others, by name; without glibc and what else
+/// belongs to the base image. Throws Error: not_found for a library that is not here, input for
+/// what is no ELF file.
+[[nodiscard]] inline std::vector<Library> libraries_of(const std::filesystem::path& program) {
+    return detail::LibrarySearch{program}.take();
+}
+
+}  // namespace fairing::function
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/function.hpp - a C++ function: the running program itself is what is
+// packaged, with the shared libraries that it needs.
+
+namespace fairing {
+
+/// The running executable, started in the job with `arguments`; `function` picks one of several job
+/// functions of run_main(). Its libraries are a layer of their own below the path prefix, found
+/// through LD_LIBRARY_PATH, so that a rebuilt program uploads only itself; glibc is the base
+/// image's, and the builder checks that it is new enough.
+struct FunctionPreprocessor {
+    std::string function = {};                ///< FAIRING_FUNCTION in the job
+    std::vector<std::string> arguments = {};  ///< of the program, in the job
+    std::vector<Input> input_files = {};      ///< files, folders, globs
+    std::string executable = {};              ///< empty: the program that runs
+    std::string path_prefix = "/app/";        ///< where inputs land, and the working directory
+    std::map<std::string, std::string> output_map = {};
+    bool follow_symlinks = false;
+    bool include_secrets = false;
+    bool lean_libraries = false;  ///< leave out libraries that the base image has
+
+    /// Throws Error: not_found for the program or one of its libraries, input for what is no ELF
+    /// file, and what collect() throws.
+    [[nodiscard]] Context prepare(const Session& session) const {
+        const std::filesystem::path program = program_file();
+        const packaging::CollectOptions options = payload::collect_options(*this);
+        Context context = payload::context_of(options, session);
+        const std::string own = payload::own_folder(path_prefix);
+        const std::string destination =
+            packaging::join(packaging::image_prefix(path_prefix), program.filename().native());
+        context.files.push_back(elf_file(program, destination, "program"));
+        context.needs.programs.push_back(destination);
+        const auto libraries = function::libraries_of(program);
+        for (const function::Library& library : libraries) {
+            const std::string place =
+                own + "lib/" + std::string{packaging::last_component(library.name)};
+            context.files.push_back(elf_file(library.path, place, "libraries"));
+            context.needs.programs.push_back(place);
+        }
+        packaging::arrange(context.files);
+        context.needs.lean_libraries = lean_libraries;
+        context.command = {destination};
+        context.command.insert(context.command.end(), arguments.begin(), arguments.end());
+        if (!function.empty()) {
+            context.environment["FAIRING_FUNCTION"] = function;
+        }
+        if (!libraries.empty()) {
+            context.search_paths["LD_LIBRARY_PATH"] = own + "lib";
+        }
+        return context;
+    }
+
+private:
+    // An aggregate has no private data; these functions are not for users.
+    [[nodiscard]] std::filesystem::path program_file() const {
+        std::error_code failure;
+        const auto path =
+            std::filesystem::canonical(executable.empty() ? std::filesystem::path{"/proc/self/exe"}
+                                                          : std::filesystem::path{executable},
+                                       failure);
+        if (failure) {
+            throw system_error(failure.value(), "package program",
+                               packaging::escaped(executable.empty() ? "that runs" : executable));
+        }
+        return path;
+    }
+
+    [[nodiscard]] static ContextFile elf_file(const std::filesystem::path& path,
+                                              std::string destination, const char* layer) {
+        const std::filesystem::path real = std::filesystem::canonical(path);
+        struct stat status {};
+        if (::stat(real.c_str(), &status) != 0) {
+            throw system_error(errno, "package", packaging::escaped(path.native()));
+        }
+        packaging::check_destination(destination, path.native());
+        return {.source = real,
+                .destination = std::move(destination),
+                .mode = 0755,
+                .size = static_cast<std::uint64_t>(status.st_size),
+                .layer = layer};
+    }
+};
+
+template <>
+inline constexpr auto fields<FunctionPreprocessor> = std::tuple{
+    field("function", &FunctionPreprocessor::function,
+          "which of a program's job functions runs (see run_main)"),
+    field("arguments", &FunctionPreprocessor::arguments, "of the program, in the job",
+          not_an_option),
+    field("input_files", &FunctionPreprocessor::input_files,
+          "file, folder or glob to package as well; repeatable", "input"),
+    field("executable", &FunctionPreprocessor::executable, "the program", not_an_option),
+    field("path_prefix", &FunctionPreprocessor::path_prefix,
+          "where files land in the image, and the working directory (default: /app/)"),
+    field("output_map", &FunctionPreprocessor::output_map,
+          "a file's or folder's own place in the image: SRC=DST; repeatable", "map"),
+    field("follow_symlinks", &FunctionPreprocessor::follow_symlinks,
+          "store what links point to, also outside of the folder"),
+    field("include_secrets", &FunctionPreprocessor::include_secrets,
+          "take files that look like secrets as well (.env, keys, .git, ...)"),
+    field("lean_libraries", &FunctionPreprocessor::lean_libraries,
+          "leave out shared libraries that the base image has in a version that will do"),
+};
+
+static_assert(Preprocessor<FunctionPreprocessor>);
 
 }  // namespace fairing
 
@@ -14883,49 +24635,52 @@ struct PythonPreprocessor {
     std::vector<std::string> command = {"python3"};  ///< what the executable's path is appended to
     std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
     std::map<std::string, std::string> output_map =
-        {};                        ///< file or folder to its own place in the image
-    bool follow_symlinks = false;  ///< store what links point to, also when it lies outside
-    bool include_secrets = false;  ///< take files that look like secrets as well
+        {};                           ///< file or folder to its own place in the image
+    bool follow_symlinks = false;     ///< store what links point to, also when it lies outside
+    bool include_secrets = false;     ///< take files that look like secrets as well
+    std::string requirements = {};    ///< file of packages to install into a layer
+    std::string python_version = {};  ///< of the image, for `requirements`; empty: this machine's
+    std::string wheel_platform = {};  ///< of the image, for `requirements`; empty: this machine's
 
     /// Throws Error{input} that lists the candidates when it is not clear what to run, and what
     /// collect() throws.
     [[nodiscard]] Context prepare(const Session& session) const {
-        packaging::CollectOptions options = collect_options();
+        packaging::CollectOptions options = payload::collect_options(*this);
         std::string program = named_program();
         if (!program.empty()) {
             options.inputs.emplace_back(program);
         }
-        Context context;
-        context.files = packaging::collect(options, session.control());
+        Context context = payload::context_of(options, session);
         context.command = command;
         context.command.push_back(program.empty() ? only_python_file(context.files)
                                                   : packaging::destination_of(program, options));
-        context.environment = {{"FAIRING_RUNTIME", "1"}};
-        context.working_directory = packaging::image_prefix(path_prefix);
-        if (!context.working_directory.ends_with('/')) {
-            context.working_directory += '/';
+        add_runtime_shim(context);
+        if (!requirements.empty()) {
+            requirements::add(context, requirements, {python_version, wheel_platform}, path_prefix,
+                              session);
         }
         return context;
     }
 
 private:
     // An aggregate has no private data; these functions are not for users.
-    [[nodiscard]] packaging::CollectOptions collect_options() const {
-        packaging::CollectOptions options{
-            .output_map = output_map,
-            .path_prefix = path_prefix,
-            .symlinks = follow_symlinks ? packaging::Symlinks::follow : packaging::Symlinks::keep,
-            .secrets =
-                include_secrets ? packaging::Secrets::include : packaging::Secrets::leave_out};
-        for (const Input& input : input_files) {
-            options.inputs.push_back(input.path());
-        }
-        return options;
-    }
 
-    static bool is_file(const std::filesystem::path& path) {
-        struct stat status {};
-        return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+    /// For a Python program that imports Fairing's Python package.
+    void add_runtime_shim(Context& context) const {
+        const auto program = std::find_if(
+            context.files.begin(), context.files.end(),
+            [&](const ContextFile& file) { return file.destination == context.command.back(); });
+        constexpr std::uint64_t longest = std::uint64_t{4} << 20;
+        if (program == context.files.end() || program->kind != FileKind::regular ||
+            !program->destination.ends_with(".py") || program->size > longest) {
+            return;
+        }
+        const std::string source = read_file(program->source);
+        if (payload::imports_fairing(source)) {
+            payload::OwnFiles own;
+            payload::add_runtime_shim(context, own, source, path_prefix);
+            own.add_to(context);
+        }
     }
 
     /// The executable, or what stands for it among the inputs that name a file; "" when only
@@ -14944,7 +24699,7 @@ private:
         }
         std::vector<std::string> files, python;
         for (const Input& input : input_files) {
-            if (is_file(input.path())) {
+            if (payload::is_file(input.path())) {
                 files.push_back(input.path().string());
                 if (input.path().extension() == ".py") {
                     python.push_back(files.back());
@@ -14995,7 +24750,8 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
     field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
-    field("command", &PythonPreprocessor::command, "what runs the file, split at blanks, without quoting (default: python3)"),
+    field("command", &PythonPreprocessor::command,
+          "what runs the file, split at blanks, without quoting (default: python3)"),
     field("path_prefix", &PythonPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &PythonPreprocessor::output_map,
@@ -15004,9 +24760,342 @@ inline constexpr auto fields<PythonPreprocessor> = std::tuple{
           "store what links point to, also outside of the folder"),
     field("include_secrets", &PythonPreprocessor::include_secrets,
           "take files that look like secrets as well (.env, keys, .git, ...)"),
+    field("requirements", &PythonPreprocessor::requirements,
+          "requirements file of packages that go along as a layer, installed here by pip"),
+    field("python_version", &PythonPreprocessor::python_version,
+          "the image's Python, for --requirements (default: yours)"),
+    field("wheel_platform", &PythonPreprocessor::wheel_platform,
+          "the image's platform, for --requirements: linux/amd64 (default: yours)"),
 };
 
 static_assert(Preprocessor<PythonPreprocessor>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/python_function.hpp - a Python function or class, called in the job through
+// a small program of ours.
+
+namespace fairing {
+
+namespace function {
+
+/// The program that calls it.
+inline constexpr std::string_view caller =
+    R"py(# Calls the function or class that a job is. Written by fairing.
+import argparse
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+
+def stop(message):
+    sys.stderr.write("fairing: cannot call " + message + "\n")
+    sys.exit(65)
+
+def from_file(path):
+    sys.path.insert(0, os.path.dirname(path))
+    name = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+def from_pickle(path):
+    try:
+        import cloudpickle
+    except ImportError:
+        stop(path + ": the image has no cloudpickle; add it to the requirements")
+    with open(path, "rb") as file:
+        return cloudpickle.load(file)
+
+def find(module, name, where):
+    found = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            stop("%s of %s: there is no %s" % (name, where, part))
+        found = getattr(found, part)
+    return found
+
+def call(found, what):
+    if inspect.isclass(found):
+        if not callable(getattr(found, "train", None)):
+            stop("class %s: it has no train()" % what)
+        return found().train()
+    if not callable(found):
+        stop("%s: it is a %s, and no function or class" % (what, type(found).__name__))
+    return found()
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--python-version")
+    parser.add_argument("--file")
+    parser.add_argument("--module")
+    parser.add_argument("--pickle")
+    parser.add_argument("--name")
+    parser.add_argument("arguments", nargs="*")
+    options = parser.parse_args()
+    what = options.name or options.pickle
+    here = "%d.%d" % sys.version_info[:2]
+    if options.python_version and options.python_version != here:
+        stop("%s: it was made with Python %s, and this is Python %s" % (what, options.python_version, here))
+    sys.argv = [options.file or options.module or options.pickle] + options.arguments
+    sys.path[0] = os.getcwd()
+    if options.pickle:
+        found = from_pickle(options.pickle)
+    elif options.file:
+        found = find(from_file(options.file), options.name, options.file)
+    else:
+        found = find(importlib.import_module(options.module), options.name, options.module)
+    result = call(found, what)
+    if inspect.iscoroutine(result):
+        import asyncio
+        result = asyncio.run(result)
+    try:
+        shown = bool(result)
+    except ValueError:  # an array
+        shown = True
+    if shown:
+        print(result)
+
+if __name__ == "__main__":
+    main()
+)py";
+
+/// "train.py:Model.fit", "package.module:fit" or "fit.pickle".
+struct PythonTarget {
+    std::string file = {}, module = {}, pickle = {}, name = {};
+};
+
+/// Throws Error{usage} for what is none of them.
+[[nodiscard]] inline PythonTarget parse_python_target(const std::string& text) {
+    const std::size_t colon = text.rfind(':');
+    PythonTarget target;
+    if (colon == std::string::npos) {
+        target.pickle = text;
+        return target;
+    }
+    const std::string where = text.substr(0, colon);
+    target.name = text.substr(colon + 1);
+    (where.ends_with(".py") ? target.file : target.module) = where;
+    const auto is_name = [](const std::string& name) {
+        return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+            return notebook::detail::is_word(c) || c == '.';
+        });
+    };
+    if (!is_name(target.name) || (!target.module.empty() && !is_name(target.module)) ||
+        where.empty()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "call",
+                     .subject = packaging::escaped(text),
+                     .answer = "it is no function of a file or module",
+                     .advice = "write file.py:name, package.module:name or the file of a pickle"}};
+    }
+    return target;
+}
+
+namespace detail {
+
+/// The names that a Python source defines at its top: def, class, import and =.
+struct Definition {
+    std::string kind = {}, name = {}, rest = {};
+    std::string_view body = {};  ///< what follows up to the next line that is not indented
+};
+
+[[nodiscard]] inline std::vector<Definition> definitions_in(std::string_view source) {
+    std::vector<Definition> definitions;
+    for (notebook::PythonLines lines{source}; !lines.done();) {
+        const notebook::LogicalLine line = lines.next();
+        std::string_view code = line.code();
+        if (line.indent > 0 || code.empty() || code.front() == '\n' || code.front() == '#') {
+            continue;
+        }
+        const char* const end = line.text.data() + line.text.size();
+        Definition definition;
+        for (const std::string_view kind : {"async def ", "def ", "class "}) {
+            if (definition.kind.empty() && code.starts_with(kind)) {
+                definition.kind = kind;
+                code.remove_prefix(kind.size());
+            }
+        }
+        const auto word = std::find_if_not(code.begin(), code.end(), notebook::detail::is_word);
+        const auto size = static_cast<std::size_t>(word - code.begin());
+        definition.name = code.substr(0, size);
+        definition.rest = notebook::detail::trimmed(code.substr(size));
+        definition.body = source.substr(static_cast<std::size_t>(end - source.data()));
+        definitions.push_back(std::move(definition));
+    }
+    for (Definition& definition : definitions) {
+        std::size_t at = 0;
+        for (notebook::PythonLines lines{definition.body}; !lines.done();) {
+            const notebook::LogicalLine line = lines.next();
+            if (line.indent == 0 && !notebook::detail::trimmed(line.text).empty() &&
+                !line.text.starts_with('#')) {
+                break;
+            }
+            at += line.text.size();
+        }
+        definition.body = definition.body.substr(0, at);
+    }
+    return definitions;
+}
+
+}  // namespace detail
+
+/// Throws Error{input} when the source plainly does not define `name`, or as a class without bases
+/// and without train(). What an import or a computation may bring in passes: the job will say.
+inline void check_defined(std::string_view source, const std::string& name,
+                          const std::string& file) {
+    const std::string first = name.substr(0, name.find('.'));
+    const auto wrong = [&](std::string answer, std::string advice = {}) {
+        return Error{ErrorCode::input,
+                     {.attempted = "call " + name + " of",
+                      .subject = packaging::escaped(file),
+                      .answer = std::move(answer),
+                      .advice = std::move(advice)}};
+    };
+    std::vector<std::string> names;
+    for (const detail::Definition& each : detail::definitions_in(source)) {
+        if (!each.kind.empty()) {
+            names.push_back(each.name);
+        }
+        if (each.name != first || each.kind != "class ") {
+            continue;
+        }
+        const bool plain = each.rest.starts_with(':') || each.rest.starts_with("():");
+        if (plain && first == name && !notebook::detail::has_word(each.rest, "train") &&
+            !notebook::detail::has_word(each.body, "train")) {
+            throw wrong("the class has no train()", "give it one, or name a method or function");
+        }
+        return;
+    }
+    if (!notebook::detail::has_word(source, first)) {
+        const std::string near = nearest_name(first, names);
+        throw wrong("it defines no " + first, near.empty()
+                                                  ? "it defines " + notebook::shortlist(names)
+                                                  : "did you mean " + near + '?');
+    }
+}
+
+}  // namespace function
+
+/// Calls a function, or train() of a class, in the job, and prints a result that is true. A
+/// function of a file or module is named and not pickled: only the files travel.
+struct PythonFunctionPreprocessor {
+    std::string function = {};  ///< file.py:name, package.module:name, or a file by cloudpickle
+    std::vector<std::string> arguments = {};         ///< sys.argv in the job
+    std::vector<Input> input_files = {};             ///< files, folders, globs
+    std::vector<std::string> command = {"python3"};  ///< what runs our program that calls it
+    std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
+    std::map<std::string, std::string> output_map = {};
+    bool follow_symlinks = false;
+    bool include_secrets = false;
+    /// Another Python than that ends the job with a sentence. Empty: of a pickle, this machine's
+    /// python3; else any will do.
+    std::string python_version = {};
+    std::string requirements = {};    ///< file of packages to install into a layer
+    std::string wheel_platform = {};  ///< of the image, for `requirements`
+
+    /// Throws Error: usage, input for a function that the file does not define, not_found, and what
+    /// collect() throws.
+    [[nodiscard]] Context prepare(const Session& session) const {
+        const function::PythonTarget target = function::parse_python_target(function);
+        packaging::CollectOptions options = payload::collect_options(*this);
+        const std::string source = source_of(target, options);
+        if (!source.empty()) {
+            options.inputs.emplace_back(source);
+        }
+        if (target.pickle.empty() && !source.empty() && payload::is_file(source)) {
+            function::check_defined(read_file(source), target.name, source);
+        }
+        Context context = payload::context_of(options, session);
+        payload::OwnFiles own;
+        const std::string folder = payload::own_folder(path_prefix);
+        own.add(folder + "function.py", function::caller);
+        context.command = command;
+        context.command.push_back(folder + "function.py");
+        add_target(context.command, target, options, session);
+        if (!source.empty() && target.pickle.empty() && payload::is_file(source)) {
+            payload::add_runtime_shim(context, own, read_file(source), path_prefix);
+        }
+        own.add_to(context);
+        if (!requirements.empty()) {
+            requirements::add(context, requirements, {python_version, wheel_platform}, path_prefix,
+                              session);
+        }
+        return context;
+    }
+
+private:
+    // An aggregate has no private data; these functions are not for users.
+
+    /// What is packaged for the target: its file, or the module's file or outermost package when
+    /// that lies here.
+    [[nodiscard]] static std::string source_of(const function::PythonTarget& target,
+                                               const packaging::CollectOptions& options) {
+        if (target.module.empty()) {
+            return target.file.empty() ? target.pickle : target.file;
+        }
+        const std::filesystem::path root = options.root;
+        const std::string outer = target.module.substr(0, target.module.find('.'));
+        std::error_code ignored;
+        return payload::is_file(root / (outer + ".py"))               ? outer + ".py"
+               : std::filesystem::is_directory(root / outer, ignored) ? outer
+                                                                      : std::string{};
+    }
+
+    void add_target(std::vector<std::string>& words, const function::PythonTarget& target,
+                    const packaging::CollectOptions& options, const Session& session) const {
+        std::string wanted = python_version;
+        if (!target.pickle.empty()) {
+            wanted = wanted.empty() ? requirements::detail::host_python(session) : wanted;
+            words.insert(words.end(),
+                         {"--pickle", packaging::destination_of(target.pickle, options)});
+        } else if (!target.file.empty()) {
+            words.insert(words.end(), {"--file", packaging::destination_of(target.file, options)});
+        } else {
+            words.insert(words.end(), {"--module", target.module});
+        }
+        if (!target.name.empty()) {
+            words.insert(words.end(), {"--name", target.name});
+        }
+        if (!wanted.empty()) {
+            words.insert(words.end(), {"--python-version", wanted});
+        }
+        words.emplace_back("--");
+        words.insert(words.end(), arguments.begin(), arguments.end());
+    }
+};
+
+template <>
+inline constexpr auto fields<PythonFunctionPreprocessor> = std::tuple{
+    field("function", &PythonFunctionPreprocessor::function,
+          "file.py:name, package.module:name, or a pickle", not_an_option),
+    field("arguments", &PythonFunctionPreprocessor::arguments, "sys.argv in the job",
+          not_an_option),
+    field("input_files", &PythonFunctionPreprocessor::input_files,
+          "file, folder or glob to package as well; repeatable", "input"),
+    field("command", &PythonFunctionPreprocessor::command,
+          "what runs the file, split at blanks, without quoting (default: python3)"),
+    field("path_prefix", &PythonFunctionPreprocessor::path_prefix,
+          "where files land in the image, and the working directory (default: /app/)"),
+    field("output_map", &PythonFunctionPreprocessor::output_map,
+          "a file's or folder's own place in the image: SRC=DST; repeatable", "map"),
+    field("follow_symlinks", &PythonFunctionPreprocessor::follow_symlinks,
+          "store what links point to, also outside of the folder"),
+    field("include_secrets", &PythonFunctionPreprocessor::include_secrets,
+          "take files that look like secrets as well (.env, keys, .git, ...)"),
+    field("python_version", &PythonFunctionPreprocessor::python_version,
+          "the Python that the job must have (default: any; for a pickle, yours)"),
+    field("requirements", &PythonFunctionPreprocessor::requirements,
+          "requirements file of packages that go along as a layer, installed here by pip"),
+    field("wheel_platform", &PythonFunctionPreprocessor::wheel_platform,
+          "the image's platform, for --requirements: linux/amd64 (default: yours)"),
+};
+
+static_assert(Preprocessor<PythonFunctionPreprocessor>);
 
 }  // namespace fairing
 
@@ -15054,6 +25143,11 @@ public:
         : deploy_([stage](const Image& image, const Session& session) -> Workload {
               return stage.deploy(image, session);
           }) {
+        if constexpr (DryRunner<T>) {
+            dry_run_ = [stage](const Image& image, const Session& session) {
+                return stage.dry_run(image, session);
+            };
+        }
         if constexpr (Renderer<T>) {
             manifests_ = [stage = std::move(stage)](const Image& image, const Session& session) {
                 return stage.manifests(image, session);
@@ -15067,8 +25161,20 @@ public:
         return manifests_ ? manifests_(image, session) : std::vector<Json>{};
     }
 
+    /// Throws Error{unsupported} for one whose peer can not rehearse.
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        if (!dry_run_) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "make a dry run at the server",
+                         .answer = "this deployer has no server",
+                         .advice = "use --dry-run client"}};
+        }
+        return dry_run_(image, session);
+    }
+
 private:
     std::function<Workload(const Image&, const Session&)> deploy_;
+    std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
     std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
 };
 static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
@@ -15094,9 +25200,20 @@ public:
     Config() {
         add_preprocessor("python",
                          maker<AnyPreprocessor, PythonPreprocessor>("preprocessor python"));
+        add_preprocessor("notebook",
+                         maker<AnyPreprocessor, NotebookPreprocessor>("preprocessor notebook"));
+        add_preprocessor("full_notebook", maker<AnyPreprocessor, FullNotebookPreprocessor>(
+                                              "preprocessor full_notebook"));
+        add_preprocessor("function",
+                         maker<AnyPreprocessor, FunctionPreprocessor>("preprocessor function"));
+        add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
+                                                "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
-        add_deployer("local", maker<AnyDeployer, LocalDeployer>("deployer local"));
-        set_preprocessor("python").set_builder("append").set_deployer("local");
+        deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
+        deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
+        // In a notebook's own kernel that notebook is what runs.
+        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
+        set_builder("append").set_deployer("local");
     }
 
     /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…}}, each of
@@ -15141,7 +25258,9 @@ public:
         return set_builder(find(builders_, "builder", name)(options));
     }
     Config& set_deployer(const std::string& name, const Json& options = Json::object()) {
-        return set_deployer(find(deployers_, "deployer", name)(options));
+        set_deployer(find(deployers_, "deployer", name)(options, mutators_));
+        named_deployer_ = {name, options};
+        return *this;
     }
     Config& set_preprocessor(AnyPreprocessor stage) {
         preprocessor_ = std::move(stage);
@@ -15153,6 +25272,16 @@ public:
     }
     Config& set_deployer(AnyDeployer stage) {
         deployer_ = std::move(stage);
+        named_deployer_.reset();
+        return *this;
+    }
+    /// For the deployer that was, or will be, chosen by its name, when it is one of Kubernetes.
+    Config& add_pod_spec_mutator(PodSpecMutator mutator) {
+        mutators_.push_back(std::move(mutator));
+        if (named_deployer_) {
+            const auto [name, options] = *named_deployer_;
+            set_deployer(name, options);
+        }
         return *this;
     }
 
@@ -15166,7 +25295,10 @@ public:
         return *this;
     }
     Config& add_deployer(std::string name, std::function<AnyDeployer(const Json&)> make) {
-        deployers_[std::move(name)] = std::move(make);
+        deployers_[std::move(name)] = [make = std::move(make)](const Json& options,
+                                                               const Mutators&) {
+            return make(options);
+        };
         return *this;
     }
 
@@ -15180,6 +25312,8 @@ public:
 private:
     template <class Stage>
     using Makers = std::map<std::string, std::function<Stage(const Json&)>>;
+    using Mutators = std::vector<PodSpecMutator>;
+    using DeployerMaker = std::function<AnyDeployer(const Json&, const Mutators&)>;
 
     template <class Any, class Stage>
     [[nodiscard]] static std::function<Any(const Json&)> maker(std::string name) {
@@ -15188,9 +25322,18 @@ private:
         };
     }
     template <class Stage>
-    [[nodiscard]] static const std::function<Stage(const Json&)>& find(const Makers<Stage>& makers,
-                                                                       const std::string& kind,
-                                                                       const std::string& name) {
+    [[nodiscard]] static DeployerMaker deployer_maker(std::string name) {
+        return [name = std::move(name)](const Json& options, const Mutators& mutators) {
+            auto stage = stage_from<Stage>(options, name);
+            if constexpr (requires { stage.kubernetes.pod_spec_mutators; }) {
+                stage.kubernetes.pod_spec_mutators = mutators;
+            }
+            return AnyDeployer{std::move(stage)};
+        };
+    }
+    template <class Maker>
+    [[nodiscard]] static const Maker& find(const std::map<std::string, Maker>& makers,
+                                           const std::string& kind, const std::string& name) {
         const auto found = makers.find(name);
         if (found == makers.end()) {
             std::vector<std::string> names;
@@ -15204,7 +25347,9 @@ private:
 
     Makers<AnyPreprocessor> preprocessors_ = {};
     Makers<AnyBuilder> builders_ = {};
-    Makers<AnyDeployer> deployers_ = {};
+    std::map<std::string, DeployerMaker> deployers_ = {};
+    Mutators mutators_ = {};
+    std::optional<std::pair<std::string, Json>> named_deployer_ = {};
     std::optional<AnyPreprocessor> preprocessor_ = {};  // never empty after construction
     std::optional<AnyBuilder> builder_ = {};
     std::optional<AnyDeployer> deployer_ = {};
@@ -15440,94 +25585,255 @@ int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexc
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/yaml.hpp - JSON documents as YAML: the only header that includes yaml-cpp, and only
-// with FAIRING_YAML.
-
-#if FAIRING_YAML
-#include <yaml-cpp/yaml.h>
-
-#endif
+// fairing/deployers/find_workload.hpp - what an earlier run left in a cluster, by its name or its
+// run id.
 
 namespace fairing {
 
-#if FAIRING_YAML
+/// Where to look.
+struct FindOptions {
+    std::string namespace_ = {};  ///< empty: the pod's own, the context's, or "default"
+    std::filesystem::path config_file = {};
+    std::string context = {};
+    bool stream_log = true;
+};
+
+template <>
+inline constexpr auto fields<FindOptions> = std::tuple{
+    field("namespace", &FindOptions::namespace_,
+          "namespace (default: the context's, or the pod's own in a cluster)"),
+    field("config_file", &FindOptions::config_file,
+          "kubeconfig file (default: KUBECONFIG, then ~/.kube/config)", "kubeconfig"),
+    field("context", &FindOptions::context, "context of the kubeconfig"),
+};
+
+namespace kubernetes {
+
+/// A kind of object that our deployers create as the main one.
+struct WorkloadKind {
+    const char* api_version;
+    const char* kind;
+    Subject (*subject)(const Json& object);
+};
+inline constexpr std::array<WorkloadKind, 1> workload_kinds{{{"batch/v1", "Job", job_subject}}};
+
+[[nodiscard]] inline kube::Client connect(const FindOptions& options, const Session& session) {
+    return connect(KubernetesOptions{.namespace_ = options.namespace_,
+                                     .config_file = options.config_file,
+                                     .context = options.context},
+                   session);
+}
+
+[[nodiscard]] inline Workload workload_of(const kube::Client& client, Subject subject,
+                                          const FindOptions& options) {
+    return Workload{std::make_shared<ClusterWorkload>(
+        client, std::move(subject), std::vector<kube::ObjectKey>{},
+        WorkloadHabits{.stream_log = options.stream_log})};
+}
+
+}  // namespace kubernetes
+
+/// One of our runs as a list shows it.
+struct RunSummary {
+    ObjectName object = {};
+    std::string run_id = {};
+    std::string created = {};  ///< RFC 3339
+    State state = State::none;
+    std::string reason = {};
+};
+
+/// What we created in the namespace and is still there, the oldest first.
+[[nodiscard]] inline std::vector<RunSummary> list_workloads(const FindOptions& options,
+                                                            const Session& session) {
+    const kube::Client client = kubernetes::connect(options, session);
+    std::vector<RunSummary> runs;
+    for (const kubernetes::WorkloadKind& kind : kubernetes::workload_kinds) {
+        for (const Json& object :
+             client
+                 .list(kind.api_version, kind.kind, client.cluster().namespace_,
+                       {.label_selector = std::string{kube::run_label} + ',' + deployer_label})
+                 .items) {
+            const kubernetes::Subject subject = kind.subject(object);
+            // The Job's own status is enough for a list; its pods are not asked.
+            kube::Diagnosis diagnosis = subject.diagnose(object, {}, {});
+            if (diagnosis.phase == kube::Phase::pending &&
+                kube::number(object, {"status", "active"}) > 0) {
+                diagnosis.phase = kube::Phase::running;
+                diagnosis.reason.clear();
+            }
+            const Outcome outcome = kubernetes::outcome_of(diagnosis);
+            runs.push_back({.object = {.api_version = kind.api_version,
+                                       .kind = kind.kind,
+                                       .namespace_ = subject.key.namespace_,
+                                       .name = subject.key.name},
+                            .run_id = subject.run_id,
+                            .created = kube::text(object, {"metadata", "creationTimestamp"}),
+                            .state = outcome.state,
+                            .reason = outcome.reason});
+        }
+    }
+    std::stable_sort(runs.begin(), runs.end(), [](const RunSummary& a, const RunSummary& b) {
+        return a.created < b.created;
+    });
+    return runs;
+}
+
+/// The workload of that name or run id. Its follow() removes nothing. Throws Error: not_found when
+/// there is none that we created.
+[[nodiscard]] inline Workload find_workload(const std::string& name, const FindOptions& options,
+                                            const Session& session) {
+    kube::check_dns_label("name", name);
+    const kube::Client client = kubernetes::connect(options, session);
+    const std::string& namespace_ = client.cluster().namespace_;
+    for (const kubernetes::WorkloadKind& kind : kubernetes::workload_kinds) {
+        const auto found = client.find({.api_version = kind.api_version,
+                                        .kind = kind.kind,
+                                        .namespace_ = namespace_,
+                                        .name = name});
+        if (found && !kube::label_of(*found, kube::run_label).empty()) {
+            return kubernetes::workload_of(client, kind.subject(*found), options);
+        }
+        const auto of_run =
+            client.list(kind.api_version, kind.kind, namespace_,
+                        {.label_selector = std::string{kube::run_label} + '=' + name});
+        if (!of_run.items.empty()) {
+            return kubernetes::workload_of(client, kind.subject(of_run.items.front()), options);
+        }
+    }
+    throw Error{ErrorCode::not_found,
+                {.attempted = "find",
+                 .subject = name,
+                 .answer = "the namespace " + namespace_ + " holds no run of that name or run id",
+                 .advice = "fairing list shows what there is; --namespace names another place"}};
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/entry.hpp - what an entry point is, told by looking at it.
+
+namespace fairing {
+
+/// The preprocessor that an entry point asks for, by name, and its options.
+struct Entry {
+    std::string preprocessor = {};
+    Json options = Json::object();
+};
 
 namespace detail {
 
-/// Whether every reader takes `key` for a text when it stands without quotes: YAML 1.1 knows many
-/// words for true and false.
-[[nodiscard]] inline bool is_plain_key(std::string key) {
-    constexpr std::array<std::string_view, 9> words = {"y",   "n",    "yes",   "no",  "on",
-                                                       "off", "true", "false", "null"};
-    if (key.empty() || std::isalpha(static_cast<unsigned char>(key.front())) == 0) {
-        return false;
+/// The words behind "#!" of a script; {"sh"} for one that ends in .sh; empty when it is no script.
+[[nodiscard]] inline std::vector<std::string> interpreter_of(const std::string& entry,
+                                                             std::string_view start) {
+    if (start.starts_with("#!")) {
+        std::istringstream line{std::string{start.substr(2, start.find_first_of("\r\n") - 2)}};
+        std::vector<std::string> words;
+        for (std::string word; line >> word;) {
+            words.push_back(word);
+        }
+        if (!words.empty()) {
+            return words;
+        }
     }
-    for (char& c : key) {
-        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    }
-    return std::find(words.begin(), words.end(), key) == words.end();
+    return entry.ends_with(".sh") ? std::vector<std::string>{"sh"} : std::vector<std::string>{};
 }
 
-inline void emit(YAML::Emitter& out, const Json& value) {
-    switch (value.type()) {
-        case Json::value_t::object:
-            out << (value.empty() ? YAML::Flow : YAML::Block) << YAML::BeginMap;
-            for (const auto& [key, member] : value.items()) {
-                out << YAML::Key;
-                if (!is_plain_key(key)) {
-                    out << YAML::DoubleQuoted;
-                }
-                out << key << YAML::Value;
-                emit(out, member);
-            }
-            out << YAML::EndMap;
-            return;
-        case Json::value_t::array:
-            out << (value.empty() ? YAML::Flow : YAML::Block) << YAML::BeginSeq;
-            for (const Json& element : value) {
-                emit(out, element);
-            }
-            out << YAML::EndSeq;
-            return;
-        case Json::value_t::string:
-            // Always quoted: no text is ever taken for a number, a boolean or null by another
-            // reader.
-            out << YAML::DoubleQuoted << value.get_ref<const std::string&>();
-            return;
-        case Json::value_t::null:
-            out << YAML::Null;
-            return;
-        default:
-            out << value.dump();  // booleans and numbers are written alike in both languages
-    }
+[[nodiscard]] inline std::string start_of(const std::filesystem::path& file) {
+    std::string start(256, '\0');
+    const UniqueFd descriptor = open_file(file, O_RDONLY | O_NONBLOCK);
+    const std::size_t size =
+        read_some(descriptor.get(), std::as_writable_bytes(std::span{start.data(), start.size()}),
+                  file.string());
+    start.resize(size);
+    return start;
 }
 
 }  // namespace detail
 
-#endif
-
-inline namespace FAIRING_ABI {
-
-#if FAIRING_YAML
-
-/// `document` as one YAML document (YAML 1.2), ended by a newline.
-[[nodiscard]] inline std::string to_yaml(const Json& document) {
-    YAML::Emitter out;
-    detail::emit(out, document);
-    return std::string{out.c_str(), out.size()} + '\n';
+/// What `entry` asks of the preprocessor of that name: where its file goes.
+[[nodiscard]] inline Entry entry_for(const std::string& entry, const std::string& preprocessor) {
+    const char* const key = preprocessor == "notebook" || preprocessor == "full_notebook"
+                                ? "notebook_file"
+                            : preprocessor == "python_function" ? "function"
+                                                                : "executable";
+    return {.preprocessor = preprocessor, .options = {{key, entry}}};
 }
 
-#else
-
-[[nodiscard]] inline std::string to_yaml(const Json& /*document*/) {
-    throw Error{ErrorCode::unsupported,
-                {.attempted = "write YAML",
-                 .answer = "this program was built without yaml-cpp (FAIRING_YAML)",
-                 .advice = "ask for JSON"}};
+/// Tells by the name, then by the file: .ipynb is a notebook, .py Python, NAME:NAME and .pickle or
+/// .pkl a Python function, ELF a program, a folder with __main__.py a Python program, a script what
+/// its first line says. Throws Error: usage for what is none of them, not_found.
+[[nodiscard]] inline Entry guess_entry(const std::string& entry) {
+    const auto refused = [&](std::string answer) {
+        return Error{ErrorCode::usage,
+                     {.attempted = "run",
+                      .subject = packaging::escaped(entry),
+                      .answer = std::move(answer),
+                      .advice = "name a .py or .ipynb file, file.py:function, a program, a script, "
+                                "or a folder with __main__.py"}};
+    };
+    std::error_code ignored;
+    const std::filesystem::path path{entry};
+    const bool present = std::filesystem::exists(path, ignored);
+    if (!present && entry.find(':') != std::string::npos) {
+        return entry_for(entry, "python_function");
+    }
+    if (entry.ends_with(".ipynb")) {
+        return entry_for(entry, "notebook");
+    }
+    if (entry.ends_with(".pickle") || entry.ends_with(".pkl")) {
+        return entry_for(entry, "python_function");
+    }
+    if (std::filesystem::is_directory(path, ignored)) {
+        if (!std::filesystem::exists(path / "__main__.py", ignored)) {
+            throw refused("it is a folder without __main__.py");
+        }
+        Entry folder = entry_for((path / "__main__.py").string(), "python");
+        folder.options["input_files"] = Json::array({entry});
+        return folder;
+    }
+    if (entry.ends_with(".py")) {
+        return entry_for(entry, "python");
+    }
+    if (!present) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "run",
+                     .subject = packaging::escaped(entry),
+                     .answer = "there is no such file"}};
+    }
+    const std::string start = detail::start_of(path);
+    if (codec::is_elf(start)) {
+        return entry_for(entry, "function");
+    }
+    const std::vector<std::string> interpreter = detail::interpreter_of(entry, start);
+    if (interpreter.empty()) {
+        throw refused("not an entry that can be told by its name or its first bytes");
+    }
+    Entry script = entry_for(entry, "python");
+    script.options["command"] = interpreter;
+    return script;
 }
 
-#endif
+}  // namespace fairing
 
-}  // inline namespace FAIRING_ABI
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/patch.hpp - any change of a pod's specification, as a JSON patch (RFC 6902).
+
+namespace fairing {
+
+/// Applies `json_patch` to the core/v1 PodSpec:
+///   mutate({{{"op", "add"}, {"path", "/hostNetwork"}, {"value", true}}})
+/// Throws Error{usage}, when the pod is made, for a patch that does not fit.
+[[nodiscard]] inline PodSpecMutator mutate(Json json_patch) {
+    return [json_patch = std::move(json_patch)](PodSpec& pod, PodContext& /*context*/) {
+        try {
+            pod.json() = pod.json().patch(json_patch);
+        } catch (const Json::exception& error) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "patch the pod",
+                         .answer = error.what(),
+                         .advice = "paths begin at the pod's spec: /containers/0/env/-"}};
+        }
+    };
+}
 
 }  // namespace fairing

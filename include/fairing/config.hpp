@@ -14,6 +14,7 @@
 #include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
+#include "deployers/job.hpp"
 #include "deployers/local.hpp"
 #include "pipeline.hpp"
 #include "preprocessors/full_notebook.hpp"
@@ -47,7 +48,8 @@ public:
         add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
-        add_deployer("local", maker<AnyDeployer, LocalDeployer>("deployer local"));
+        deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
+        deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
         // In a notebook's own kernel that notebook is what runs.
         set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
         set_builder("append").set_deployer("local");
@@ -95,7 +97,9 @@ public:
         return set_builder(find(builders_, "builder", name)(options));
     }
     Config& set_deployer(const std::string& name, const Json& options = Json::object()) {
-        return set_deployer(find(deployers_, "deployer", name)(options));
+        set_deployer(find(deployers_, "deployer", name)(options, mutators_));
+        named_deployer_ = {name, options};
+        return *this;
     }
     Config& set_preprocessor(AnyPreprocessor stage) {
         preprocessor_ = std::move(stage);
@@ -107,6 +111,16 @@ public:
     }
     Config& set_deployer(AnyDeployer stage) {
         deployer_ = std::move(stage);
+        named_deployer_.reset();
+        return *this;
+    }
+    /// For the deployer that was, or will be, chosen by its name, when it is one of Kubernetes.
+    Config& add_pod_spec_mutator(PodSpecMutator mutator) {
+        mutators_.push_back(std::move(mutator));
+        if (named_deployer_) {
+            const auto [name, options] = *named_deployer_;
+            set_deployer(name, options);
+        }
         return *this;
     }
 
@@ -120,7 +134,10 @@ public:
         return *this;
     }
     Config& add_deployer(std::string name, std::function<AnyDeployer(const Json&)> make) {
-        deployers_[std::move(name)] = std::move(make);
+        deployers_[std::move(name)] = [make = std::move(make)](const Json& options,
+                                                               const Mutators&) {
+            return make(options);
+        };
         return *this;
     }
 
@@ -134,6 +151,8 @@ public:
 private:
     template <class Stage>
     using Makers = std::map<std::string, std::function<Stage(const Json&)>>;
+    using Mutators = std::vector<PodSpecMutator>;
+    using DeployerMaker = std::function<AnyDeployer(const Json&, const Mutators&)>;
 
     template <class Any, class Stage>
     [[nodiscard]] static std::function<Any(const Json&)> maker(std::string name) {
@@ -142,9 +161,18 @@ private:
         };
     }
     template <class Stage>
-    [[nodiscard]] static const std::function<Stage(const Json&)>& find(const Makers<Stage>& makers,
-                                                                       const std::string& kind,
-                                                                       const std::string& name) {
+    [[nodiscard]] static DeployerMaker deployer_maker(std::string name) {
+        return [name = std::move(name)](const Json& options, const Mutators& mutators) {
+            auto stage = stage_from<Stage>(options, name);
+            if constexpr (requires { stage.kubernetes.pod_spec_mutators; }) {
+                stage.kubernetes.pod_spec_mutators = mutators;
+            }
+            return AnyDeployer{std::move(stage)};
+        };
+    }
+    template <class Maker>
+    [[nodiscard]] static const Maker& find(const std::map<std::string, Maker>& makers,
+                                           const std::string& kind, const std::string& name) {
         const auto found = makers.find(name);
         if (found == makers.end()) {
             std::vector<std::string> names;
@@ -158,7 +186,9 @@ private:
 
     Makers<AnyPreprocessor> preprocessors_ = {};
     Makers<AnyBuilder> builders_ = {};
-    Makers<AnyDeployer> deployers_ = {};
+    std::map<std::string, DeployerMaker> deployers_ = {};
+    Mutators mutators_ = {};
+    std::optional<std::pair<std::string, Json>> named_deployer_ = {};
     std::optional<AnyPreprocessor> preprocessor_ = {};  // never empty after construction
     std::optional<AnyBuilder> builder_ = {};
     std::optional<AnyDeployer> deployer_ = {};

@@ -67,3 +67,35 @@ TEST_CASE("the nearest name") {
     CHECK(nearest_name("base-imge", {"base-image", "name"}) == "base-image");
     CHECK(nearest_name("xyzzy", {"local", "append"}).empty());
 }
+
+namespace {
+struct Brush {
+    double width = 1;
+    std::optional<int> bristles = {};
+};
+struct Studio {
+    Painter painter = {};
+    Brush brush = {};
+};
+}  // namespace
+
+namespace fairing {
+template <>
+inline constexpr auto fields<Brush> = std::tuple{field("width", &Brush::width, "in mm"),
+                                                 field("bristles", &Brush::bristles, "how many")};
+template <>
+inline constexpr auto fields<Studio> = std::tuple_cat(fields_of_part(&Studio::painter),
+                                                      std::tuple{field("brush", &Studio::brush,
+                                                                       "with what")});
+}  // namespace fairing
+
+TEST_CASE("a part's fields are the stage's own, and a member with fields is an object") {
+    const auto studio = stage_from<Studio>(
+        {{"name", "n"}, {"coats", 2}, {"brush", {{"width", 2.5}, {"bristles", 7}}}}, "studio");
+    CHECK(studio.painter.name == "n");
+    CHECK(studio.painter.coats == 2);
+    CHECK(studio.brush.width == 2.5);
+    CHECK(studio.brush.bristles == 7);
+    CHECK_FALSE(stage_from<Studio>(Json::object(), "studio").brush.bristles.has_value());
+    static_assert(has_fields<Brush> && !has_fields<std::string>);
+}

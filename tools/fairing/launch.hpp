@@ -50,6 +50,7 @@ public:
             return result;
         } catch (const fairing::WorkloadError& error) {
             report_.ended(error.outcome());
+            show_tail(error.outcome());
             write_after_failure();
             throw;
         } catch (...) {
@@ -59,6 +60,14 @@ public:
     }
 
 private:
+    /// The last lines, for a run whose log was not shown.
+    void show_tail(const fairing::Outcome& outcome) const {
+        if (!report_.has_first_line()) {
+            for (const std::string& line : outcome.tail) {
+                session_.log({.level = fairing::Level::error, .text = line});
+            }
+        }
+    }
     /// The failure itself is what the user must see: that the report can not be written comes
     /// second.
     void write_after_failure() const {

@@ -21,12 +21,13 @@ constexpr const char* description =
     "  fairing run train.ipynb --skip-tag plots                            a notebook's code\n"
     "  fairing run train.py:fit                                            one function of it\n"
     "  fairing run build/train --base-image debian:12-slim                 a program of C++\n"
+    "  fairing run train.py --registry registry.example/team --deployer job   in a cluster\n"
     "  fairing build train.py --input data/ --registry registry.example/team\n\n"
     "What stands behind -- goes to the program:  fairing run train.py -- --epochs 10";
 
 constexpr const char* footer =
     "Exit codes: 0 done; the workload's own code when it failed; 64 usage, 65 bad input,\n"
-    "69 a registry or engine is unavailable, 70 a fault of ours, 77 no permission, 130 "
+    "69 a registry, cluster or engine is unavailable, 70 a fault of ours, 77 no permission, 130 "
     "interrupted.\n"
     "Defaults for the stages' options can stand in ./fairing.json; see the README.";
 
@@ -58,6 +59,11 @@ int run(int argc, char** argv) {
     add(command::add_run);
     add(command::add_build);
     add(command::add_render);
+    add(command::add_list);
+    add(command::add_status);
+    add(command::add_logs);
+    add(command::add_wait);
+    add(command::add_delete);
     add(command::add_inspect);
     add(command::add_cache);
     CLI::App* version = app.add_subcommand("version", "Print the version.");

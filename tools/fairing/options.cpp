@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <fairing.hpp>
+#include <optional>
 #include <sstream>
 #include <tuple>
 #include <type_traits>
@@ -14,12 +15,6 @@ using fairing::ErrorCode;
 using fairing::Json;
 
 namespace {
-
-[[nodiscard]] std::string option_name(std::string_view key, std::string_view option) {
-    std::string name = "--" + std::string{option.empty() ? key : option};
-    std::replace(name.begin(), name.end(), '_', '-');
-    return name;
-}
 
 [[nodiscard]] Error usage(std::string option, std::string answer, std::string advice = {}) {
     return Error{ErrorCode::usage,
@@ -38,42 +33,99 @@ template <class Enumeration>
     return all;
 }
 
+/// The type in an optional, else the type itself.
+template <class T>
+struct Inner {
+    using Type = T;
+};
+template <class T>
+struct Inner<std::optional<T>> {
+    using Type = T;
+};
+
+template <class Number>
+[[nodiscard]] Number parse_number(const std::string& name, const std::string& text) {
+    Number number = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failure != std::errc{} || end != text.data() + text.size()) {
+        throw usage(name, '"' + text + "\" is not a number");
+    }
+    return number;
+}
+
 }  // namespace
 
+std::string option_name(std::string_view key, std::string_view option) {
+    std::string name = "--" + std::string{option.empty() ? key : option};
+    std::replace(name.begin(), name.end(), '_', '-');
+    return name;
+}
+
+Json read_config(std::string file) {
+    if (file.empty()) {
+        file = "fairing.json";
+        if (!std::filesystem::exists(file)) {
+            return Json::object();
+        }
+    }
+    Json config = fairing::parse_json(fairing::read_file(file), file);
+    // Checks names and keys of the whole file, also of what the command line overrides.
+    static_cast<void>(fairing::Config{config});
+    return config;
+}
+
+/// What kind of option a member makes; `is_on` tells a flag that is on unless it is turned off.
+template <class Member>
+void LaunchOptions::describe(const Member& value, Option& option, bool& is_on) {
+    using Value = typename Inner<Member>::Type;
+    if constexpr (std::is_same_v<Value, bool>) {
+        is_on = value;
+        option.kind = is_on ? Kind::inverse_flag : Kind::flag;
+    } else if constexpr (std::is_integral_v<Value>) {
+        option.kind = Kind::number;
+        option.type = "NUMBER";
+    } else if constexpr (std::is_floating_point_v<Value>) {
+        option.kind = Kind::real;
+        option.type = "NUMBER";
+    } else if constexpr (std::is_same_v<Value, std::vector<std::string>>) {
+        option.kind = Kind::words;
+        option.type = "WORDS";
+    } else if constexpr (std::is_same_v<Value, std::map<std::string, std::string>>) {
+        option.kind = Kind::pairs;
+        option.type = "KEY=VALUE";
+    } else if constexpr (std::is_same_v<Value, std::map<std::string, Json>>) {
+        option.kind = Kind::values;
+        option.type = "KEY=VALUE";
+    } else if constexpr (std::is_enum_v<Value>) {
+        option.help += ": " + choices<Value>();
+    } else if constexpr (!std::is_same_v<Value, std::string> &&
+                         !std::is_same_v<Value, std::filesystem::path>) {
+        option.kind = Kind::list;
+        option.type = std::is_same_v<Value, std::vector<fairing::Input>> ? "PATH" : "TEXT";
+    }
+}
+
+/// The options of a stage ("deployer job"), or of the part of it at `path`.
 template <class Stage>
-void LaunchOptions::declare(const std::string& role, const std::string& name) {
+void LaunchOptions::declare(const std::string& stage, const std::string& path) {
     const Stage defaults;
     const auto add = [&](const auto& field) {
+        using Member = std::remove_cvref_t<decltype(field.of(defaults))>;
         if (field.option == fairing::not_an_option) {
             return;
         }
-        using Member = std::remove_cvref_t<decltype(defaults.*field.member)>;
-        Kind kind = Kind::text;
-        std::string help{field.help};
-        bool on = false;
-        if constexpr (std::is_same_v<Member, bool>) {
-            on = defaults.*field.member;
-            kind = on ? Kind::inverse_flag : Kind::flag;
-        } else if constexpr (std::is_arithmetic_v<Member>) {
-            kind = Kind::number;
-        } else if constexpr (std::is_same_v<Member, std::vector<std::string>>) {
-            kind = Kind::words;
-        } else if constexpr (std::is_same_v<Member, std::map<std::string, std::string>>) {
-            kind = Kind::pairs;
-        } else if constexpr (std::is_same_v<Member, std::map<std::string, Json>>) {
-            kind = Kind::values;
-        } else if constexpr (std::is_enum_v<Member>) {
-            help += ": " + choices<Member>();
-        } else if constexpr (!std::is_same_v<Member, std::string> &&
-                             !std::is_same_v<Member, std::filesystem::path>) {
-            kind = Kind::list;
+        if constexpr (fairing::has_fields<Member>) {
+            declare<Member>(stage, path + std::string{field.name} + '/');
+        } else {
+            Option made{.help = std::string{field.help}};
+            bool is_on = false;
+            describe(field.of(defaults), made, is_on);
+            const std::string flag = is_on
+                                         ? "--no-" + option_name(field.name, field.option).substr(2)
+                                         : option_name(field.name, field.option);
+            Option& option = options_.try_emplace(flag, std::move(made)).first->second;
+            option.keys[stage] = path + std::string{field.name};
         }
-        const std::string flag = on ? "--no-" + option_name(field.name, field.option).substr(2)
-                                    : option_name(field.name, field.option);
-        Option& option = options_[flag];
-        option.kind = kind;
-        option.help = option.help.empty() ? help : option.help;
-        option.keys[role + ' ' + name] = std::string{field.name};
     };
     std::apply([&add](const auto&... each) { (add(each), ...); }, fairing::fields<Stage>);
 }
@@ -88,43 +140,56 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
                       "how the code is packaged: python, notebook, full_notebook, function or "
                       "python_function (default: what ENTRY looks like)");
     parser.add_option("--builder", builder_, "how the image is made: append");
-    parser.add_option("--deployer", deployer_, "where it runs: local (default)");
+    parser.add_option("--deployer", deployer_,
+                      "where it runs: local (default), or job: a Kubernetes Job");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser.add_option("--report", report_, "write what was done, as JSON, to this file");
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
 
-    declare<fairing::PythonPreprocessor>("preprocessor", "python");
-    declare<fairing::NotebookPreprocessor>("preprocessor", "notebook");
-    declare<fairing::FullNotebookPreprocessor>("preprocessor", "full_notebook");
-    declare<fairing::FunctionPreprocessor>("preprocessor", "function");
-    declare<fairing::PythonFunctionPreprocessor>("preprocessor", "python_function");
-    declare<fairing::AppendBuilder>("builder", "append");
-    declare<fairing::LocalDeployer>("deployer", "local");
+    declare<fairing::PythonPreprocessor>("preprocessor python");
+    declare<fairing::NotebookPreprocessor>("preprocessor notebook");
+    declare<fairing::FullNotebookPreprocessor>("preprocessor full_notebook");
+    declare<fairing::FunctionPreprocessor>("preprocessor function");
+    declare<fairing::PythonFunctionPreprocessor>("preprocessor python_function");
+    declare<fairing::AppendBuilder>("builder append");
+    declare<fairing::LocalDeployer>("deployer local");
+    declare<fairing::JobDeployer>("deployer job");
     for (auto& [name, option] : options_) {
         add_to(parser, name, option);
     }
 }
 
 void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& option) {
-    if (option.kind == Kind::flag || option.kind == Kind::inverse_flag) {
-        parser.add_flag_callback(
-            name, [&option] { option.values = {"true"}; }, option.help);
-        return;
+    CLI::Option* added = nullptr;
+    switch (option.kind) {
+        case Kind::flag:
+        case Kind::inverse_flag:
+            added = parser.add_flag_callback(
+                name, [&option] { option.values = {"true"}; }, option.help);
+            break;
+        case Kind::text:
+        case Kind::number:
+        case Kind::real:
+            added = parser
+                        .add_option_function<std::string>(
+                            name, [&option](const std::string& value) { option.values = {value}; },
+                            option.help)
+                        ->type_name(option.type);
+            break;
+        case Kind::words:
+        case Kind::list:
+        case Kind::pairs:
+        case Kind::values:
+            added = parser.add_option(name, option.values, option.help)
+                        ->allow_extra_args(false)
+                        ->type_name(option.type);
+            break;
     }
-    if (option.kind == Kind::text || option.kind == Kind::number) {
-        parser
-            .add_option_function<std::string>(
-                name, [&option](const std::string& value) { option.values = {value}; }, option.help)
-            ->type_name(option.kind == Kind::number ? "NUMBER" : "TEXT");
-        return;
+    if (option.keys.size() == 1 && option.keys.begin()->first.starts_with("deployer ")) {
+        added->group("Options of the " + option.keys.begin()->first);
     }
-    parser.add_option(name, option.values, option.help)
-        ->allow_extra_args(false)
-        ->type_name(option.kind == Kind::pairs || option.kind == Kind::values ? "KEY=VALUE"
-                    : option.kind == Kind::list                               ? "PATH"
-                                                                              : "WORDS");
 }
 
 bool LaunchOptions::given(const std::string& option) const {
@@ -133,11 +198,11 @@ bool LaunchOptions::given(const std::string& option) const {
 }
 
 bool LaunchOptions::is_local() const {
-    return chosen(read_config(), "deployer", deployer_) == "local";
+    return chosen(read_config(config_file_), "deployer", deployer_) == "local";
 }
 
 bool LaunchOptions::has_registry() const {
-    const Json builder = read_config().value("builder", Json::object());
+    const Json builder = read_config(config_file_).value("builder", Json::object());
     return given("--registry") || builder.contains("registry");
 }
 
@@ -152,15 +217,10 @@ Json LaunchOptions::value_of(const std::string& name, const Option& option) cons
     switch (option.kind) {
         case Kind::text:
             return first;
-        case Kind::number: {
-            std::int64_t number = 0;
-            const auto [end, failure] =
-                std::from_chars(first.data(), first.data() + first.size(), number);
-            if (failure != std::errc{} || end != first.data() + first.size()) {
-                throw usage(name, '"' + first + "\" is not a number");
-            }
-            return number;
-        }
+        case Kind::number:
+            return parse_number<std::int64_t>(name, first);
+        case Kind::real:
+            return parse_number<double>(name, first);
         case Kind::flag:
             return true;
         case Kind::inverse_flag:
@@ -195,20 +255,6 @@ Json LaunchOptions::value_of(const std::string& name, const Option& option) cons
         pairs[value.substr(0, equals)] = parsed.is_discarded() ? Json(text) : std::move(parsed);
     }
     return pairs;
-}
-
-Json LaunchOptions::read_config() const {
-    std::filesystem::path file = config_file_;
-    if (file.empty()) {
-        file = "fairing.json";
-        if (!std::filesystem::exists(file)) {
-            return Json::object();
-        }
-    }
-    Json config = fairing::parse_json(fairing::read_file(file), file.string());
-    // Checks names and keys of the whole file, also of what the command line overrides.
-    static_cast<void>(fairing::Config{config});
-    return config;
 }
 
 std::string LaunchOptions::chosen(const Json& config, const std::string& role,
@@ -253,14 +299,14 @@ Json LaunchOptions::options_for(const std::string& role, const std::string& name
     for (const auto& [flag, option] : options_) {
         const auto key = option.keys.find(role + ' ' + name);
         if (!option.values.empty() && key != option.keys.end()) {
-            result[key->second] = value_of(flag, option);
+            result[Json::json_pointer{key->second}] = value_of(flag, option);
         }
     }
     return result;
 }
 
 LaunchOptions::Stages LaunchOptions::stages() const {
-    const Json config = read_config();
+    const Json config = read_config(config_file_);
     const std::map<std::string, std::string> names{
         {"preprocessor", guesses_preprocessor(config)
                              ? fairing::guess_entry(entry_).preprocessor

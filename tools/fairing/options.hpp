@@ -13,6 +13,13 @@
 
 namespace command {
 
+/// "--run-id" of the key "run_id"; `option` is the field's own name on the command line, if any.
+[[nodiscard]] std::string option_name(std::string_view key, std::string_view option);
+
+/// The defaults of a configuration file: `file`, or ./fairing.json when it is empty and there is
+/// one. Throws Error when a name or a key in it is wrong.
+[[nodiscard]] fairing::Json read_config(std::string file);
+
 /// What a subcommand that prepares an image takes: ENTRY, the stages and their options, and the
 /// program's arguments.
 class LaunchOptions {
@@ -43,22 +50,25 @@ public:
         {};  ///< what stood behind "--": appended to the command of the image
 
 private:
-    enum class Kind { text, number, flag, inverse_flag, words, list, pairs, values };
+    enum class Kind { text, number, real, flag, inverse_flag, words, list, pairs, values };
     struct Option {
         Kind kind = Kind::text;
         std::vector<std::string> values = {};
-        std::map<std::string, std::string> keys = {};  ///< "builder append" → JSON key of its field
+        /// "builder append" → JSON pointer of its field: "/tag", "/resources/cpu"
+        std::map<std::string, std::string> keys = {};
         std::string help = {};
+        std::string type = "TEXT";  ///< as --help shows it
     };
 
     template <class Stage>
-    void declare(const std::string& role, const std::string& name);
+    void declare(const std::string& stage, const std::string& path = "/");
+    template <class Member>
+    static void describe(const Member& value, Option& option, bool& is_on);
     void add_to(CLI::App& parser, const std::string& name, Option& option);
     [[nodiscard]] fairing::Json value_of(const std::string& name, const Option& option) const;
     [[nodiscard]] fairing::Json options_for(const std::string& role, const std::string& name,
                                             const fairing::Json& defaults) const;
     [[nodiscard]] bool given(const std::string& option) const;
-    [[nodiscard]] fairing::Json read_config() const;
     [[nodiscard]] std::string chosen(const fairing::Json& config, const std::string& role,
                                      const std::string& given) const;
     [[nodiscard]] bool guesses_preprocessor(const fairing::Json& config) const;

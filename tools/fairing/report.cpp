@@ -71,6 +71,18 @@ std::string state_name(fairing::State state) {
     return "removed";
 }
 
+Json workload_json(const fairing::ObjectName& object, const fairing::Outcome& outcome) {
+    const bool has_ended =
+        outcome.state == fairing::State::succeeded || outcome.state == fairing::State::failed;
+    return {{"api_version", object.api_version},
+            {"kind", object.kind},
+            {"namespace", object.namespace_},
+            {"name", object.name},
+            {"state", state_name(outcome.state)},
+            {"exit_code", has_ended ? Json(outcome.exit_code) : Json()},
+            {"reason", outcome.reason}};
+}
+
 std::string human_bytes(std::uint64_t bytes) {
     constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
     auto value = static_cast<double>(bytes);
@@ -129,13 +141,7 @@ Json Report::json() const {
           {"compressed", figures.bytes_compressed},
           {"uploaded", figures.bytes_uploaded}}},
         {"requests", figures.requests},
-        {"workload",
-         {{"api_version", object_.api_version},
-          {"kind", object_.kind},
-          {"namespace", object_.namespace_},
-          {"name", object_.name},
-          {"state", state_name(outcome_ ? outcome_->state : fairing::State::none)},
-          {"exit_code", outcome_ ? Json(outcome_->exit_code) : Json()}}}};
+        {"workload", workload_json(object_, outcome_.value_or(fairing::Outcome{}))}};
 }
 
 void Report::check(const std::string& file) {

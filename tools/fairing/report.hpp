@@ -25,6 +25,7 @@ public:
             first_log_seconds_ = elapsed();
         }
     }
+    [[nodiscard]] bool has_first_line() const { return first_log_seconds_.has_value(); }
     void ended(const fairing::Outcome& outcome) { outcome_ = outcome; }
 
     [[nodiscard]] double elapsed() const {
@@ -47,6 +48,9 @@ private:
     std::optional<fairing::Outcome> outcome_ = {};
 };
 
+/// {"api_version", "kind", "namespace", "name", "state", "exit_code", "reason"}.
+[[nodiscard]] fairing::Json workload_json(const fairing::ObjectName& object,
+                                          const fairing::Outcome& outcome);
 /// "succeeded", "failed", …
 [[nodiscard]] std::string state_name(fairing::State state);
 /// "1.3 MB": three figures, decimal units.

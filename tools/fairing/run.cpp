@@ -3,34 +3,61 @@
 #include <fairing/core/files.hpp>
 
 #include "launch.hpp"
+#include "objects.hpp"
 #include "subcommands.hpp"
 
 namespace command {
+
+namespace {
+
+int run(Launch& launch) {
+    const fairing::Fairing pipeline{launch.preprocessor(), launch.builder(), launch.deployer()};
+    const fairing::Workload workload = pipeline.run(launch.session());
+    launch.report().ended(workload.status());
+    launch.session().log({.text = workload.object().name + " succeeded after " +
+                                  human_seconds(launch.report().elapsed())});
+    return 0;
+}
+
+/// What would be created; at "server" as the API server would store it.
+int dry_run(Launch& launch, const std::string& where, const std::string& format) {
+    const TimedDeployer deployer = launch.deployer();
+    const fairing::Fairing pipeline{launch.preprocessor(), launch.builder(), deployer};
+    const fairing::Image image = pipeline.build(launch.session());
+    print_objects(where == "server" ? deployer.stage.dry_run(image, launch.session())
+                                    : deployer.stage.manifests(image, launch.session()),
+                  format);
+    return 0;
+}
+
+}  // namespace
 
 Action add_run(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
         "run", "Package ENTRY into an image, run it, follow its log; exits with its own code.");
     auto options = std::make_shared<LaunchOptions>(*parser);
-    return [options](std::vector<std::string> arguments) {
+    auto where = std::make_shared<std::string>();
+    parser
+        ->add_option("--dry-run", *where,
+                     "client: print what would be created; server: as the server would store it. "
+                     "Pushes and creates nothing")
+        ->check(CLI::IsMember({"client", "server"}));
+    auto format = add_output_option(*parser);
+    return [options, where, format](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);
         const fairing::StopOnSignal signals;
         // A local run needs no registry: the image lives in a directory for as long as the run
         // does.
         std::optional<fairing::TemporaryDirectory> layout;
-        if (options->is_local() && !options->has_registry()) {
+        if (!where->empty()) {
+            options->set_default("--no-push", "true");
+        } else if (options->is_local() && !options->has_registry()) {
             layout.emplace();
             options->set_default("--registry", "oci:" + (layout->path() / "image").string());
         }
         Launch launch{*options, signals};
-        return launch.reported([&] {
-            const fairing::Fairing pipeline{launch.preprocessor(), launch.builder(),
-                                            launch.deployer()};
-            const fairing::Workload workload = pipeline.run(launch.session());
-            launch.report().ended(workload.status());
-            launch.session().log({.text = workload.object().name + " succeeded after " +
-                                          human_seconds(launch.report().elapsed())});
-            return 0;
-        });
+        return launch.reported(
+            [&] { return where->empty() ? run(launch) : dry_run(launch, *where, *format); });
     };
 }
 

@@ -15,6 +15,11 @@ using Action = std::function<int(std::vector<std::string> arguments)>;
 [[nodiscard]] Action add_run(CLI::App& app);
 [[nodiscard]] Action add_build(CLI::App& app);
 [[nodiscard]] Action add_render(CLI::App& app);
+[[nodiscard]] Action add_list(CLI::App& app);
+[[nodiscard]] Action add_status(CLI::App& app);
+[[nodiscard]] Action add_logs(CLI::App& app);
+[[nodiscard]] Action add_wait(CLI::App& app);
+[[nodiscard]] Action add_delete(CLI::App& app);
 [[nodiscard]] Action add_inspect(CLI::App& app);
 [[nodiscard]] Action add_cache(CLI::App& app);
 

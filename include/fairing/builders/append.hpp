@@ -222,14 +222,12 @@ struct LayerSummary {
     return summary;
 }
 
-[[nodiscard]] inline packaging::LayerCache open_cache(const AppendBuilder& builder,
-                                                      const Session& session) {
-    if (!builder.cache) {
-        return packaging::LayerCache{};
-    }
-    return packaging::LayerCache{session.cache_directory.empty()
-                                     ? packaging::default_cache_directory()
-                                     : session.cache_directory};
+/// Empty when nothing is to be remembered.
+[[nodiscard]] inline std::filesystem::path cache_directory(const AppendBuilder& builder,
+                                                           const Session& session) {
+    return !builder.cache                    ? std::filesystem::path{}
+           : session.cache_directory.empty() ? packaging::default_cache_directory()
+                                             : session.cache_directory;
 }
 
 /// One build. The base is read while the layers are planned, unless the context has to be fitted to
@@ -239,11 +237,11 @@ public:
     AppendRun(const AppendBuilder& builder, const Context& context, const Session& session)
         : builder_(builder),
           context_(&context),
-          cache_directory_(session.cache_directory),
+          cache_directory_(cache_directory(builder, session)),
           control_(session.control()),
           name_(check_and_name(builder)),
           tag_by_content_(name_.tag.empty()),
-          cache_(open_cache(builder, session)),
+          cache_(cache_directory_),
           work_(cache_, builder.compression, control_) {
         const registry::ClientOptions options =
             registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});

@@ -169,19 +169,10 @@ private:
 };
 
 /// Where what a base holds is remembered, by its manifest's digest; "" for nowhere.
-[[nodiscard]] inline std::filesystem::path libraries_memory(
-    const std::filesystem::path& cache_directory, const std::string& digest) {
-    std::filesystem::path root = cache_directory;
-    if (root.empty()) {
-        root = env("FAIRING_CACHE", "");
-    }
-    if (root.empty()) {
-        const std::string home = env("HOME", "");
-        const std::string base = env("XDG_CACHE_HOME", home.empty() ? "" : home + "/.cache");
-        root = base.empty() ? std::filesystem::path{} : std::filesystem::path{base} / "fairing";
-    }
-    return root.empty() || digest.empty() ? std::filesystem::path{}
-                                          : root / "libraries" / (digest.substr(7) + ".json");
+[[nodiscard]] inline std::filesystem::path libraries_memory(const std::filesystem::path& cache,
+                                                            const std::string& digest) {
+    return cache.empty() || digest.empty() ? std::filesystem::path{}
+                                           : cache / "libraries" / (digest.substr(7) + ".json");
 }
 
 [[nodiscard]] inline BaseLibraries scan_base(const oci::Image& base, oci::Store& store,

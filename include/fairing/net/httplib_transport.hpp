@@ -55,14 +55,17 @@ redirects to other hosts; install 0.41 or newer"
 #include <utility>
 #include <vector>
 
+#include "../codec/base64.hpp"
 #include "../core/error.hpp"
 #include "../core/files.hpp"
+#include "../core/secret.hpp"
 #include "address.hpp"
 #include "deep_thread.hpp"
 #include "message.hpp"
 #include "redact.hpp"
 #include "resolve_host.hpp"
 #include "sigpipe.hpp"
+#include "status.hpp"
 #include "transport.hpp"
 #include "url.hpp"
 #include "validation.hpp"
@@ -100,7 +103,13 @@ enum class AddressGuard { on, off };
 
 struct HttplibOptions {
     std::string ca_file = {};  ///< PEM; trusted instead of the system's certificates
+    std::string ca_pem = {};   ///< the same, as a text
     Verification verification = Verification::full;
+    std::string tls_server_name = {};  ///< asked for and expected instead of the URL's host
+    /// Asked before each request to an https peer, with the request's stop; a connection is kept
+    /// for the certificate that it was made with.
+    std::function<std::optional<ClientCertificate>(const std::stop_token&)> certificate = {};
+    Secret proxy = {};  ///< "http://[user:password@]host:port", for everything but Unix sockets
     AddressGuard addresses = AddressGuard::on;
     std::chrono::milliseconds connect_timeout = std::chrono::seconds{10};  ///< each address
     std::size_t idle_connections = 8;                                      ///< kept per origin
@@ -112,25 +121,61 @@ struct HttplibOptions {
 namespace detail {
 inline namespace FAIRING_ABI {
 
+/// Where requests go first (RFC 9110, 9.3.6 and 3.7).
+struct Proxy {
+    Url url = {};
+    std::string authorization = {};  ///< the value of Proxy-Authorization, or empty
+
+    /// Throws Error{input}, in which no password is shown.
+    [[nodiscard]] static Proxy parse(const std::string& text) {
+        const std::size_t begin = std::min(text.find("//"), text.size() - 1) + 2;
+        const std::size_t end = std::min(text.find('/', begin), text.size());
+        const std::size_t at = text.substr(0, end).rfind('@');
+        if (!text.starts_with("http://")) {
+            throw bad_url(text, "a proxy is given as http://host:port");
+        }
+        if (at == std::string::npos) {
+            return {.url = parse_url(text)};
+        }
+        const std::string user = percent_decode(text.substr(begin, at - begin), text);
+        return {.url = parse_url(text.substr(0, begin) + text.substr(at + 1)),
+                .authorization =
+                    "Basic " +
+                    codec::base64_encode(user.find(':') == std::string::npos ? user + ':' : user)};
+    }
+    [[nodiscard]] std::string header() const {
+        return authorization.empty() ? "" : "Proxy-Authorization: " + authorization + "\r\n";
+    }
+};
+
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 /// One connection to one origin. The socket has a second descriptor, ours: shutting it down ends
 /// whatever the connection waits for, and it can not be reused by somebody else meanwhile.
 class Connection {
 public:
-    Connection(const Url& url, const HttplibOptions& options, const std::string& address)
+    Connection(const Url& url, const HttplibOptions& options, const std::string& address,
+               const Proxy* proxy, const std::optional<ClientCertificate>& certificate)
         : url_(url) {
         if (url.is_unix()) {
             client_ = std::make_unique<httplib::ClientImpl>(url.host, 80);
             client_->set_address_family(AF_UNIX);
         } else if (url.is_tls()) {
-            make_tls_client(options);
+            make_tls_client(options, certificate);
         } else {
             client_ = std::make_unique<httplib::ClientImpl>(url.host, url.port);
         }
         if (!url.is_unix()) {
-            client_->set_hostname_addr_map({{url.host, address}});
+            client_->set_hostname_addr_map({{client_->host(), address}});
             client_->set_tcp_nodelay(true);
+        }
+        if (proxy != nullptr) {
+            client_->set_proxy(address, proxy->url.port);
+            const std::string host =
+                url.host.find(':') == std::string::npos ? url.host : '[' + url.host + ']';
+            const std::string target = host + ':' + std::to_string(url.port);
+            tunnel_head_ = "CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n" +
+                           proxy->header() + "\r\n";
         }
         client_->set_keep_alive(true);
         client_->set_follow_location(false);
@@ -193,14 +238,21 @@ public:
     }
 
 private:
-    void make_tls_client([[maybe_unused]] const HttplibOptions& options) {
+    void make_tls_client([[maybe_unused]] const HttplibOptions& options,
+                         [[maybe_unused]] const std::optional<ClientCertificate>& certificate) {
 #if FAIRING_TLS
-        auto client = std::make_unique<httplib::SSLClient>(url_.host, url_.port);
+        const std::string& name =
+            options.tls_server_name.empty() ? url_.host : options.tls_server_name;
+        auto client = certificate ? certified_client(name, *certificate)
+                                  : std::make_unique<httplib::SSLClient>(name, url_.port);
         const bool verify = options.verification == Verification::full;
         client->enable_server_certificate_verification(verify);
         client->enable_server_hostname_verification(verify);
         if (!options.ca_file.empty()) {
             client->set_ca_cert_path(options.ca_file);
+        }
+        if (!options.ca_pem.empty()) {
+            client->load_ca_cert_store(options.ca_pem.data(), options.ca_pem.size());
         }
         if (verify) {
             client->set_session_verifier([this](httplib::tls::session_t session) {
@@ -218,6 +270,37 @@ private:
                      .answer = "this program was built without TLS (FAIRING_TLS=0)"}};
 #endif
     }
+
+#if FAIRING_TLS
+    /// A client that shows `certificate` with its whole chain.
+    [[nodiscard]] std::unique_ptr<httplib::SSLClient> certified_client(
+        const std::string& name, const ClientCertificate& certificate) const {
+        const std::string& key = certificate.key.reveal();
+        // An empty password, so that nobody is asked for that of an encrypted key.
+        auto client = std::make_unique<httplib::SSLClient>(
+            name, url_.port,
+            httplib::SSLClient::PemMemory{certificate.chain.c_str(), certificate.chain.size(),
+                                          key.c_str(), key.size(), ""});
+        if (!client->is_valid()) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "reach",
+                         .subject = redact_url(url_.origin()),
+                         .answer = "the client certificate and its key can not be used",
+                         .advice = "check that they are PEM, belong together, and that the key "
+                                   "needs no password"}};
+        }
+        auto* context = static_cast<SSL_CTX*>(client->tls_context());
+        const std::unique_ptr<BIO, decltype(&::BIO_free)> text{
+            ::BIO_new_mem_buf(certificate.chain.data(), static_cast<int>(certificate.chain.size())),
+            &::BIO_free};
+        ::X509_free(::PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));  // shown already
+        while (X509* above = ::PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)) {
+            SSL_CTX_add0_chain_cert(context, above);
+        }
+        ::ERR_clear_error();
+        return client;
+    }
+#endif
 
     template <class Setter>
     static void set_timeout(std::chrono::milliseconds value, Setter setter) {
@@ -241,6 +324,10 @@ private:
     /// Puts our own request line and headers where cpp-httplib collects its own.
     ssize_t write_head(httplib::Stream& stream, httplib::Headers& headers) {
         auto* buffer = dynamic_cast<httplib::detail::BufferStream*>(&stream);
+        if (!aborted_ && buffer != nullptr && buffer->get_buffer().starts_with("CONNECT ")) {
+            const_cast<std::string&>(buffer->get_buffer()) = tunnel_head_;
+            return static_cast<ssize_t>(tunnel_head_.size());
+        }
         if (aborted_ || heads_written_++ > 0 || buffer == nullptr || !headers.contains("Host")) {
             return -1;  // cpp-httplib repeats a request by itself when TLS was closed: not here
         }
@@ -258,7 +345,7 @@ private:
 
     Url url_;
     std::unique_ptr<httplib::ClientImpl> client_;
-    std::string head_ = {}, tls_reason_ = {};
+    std::string head_ = {}, tunnel_head_ = {}, tls_reason_ = {};
     std::atomic<bool> aborted_ = false;
     int heads_written_ = 0, last_errno_ = 0;
     std::mutex mutex_;
@@ -271,8 +358,12 @@ enum class End { own, stopped, expired };
 /// One request on one connection: what cpp-httplib calls back, and what its outcome means.
 class Call {
 public:
-    Call(const Request& request, const Url& url, const BodySink& sink)
-        : request_(request), url_(url), sink_(sink), active_(std::chrono::steady_clock::now()) {
+    Call(const Request& request, const Url& url, const BodySink& sink, const Proxy* proxy)
+        : request_(request),
+          url_(url),
+          sink_(sink),
+          proxy_(proxy),
+          active_(std::chrono::steady_clock::now()) {
         wire_.method = request.method;
         wire_.path = "/";
         wire_.headers.emplace("Host", url.authority());
@@ -302,7 +393,8 @@ public:
     /// Whether a usable answer came.
     bool run(Connection& connection) {
         httplib::Error error = httplib::Error::Success;
-        complete_ = connection.send(wire_, answer_, error, head(), request_.idle_timeout);
+        complete_ = connection.send(wire_, answer_, error, head(), request_.idle_timeout) &&
+                    error != httplib::Error::ProxyConnection;
         error_ = error;
         return complete_;
     }
@@ -339,14 +431,19 @@ private:
     /// Unwinds Body::write when the connection is gone.
     struct Gone {};
 
-    [[nodiscard]] std::string peer() const { return redact_url(url_.origin()); }
+    [[nodiscard]] std::string peer() const {
+        return redact_url(url_.origin()) +
+               (proxy_ == nullptr ? "" : " through proxy " + redact_url(proxy_->url.origin()));
+    }
     [[nodiscard]] Error refuse(ErrorCode code, std::string answer) const {
         return Error{code, {.attempted = "reach", .subject = peer(), .answer = std::move(answer)}};
     }
 
     /// The request line and the headers.
     [[nodiscard]] std::string head() const {
-        std::string text = request_.method + ' ' + url_.target + " HTTP/1.1\r\n";
+        const bool is_forwarded = proxy_ != nullptr && !url_.is_tls();
+        std::string text = request_.method + ' ' + (is_forwarded ? url_.origin() : "") +
+                           url_.target + " HTTP/1.1\r\n" + (is_forwarded ? proxy_->header() : "");
         const auto add = [&](const char* name, const std::string& value) {
             if (header(request_.headers, name).empty()) {
                 text += std::string{name} + ": " + value + "\r\n";
@@ -473,6 +570,11 @@ private:
         if (error_ == Error::ConnectionTimeout) {
             return refuse(ErrorCode::timeout, "no connection in time");
         }
+        if (error_ == Error::ProxyConnection) {
+            return refuse(answer_.status == 407 || answer_.status == 403 ? ErrorCode::denied
+                                                                         : ErrorCode::unavailable,
+                          "the proxy refused the connection: " + status_text(answer_.status));
+        }
 #if FAIRING_TLS
         constexpr const char* advice = "name the CA that signed its certificate with --ca-file";
         if (error_ == Error::SSLServerHostnameVerification) {
@@ -533,6 +635,7 @@ private:
     const Request& request_;
     const Url& url_;
     const BodySink& sink_;
+    const Proxy* proxy_;
     SteadyTime active_;
     httplib::Request wire_ = {};
     httplib::Response answer_ = {};
@@ -555,8 +658,13 @@ inline namespace FAIRING_ABI {
 /// body.
 class HttplibTransport {
 public:
-    explicit HttplibTransport(HttplibOptions options = {}) : options_(std::move(options)) {}
-    HttplibTransport(HttplibTransport&& other) noexcept : options_(std::move(other.options_)) {}
+    explicit HttplibTransport(HttplibOptions options = {}) : options_(std::move(options)) {
+        if (!options_.proxy.empty()) {
+            proxy_ = detail::Proxy::parse(options_.proxy.reveal());
+        }
+    }
+    HttplibTransport(HttplibTransport&& other) noexcept
+        : options_(std::move(other.options_)), proxy_(std::move(other.proxy_)) {}
     HttplibTransport& operator=(HttplibTransport&&) = delete;
 
     [[nodiscard]] Response send(const Request& request, const BodySink& sink,
@@ -567,16 +675,25 @@ public:
         if (request.deadline.count() != 0) {
             deadline = std::chrono::steady_clock::now() + request.deadline;
         }
-        if (std::unique_ptr<detail::Connection> kept = take(url.origin())) {
-            detail::Call call{request, url, sink};
-            return attempt(call, std::move(kept), url, stop, deadline).value();
+        const detail::Proxy* proxy = proxy_ && !url.is_unix() ? &*proxy_ : nullptr;
+        std::optional<ClientCertificate> certificate;
+        if (options_.certificate && url.is_tls()) {
+            certificate = options_.certificate(stop);
         }
-        const std::vector<std::string> addresses = allowed_addresses(url, request.deadline, stop);
+        const std::string place = place_of(url, certificate);
+        if (std::unique_ptr<detail::Connection> kept = take(place)) {
+            detail::Call call{request, url, sink, proxy};
+            return attempt(call, std::move(kept), place, url, stop, deadline).value();
+        }
+        const std::vector<std::string> addresses =
+            allowed_addresses(proxy == nullptr ? url : proxy->url, request.deadline, stop);
         for (std::size_t i = 0;; ++i) {
-            detail::Call call{request, url, sink};
+            detail::Call call{request, url, sink, proxy};
             const Try kind = i + 1 < addresses.size() ? Try::more : Try::last;
-            auto connection = std::make_unique<detail::Connection>(url, options_, addresses[i]);
-            if (auto response = attempt(call, std::move(connection), url, stop, deadline, kind)) {
+            auto connection = std::make_unique<detail::Connection>(url, options_, addresses[i],
+                                                                   proxy, certificate);
+            if (auto response =
+                    attempt(call, std::move(connection), place, url, stop, deadline, kind)) {
                 return *std::move(response);
             }
         }
@@ -589,6 +706,12 @@ private:
         detail::SteadyTime since = {};
     };
 
+    /// Under which a connection is kept: who we are on it does not change.
+    static std::string place_of(const Url& url,
+                                const std::optional<ClientCertificate>& certificate) {
+        return certificate ? url.origin() + ' ' + certificate->chain : url.origin();
+    }
+
     static void check_stop(const Url& url, const std::stop_token& stop) {
         if (stop.stop_requested()) {
             throw Cancelled{ErrorCode::cancelled,
@@ -600,7 +723,8 @@ private:
 
     /// nullopt only with Try::more: this address does not answer, another may.
     std::optional<Response> attempt(detail::Call& call,
-                                    std::unique_ptr<detail::Connection> connection, const Url& url,
+                                    std::unique_ptr<detail::Connection> connection,
+                                    const std::string& place, const Url& url,
                                     const std::stop_token& stop,
                                     std::optional<detail::SteadyTime> deadline,
                                     Try kind = Try::last) {
@@ -626,7 +750,7 @@ private:
         }
         std::optional<Response> response = call.outcome(*connection, end);
         if (call.clean() && connection->reusable()) {
-            keep(url.origin(), std::move(connection));
+            keep(place, std::move(connection));
         }
         return response;
     }
@@ -655,11 +779,11 @@ private:
         return addresses;
     }
 
-    [[nodiscard]] std::unique_ptr<detail::Connection> take(const std::string& origin) {
+    [[nodiscard]] std::unique_ptr<detail::Connection> take(const std::string& place) {
         const auto oldest = std::chrono::steady_clock::now() - options_.idle_lifetime;
         std::vector<Idle> expired;  // closed after the lock is gone
         const std::lock_guard lock{mutex_};
-        std::vector<Idle>& idle = idle_[origin];
+        std::vector<Idle>& idle = idle_[place];
         while (!idle.empty()) {
             Idle newest = std::move(idle.back());
             idle.pop_back();
@@ -670,17 +794,18 @@ private:
         }
         return nullptr;
     }
-    void keep(const std::string& origin, std::unique_ptr<detail::Connection> connection) {
+    void keep(const std::string& place, std::unique_ptr<detail::Connection> connection) {
         const std::lock_guard lock{mutex_};
-        std::vector<Idle>& idle = idle_[origin];
+        std::vector<Idle>& idle = idle_[place];
         if (idle.size() < options_.idle_connections) {
             idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
         }
     }
 
     HttplibOptions options_;
+    std::optional<detail::Proxy> proxy_ = {};
     std::mutex mutex_;
-    std::map<std::string, std::vector<Idle>> idle_;
+    std::map<std::string, std::vector<Idle>> idle_;  ///< by place_of()
 };
 static_assert(Transport<HttplibTransport>);
 

@@ -11,6 +11,8 @@
 #include <string>
 #include <utility>
 
+#include "../core/secret.hpp"
+
 namespace fairing::net {
 
 using BodySink = std::function<void(std::span<const std::byte>)>;
@@ -52,6 +54,12 @@ struct Response {
     int status = 0;
     Headers headers = {};
     std::string body = {};
+};
+
+/// Who we are to a TLS peer that asks: PEM, the certificate first and then its chain.
+struct ClientCertificate {
+    std::string chain = {};
+    Secret key = {};
 };
 
 /// The first header of that name, compared without case (RFC 9110, 5.1); empty when there is none.

@@ -50,6 +50,11 @@ public:
         : deploy_([stage](const Image& image, const Session& session) -> Workload {
               return stage.deploy(image, session);
           }) {
+        if constexpr (DryRunner<T>) {
+            dry_run_ = [stage](const Image& image, const Session& session) {
+                return stage.dry_run(image, session);
+            };
+        }
         if constexpr (Renderer<T>) {
             manifests_ = [stage = std::move(stage)](const Image& image, const Session& session) {
                 return stage.manifests(image, session);
@@ -63,8 +68,20 @@ public:
         return manifests_ ? manifests_(image, session) : std::vector<Json>{};
     }
 
+    /// Throws Error{unsupported} for one whose peer can not rehearse.
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        if (!dry_run_) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "make a dry run at the server",
+                         .answer = "this deployer has no server",
+                         .advice = "use --dry-run client"}};
+        }
+        return dry_run_(image, session);
+    }
+
 private:
     std::function<Workload(const Image&, const Session&)> deploy_;
+    std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
     std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
 };
 static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&

@@ -39,4 +39,10 @@ concept Renderer = requires(const T& stage, const Image& image, const Session& s
     { stage.manifests(image, session) } -> std::same_as<std::vector<Json>>;
 };
 
+/// A deployer whose peer can say what it would store, without storing it.
+template <class T>
+concept DryRunner = requires(const T& stage, const Image& image, const Session& session) {
+    { stage.dry_run(image, session) } -> std::same_as<std::vector<Json>>;
+};
+
 }  // namespace fairing

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -28,6 +29,24 @@ struct Field {
     Member Stage::*member;
     std::string_view help;
     std::string_view option = {};
+
+    [[nodiscard]] constexpr Member& of(Stage& stage) const { return stage.*member; }
+    [[nodiscard]] constexpr const Member& of(const Stage& stage) const { return stage.*member; }
+};
+
+/// One member of a part that several stages have in common, as if it were the stage's own.
+template <class Stage, class Part, class Member>
+struct PartField {
+    std::string_view name;
+    Part Stage::*part;
+    Member Part::*member;
+    std::string_view help;
+    std::string_view option = {};
+
+    [[nodiscard]] constexpr Member& of(Stage& stage) const { return stage.*part.*member; }
+    [[nodiscard]] constexpr const Member& of(const Stage& stage) const {
+        return stage.*part.*member;
+    }
 };
 
 /// For Field::option: the field is not on the command line.
@@ -43,6 +62,29 @@ template <class Stage, class Member>
 /// The table of a stage: a std::tuple of Field, specialised beside the stage.
 template <class Stage>
 inline constexpr std::nullptr_t fields = nullptr;
+
+/// Whether a member has fields of its own: then it is an object in JSON, and its fields are
+/// options.
+template <class Member>
+inline constexpr bool has_fields =
+    !std::is_same_v<std::remove_cv_t<decltype(fields<Member>)>, std::nullptr_t>;
+
+/// The fields of `part`, flattened into the table of the stage; for std::tuple_cat.
+template <class Stage, class Part>
+[[nodiscard]] constexpr auto fields_of_part(Part Stage::*part) {
+    return std::apply(
+        [part](const auto&... each) {
+            return std::tuple{
+                PartField<Stage, Part,
+                          std::remove_cvref_t<decltype(each.of(std::declval<const Part&>()))>>{
+                    .name = each.name,
+                    .part = part,
+                    .member = each.member,
+                    .help = each.help,
+                    .option = each.option}...};
+        },
+        fields<Part>);
+}
 
 /// The names of an enumeration's values: an array of pairs, specialised beside the enumeration.
 template <class Enumeration>
@@ -91,11 +133,16 @@ inline constexpr std::nullptr_t value_names = nullptr;
          .advice = (near.empty() ? "" : "did you mean " + near + "? ") + "there is " + all}};
 }
 
+template <class Stage>
+[[nodiscard]] Stage stage_from(const Json& options, const std::string& stage_name);
+
 namespace detail {
 
 template <class T>
 void read_value(const Json& value, T& target) {
-    if constexpr (std::is_enum_v<T>) {
+    if constexpr (has_fields<T>) {
+        target = stage_from<T>(value, "the object");
+    } else if constexpr (std::is_enum_v<T>) {
         std::vector<std::string> names;
         for (const auto& [name, one] : value_names<T>) {
             if (value.is_string() && value.get_ref<const std::string&>() == name) {
@@ -120,6 +167,11 @@ void read_value(const Json& value, T& target) {
     }
 }
 
+template <class T>
+void read_value(const Json& value, std::optional<T>& target) {
+    read_value(value, target.emplace());
+}
+
 /// A list of texts; one text alone is a list of one. For types that are made from a text, such as
 /// Input.
 template <class T>
@@ -141,6 +193,10 @@ template <class T>
         return "true or false";
     } else if constexpr (std::is_integral_v<T>) {
         return "a whole number";
+    } else if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, std::optional<double>>) {
+        return "a number";
+    } else if constexpr (has_fields<T>) {
+        return "an object";
     } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
         return "an object of texts";
     } else if constexpr (std::is_same_v<T, std::map<std::string, Json>>) {
@@ -183,7 +239,7 @@ template <class Stage>
                 return;
             }
             known = true;
-            auto& target = stage.*field.member;
+            auto& target = field.of(stage);
             try {
                 detail::read_value(value, target);
             } catch (const Json::exception&) {

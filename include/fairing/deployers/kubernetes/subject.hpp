@@ -1,0 +1,78 @@
+// fairing/deployers/kubernetes/subject.hpp - which run is meant, and how its object and pods are
+// read.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "../../core/error.hpp"
+#include "../../kube/client.hpp"
+#include "../../kube/document.hpp"
+#include "../../kube/object.hpp"
+#include "../../kube/state.hpp"
+
+namespace fairing::kubernetes {
+
+/// One run: its main object, and what tells its pods from others.
+struct Subject {
+    using Diagnose = std::function<kube::Diagnosis(const Json& owner, const std::vector<Json>& pods,
+                                                   const std::vector<Json>& events)>;
+
+    kube::ObjectKey key = {};
+    std::string uid = {};
+    std::string run_id = {};
+    Json main = {};  ///< as it was created or found; a watch starts at its version
+    int expected_pods = 1;
+    Diagnose diagnose = {};
+
+    [[nodiscard]] std::string pod_selector() const {
+        return std::string{kube::run_label} + '=' + run_id;
+    }
+    /// Whether a pod is one of this object, and not of an earlier one of the same run id.
+    [[nodiscard]] bool owns(const Json& pod) const {
+        for (const Json& owner : kube::list(pod, {"metadata", "ownerReferences"})) {
+            if (kube::text(owner, {"uid"}) == uid) {
+                return true;
+            }
+        }
+        return false;
+    }
+};
+
+/// The events about the object itself. Who may not read events is not told them.
+[[nodiscard]] inline std::vector<Json> events_of(const kube::Client& client,
+                                                 const Subject& subject) {
+    try {
+        return client
+            .list("v1", "Event", subject.key.namespace_,
+                  {.field_selector = "involvedObject.uid=" + subject.uid})
+            .items;
+    } catch (const kube::StatusError&) {
+        return {};
+    }
+}
+
+/// The pods of the run, by asking.
+[[nodiscard]] inline std::vector<Json> pods_of(const kube::Client& client, const Subject& subject) {
+    std::vector<Json> pods;
+    for (Json& pod :
+         client
+             .list("v1", "Pod", subject.key.namespace_, {.label_selector = subject.pod_selector()})
+             .items) {
+        if (subject.owns(pod)) {
+            pods.push_back(std::move(pod));
+        }
+    }
+    return pods;
+}
+
+/// The state now, by asking.
+[[nodiscard]] inline kube::Diagnosis look(const kube::Client& client, const Subject& subject,
+                                          const Json& owner) {
+    const std::vector<Json> pods = pods_of(client, subject);
+    return subject.diagnose(owner, pods,
+                            pods.empty() ? events_of(client, subject) : std::vector<Json>{});
+}
+
+}  // namespace fairing::kubernetes

@@ -1,0 +1,60 @@
+// tools/fairing/cluster_options.cpp - see cluster_options.hpp.
+#include "cluster_options.hpp"
+
+#include <fairing/deployers/find_workload.hpp>
+#include <tuple>
+#include <utility>
+
+#include "console.hpp"
+#include "options.hpp"
+
+namespace command {
+
+ClusterOptions::ClusterOptions(CLI::App& parser) {
+    const auto add = [&](const auto& field) {
+        const std::string key{field.name};
+        parser.add_option_function<std::string>(
+            option_name(field.name, field.option),
+            [this, key](const std::string& value) { given_[key] = value; },
+            std::string{field.help});
+    };
+    std::apply([&add](const auto&... each) { (add(each), ...); },
+               fairing::fields<fairing::FindOptions>);
+    parser.add_option("--config", config_file_,
+                      "defaults for all options (default: ./fairing.json, if there is one)");
+    parser.add_flag("--quiet", quiet_, "say nothing but errors");
+    parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
+}
+
+std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
+    auto options = std::make_shared<ClusterOptions>(parser);
+    parser.add_option("NAME", options->name_, "name or run id, as fairing list shows it")
+        ->required();
+    return options;
+}
+
+fairing::FindOptions ClusterOptions::find() const {
+    const fairing::Json deployer =
+        read_config(config_file_).value("deployer", fairing::Json::object());
+    fairing::Json options = given_;
+    for (const std::string& key : fairing::field_names<fairing::FindOptions>()) {
+        if (deployer.contains(key) && !options.contains(key)) {
+            options[key] = deployer[key];
+        }
+    }
+    return fairing::stage_from<fairing::FindOptions>(options, "the cluster");
+}
+
+fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {
+    return fairing::find_workload(name_, find(), session);
+}
+
+fairing::Session ClusterOptions::session(std::stop_token stop) const {
+    return console(std::move(stop),
+                   quiet_     ? Verbosity::quiet
+                   : verbose_ ? Verbosity::verbose
+                              : Verbosity::normal,
+                   nullptr);
+}
+
+}  // namespace command

@@ -1,0 +1,38 @@
+// tools/fairing/cluster_options.hpp - what list, logs, status, wait and delete share: which
+// cluster and namespace, and how much is said.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <fairing/core/json.hpp>
+#include <fairing/stage/session.hpp>
+#include <fairing/stage/workload.hpp>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+namespace fairing {
+struct FindOptions;  // its header costs what the whole client of a cluster does
+}
+
+namespace command {
+
+class ClusterOptions {
+public:
+    explicit ClusterOptions(CLI::App& parser);
+
+    /// The same, with the NAME of a run.
+    [[nodiscard]] static std::shared_ptr<ClusterOptions> with_name(CLI::App& parser);
+
+    /// Defaults are those of the deployer in fairing.json.
+    [[nodiscard]] fairing::FindOptions find() const;
+    [[nodiscard]] fairing::Session session(std::stop_token stop) const;
+    /// The run of that name or run id.
+    [[nodiscard]] fairing::Workload workload(const fairing::Session& session) const;
+
+private:
+    fairing::Json given_ = fairing::Json::object();
+    std::string name_ = {}, config_file_ = {};
+    bool quiet_ = false, verbose_ = false;
+};
+
+}  // namespace command

@@ -1,0 +1,23 @@
+// tools/fairing/delete.cpp - fairing delete: ends a run, and removes all that was created for it.
+#include <fairing/run_main.hpp>
+
+#include "cluster_options.hpp"
+#include "subcommands.hpp"
+
+namespace command {
+
+Action add_delete(CLI::App& app) {
+    CLI::App* parser = app.add_subcommand(
+        "delete", "End a run, and remove it with its pods and all that was created for it.");
+    auto options = ClusterOptions::with_name(*parser);
+    return [options](std::vector<std::string> /*arguments*/) {
+        const fairing::StopOnSignal signals;
+        const fairing::Session session = options->session(signals.token());
+        const fairing::Workload workload = options->workload(session);
+        workload.remove(session.stop);
+        session.log({.text = workload.object().name + " deleted"});
+        return 0;
+    };
+}
+
+}  // namespace command

@@ -1,0 +1,33 @@
+// tools/fairing/status.cpp - fairing status: how a run is, and why.
+#include <cstdio>
+#include <fairing/run_main.hpp>
+
+#include "cluster_options.hpp"
+#include "report.hpp"
+#include "subcommands.hpp"
+
+namespace command {
+
+Action add_status(CLI::App& app) {
+    CLI::App* parser = app.add_subcommand("status", "Tell how a run is, and why.");
+    auto options = ClusterOptions::with_name(*parser);
+    auto format = std::make_shared<std::string>("text");
+    parser->add_option("--output", *format, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+    return [options, format](std::vector<std::string> /*arguments*/) {
+        const fairing::StopOnSignal signals;
+        const fairing::Workload workload = options->workload(options->session(signals.token()));
+        const fairing::Outcome outcome = workload.status(signals.token());
+        if (*format == "json") {
+            std::printf("%s\n", workload_json(workload.object(), outcome).dump(2).c_str());
+            return 0;
+        }
+        std::printf("%s %s: %s%s\n", workload.object().kind.c_str(), workload.object().name.c_str(),
+                    state_name(outcome.state).c_str(),
+                    outcome.reason.empty() ? "" : (": " + outcome.reason).c_str());
+        return 0;
+    };
+}
+
+}  // namespace command

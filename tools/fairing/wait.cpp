@@ -1,0 +1,30 @@
+// tools/fairing/wait.cpp - fairing wait: until a run ends; exits as it did.
+#include <fairing/run_main.hpp>
+
+#include "cluster_options.hpp"
+#include "report.hpp"
+#include "subcommands.hpp"
+
+namespace command {
+
+Action add_wait(CLI::App& app) {
+    CLI::App* parser = app.add_subcommand(
+        "wait", "Wait for the end of a run; exits with its own code, and removes nothing.");
+    auto options = ClusterOptions::with_name(*parser);
+    return [options](std::vector<std::string> /*arguments*/) {
+        const fairing::StopOnSignal signals;
+        const fairing::Session session = options->session(signals.token());
+        const fairing::Workload workload = options->workload(session);
+        fairing::Outcome outcome = workload.wait(session.stop);
+        if (outcome.state != fairing::State::succeeded) {
+            fairing::Error::Details details{.attempted = "wait for the success of",
+                                            .subject = workload.object().name,
+                                            .answer = outcome.reason};
+            throw fairing::WorkloadError{std::move(details), std::move(outcome)};
+        }
+        session.log({.text = workload.object().name + " succeeded"});
+        return 0;
+    };
+}
+
+}  // namespace command
