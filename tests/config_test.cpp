@@ -64,3 +64,27 @@ TEST_CASE("a builder of one's own, by name and by value") {
     config.set_builder(Farm{"b"});
     CHECK(config.builder().build({}, {}).reference == "farm b");
 }
+
+TEST_CASE("a Kubernetes deployer takes mutators before and after it is chosen") {
+    const auto named = [](const char* name) {
+        return [name](PodSpec& pod, PodContext&) { pod.set_env(name, "1"); };
+    };
+    Config config;
+    config.add_pod_spec_mutator(named("A"))
+        .set_deployer("job", {{"namespace", "ml"},
+                              {"resources", {{"cpu", 1}, {"memory_gb", 5}}},
+                              {"volumes", {"pvc:data:/mnt"}},
+                              {"run_id", "abc"}})
+        .add_pod_spec_mutator(named("B"));
+    const auto objects = config.deployer().manifests({.reference = "r.example/a:1"}, {});
+    REQUIRE(objects.size() == 1);
+    const Json& job = objects[0];
+    CHECK(job["metadata"]["namespace"] == "ml");
+    const Json& container = job["spec"]["template"]["spec"]["containers"][0];
+    CHECK(container["resources"]["limits"]["memory"] == "4.66Gi");
+    CHECK(container["env"].size() == 3);  // FAIRING_RUNTIME, A, B
+    CHECK(container["env"][2]["name"] == "B");
+    CHECK(refusal([&] {
+              config.set_deployer("job", {{"cpus", 2}});
+          }).find("unknown name \"cpus\"") != std::string::npos);
+}

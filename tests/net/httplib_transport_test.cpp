@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -449,6 +451,30 @@ TEST_CASE("a kept connection that the peer has closed is not used") {
     CHECK(server.connections() == 5);
 }
 
+TEST_CASE("http goes through a proxy in absolute form, with the proxy's own credentials") {
+    std::mutex mutex;
+    std::string head;
+    HttpServer proxy{[&](Peer& peer) {
+        std::string got = peer.head();
+        peer.answer("200 OK", "from afar");
+        const std::lock_guard lock{mutex};
+        head = std::move(got);
+    }};
+    net::HttplibTransport transport{
+        {.proxy = Secret{"http://me@127.0.0.1:" + std::to_string(proxy.port())}}};
+    CHECK(send(transport, {.url = "http://far.example/a?b"}).body == "from afar");
+    const std::lock_guard lock{mutex};
+    CHECK(
+        head.starts_with("GET http://far.example/a?b HTTP/1.1\r\n"
+                         "Proxy-Authorization: Basic bWU6\r\nHost: far.example\r\n"));
+    for (const char* wrong : {"https://p", "p:1", "socks5://u:hidden@p", "http://", "http"}) {
+        CAPTURE(wrong);
+        const std::string what = failure([&] { net::HttplibTransport{{.proxy = Secret{wrong}}}; });
+        CHECK(what != "no error");
+        CHECK_FALSE(contains(what, "hidden"));
+    }
+}
+
 #if FAIRING_TLS
 
 namespace {
@@ -583,6 +609,108 @@ TEST_CASE("https: kept alive, large both ways, and a plain peer is no TLS peer")
     } catch (const Error& error) {
         CHECK(error.code() == ErrorCode::unavailable);  // so it is tried again
     }
+}
+
+TEST_CASE("a client certificate is shown with its chain, and each has its own connections") {
+    const Certificates certificates;
+    const std::string script =
+        "cd '" + certificates.directory.path().string() +
+        "' && exec >/dev/null 2>&1 && echo basicConstraints=critical,CA:TRUE >ca.ext"
+        " && request() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        " -keyout $1.key -out $1.csr -subj /CN=$1; }"
+        " && request mid && openssl x509 -req -in mid.csr -CA ca.pem -CAkey ca.key"
+        " -CAcreateserial -days 30 -extfile ca.ext -out mid.pem"
+        " && for who in one two; do request $who && openssl x509 -req -in $who.csr -CA mid.pem"
+        " -CAkey mid.key -CAcreateserial -days 30 -out $who.leaf && cat $who.leaf mid.pem"
+        " >$who.pem; done";
+    if (!certificates.made || std::system(script.c_str()) != 0) {
+        MESSAGE("skipped: the openssl program is missing");
+        return;
+    }
+    httplib::SSLServer server{certificates.path("good.pem").c_str(),
+                              certificates.path("key.pem").c_str(),
+                              certificates.path("ca.pem").c_str()};
+    server.Get("/port", [](const httplib::Request& request, httplib::Response& response) {
+        response.set_content(std::to_string(request.remote_port), "text/plain");
+    });
+    const int port = server.bind_to_any_port("127.0.0.1");
+    const std::jthread thread{[&] { server.listen_after_bind(); }};
+    server.wait_until_ready();
+    std::string who = "one";
+    net::HttplibTransport transport{
+        {.ca_pem = read_file(certificates.path("ca.pem")),
+         .certificate = [&](const std::stop_token&) -> std::optional<net::ClientCertificate> {
+             return net::ClientCertificate{read_file(certificates.path(who + ".pem")),
+                                           Secret{read_file(certificates.path(who + ".key"))}};
+         }}};
+    const net::Request request{.url = "https://127.0.0.1:" + std::to_string(port) + "/port"};
+    const std::string first = send(transport, request).body;
+    CHECK(send(transport, request).body == first);
+    who = "two";
+    CHECK(send(transport, request).body != first);
+    who = "one";
+    CHECK(send(transport, request).body == first);
+
+    net::HttplibTransport anonymous{{.ca_file = certificates.path("ca.pem")}};
+    CHECK(contains(failure([&] { send(anonymous, request); }), "cannot reach https://127.0.0.1"));
+    net::HttplibTransport wrong{
+        {.ca_file = certificates.path("ca.pem"),
+         .certificate = [&](const std::stop_token&) -> std::optional<net::ClientCertificate> {
+             return net::ClientCertificate{read_file(certificates.path("one.pem")),
+                                           Secret{read_file(certificates.path("two.key"))}};
+         }}};
+    const std::string mismatch = failure([&] { send(wrong, request); });
+    CHECK(contains(mismatch, "the client certificate and its key can not be used"));
+    CHECK_FALSE(contains(mismatch, "BEGIN"));
+    server.stop();
+}
+
+TEST_CASE("another name may be expected in the certificate") {
+    const Certificates certificates;
+    if (!certificates.made) {
+        MESSAGE("skipped: the openssl program is missing");
+        return;
+    }
+    const TlsServer server{certificates, "other.pem"};
+    net::HttplibTransport transport{
+        {.ca_pem = read_file(certificates.path("ca.pem")), .tls_server_name = "elsewhere.example"}};
+    // Trusted: as far as the answer of s_server, which has no length.
+    CHECK(contains(failure([&] { send(transport, {.url = server.url()}); }),
+                   "neither Content-Length"));
+    net::HttplibTransport other{
+        {.ca_pem = read_file(certificates.path("ca.pem")), .tls_server_name = "x.example"}};
+    CHECK(contains(failure([&] { send(other, {.url = server.url()}); }), "not for this host"));
+}
+
+TEST_CASE("https goes through a proxy by a tunnel, and the proxy's refusal is told") {
+    std::mutex mutex;
+    std::string head, first;
+    HttpServer proxy{[&](Peer& peer) {
+        std::string got = peer.head();
+        peer.say("HTTP/1.1 200 Connection established\r\n\r\n");
+        std::string hello = peer.body(1);
+        const std::lock_guard lock{mutex};
+        head = std::move(got);
+        first = std::move(hello);
+    }};
+    const std::string host = "127.0.0.1:" + std::to_string(proxy.port());
+    net::HttplibTransport transport{{.proxy = Secret{"http://me:p%40ss@" + host}}};
+    const std::string what = failure([&] { send(transport, {.url = "https://api.example/x"}); });
+    CHECK(contains(what, "https://api.example through proxy http://" + host));
+    CHECK_FALSE(contains(what, "ss@"));
+    {
+        const std::lock_guard lock{mutex};
+        CHECK(head ==
+              "CONNECT api.example:443 HTTP/1.1\r\nHost: api.example:443\r\n"
+              "Proxy-Authorization: Basic bWU6cEBzcw==\r\n\r\n");
+        CHECK(first == "\x16");  // the first byte of a TLS handshake
+    }
+    HttpServer refusing{
+        says("HTTP/1.1 407 Proxy Authentication Required\r\n"
+             "Content-Length: 0\r\n\r\n")};
+    net::HttplibTransport refused{{.proxy = Secret{refusing.url()}}};
+    CHECK(contains(failure([&] { send(refused, {.url = "https://api.example/x"}); }),
+                   "the proxy refused the connection: 407"));
 }
 
 #endif

@@ -42,7 +42,7 @@ struct ContainerEnd {
 
 /// The annotation that makes a pod play a failure instead of pulling its image. A JSON object:
 /// container name, or "*", to a list of runs (the last one is repeated), each a list of steps:
-///   {"say": TEXT}             TEXT as it is, newlines and all
+///   {"say": TEXT}             TEXT as it is, newlines and all; with "times": N so many times
 ///   {"lines": N, "from": K}   "line K" … "line K+N-1"
 ///   {"one_time": true}        all that follows gets the same time stamp; false ends it
 ///   {"wait_ms": N}
@@ -307,7 +307,11 @@ private:
 
     void write_step(ContainerLog& log, const Json& step) {
         if (step.contains("say")) {
-            log.write(step["say"].get<std::string>());
+            std::string text;
+            for (int i = step.value("times", 1); i > 0; --i) {
+                text += step["say"].get<std::string>();
+            }
+            log.write(text);
         }
         if (step.contains("lines")) {
             const int from = step.value("from", 0);
