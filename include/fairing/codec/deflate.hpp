@@ -65,12 +65,12 @@ void deflate_run(std::span<const std::byte> input, Parser& parser, BitWriter& wr
 
 /// Levels 2 to 9.
 inline constexpr std::array<ChainEffort, 8> chain_efforts = {{{3, 24, 0, 0},
+                                                              {4, 24, 0, 0},
                                                               {6, 32, 0, 0},
                                                               {8, 32, 12, 1},
                                                               {10, 48, 16, 1},
                                                               {16, 64, 32, 1},
-                                                              {24, 96, 48, 1},
-                                                              {40, 128, 64, 1},
+                                                              {32, 128, 64, 1},
                                                               {70, 160, 128, 2}}};
 
 inline void deflate_at_level(std::span<const std::byte> input, int level, BitWriter& writer) {
