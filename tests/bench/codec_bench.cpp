@@ -277,6 +277,7 @@ void print_ratios(const std::string& path, int rounds) {
         }
         std::printf("\n");
     }
+    std::fflush(stdout);
 }
 
 #if defined(BENCH_OPENSSL)
