@@ -1,19 +1,27 @@
-// How fast the codecs are (Google Benchmark; bytes per second of plain data), and zlib beside them
-// with -DBENCH_ZLIB -lz.
+// How fast the codecs are (Google Benchmark; bytes per second of plain data), and their peers
+// beside them: zlib with -DBENCH_ZLIB -lz, libdeflate with -DBENCH_LIBDEFLATE -ldeflate, ISA-L with
+// -DBENCH_ISAL -lisal, OpenSSL with -DBENCH_OPENSSL -lcrypto.
 //
 //   c++ -std=c++20 -O2 -I include tests/bench/codec_bench.cpp -o codec_bench -lbenchmark -lpthread
 //   FAIRING_BENCH_FILE=some_file ./codec_bench
+//   ./codec_bench --ratios 5 FILE...   a table of ratios: rounds in turn, process time, medians
 //
 // Without FAIRING_BENCH_FILE the data is the prose of tests/support/samples.hpp.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <fairing/codec/crc32.hpp>
 #include <fairing/codec/gzip.hpp>
 #include <fairing/codec/sha256.hpp>
 #include <fairing/core/env.hpp>
 #include <fairing/core/files.hpp>
+#include <fstream>
+#include <functional>
+#include <iterator>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +30,15 @@
 
 #if defined(BENCH_ZLIB)
 #include <zlib.h>
+#endif
+#if defined(BENCH_LIBDEFLATE)
+#include <libdeflate.h>
+#endif
+#if defined(BENCH_ISAL)
+#include <isa-l/igzip_lib.h>
+#endif
+#if defined(BENCH_OPENSSL)
+#include <openssl/evp.h>
 #endif
 
 namespace {
@@ -82,7 +99,7 @@ void compress_blocks(benchmark::State& state, const std::string& data) {
     state.counters["ratio"] = static_cast<double>(packed) / static_cast<double>(data.size());
 }
 void deflate_text(benchmark::State& state) { compress_blocks(state, text()); }
-BENCHMARK(deflate_text)->DenseRange(1, 9)->Unit(benchmark::kMillisecond);
+BENCHMARK(deflate_text)->DenseRange(0, 9)->Unit(benchmark::kMillisecond);
 
 void deflate_random(benchmark::State& state) {
     static const std::string noise = support::random_bytes(std::size_t{16} << 20, 1);
@@ -146,6 +163,163 @@ BENCHMARK(zlib_inflate_text)->Unit(benchmark::kMillisecond);
 
 #endif
 
+/// One way to pack a stream: returns the packed size.
+struct Packer {
+    std::string name;
+    std::function<std::size_t(std::span<const std::byte>)> pack;
+    bool is_ours = false;
+    std::vector<double> seconds = {};
+    std::size_t size = 0;
+
+    [[nodiscard]] double median() const {
+        std::vector<double> sorted = seconds;
+        std::sort(sorted.begin(), sorted.end());
+        return sorted[sorted.size() / 2];
+    }
+};
+
+Packer ours(const std::string& name, int level) {
+    return {.name = name,
+            .pack =
+                [level](std::span<const std::byte> input) {
+                    static std::vector<std::byte> out;
+                    out.clear();
+                    const GzipCompressor compressor{.level = level};
+                    while (!input.empty()) {
+                        const auto block =
+                            input.first(std::min(input.size(), compressor.block_size()));
+                        compressor.block(block, out);
+                        input = input.subspan(block.size());
+                    }
+                    return out.size();
+                },
+            .is_ours = true};
+}
+
+std::vector<Packer> packers() {
+    std::vector<Packer> all = {ours("fast", deflate_fast), ours("balanced", deflate_balanced),
+                               ours("best", deflate_best)};
+#if defined(BENCH_LIBDEFLATE)
+    for (const int level : {1, 6}) {
+        all.push_back(
+            {"libdeflate " + std::to_string(level), [level](std::span<const std::byte> input) {
+                 static std::vector<std::byte> out;
+                 libdeflate_compressor* const peer = ::libdeflate_alloc_compressor(level);
+                 out.resize(::libdeflate_deflate_compress_bound(peer, input.size()));
+                 const std::size_t size = ::libdeflate_deflate_compress(
+                     peer, input.data(), input.size(), out.data(), out.size());
+                 ::libdeflate_free_compressor(peer);
+                 return size;
+             }});
+    }
+#endif
+#if defined(BENCH_ISAL)
+    all.push_back(
+        {"ISA-L 1", [](std::span<const std::byte> input) {
+             static std::vector<std::uint8_t> out, level_buffer(ISAL_DEF_LVL1_EXTRA_LARGE);
+             out.resize(input.size() + input.size() / 8 + 1024);
+             isal_zstream stream;
+             ::isal_deflate_init(&stream);
+             stream.level = 1;
+             stream.level_buf = level_buffer.data();
+             stream.level_buf_size = ISAL_DEF_LVL1_EXTRA_LARGE;
+             stream.end_of_stream = 1;
+             stream.next_in =
+                 const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(input.data()));
+             stream.avail_in = static_cast<std::uint32_t>(input.size());
+             stream.next_out = out.data();
+             stream.avail_out = static_cast<std::uint32_t>(out.size());
+             return ::isal_deflate(&stream) == COMP_OK ? std::size_t{stream.total_out} : 0;
+         }});
+#endif
+#if defined(BENCH_ZLIB)
+    all.push_back({"zlib 6", [](std::span<const std::byte> input) {
+                       static std::vector<Bytef> out;
+                       uLongf size = ::compressBound(static_cast<uLong>(input.size()));
+                       out.resize(size);
+                       ::compress2(out.data(), &size, reinterpret_cast<const Bytef*>(input.data()),
+                                   static_cast<uLong>(input.size()), 6);
+                       return std::size_t{size};
+                   }});
+#endif
+    return all;
+}
+
+/// Seconds of processor time of this process: other processes count less than on a wall clock.
+double process_seconds() {
+    timespec time{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+void print_ratios(const std::string& path, int rounds) {
+    std::ifstream file{path, std::ios::binary};
+    const std::string data{std::istreambuf_iterator<char>{file}, {}};
+    std::vector<Packer> all = packers();
+    for (int round = 0; round < rounds; ++round) {
+        for (Packer& packer : all) {
+            const double before = process_seconds();
+            packer.size = packer.pack(bytes_of(data));
+            packer.seconds.push_back(process_seconds() - before);
+        }
+    }
+    const auto total = static_cast<double>(data.size());
+    std::printf("%s, %zu bytes, %d rounds\n", path.c_str(), data.size(), rounds);
+    for (const Packer& packer : all) {
+        std::printf("  %-12s %7.1f MB/s  %.4f", packer.name.c_str(), total / packer.median() / 1e6,
+                    static_cast<double>(packer.size) / total);
+        for (const Packer& peer : all) {
+            if (packer.is_ours && !peer.is_ours) {
+                std::printf(" | %s: %.2f x speed, %.4f x size", peer.name.c_str(),
+                            peer.median() / packer.median(),
+                            static_cast<double>(packer.size) / static_cast<double>(peer.size));
+            }
+        }
+        std::printf("\n");
+    }
+    std::fflush(stdout);
+}
+
+#if defined(BENCH_OPENSSL)
+void openssl_sha256_of(benchmark::State& state) {
+    for (auto _ : state) {
+        unsigned char digest[EVP_MAX_MD_SIZE];
+        unsigned size = 0;
+        ::EVP_Digest(text().data(), text().size(), digest, &size, ::EVP_sha256(), nullptr);
+        benchmark::DoNotOptimize(digest);
+    }
+    count_bytes(state, text().size());
+}
+BENCHMARK(openssl_sha256_of);
+#endif
+
+void peers_deflate_text(benchmark::State& state) {
+    std::vector<Packer> all = packers();
+    Packer& packer = all[static_cast<std::size_t>(state.range(0))];
+    for (auto _ : state) {
+        packer.size = packer.pack(bytes_of(text()));
+    }
+    state.SetLabel(packer.name);
+    count_bytes(state, text().size());
+    state.counters["ratio"] = static_cast<double>(packer.size) / static_cast<double>(text().size());
+}
+BENCHMARK(peers_deflate_text)
+    ->DenseRange(0, static_cast<int>(packers().size()) - 1)
+    ->Unit(benchmark::kMillisecond);
+
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int count, char** arguments) {
+    if (count > 3 && std::string{arguments[1]} == "--ratios") {
+        for (int i = 3; i < count; ++i) {
+            print_ratios(arguments[i], std::max(1, std::atoi(arguments[2])));
+        }
+        return 0;
+    }
+    benchmark::Initialize(&count, arguments);
+    if (benchmark::ReportUnrecognizedArguments(count, arguments)) {
+        return 1;
+    }
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+}

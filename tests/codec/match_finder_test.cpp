@@ -1,11 +1,12 @@
-// Matches are true, within the window, longer than asked, and the longest when the search is long
-// enough.
+// Matches are true, within the window, better than the one before, and the
+// longest when the search is long enough.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <fairing/codec/match_finder.hpp>
+#include <memory>
 #include <string>
 
 #include "../support/samples.hpp"
@@ -29,51 +30,74 @@ std::size_t longest_by_trying(const std::string& text, std::size_t position) {
     return longest;
 }
 
+/// Literals that cost much, and matches that cost little: the longest is the
+/// best.
+MatchCost length_alone() {
+    MatchCost cost;
+    cost.set(255 * cost_of_bit, 0);
+    return cost;
+}
+
 }  // namespace
 
 TEST_CASE("match finder: as good as trying all") {
+    const auto tables = std::make_unique<ChainTables>();
     for (const std::string& text :
          {support::prose(3000, 1), std::string(700, 'x'),
           support::random_bytes(500, 2) + support::random_bytes(500, 2)}) {
-        MatchFinder finder{bytes_of(text)};
-        for (std::size_t position = 0; position < text.size(); ++position) {
-            const Match match = finder.find(position, 0, 1000, 100'000);
+        MatchFinder finder{bytes_of(text), *tables};
+        REQUIRE(finder.end() + 100 > text.size());
+        for (std::size_t position = 0; position < finder.end(); ++position) {
+            const Match match = finder.find(position, {}, 1000, 100'000, length_alone());
             REQUIRE(match.distance <= position);
             if (match.length > 0) {
                 REQUIRE(text.compare(position, match.length, text, position - match.distance,
                                      match.length) == 0);
             }
-            if (position + 4 <= text.size()) {
-                REQUIRE((match.length > 3 ? match.length : 0) == longest_by_trying(text, position));
-            }
+            REQUIRE((match.length > 3 ? match.length : 0) == longest_by_trying(text, position));
         }
     }
 }
 
-TEST_CASE("match finder: the window, and what is longer than asked") {
-    for (const std::size_t gap : {100U, 32760U, 32761U, 32768U, 65536U}) {
-        const std::string text = "abcdefgh" + support::random_bytes(gap, 3) + "abcdefgh";
+TEST_CASE("match finder: the window, and what is better than the match before") {
+    const auto tables = std::make_unique<ChainTables>();
+    for (const std::size_t gap : {100U, 32760U, 32761U, 32768U, 65528U, 65536U}) {
+        const std::string text =
+            "abcdefgh" + support::random_bytes(gap, 3) + "abcdefgh" + std::string(100, ' ');
         const std::size_t second = gap + 8;
-        const auto find = [&](std::size_t shorter) {
-            MatchFinder finder{bytes_of(text)};
-            for (std::size_t position = 0; position < second; ++position) {
-                finder.insert(position);
-            }
-            return finder.find(second, shorter, 258, 100'000);
+        const auto find = [&](const Match& before) {
+            MatchFinder finder{bytes_of(text), *tables};
+            finder.insert(0, second);
+            return finder.find(second, before, 258, 100'000, length_alone());
         };
         const bool is_near = second <= window_size;
-        CHECK((find(0).length == 8) == is_near);
-        CHECK((find(7).length == 8) == is_near);
-        CHECK(find(8).length == 0);
+        CHECK((find({}).length == 8) == is_near);
+        CHECK((find({.length = 7, .distance = 1}).length == 8) == is_near);
+        CHECK(find({.length = 9, .distance = 1}).length == 0);
+    }
+}
+
+TEST_CASE("match finder: what does not pay is no match") {
+    const auto tables = std::make_unique<ChainTables>();
+    const std::string text =
+        "abcde" + support::random_bytes(5000, 4) + "abcde" + support::random_bytes(100, 5);
+    MatchCost cost;
+    for (const std::uint32_t literal : {2U, 8U}) {
+        cost.set(literal * cost_of_bit, 6 * cost_of_bit);
+        MatchFinder finder{bytes_of(text), *tables};
+        finder.insert(0, 5005);
+        CHECK((finder.find(5005, {}, 258, 1000, cost).length == 5) == (literal == 8));
     }
 }
 
 TEST_CASE("match finder: overlapping matches, and the end of the input") {
-    const std::string text = "aaaaaaaaaa";
-    MatchFinder finder{bytes_of(text)};
-    CHECK(finder.find(0, 0, 258, 10).length == 0);
-    const Match match = finder.find(1, 0, 258, 10);
-    CHECK(match.length == 9);
+    const auto tables = std::make_unique<ChainTables>();
+    const std::string text(40, 'a');
+    MatchFinder finder{bytes_of(text), *tables};
+    CHECK(finder.end() < text.size());
+    CHECK(finder.find(0, {}, 258, 10, length_alone()).length == 0);
+    const Match match = finder.find(1, {}, 258, 10, length_alone());
+    CHECK(match.length == 39);
     CHECK(match.distance == 1);
-    CHECK(finder.find(7, 0, 258, 10).length == 0);  // fewer than four bytes left
+    CHECK(MatchFinder{bytes_of("short"), *tables}.end() == 0);
 }

@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const auto input = std::as_bytes(std::span{data + 2, size - 2});
     const std::size_t piece = 1 + data[0];
-    const int level = 1 + data[1] % 9;
+    const int level = data[1] % 10;
 
     // The split of the input does not matter.
     const Outcome whole = inflate_in_pieces(input, input.size());

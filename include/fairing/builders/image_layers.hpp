@@ -151,11 +151,15 @@ private:
     /// Layers on their way at once, and compressing threads for each: with at most two blocks of
     /// half a megabyte for each thread that bounds the memory.
     static constexpr std::size_t layers_at_once = 4, threads_each = 8;
+    /// To be raised whenever the same files at the same level come to other bytes: what older
+    /// versions left in the cache is not used then.
+    static constexpr const char* layer_format = "1";
     /// Below that, looking whether the registry has it already costs less than it can save.
     static constexpr std::uint64_t worth_streaming = std::uint64_t{1} << 20;
 
     [[nodiscard]] packaging::LayerRecipe recipe(const std::string& name) const {
-        return {.compressor = "gzip " + std::to_string(compressor_.level) + ' ' + version,
+        return {.compressor = "gzip " + std::to_string(compressor_.level) + ' ' + version + '.' +
+                              layer_format,
                 .modification_time = packaging::source_date_epoch(),
                 .name = name};
     }

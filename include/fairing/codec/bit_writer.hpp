@@ -1,5 +1,5 @@
-// fairing/codec/bit_writer.hpp - bits packed into bytes from the lowest up (RFC 1951,
-// section 3.1.1).
+// fairing/codec/bit_writer.hpp - bits packed into bytes from the lowest up (RFC
+// 1951, section 3.1.1).
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,36 @@
 
 namespace fairing::codec::detail {
 
-/// Appends to a vector, which is longer than what was written until finish(). Call reserve() before
-/// put().
+/// Where the next bits go: plain values, so that a loop keeps them in registers
+/// (a store through a std::byte pointer may change any object whose address is
+/// known).
+class BitCursor {
+public:
+    BitCursor(std::byte* next, std::uint64_t pending, unsigned used)
+        : next_(next), pending_(pending), used_(used) {}
+
+    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and
+    /// eight bytes are writable.
+    [[gnu::always_inline]] void put(std::uint64_t bits, unsigned count) {
+        pending_ |= bits << used_;
+        store_little(pending_, next_);
+        used_ += count;
+        next_ += used_ / 8;
+        pending_ >>= used_ & ~7U;
+        used_ &= 7;
+    }
+    [[nodiscard]] std::byte* next() const { return next_; }
+    [[nodiscard]] std::uint64_t pending() const { return pending_; }
+    [[nodiscard]] unsigned used() const { return used_; }
+
+private:
+    std::byte* next_;
+    std::uint64_t pending_;
+    unsigned used_;
+};
+
+/// Appends to a vector, which is longer than what was written until finish().
+/// Call reserve() before put().
 class BitWriter {
 public:
     explicit BitWriter(std::vector<std::byte>& out) : out_(out), position_(out.size()) {}
@@ -22,11 +50,12 @@ public:
     void reserve(std::uint64_t bits) {
         const std::size_t needed = position_ + static_cast<std::size_t>(bits / 8) + 16;
         if (out_.size() < needed) {
-            out_.resize(needed + needed / 4);
+            out_.resize(needed);  // the vector itself grows in steps
         }
     }
 
-    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and there is room.
+    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and
+    /// there is room.
     void put(std::uint64_t bits, unsigned count) {
         pending_ |= bits << used_;
         store_little(pending_, out_.data() + position_);
@@ -34,6 +63,14 @@ public:
         position_ += used_ / 8;
         pending_ >>= used_ & ~7U;
         used_ &= 7;
+    }
+
+    /// For a loop that has reserved its room; to be given back with resume().
+    [[nodiscard]] BitCursor cursor() const { return {out_.data() + position_, pending_, used_}; }
+    void resume(const BitCursor& cursor) {
+        position_ = static_cast<std::size_t>(cursor.next() - out_.data());
+        pending_ = cursor.pending();
+        used_ = cursor.used();
     }
 
     /// How many bits the current byte holds already, 0 to 7.
@@ -53,7 +90,8 @@ public:
         position_ += bytes.size();
     }
 
-    /// Aligns and cuts the vector to what was written. The writer may be used again.
+    /// Aligns and cuts the vector to what was written. The writer may be used
+    /// again.
     void finish() {
         reserve(8);
         align();

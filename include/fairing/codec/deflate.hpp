@@ -1,7 +1,7 @@
-// fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951): hash chains, lazy matching,
-// dynamic codes.
+// fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951).
 //
-// Bytes -> MatchFinder (earlier occurrences) -> DeflateBlock (literals and matches) -> BitWriter.
+// Bytes -> FastParser or ChainParser (literals and matches) -> BlockSplitter ->
+// a code and its bits. The levels differ in the parser alone.
 #pragma once
 
 #include <algorithm>
@@ -14,131 +14,99 @@
 
 #include "../core/error.hpp"
 #include "bit_writer.hpp"
+#include "block_splitter.hpp"
+#include "chain_parser.hpp"
 #include "deflate_block.hpp"
+#include "fast_parser.hpp"
 #include "incompressible.hpp"
-#include "match_finder.hpp"
+#include "sequences.hpp"
 
 namespace fairing::codec {
 
-/// What follows the blocks: an empty stored block that ends at a byte border, so that other blocks
-/// may follow (nothing when the border is reached already), or the block that ends the stream.
+/// Levels go from 0 to 9; these have names.
+inline constexpr int deflate_store = 0, deflate_fast = 1, deflate_balanced = 6, deflate_best = 9;
+
+/// Changes whenever a level gives other bytes than before, for those who keep
+/// them.
+inline constexpr int deflate_version = 2;
+
+/// What follows the blocks: an empty stored block that ends at a byte border,
+/// so that other blocks may follow (nothing when the border is reached
+/// already), or the block that ends the stream.
 enum class DeflateEnd { open, last };
 
 struct DeflateOptions {
-    int level = 6;  ///< 1 (fast) to 9 (small)
+    int level = deflate_balanced;
     DeflateEnd end = DeflateEnd::open;
 };
 
 namespace detail {
 
-/// How hard a level searches: steps in a chain, the length that ends a search, and the length from
-/// which the next position is not tried for a longer match.
-struct DeflateEffort {
-    unsigned depth;
-    std::size_t nice;
-    std::size_t lazy;
-};
-inline constexpr std::array<DeflateEffort, 9> deflate_efforts = {{{2, 16, 0},
-                                                                  {6, 24, 0},
-                                                                  {8, 32, 8},
-                                                                  {12, 48, 16},
-                                                                  {20, 64, 24},
-                                                                  {40, 96, 48},
-                                                                  {80, 160, 96},
-                                                                  {250, 258, 258},
-                                                                  {1000, 258, 258}}};
-
 /// Appends blocks for an input of less than 2^31 bytes.
-class Deflater {
-public:
-    Deflater(std::span<const std::byte> input, const DeflateEffort& effort, BitWriter& writer)
-        : input_(input), effort_(effort), writer_(writer), finder_(input), probe_(input) {}
-
-    void run() {
-        while (position_ < input_.size()) {
-            const std::size_t size = std::min(segment_size, input_.size() - position_);
-            if (probe_.looks_random(position_, size)) {
-                flush();
-                write_stored(input_.subspan(position_, size), writer_);
-                position_ += size;
-                written_ = position_;
-            } else {
-                compress(position_ + size);
-            }
-        }
-        flush();
-    }
-
-private:
-    /// The longest stored block.
-    static constexpr std::size_t segment_size = 65535;
-
-    /// Turns the input into tokens up to `end`; the last match may reach beyond.
-    void compress(std::size_t end) {
-        while (position_ < end) {
-            Match match = finder_.find(position_, 0, effort_.nice, effort_.depth);
-            std::size_t entered = position_ + 1;
-            while (match.length > 0 && match.length < effort_.lazy) {
-                const unsigned depth = match.length >= 8 ? effort_.depth / 4 : effort_.depth / 2;
-                const Match longer = finder_.find(entered++, match.length, effort_.nice, depth);
-                if (longer.length == 0) {
-                    break;
-                }
-                block_.literal(input_[position_++]);
-                match = longer;
-            }
-            if (match.length == 0) {
-                block_.literal(input_[position_++]);
-            } else {
-                block_.match(match);
-                position_ += match.length;
-                for (; entered < position_; ++entered) {
-                    finder_.insert(entered);
-                }
-            }
-            if (block_.full()) {
-                flush();
-            }
+template <class Parser>
+void deflate_run(std::span<const std::byte> input, Parser& parser, BitWriter& writer) {
+    static thread_local Sequences sequences{BlockSplitter::capacity};
+    BlockSplitter splitter{input, sequences, writer};
+    RandomnessProbe probe{input};
+    std::size_t position = 0;
+    while (position < input.size()) {
+        const std::size_t size = std::min(BlockSplitter::chunk_size, input.size() - position);
+        if (probe.looks_random(position, size)) {
+            splitter.store(size);
+            position += size;
+        } else {
+            position =
+                parser.parse(position, position + size, splitter.cost(), splitter.sequences());
+            splitter.end_chunk();
         }
     }
+    splitter.flush();
+}
 
-    void flush() {
-        if (!block_.empty()) {
-            block_.write(input_.subspan(written_, block_.input_size()), writer_);
-            written_ = position_;
-        }
+/// Levels 2 to 9.
+inline constexpr std::array<ChainEffort, 8> chain_efforts = {{{3, 24, 0, 0},
+                                                              {4, 24, 0, 0},
+                                                              {6, 32, 0, 0},
+                                                              {8, 32, 12, 1},
+                                                              {10, 48, 16, 1},
+                                                              {16, 64, 32, 1},
+                                                              {32, 128, 64, 1},
+                                                              {70, 160, 128, 2}}};
+
+inline void deflate_at_level(std::span<const std::byte> input, int level, BitWriter& writer) {
+    if (level == deflate_store) {
+        write_stored(input, writer);
+    } else if (level == deflate_fast) {
+        static thread_local FastTable table;
+        FastParser parser{input, table};
+        deflate_run(input, parser, writer);
+    } else {
+        static thread_local ChainTables tables;
+        ChainParser parser{input, chain_efforts[static_cast<std::size_t>(level - 2)], tables};
+        deflate_run(input, parser, writer);
     }
-
-    std::span<const std::byte> input_;
-    const DeflateEffort& effort_;
-    BitWriter& writer_;
-    MatchFinder finder_;
-    RandomnessProbe probe_;
-    DeflateBlock block_ = {};
-    std::size_t position_ = 0;
-    std::size_t written_ = 0;
-};
+}
 
 }  // namespace detail
 
-/// Appends whole blocks that hold `input` and refer to nothing before it; the end is at a byte
-/// border. Blocks from several calls follow each other in any number, the `last` one at the end. A
-/// function of input and options alone. Throws Error{usage} on a level that there is not.
+/// Appends whole blocks that hold `input` and refer to nothing before it; the
+/// end is at a byte border. Blocks from several calls follow each other in any
+/// number, the `last` one at the end. A function of input and options alone.
+/// Throws Error{usage} on a level that there is not.
 inline void deflate(std::span<const std::byte> input, std::vector<std::byte>& out,
                     const DeflateOptions& options = {}) {
-    if (options.level < 1 || options.level > static_cast<int>(detail::deflate_efforts.size())) {
+    if (options.level < deflate_store || options.level > deflate_best) {
         throw Error{ErrorCode::usage,
                     {.attempted = "compress with",
                      .subject = "level " + std::to_string(options.level),
                      .answer = "there is no such level",
-                     .advice = "choose 1 to 9"}};
+                     .advice = "choose 0 (store) to 9 (small)"}};
     }
-    const auto& effort = detail::deflate_efforts[static_cast<std::size_t>(options.level - 1)];
     constexpr std::size_t longest_run = std::size_t{1} << 30;
     detail::BitWriter writer{out};
     while (!input.empty()) {
         const auto run = input.first(std::min(input.size(), longest_run));
-        detail::Deflater{run, effort, writer}.run();
+        detail::deflate_at_level(run, options.level, writer);
         input = input.subspan(run.size());
     }
     writer.reserve(64);

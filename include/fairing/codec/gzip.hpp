@@ -1,5 +1,5 @@
-// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of layers, and a
-// reader.
+// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of
+// layers, and a reader.
 #pragma once
 
 #include <algorithm>
@@ -21,14 +21,15 @@
 
 namespace fairing::codec {
 
-/// One member without a name and a time, of an unknown operating system: equal input, equal bytes.
+/// One member without a name and a time, of an unknown operating system: equal
+/// input, equal bytes.
 struct GzipCompressor {
-    int level = 6;  ///< 1 (fast) to 9 (small)
+    int level = deflate_balanced;  ///< 0 (store), 1 (fast) to 9 (small)
 
     static constexpr std::string_view suffix = "gzip";
 
-    /// Large enough to lose little of what a common window would find, small enough to keep every
-    /// core busy.
+    /// Large enough to lose little of what a common window would find, small
+    /// enough to keep every core busy.
     [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
 
     void begin(std::vector<std::byte>& out) const {
@@ -46,9 +47,9 @@ struct GzipCompressor {
 };
 static_assert(Compressor<GzipCompressor>);
 
-/// Gives what a gzip file of any number of members holds to a sink. Verifies every checksum and
-/// size; throws Error{integrity} with the reason, and is good for nothing then. What the sink got
-/// before may be wrong.
+/// Gives what a gzip file of any number of members holds to a sink. Verifies
+/// every checksum and size; throws Error{integrity} with the reason, and is
+/// good for nothing then. What the sink got before may be wrong.
 class GunzipReader {
 public:
     explicit GunzipReader(ByteSink sink)
@@ -233,8 +234,8 @@ private:
     return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
-/// What the gzip file holds. Throws Error{integrity} when it is malformed or unpacks to more than
-/// `limit` bytes, of which no more are kept.
+/// What the gzip file holds. Throws Error{integrity} when it is malformed or
+/// unpacks to more than `limit` bytes, of which no more are kept.
 [[nodiscard]] inline std::string gunzip(std::string_view file, std::size_t limit) {
     std::string text;
     GunzipReader reader{[&](std::span<const std::byte> bytes) {

@@ -1,4 +1,5 @@
-// fairing/codec/incompressible.hpp - a cheap guess at what deflate could not make smaller.
+// fairing/codec/incompressible.hpp - a cheap guess at what deflate could not
+// make smaller.
 #pragma once
 
 #include <array>
@@ -12,24 +13,25 @@
 
 namespace fairing::codec::detail {
 
-/// Looks at an input piece by piece, in order. Deterministic: no clock, no random numbers.
+/// Looks at an input piece by piece, in order. Deterministic: no clock, no
+/// random numbers.
 class RandomnessProbe {
 public:
     explicit RandomnessProbe(std::span<const std::byte> input) : input_(input) {}
 
-    /// Whether `size` bytes from `position` on have neither a skewed distribution nor repetitions,
-    /// so that storing them loses at most a percent.
+    /// Whether `size` bytes from `position` on have neither a skewed distribution
+    /// nor repetitions, so that storing them loses at most a percent.
     [[nodiscard]] bool looks_random(std::size_t position, std::size_t size) {
-        return size >= least_size && is_uniform(input_.subspan(position, size)) &&
-               !has_repetitions(position, size);
+        return size >= least_size && is_uniform(input_.subspan(position, size / 8)) &&
+               is_uniform(input_.subspan(position, size)) && !has_repetitions(position, size);
     }
 
 private:
     static constexpr std::size_t least_size = 16384;
     static constexpr unsigned table_bits = 12;
 
-    /// The sum of the squared counts of a uniform source of n bytes is about n^2 / 256 + n; 4 %
-    /// more are 0.06 bits of entropy in each byte.
+    /// The sum of the squared counts of a uniform source of n bytes is about n^2
+    /// / 256 + n; 4 % more are 0.06 bits of entropy in each byte.
     [[nodiscard]] static bool is_uniform(std::span<const std::byte> piece) {
         std::array<std::array<std::uint32_t, 256>, 4> counts = {};
         std::size_t i = 0;
@@ -53,8 +55,8 @@ private:
         return squares <= expected + expected / 25;
     }
 
-    /// Remembers one place in 32, chosen by the bytes that stand there, so that both ends of a
-    /// repetition choose alike.
+    /// Remembers one place in 32, chosen by the bytes that stand there, so that
+    /// both ends of a repetition choose alike.
     [[nodiscard]] bool has_repetitions(std::size_t position, std::size_t size) {
         if (places_.empty()) {
             places_.assign(std::size_t{1} << table_bits, nowhere);

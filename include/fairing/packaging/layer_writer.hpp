@@ -262,7 +262,7 @@ public:
                  .crc = segment.crc});
             offset += segment.compressed_size;
             compressed_ += segment.recalled ? 0 : segment.compressed_size;
-            if (segment.file < files_.size() && files_[segment.file].kind == FileKind::regular) {
+            if (holds_content(segment)) {
                 digests_.add(segment.file, files_[segment.file].size, segment.content_digest);
             }
         }
@@ -280,6 +280,12 @@ public:
     }
 
 private:
+    /// Not the end of the archive, a symbolic link, or the header alone.
+    [[nodiscard]] bool holds_content(const Segment& segment) const {
+        return segment.file < files_.size() && files_[segment.file].kind == FileKind::regular &&
+               (segment.content_size > 0 || files_[segment.file].size == 0);
+    }
+
     std::span<const ContextFile> files_;
     BlobFile output_;
     codec::ByteSink sink_;
@@ -295,6 +301,10 @@ template <codec::Compressor C, class Done>
                                      const Done& done) {
     SourceFile source{file};
     std::uint64_t left = file.size;
+    if (left > piece_size) {
+        (void)stream.segment(number, header, 0, 0);
+        header = {};
+    }
     do {
         const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size));
         left -= size;

@@ -1,9 +1,9 @@
 // fairing/packaging/segment.hpp - the part of a layer that is compressed by itself, and can be
 // recalled by its content. Data, no I/O.
 //
-// A file begins a segment: its tar header, its bytes, its padding. A longer one is cut every 512
-// KiB of its own bytes, so that no edit moves the borders of what follows: a segment depends on
-// what it holds alone, and so does what it compresses to.
+// A file is a segment: its tar header, its bytes, its padding. One of more than 512 KiB is cut: its
+// header, which holds its size, then every 512 KiB of its own bytes. So no edit moves the borders
+// of what follows: a segment depends on what it holds alone, and so does what it compresses to.
 #pragma once
 
 #include <array>
