@@ -31,3 +31,13 @@ TEST_CASE("utf8: escaped for a message") {
     CHECK(escaped("a\"b\\c") == "\"a\\\"b\\\\c\"");
     CHECK(escaped(std::string(1000, 'x'), 10) == "\"" + std::string(10, 'x') + "...\"");
 }
+
+TEST_CASE("on a terminal nothing moves the cursor, and every letter stays") {
+    CHECK(visible("loss\t0.5 \xc3\xa4 \xf0\x9f\x98\x80") == "loss\t0.5 \xc3\xa4 \xf0\x9f\x98\x80");
+    CHECK(visible("\x1b[31mred") == "\\x1b[31mred");
+    CHECK(visible("10%\r20%\r") == "10%\\x0d20%");
+    CHECK(visible("\xc2\x9b"
+                  "0m") == "\\xc2\\x9b0m");
+    CHECK(visible(std::string_view{"\0\x7f\xff", 3}) == "\\x00\\x7f\\xff");
+    CHECK(visible("").empty());
+}

@@ -83,10 +83,11 @@ TEST_CASE(
         {"CreateContainerConfigError", Cause::container_config},
         {"CreateContainerError", Cause::container_create},
         {"CrashLoopBackOff", Cause::restarting}};
-    for (const auto& [reason, cause] : table) {
+    for (const auto& row : table) {
+        const std::string reason = row.first;
         CAPTURE(reason);
         const auto found = kube::diagnose_pod(waiting_pod(reason, "some words"));
-        CHECK(found.cause == cause);
+        CHECK(found.cause == row.second);
         CHECK(found.phase == Phase::pending);
         CHECK(found.container == "fairing-job");
         CHECK(support::contains(found.reason, reason));

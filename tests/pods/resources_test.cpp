@@ -26,11 +26,11 @@ TEST_CASE("memory in Gi has two places, without zeros at their end, and cpu is i
         {1.073741824, "1Gi"}, {16, "14.9Gi"}, {1, "0.93Gi"},    {0.1, "0.09Gi"},
         {2, "1.86Gi"},        {8, "7.45Gi"},  {0.011, "0.01Gi"}};
     for (const auto& [gigabytes, text] : memory) {
-        CHECK(detail::memory_quantity(gigabytes) == text);
+        CHECK(fairing::detail::memory_quantity(gigabytes) == text);
     }
-    CHECK(detail::cpu_quantity(2) == "2");
-    CHECK(detail::cpu_quantity(0.1) == "100m");
-    CHECK(detail::cpu_quantity(0.0001) == "1m");
+    CHECK(fairing::detail::cpu_quantity(2) == "2");
+    CHECK(fairing::detail::cpu_quantity(0.1) == "100m");
+    CHECK(fairing::detail::cpu_quantity(0.0001) == "1m");
 }
 
 TEST_CASE("what is no amount is refused when it is given") {

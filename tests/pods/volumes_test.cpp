@@ -37,10 +37,10 @@ TEST_CASE("one object mounted twice has one volume; a claim and a secret of one 
 }
 
 TEST_CASE("a volume's name is a DNS label whatever the object is called") {
-    CHECK(detail::volume_name("my.data") == "fairing-volume-my-data");
-    const std::string long_name = detail::volume_name(std::string(200, 'a'));
+    CHECK(fairing::detail::volume_name("my.data") == "fairing-volume-my-data");
+    const std::string long_name = fairing::detail::volume_name(std::string(200, 'a'));
     CHECK(kube::is_dns_label(long_name));
-    CHECK(long_name != detail::volume_name(std::string(201, 'a')));
+    CHECK(long_name != fairing::detail::volume_name(std::string(201, 'a')));
 }
 
 TEST_CASE("the text of a volume") {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <fairing/codec/utf8.hpp>
 #include <mutex>
 #include <utility>
 
@@ -89,6 +90,7 @@ private:
 fairing::Session console(std::stop_token stop, Verbosity verbosity, Report* report) {
     const auto bar =
         std::make_shared<Bar>(verbosity == Verbosity::normal && ::isatty(STDERR_FILENO) == 1);
+    const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
     const fairing::Level least = verbosity == Verbosity::quiet    ? fairing::Level::error
                                  : verbosity == Verbosity::normal ? fairing::Level::info
                                                                   : fairing::Level::debug;
@@ -101,12 +103,15 @@ fairing::Session console(std::stop_token stop, Verbosity verbosity, Report* repo
                     }
                 },
             .output =
-                [bar, report](const fairing::OutputLine& line) {
+                [bar, report, is_terminal](const fairing::OutputLine& line) {
                     bar->wipe();
                     if (report != nullptr) {
                         report->first_line();
                     }
-                    std::fwrite(line.text.data(), 1, line.text.size(), stdout);
+                    const std::string shown =
+                        is_terminal ? fairing::codec::visible(line.text) : std::string{};
+                    const std::string& text = is_terminal ? shown : line.text;
+                    std::fwrite(text.data(), 1, text.size(), stdout);
                     std::fputc('\n', stdout);
                     if (std::fflush(stdout) != 0) {
                         throw fairing::system_error(errno, "write", "standard output",

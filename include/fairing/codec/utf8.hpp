@@ -82,4 +82,32 @@ namespace fairing::codec {
     return shown + '"';
 }
 
+/// `text` for a terminal: what could move its cursor or change its state is an escape (\xNN), as is
+/// each byte that is not UTF-8. Tabs stay; a carriage return at the end goes.
+[[nodiscard]] inline std::string visible(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    if (text.ends_with('\r')) {
+        text.remove_suffix(1);
+    }
+    std::string shown;
+    while (!text.empty()) {
+        const std::size_t size = utf8_character(text);
+        const bool is_c1 =
+            size == 2 && text[0] == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0;
+        if (size != 0 && !is_c1 && (text[0] == '\t' || !is_control(text[0]))) {
+            shown += text.substr(0, size);
+            text.remove_prefix(size);
+            continue;
+        }
+        for (const char byte : text.substr(0, size == 0 ? 1 : size)) {
+            const auto code = static_cast<unsigned char>(byte);
+            shown += "\\x";
+            shown += digits[code >> 4];
+            shown += digits[code & 15];
+        }
+        text.remove_prefix(size == 0 ? 1 : size);
+    }
+    return shown;
+}
+
 }  // namespace fairing::codec

@@ -113,8 +113,7 @@ struct ExecCredential {
                      plugin.install_hint.empty() ? error.details().advice : plugin.install_hint);
     }
     if (result.exit_code != 0) {
-        // What it wrote may hold a secret: only its stderr is for people, and that is theirs to
-        // see.
+        // What it wrote, on either stream, may hold a secret.
         throw refuse(ErrorCode::denied,
                      "it ended with exit code " + std::to_string(result.exit_code),
                      "run it by hand to see why");

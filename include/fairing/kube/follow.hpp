@@ -324,7 +324,7 @@ private:
 /// waiting for the logs; so does a stop of the client.
 class PodLogs {
 public:
-    PodLogs(Client client, OutputSink sink, FollowOptions options = {})
+    PodLogs(const Client& client, OutputSink sink, FollowOptions options = {})
         : client_(client.with_stop(stop_.get_token())),
           sink_(serialized<OutputLine>(std::move(sink))),
           options_(std::move(options)),

@@ -96,8 +96,8 @@ namespace detail {
     if (!offset) {
         return std::nullopt;
     }
-    time.seconds = detail::days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 +
-                   second - *offset;
+    const int seconds = (hour * 60 + minute) * 60 + second - *offset;
+    time.seconds = detail::days_from_date(year, month, day) * 86400 + seconds;
     return time;
 }
 

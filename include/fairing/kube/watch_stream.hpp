@@ -40,7 +40,7 @@ class WatchDecoder {
 public:
     /// Throws Error{integrity} for an event that is none, or longer than any object may be.
     void write(std::span<const std::byte> bytes, const std::function<void(RawEvent)>& sink) {
-        lines_.write(bytes, [&sink](std::string line) {
+        lines_.write(bytes, [&sink](const std::string& line) {
             if (line.size() >= longest) {
                 throw Error{ErrorCode::integrity,
                             {.attempted = "watch",

@@ -37,8 +37,8 @@ struct WorkloadHabits {
 class ClusterWorkload final : public Workload::Model {
 public:
     /// `main` is the object as the server gave it; `beside` what else is removed with it.
-    ClusterWorkload(kube::Client client, Subject subject, std::vector<kube::ObjectKey> beside,
-                    WorkloadHabits habits)
+    ClusterWorkload(const kube::Client& client, Subject subject,
+                    std::vector<kube::ObjectKey> beside, WorkloadHabits habits)
         : client_(client.with_stop({})),
           subject_(std::move(subject)),
           beside_(std::move(beside)),
@@ -94,7 +94,23 @@ public:
             removed_ = true;
         }
         const StopAfter limit{cleanup_limit, stop};
-        const kube::Client client = client_.with_stop(limit.token());
+        try {
+            remove_all(client_.with_stop(limit.token()));
+        } catch (const Cancelled&) {
+            if (stop.stop_requested()) {
+                throw;
+            }
+            throw Error{ErrorCode::timeout,
+                        {.attempted = "delete",
+                         .subject = subject_.key.text(),
+                         .answer = "the API server did not answer within 10 s",
+                         .advice = "fairing delete " + subject_.key.name + " tries again"}};
+        }
+        wait_until_gone(client_.with_stop(limit.token()), stop);
+    }
+
+private:
+    void remove_all(const kube::Client& client) const {
         static_cast<void>(client.remove(
             subject_.key, {.propagation = kube::Propagation::foreground, .uid = subject_.uid}));
         for (const kube::ObjectKey& key : beside_) {
@@ -103,10 +119,7 @@ public:
                 static_cast<void>(client.remove(key, {.uid = kube::uid_of(*found)}));
             }
         }
-        wait_until_gone(client, stop);
     }
-
-private:
     [[nodiscard]] std::optional<Outcome> remembered() {
         const std::lock_guard lock{mutex_};
         if (!ended_ && removed_) {

@@ -21,7 +21,8 @@ namespace fairing::kubernetes {
         cluster.namespace_ = options.namespace_;
     }
     kube::check_dns_label("namespace", cluster.namespace_);
-    return kube::connect(std::move(cluster), session.control(), session.transport);
+    // A workload speaks from several threads.
+    return kube::connect(std::move(cluster), session.ordered().control(), session.transport);
 }
 
 }  // namespace fairing::kubernetes

@@ -342,9 +342,16 @@ private:
         }
     }
 
+    /// Whether the first pod that fails ends the run: then its failure is told as the end.
+    [[nodiscard]] bool has_no_retries() {
+        const std::lock_guard lock{mutex_};
+        return kube::number(owner_, {"spec", "backoffLimit"}) == 0;
+    }
+
     /// Says what the run waits for, each answer once.
     void explain(const kube::Diagnosis& diagnosis) {
-        if (diagnosis.reason.empty() || diagnosis.reason == explained_) {
+        const bool is_last_chance = diagnosis.phase == kube::Phase::running && has_no_retries();
+        if (diagnosis.reason.empty() || diagnosis.reason == explained_ || is_last_chance) {
             return;
         }
         explained_ = diagnosis.reason;

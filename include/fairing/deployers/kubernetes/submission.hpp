@@ -124,6 +124,7 @@ inline void set_owner(const kube::Client& client, const kube::ObjectKey& object,
 [[nodiscard]] inline std::vector<Json> dry_run(const kube::Client& client,
                                                const std::vector<Json>& objects) {
     std::vector<Json> stored;
+    stored.reserve(objects.size());
     for (const Json& object : objects) {
         stored.push_back(client.create(object, {.dry_run = kube::DryRun::server}));
     }
