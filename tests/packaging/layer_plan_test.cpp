@@ -136,3 +136,15 @@ TEST_CASE("sizes that would overflow a sum do no harm") {
     CHECK(layers_by_path(files).at("/app/c") == "sources");
     CHECK(layers_by_path(files).at("/app/a").starts_with("huge"));
 }
+
+TEST_CASE("files of a named layer share it and no other, however small") {
+    const std::vector<ContextFile> files{
+        {.destination = "/app/lib/a.so", .size = 10, .layer = "libraries"},
+        {.destination = "/app/lib/b.so", .size = 1 << 24, .layer = "libraries"},
+        {.destination = "/app/train.py", .size = 10}};
+    const auto groups = plan(files);
+    REQUIRE(groups.size() == 2);
+    CHECK(groups[0].name == "libraries");
+    CHECK(groups[0].files.size() == 2);
+    CHECK(groups[1].name == "sources");
+}

@@ -54,8 +54,15 @@ TEST_CASE("the members keep their order") {
                                    .path_prefix = "/d/",
                                    .output_map = {{"e", "f"}},
                                    .follow_symlinks = true,
-                                   .include_secrets = true};
-    const auto& [executable, inputs, command, prefix, map, follow, secrets] = stage;
+                                   .include_secrets = true,
+                                   .requirements = "g",
+                                   .python_version = "h",
+                                   .wheel_platform = "i"};
+    const auto& [executable, inputs, command, prefix, map, follow, secrets, packages, python,
+                 platform] = stage;
+    CHECK(packages == "g");
+    CHECK(python == "h");
+    CHECK(platform == "i");
     CHECK(executable == "a");
     CHECK(inputs.front().path() == "b");
     CHECK(command.front() == "c");

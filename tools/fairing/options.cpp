@@ -274,7 +274,8 @@ bool LaunchOptions::guesses_preprocessor(const Json& config) const {
 Json LaunchOptions::preprocessor_options(const std::string& name, const Json& config) const {
     Json options = guesses_preprocessor(config) ? fairing::guess_entry(entry_).options
                                                 : fairing::entry_for(entry_, name).options;
-    for (const auto& [key, value] : options_for("preprocessor", name, config).items()) {
+    const Json given = options_for("preprocessor", name, config);
+    for (const auto& [key, value] : given.items()) {
         const bool both = key == "input_files" && options.contains(key);
         if (both) {
             for (const Json& each : value.is_array() ? value : Json::array({value})) {
