@@ -1811,6 +1811,34 @@ namespace fairing::codec {
     return shown + '"';
 }
 
+/// `text` for a terminal: what could move its cursor or change its state is an escape (\xNN), as is
+/// each byte that is not UTF-8. Tabs stay; a carriage return at the end goes.
+[[nodiscard]] inline std::string visible(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    if (text.ends_with('\r')) {
+        text.remove_suffix(1);
+    }
+    std::string shown;
+    while (!text.empty()) {
+        const std::size_t size = utf8_character(text);
+        const bool is_c1 =
+            size == 2 && text[0] == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0;
+        if (size != 0 && !is_c1 && (text[0] == '\t' || !is_control(text[0]))) {
+            shown += text.substr(0, size);
+            text.remove_prefix(size);
+            continue;
+        }
+        for (const char byte : text.substr(0, size == 0 ? 1 : size)) {
+            const auto code = static_cast<unsigned char>(byte);
+            shown += "\\x";
+            shown += digits[code >> 4];
+            shown += digits[code & 15];
+        }
+        text.remove_prefix(size == 0 ? 1 : size);
+    }
+    return shown;
+}
+
 }  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
@@ -4575,9 +4603,9 @@ inline void append_tar_end(std::vector<std::byte>& out) {
 // fairing/packaging/segment.hpp - the part of a layer that is compressed by itself, and can be
 // recalled by its content. Data, no I/O.
 //
-// A file begins a segment: its tar header, its bytes, its padding. A longer one is cut every 512
-// KiB of its own bytes, so that no edit moves the borders of what follows: a segment depends on
-// what it holds alone, and so does what it compresses to.
+// A file is a segment: its tar header, its bytes, its padding. One of more than 512 KiB is cut: its
+// header, which holds its size, then every 512 KiB of its own bytes. So no edit moves the borders
+// of what follows: a segment depends on what it holds alone, and so does what it compresses to.
 
 namespace fairing::packaging {
 
@@ -6321,7 +6349,7 @@ public:
                  .crc = segment.crc});
             offset += segment.compressed_size;
             compressed_ += segment.recalled ? 0 : segment.compressed_size;
-            if (segment.file < files_.size() && files_[segment.file].kind == FileKind::regular) {
+            if (holds_content(segment)) {
                 digests_.add(segment.file, files_[segment.file].size, segment.content_digest);
             }
         }
@@ -6339,6 +6367,12 @@ public:
     }
 
 private:
+    /// Not the end of the archive, a symbolic link, or the header alone.
+    [[nodiscard]] bool holds_content(const Segment& segment) const {
+        return segment.file < files_.size() && files_[segment.file].kind == FileKind::regular &&
+               (segment.content_size > 0 || files_[segment.file].size == 0);
+    }
+
     std::span<const ContextFile> files_;
     BlobFile output_;
     codec::ByteSink sink_;
@@ -6354,6 +6388,10 @@ template <codec::Compressor C, class Done>
                                      const Done& done) {
     SourceFile source{file};
     std::uint64_t left = file.size;
+    if (left > piece_size) {
+        (void)stream.segment(number, header, 0, 0);
+        header = {};
+    }
     do {
         const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size));
         left -= size;
@@ -11550,13 +11588,41 @@ private:
 }  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/bit_writer.hpp - bits packed into bytes from the lowest up (RFC 1951,
-// section 3.1.1).
+// fairing/codec/bit_writer.hpp - bits packed into bytes from the lowest up (RFC
+// 1951, section 3.1.1).
 
 namespace fairing::codec::detail {
 
-/// Appends to a vector, which is longer than what was written until finish(). Call reserve() before
-/// put().
+/// Where the next bits go: plain values, so that a loop keeps them in registers
+/// (a store through a std::byte pointer may change any object whose address is
+/// known).
+class BitCursor {
+public:
+    BitCursor(std::byte* next, std::uint64_t pending, unsigned used)
+        : next_(next), pending_(pending), used_(used) {}
+
+    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and
+    /// eight bytes are writable.
+    [[gnu::always_inline]] void put(std::uint64_t bits, unsigned count) {
+        pending_ |= bits << used_;
+        store_little(pending_, next_);
+        used_ += count;
+        next_ += used_ / 8;
+        pending_ >>= used_ & ~7U;
+        used_ &= 7;
+    }
+    [[nodiscard]] std::byte* next() const { return next_; }
+    [[nodiscard]] std::uint64_t pending() const { return pending_; }
+    [[nodiscard]] unsigned used() const { return used_; }
+
+private:
+    std::byte* next_;
+    std::uint64_t pending_;
+    unsigned used_;
+};
+
+/// Appends to a vector, which is longer than what was written until finish().
+/// Call reserve() before put().
 class BitWriter {
 public:
     explicit BitWriter(std::vector<std::byte>& out) : out_(out), position_(out.size()) {}
@@ -11565,11 +11631,12 @@ public:
     void reserve(std::uint64_t bits) {
         const std::size_t needed = position_ + static_cast<std::size_t>(bits / 8) + 16;
         if (out_.size() < needed) {
-            out_.resize(needed + needed / 4);
+            out_.resize(needed);  // the vector itself grows in steps
         }
     }
 
-    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and there is room.
+    /// Precondition: count <= 56, no bit of `bits` from `count` on is set, and
+    /// there is room.
     void put(std::uint64_t bits, unsigned count) {
         pending_ |= bits << used_;
         store_little(pending_, out_.data() + position_);
@@ -11577,6 +11644,14 @@ public:
         position_ += used_ / 8;
         pending_ >>= used_ & ~7U;
         used_ &= 7;
+    }
+
+    /// For a loop that has reserved its room; to be given back with resume().
+    [[nodiscard]] BitCursor cursor() const { return {out_.data() + position_, pending_, used_}; }
+    void resume(const BitCursor& cursor) {
+        position_ = static_cast<std::size_t>(cursor.next() - out_.data());
+        pending_ = cursor.pending();
+        used_ = cursor.used();
     }
 
     /// How many bits the current byte holds already, 0 to 7.
@@ -11596,7 +11671,8 @@ public:
         position_ += bytes.size();
     }
 
-    /// Aligns and cuts the vector to what was written. The writer may be used again.
+    /// Aligns and cuts the vector to what was written. The writer may be used
+    /// again.
     void finish() {
         reserve(8);
         align();
@@ -11613,9 +11689,14 @@ private:
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/deflate_tables.hpp - the alphabets of deflate (RFC 1951, sections 3.2.5 to 3.2.7).
+// fairing/codec/deflate_tables.hpp - the alphabets of deflate (RFC 1951,
+// sections 3.2.5 to 3.2.7).
 
 namespace fairing::codec::detail {
+
+inline constexpr std::size_t window_size = 32768;
+inline constexpr std::size_t shortest_match = 3;
+inline constexpr std::size_t longest_match = 258;
 
 inline constexpr std::size_t literal_symbols = 286;
 inline constexpr std::size_t distance_symbols = 30;
@@ -11623,7 +11704,8 @@ inline constexpr std::size_t code_length_symbols = 19;
 inline constexpr std::size_t end_of_block = 256;
 inline constexpr std::size_t first_length_symbol = 257;
 
-/// The least value of a symbol, and how many bits follow it to say how much more.
+/// The least value of a symbol, and how many bits follow it to say how much
+/// more.
 struct SymbolRange {
     std::uint16_t base = 0;
     std::uint8_t extra_bits = 0;
@@ -11653,11 +11735,32 @@ inline constexpr auto distance_ranges = [] {
     return ranges;
 }();
 
+/// The symbol of each length from 3 on.
+inline constexpr auto length_symbols = [] {
+    std::array<std::uint16_t, longest_match + 1> symbols = {};
+    for (std::size_t i = 0; i < length_ranges.size(); ++i) {
+        for (std::size_t length = length_ranges[i].base; length < symbols.size(); ++length) {
+            symbols[length] = static_cast<std::uint16_t>(first_length_symbol + i);
+        }
+    }
+    return symbols;
+}();
+
+[[nodiscard]] constexpr std::size_t distance_symbol(std::size_t distance) {
+    const std::size_t value = distance - 1;
+    if (value < 2) {
+        return value;
+    }
+    const auto width = static_cast<std::size_t>(std::bit_width(value));
+    return 2 * (width - 1) + (value >> (width - 2) & 1);
+}
+
 /// The order in which the lengths of the code length code are written.
 inline constexpr std::array<std::uint8_t, code_length_symbols> code_length_order = {
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
 
-/// The fixed code of literals and lengths; the last two symbols complete it and never occur.
+/// The fixed code of literals and lengths; the last two symbols complete it and
+/// never occur.
 inline constexpr auto fixed_literal_lengths = [] {
     std::array<std::uint8_t, 288> lengths = {};
     for (std::size_t i = 0; i < lengths.size(); ++i) {
@@ -11666,7 +11769,8 @@ inline constexpr auto fixed_literal_lengths = [] {
     return lengths;
 }();
 
-/// The fixed code of distances; the last two symbols complete it and never occur.
+/// The fixed code of distances; the last two symbols complete it and never
+/// occur.
 inline constexpr auto fixed_distance_lengths = [] {
     std::array<std::uint8_t, 32> lengths = {};
     lengths.fill(5);
@@ -11676,8 +11780,8 @@ inline constexpr auto fixed_distance_lengths = [] {
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/huffman.hpp - prefix codes of limited length, as deflate writes them (RFC 1951,
-// section 3.2.2).
+// fairing/codec/huffman.hpp - prefix codes of limited length, as deflate writes
+// them (RFC 1951, section 3.2.2).
 
 namespace fairing::codec::detail {
 
@@ -11685,45 +11789,26 @@ namespace fairing::codec::detail {
 inline constexpr unsigned huffman_longest = 15;
 inline constexpr std::size_t huffman_symbols = 288;
 
-/// The lengths of an optimal prefix code of at most `limit` bits (package-merge: Larmore and
-/// Hirschberg, 1990). Unused symbols get length 0. At least two symbols get a code, used or not, so
-/// that the code is complete.
-///
-/// Preconditions: lengths.size() == frequencies.size(), 2 to huffman_symbols, at most 2^limit;
-/// limit <= 15; the sum of the frequencies is below 2^32.
-inline void huffman_lengths(std::span<const std::uint32_t> frequencies, unsigned limit,
-                            std::span<std::uint8_t> lengths) {
-    struct Leaf {
-        std::uint32_t weight;
-        std::uint32_t symbol;
-    };
-    std::array<Leaf, huffman_symbols> leaves;
-    std::size_t count = 0;
-    std::fill(lengths.begin(), lengths.end(), std::uint8_t{0});
-    for (std::uint32_t symbol = 0; symbol < frequencies.size(); ++symbol) {
-        if (frequencies[symbol] > 0) {
-            leaves[count++] = {frequencies[symbol], symbol};
-        }
-    }
-    for (std::uint32_t symbol = 0; count < 2; ++symbol) {
-        if (frequencies[symbol] == 0) {
-            leaves[count++] = {1, symbol};
-        }
-    }
-    std::sort(leaves.begin(), leaves.begin() + count, [](const Leaf& left, const Leaf& right) {
-        return left.weight != right.weight ? left.weight < right.weight
-                                           : left.symbol < right.symbol;
-    });
+/// A symbol that occurs, and how often.
+struct HuffmanLeaf {
+    std::uint32_t weight = 0;
+    std::uint32_t symbol = 0;
+};
 
-    // Row n lists the cheapest items of level n: leaves, and pairs of neighbours of the row before.
+/// Package-merge (Larmore and Hirschberg, 1990): optimal under a limit, and
+/// slow. Adds to the lengths of the leaves, which are sorted by weight.
+inline void package_merge(std::span<const HuffmanLeaf> leaves, unsigned limit,
+                          std::span<std::uint8_t> lengths) {
+    // Row n lists the cheapest items of level n: leaves, and pairs of neighbours
+    // of the row before.
     std::array<std::bitset<2 * huffman_symbols>, huffman_longest> is_leaf;
     std::array<std::uint64_t, 2 * huffman_symbols> weights, merged;
     std::size_t size = 0;
     for (unsigned level = 0; level < limit; ++level) {
         std::size_t leaf = 0, pair = 0, length = 0;
-        while (leaf < count || pair + 1 < size) {
+        while (leaf < leaves.size() || pair + 1 < size) {
             const bool take_leaf =
-                leaf < count &&
+                leaf < leaves.size() &&
                 (pair + 1 >= size || leaves[leaf].weight <= weights[pair] + weights[pair + 1]);
             is_leaf[level][length] = take_leaf;
             merged[length++] = take_leaf ? leaves[leaf].weight : weights[pair] + weights[pair + 1];
@@ -11734,9 +11819,9 @@ inline void huffman_lengths(std::span<const std::uint32_t> frequencies, unsigned
         size = length;
     }
 
-    // The first 2n - 2 items of the last row are the solution; a symbol is as long as it is often
-    // in them.
-    std::size_t taken = 2 * count - 2;
+    // The first 2n - 2 items of the last row are the solution; a symbol is as
+    // long as it is often in them.
+    std::size_t taken = 2 * leaves.size() - 2;
     for (unsigned level = limit; level-- > 0 && taken > 0;) {
         std::size_t taken_leaves = 0;
         for (std::size_t i = 0; i < taken; ++i) {
@@ -11749,7 +11834,77 @@ inline void huffman_lengths(std::span<const std::uint32_t> frequencies, unsigned
     }
 }
 
-/// The canonical codes of these lengths, their bits reversed as they go into the stream.
+/// Huffman's algorithm with two queues, the leaves sorted by weight and the
+/// inner nodes, which come sorted. Returns the longest length; they are set
+/// when that is within the limit.
+[[nodiscard]] inline unsigned huffman_tree(std::span<const HuffmanLeaf> leaves, unsigned limit,
+                                           std::span<std::uint8_t> lengths) {
+    const std::size_t count = leaves.size();
+    std::array<std::uint64_t, huffman_symbols> weights;
+    std::array<std::uint16_t, huffman_symbols> leaf_parents, parents;
+    std::size_t leaf = 0, node = 0;
+    for (std::size_t made = 0; made + 1 < count; ++made) {
+        std::uint64_t weight = 0;
+        for (int child = 0; child < 2; ++child) {
+            if (node >= made || (leaf < count && leaves[leaf].weight <= weights[node])) {
+                weight += leaves[leaf].weight;
+                leaf_parents[leaf++] = static_cast<std::uint16_t>(made);
+            } else {
+                weight += weights[node];
+                parents[node++] = static_cast<std::uint16_t>(made);
+            }
+        }
+        weights[made] = weight;
+    }
+    // From the root, the last node, down.
+    std::array<std::uint16_t, huffman_symbols> depths;
+    depths[count - 2] = 0;
+    for (std::size_t i = count - 2; i-- > 0;) {
+        depths[i] = static_cast<std::uint16_t>(depths[parents[i]] + 1);
+    }
+    const unsigned longest = depths[leaf_parents[0]] + 1U;  // the lightest leaf is the deepest
+    if (longest <= limit) {
+        for (std::size_t i = 0; i < count; ++i) {
+            lengths[leaves[i].symbol] = static_cast<std::uint8_t>(depths[leaf_parents[i]] + 1);
+        }
+    }
+    return longest;
+}
+
+/// The lengths of an optimal prefix code of at most `limit` bits. Unused
+/// symbols get length 0. At least two symbols get a code, used or not, so that
+/// the code is complete.
+///
+/// Preconditions: lengths.size() == frequencies.size(), 2 to huffman_symbols,
+/// at most 2^limit; limit <= 15; the sum of the frequencies is below 2^32.
+inline void huffman_lengths(std::span<const std::uint32_t> frequencies, unsigned limit,
+                            std::span<std::uint8_t> lengths) {
+    std::array<std::uint64_t, huffman_symbols> keys;
+    std::size_t count = 0;
+    std::fill(lengths.begin(), lengths.end(), std::uint8_t{0});
+    for (std::size_t symbol = 0; symbol < frequencies.size(); ++symbol) {
+        keys[count] = std::uint64_t{frequencies[symbol]} << 32 | symbol;
+        count += frequencies[symbol] > 0 ? 1 : 0;
+    }
+    for (std::size_t symbol = 0; count < 2; ++symbol) {
+        if (frequencies[symbol] == 0) {
+            keys[count++] = std::uint64_t{1} << 32 | symbol;
+        }
+    }
+    std::sort(keys.begin(), keys.begin() + count);
+    std::array<HuffmanLeaf, huffman_symbols> storage;
+    for (std::size_t i = 0; i < count; ++i) {
+        storage[i] = {static_cast<std::uint32_t>(keys[i] >> 32),
+                      static_cast<std::uint32_t>(keys[i])};
+    }
+    const auto leaves = std::span{storage}.first(count);
+    if (huffman_tree(leaves, limit, lengths) > limit) {
+        package_merge(leaves, limit, lengths);
+    }
+}
+
+/// The canonical codes of these lengths, their bits reversed as they go into
+/// the stream.
 inline void huffman_codes(std::span<const std::uint8_t> lengths, std::span<std::uint16_t> codes) {
     std::array<std::uint16_t, huffman_longest + 2> next = {};
     for (const std::uint8_t length : lengths) {
@@ -11774,14 +11929,667 @@ inline void huffman_codes(std::span<const std::uint8_t> lengths, std::span<std::
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/match_finder.hpp - earlier occurrences of the next bytes, within deflate's window
-// (RFC 1951, section 4).
+// fairing/codec/entropy.hpp - what symbols cost by the best code, in integers,
+// so that every machine decides alike.
 
 namespace fairing::codec::detail {
 
-inline constexpr std::size_t window_size = 32768;
-inline constexpr std::size_t shortest_match = 3;
-inline constexpr std::size_t longest_match = 258;
+/// Costs are in units of 1/1024 bit.
+inline constexpr unsigned cost_fraction_bits = 10;
+inline constexpr std::uint32_t cost_of_bit = 1U << cost_fraction_bits;
+
+/// log2(1 + i / 256): squared again and again, a number between 1 and 2 gives
+/// one bit of its logarithm at a time.
+inline constexpr auto log2_fractions = [] {
+    std::array<std::uint16_t, 256> fractions = {};
+    for (std::uint64_t i = 0; i < fractions.size(); ++i) {
+        std::uint64_t value = (256 + i) << 22;
+        std::uint32_t fraction = 0;
+        for (unsigned bit = 0; bit < cost_fraction_bits; ++bit) {
+            value = value * value >> 30;
+            const std::uint64_t carry = value >> 31;
+            value >>= carry;
+            fraction = fraction << 1 | static_cast<std::uint32_t>(carry);
+        }
+        fractions[i] = static_cast<std::uint16_t>(fraction);
+    }
+    return fractions;
+}();
+
+/// The binary logarithm of a number above 0.
+[[nodiscard]] constexpr std::uint32_t log2_cost(std::uint32_t number) {
+    const auto exponent = static_cast<std::uint32_t>(std::bit_width(number)) - 1;
+    const std::uint32_t mantissa =
+        exponent > 8 ? number >> (exponent - 8) : number << (8 - exponent);
+    return exponent << cost_fraction_bits | log2_fractions[mantissa & 0xff];
+}
+
+/// The cost of all symbols together by the best code for them.
+[[nodiscard]] inline std::uint64_t entropy_cost(std::span<const std::uint32_t> frequencies) {
+    std::uint64_t sum = 0, total = 0;
+    for (const std::uint32_t frequency : frequencies) {
+        total += frequency;
+        sum += frequency > 1 ? std::uint64_t{frequency} * log2_cost(frequency) : 0;
+    }
+    return total > 0 ? total * log2_cost(static_cast<std::uint32_t>(total)) - sum : 0;
+}
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/match_cost.hpp - which matches cost less than the literals that
+// they stand for.
+
+namespace fairing::codec::detail {
+
+/// What the symbols of the recent past cost on average, in units of 1/1024 bit.
+class MatchCost {
+public:
+    MatchCost() { set(6 * cost_of_bit, 10 * cost_of_bit); }
+
+    /// `match` is the cost of a length and a distance without the distance's
+    /// extra bits.
+    void set(std::uint32_t literal, std::uint32_t match) {
+        literal_ = std::max<std::uint32_t>(literal, cost_of_bit);
+        for (std::uint32_t width = 0; width < shortest_.size(); ++width) {
+            const std::uint32_t extra = width > 2 ? width - 2 : 0;
+            distance_[width] = match + extra * cost_of_bit;
+            shortest_[width] = static_cast<std::uint8_t>(
+                std::clamp<std::uint32_t>(distance_[width] / literal_ + 1, 3, 255));
+        }
+    }
+
+    /// A match at this distance is worth its place from this length on.
+    [[nodiscard]] std::size_t shortest(std::size_t distance) const {
+        return shortest_[width_of(distance)];
+    }
+    /// The same for each bit width of distance - 1.
+    [[nodiscard]] const std::array<std::uint8_t, 16>& shortest_lengths() const { return shortest_; }
+    /// How much a match saves, to be compared with others.
+    [[nodiscard]] std::int64_t gain(std::size_t length, std::size_t distance) const {
+        return static_cast<std::int64_t>(length * literal_) -
+               static_cast<std::int64_t>(distance_[width_of(distance)]);
+    }
+    [[nodiscard]] std::uint32_t literal() const { return literal_; }
+
+private:
+    static std::size_t width_of(std::size_t distance) {
+        return static_cast<std::size_t>(std::bit_width(distance - 1));
+    }
+    std::uint32_t literal_ = 0;
+    std::array<std::uint32_t, 16> distance_ = {};
+    std::array<std::uint8_t, 16> shortest_ = {};
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/sequences.hpp - an input as literals and matches, collected
+// until it is worth a block.
+
+namespace fairing::codec::detail {
+
+/// Literals, then a match; length 0: none.
+struct Sequence {
+    std::uint32_t literals = 0;
+    std::uint16_t length = 0;
+    std::uint16_t distance = 0;
+};
+
+/// How often each symbol occurs.
+struct Histogram {
+    std::array<std::uint32_t, literal_symbols> literals = {};
+    std::array<std::uint32_t, distance_symbols> distances = {};
+
+    void add(const Histogram& other) {
+        for (std::size_t i = 0; i < literals.size(); ++i) {
+            literals[i] += other.literals[i];
+        }
+        for (std::size_t i = 0; i < distances.size(); ++i) {
+            distances[i] += other.distances[i];
+        }
+    }
+    /// About the size of the block, without extra bits, which are the same in any
+    /// block.
+    [[nodiscard]] std::uint64_t cost() const {
+        std::uint64_t described = 0;
+        for (const std::uint32_t count : literals) {
+            described += count > 0 ? 1 : 0;
+        }
+        for (const std::uint32_t count : distances) {
+            described += count > 0 ? 1 : 0;
+        }
+        return entropy_cost(literals) + entropy_cost(distances) +
+               (described * 7 / 2 + 80) * cost_of_bit;
+    }
+};
+
+/// Counts bytes in four tables, so that equal ones need not wait for each
+/// other: neighbours, and those of the same place in numbers of four bytes.
+inline void count_bytes(std::span<const std::uint8_t> bytes, std::span<std::uint32_t> counts) {
+    std::array<std::array<std::uint32_t, 256>, 4> tables = {};
+    const std::uint8_t* next = bytes.data();
+    const std::uint8_t* const end = next + bytes.size();
+    for (; end - next >= 16; next += 16) {
+        std::uint64_t first = 0, second = 0;
+        std::memcpy(&first, next, 8);
+        std::memcpy(&second, next + 8, 8);
+        for (std::size_t i = 0; i < 8; ++i) {
+            ++tables[(i + i / 4) % 4][first >> (8 * i) & 0xff];
+            ++tables[(i + i / 4 + 2) % 4][second >> (8 * i) & 0xff];
+        }
+    }
+    for (; next != end; ++next) {
+        ++tables[0][*next];
+    }
+    for (std::size_t value = 0; value < 256; ++value) {
+        counts[value] += tables[0][value] + tables[1][value] + tables[2][value] + tables[3][value];
+    }
+}
+
+/// Literals and matches of at most `capacity` bytes of input.
+class Sequences {
+public:
+    explicit Sequences(std::size_t capacity)
+        : literals_(capacity + padding),
+          sequences_(capacity / shortest_match + capacity / 256 + 16) {}
+
+    void clear() { literal_count_ = sequence_count_ = input_size_ = 0; }
+
+    /// The place where the next literals and sequences go, as plain values: a
+    /// loop keeps them in registers. To be given back with resume().
+    class Cursor {
+    public:
+        Cursor(std::uint8_t* literals, Sequence* sequences)
+            : literals_(literals), sequences_(sequences) {}
+        /// Precondition: at least 16 bytes are readable at `from`.
+        void add(const std::byte* from, std::size_t count, std::size_t length,
+                 std::size_t distance) {
+            std::memcpy(literals_, from, 16);
+            if (count > 16) {
+                std::memcpy(literals_ + 16, from + 16, count - 16);
+            }
+            literals_ += count;
+            *sequences_++ = {static_cast<std::uint32_t>(count), static_cast<std::uint16_t>(length),
+                             static_cast<std::uint16_t>(distance)};
+        }
+        [[nodiscard]] std::uint8_t* literals() const { return literals_; }
+        [[nodiscard]] Sequence* sequences() const { return sequences_; }
+
+    private:
+        std::uint8_t* literals_;
+        Sequence* sequences_;
+    };
+    [[nodiscard]] Cursor cursor() {
+        return {literals_.data() + literal_count_, sequences_.data() + sequence_count_};
+    }
+    /// `size` bytes of input were added.
+    void resume(const Cursor& cursor, std::size_t size) {
+        literal_count_ = static_cast<std::size_t>(cursor.literals() - literals_.data());
+        sequence_count_ = static_cast<std::size_t>(cursor.sequences() - sequences_.data());
+        input_size_ += size;
+    }
+    /// Literals without a match.
+    void add_literals(std::span<const std::byte> bytes) {
+        std::memcpy(literals_.data() + literal_count_, bytes.data(), bytes.size());
+        literal_count_ += bytes.size();
+        sequences_[sequence_count_++] = {static_cast<std::uint32_t>(bytes.size()), 0, 0};
+        input_size_ += bytes.size();
+    }
+
+    struct Mark {
+        std::size_t literals = 0, sequences = 0, input = 0;
+    };
+    [[nodiscard]] Mark mark() const { return {literal_count_, sequence_count_, input_size_}; }
+    [[nodiscard]] std::span<const std::uint8_t> literals(const Mark& from, const Mark& to) const {
+        return std::span{literals_}.subspan(from.literals, to.literals - from.literals);
+    }
+    [[nodiscard]] std::span<const Sequence> sequences(const Mark& from, const Mark& to) const {
+        return std::span{sequences_}.subspan(from.sequences, to.sequences - from.sequences);
+    }
+    /// Forgets what is before `mark`.
+    void drop(const Mark& mark) {
+        std::memmove(literals_.data(), literals_.data() + mark.literals,
+                     literal_count_ - mark.literals);
+        std::copy(sequences_.data() + mark.sequences, sequences_.data() + sequence_count_,
+                  sequences_.data());
+        literal_count_ -= mark.literals;
+        sequence_count_ -= mark.sequences;
+        input_size_ -= mark.input;
+    }
+
+    /// Counts the symbols between two marks.
+    [[nodiscard]] Histogram count(const Mark& from, const Mark& to) const {
+        Histogram histogram;
+        count_bytes(literals(from, to), histogram.literals);
+        for (const Sequence& sequence : sequences(from, to)) {
+            if (sequence.length > 0) {
+                ++histogram.literals[length_symbols[sequence.length]];
+                ++histogram.distances[distance_symbol(sequence.distance)];
+            }
+        }
+        return histogram;
+    }
+
+    static constexpr std::size_t padding = 64;
+
+private:
+    std::vector<std::uint8_t> literals_;
+    std::vector<Sequence> sequences_;
+    std::size_t literal_count_ = 0, sequence_count_ = 0, input_size_ = 0;
+};
+
+/// What literals and matches cost where these symbols are usual.
+inline void learn(const Histogram& histogram, MatchCost& cost) {
+    std::uint64_t literals = 0, literal_bits = 0, lengths = 0, length_bits = 0, total = 0;
+    for (const std::uint32_t count : histogram.literals) {
+        total += count;
+    }
+    if (total == 0) {
+        return;
+    }
+    const std::uint32_t whole = log2_cost(static_cast<std::uint32_t>(total));
+    for (std::size_t i = 0; i < histogram.literals.size(); ++i) {
+        const std::uint32_t count = histogram.literals[i];
+        if (count > 0) {
+            const std::uint64_t bits = std::uint64_t{count} * (whole - log2_cost(count));
+            (i < first_length_symbol ? literals : lengths) += count;
+            (i < first_length_symbol ? literal_bits : length_bits) += bits;
+        }
+    }
+    const std::uint64_t distance_bits = entropy_cost(histogram.distances);
+    // A few matches of the usual cost, for when there are none to learn from.
+    constexpr std::uint64_t usual = 16;
+    const std::uint64_t match =
+        (length_bits + distance_bits + usual * 10 * cost_of_bit) / (lengths + usual);
+    const std::uint64_t literal = (literal_bits + usual * 6 * cost_of_bit) / (literals + usual);
+    cost.set(static_cast<std::uint32_t>(literal), static_cast<std::uint32_t>(match));
+}
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/deflate_block.hpp - one block of a deflate stream, in the
+// smallest of its three forms (RFC 1951, 3.2.3).
+
+namespace fairing::codec::detail {
+
+/// Stored blocks (type 00) that hold `bytes`; afterwards the writer is at a
+/// byte border.
+inline void write_stored(std::span<const std::byte> bytes, BitWriter& writer) {
+    while (!bytes.empty()) {
+        const auto piece = bytes.first(std::min<std::size_t>(bytes.size(), 65535));
+        const auto size = static_cast<std::uint16_t>(piece.size());
+        writer.reserve(64);
+        writer.put(0, 3);
+        writer.align();
+        writer.put(size, 16);
+        writer.put(static_cast<std::uint16_t>(~size), 16);
+        writer.append(piece);
+        bytes = bytes.subspan(piece.size());
+    }
+}
+
+/// Two bits short of deflate's limit costs nothing measurable, and lets four
+/// literals and the rest of a byte fit 64 bits.
+inline constexpr unsigned longest_code = 14;
+
+/// A code for literals and lengths, and one for distances.
+struct Codes {
+    std::array<std::uint8_t, 288> literal_lengths = {};
+    std::array<std::uint8_t, 32> distance_lengths = {};
+    std::array<std::uint16_t, 288> literal_codes = {};
+    std::array<std::uint16_t, 32> distance_codes = {};
+
+    Codes(const std::array<std::uint8_t, 288>& literals,
+          const std::array<std::uint8_t, 32>& distances)
+        : literal_lengths(literals), distance_lengths(distances) {
+        assign_codes();
+    }
+    explicit Codes(const Histogram& histogram) {
+        huffman_lengths(histogram.literals, longest_code,
+                        std::span{literal_lengths}.first(literal_symbols));
+        huffman_lengths(histogram.distances, longest_code,
+                        std::span{distance_lengths}.first(distance_symbols));
+        assign_codes();
+    }
+
+    /// What the symbols of a block take.
+    [[nodiscard]] std::uint64_t body_bits(const Histogram& histogram) const {
+        std::uint64_t sum = 0;
+        for (std::size_t i = 0; i < literal_symbols; ++i) {
+            const unsigned extra =
+                i < first_length_symbol ? 0U : length_ranges[i - first_length_symbol].extra_bits;
+            sum += std::uint64_t{histogram.literals[i]} * (literal_lengths[i] + extra);
+        }
+        for (std::size_t i = 0; i < distance_symbols; ++i) {
+            sum += std::uint64_t{histogram.distances[i]} *
+                   (distance_lengths[i] + distance_ranges[i].extra_bits);
+        }
+        return sum;
+    }
+
+private:
+    void assign_codes() {
+        huffman_codes(literal_lengths, literal_codes);
+        huffman_codes(distance_lengths, distance_codes);
+    }
+};
+
+/// The lengths of two codes as a dynamic block opens with them (RFC 1951,
+/// section 3.2.7).
+class Description {
+public:
+    explicit Description(const Codes& codes) {
+        literal_count_ = used(codes.literal_lengths, first_length_symbol);
+        distance_count_ = used(codes.distance_lengths, 1);
+        std::array<std::uint8_t, literal_symbols + distance_symbols> lengths;
+        auto end = std::copy_n(codes.literal_lengths.begin(), literal_count_, lengths.begin());
+        end = std::copy_n(codes.distance_lengths.begin(), distance_count_, end);
+        find_runs(std::span{lengths.begin(), end});
+        std::array<std::uint32_t, code_length_symbols> frequencies = {};
+        for (std::size_t i = 0; i < run_count_; ++i) {
+            ++frequencies[runs_[i].symbol];
+        }
+        huffman_lengths(frequencies, 7, code_lengths_);
+        huffman_codes(code_lengths_, codes_);
+        while (code_lengths_[code_length_order[order_count_ - 1]] == 0) {
+            --order_count_;
+        }
+    }
+
+    [[nodiscard]] std::uint64_t bits() const {
+        std::uint64_t sum = 5 + 5 + 4 + 3 * order_count_;
+        for (std::size_t i = 0; i < run_count_; ++i) {
+            sum += code_lengths_[runs_[i].symbol] + extra_bits(runs_[i].symbol);
+        }
+        return sum;
+    }
+
+    void write(BitWriter& writer) const {
+        writer.put(literal_count_ - first_length_symbol, 5);
+        writer.put(distance_count_ - 1, 5);
+        writer.put(order_count_ - 4, 4);
+        for (std::size_t i = 0; i < order_count_; ++i) {
+            writer.put(code_lengths_[code_length_order[i]], 3);
+        }
+        for (std::size_t i = 0; i < run_count_; ++i) {
+            writer.put(codes_[runs_[i].symbol], code_lengths_[runs_[i].symbol]);
+            writer.put(runs_[i].extra, extra_bits(runs_[i].symbol));
+        }
+    }
+
+private:
+    struct Run {
+        std::uint8_t symbol = 0;
+        std::uint8_t extra = 0;
+    };
+
+    static std::size_t used(std::span<const std::uint8_t> lengths, std::size_t least) {
+        std::size_t count = lengths.size();
+        while (count > least && lengths[count - 1] == 0) {
+            --count;
+        }
+        return count;
+    }
+    static unsigned extra_bits(std::uint8_t symbol) {
+        return symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
+    }
+    void add(std::size_t symbol, std::size_t extra) {
+        runs_[run_count_++] = {static_cast<std::uint8_t>(symbol), static_cast<std::uint8_t>(extra)};
+    }
+    void find_runs(std::span<const std::uint8_t> lengths) {
+        while (!lengths.empty()) {
+            const std::uint8_t value = lengths.front();
+            const auto end = std::find_if(lengths.begin(), lengths.end(),
+                                          [&](std::uint8_t other) { return other != value; });
+            auto left = static_cast<std::size_t>(end - lengths.begin());
+            lengths = lengths.subspan(left);
+            if (value != 0) {
+                add(value, 0);
+                --left;
+            }
+            while (left >= 3) {
+                const std::size_t run = std::min<std::size_t>(left, value != 0   ? 6
+                                                                    : left >= 11 ? 138
+                                                                                 : 10);
+                add(value != 0 ? 16 : run >= 11 ? 18 : 17, run >= 11 ? run - 11 : run - 3);
+                left -= run;
+            }
+            for (; left > 0; --left) {
+                add(value, 0);
+            }
+        }
+    }
+
+    std::size_t literal_count_ = 0;
+    std::size_t distance_count_ = 0;
+    std::size_t order_count_ = code_length_symbols;
+    std::array<Run, literal_symbols + distance_symbols> runs_ = {};
+    std::size_t run_count_ = 0;
+    std::array<std::uint8_t, code_length_symbols> code_lengths_ = {};
+    std::array<std::uint16_t, code_length_symbols> codes_ = {};
+};
+
+/// Bits and how many, as one number: a table of them is half as large.
+class PackedBits {
+public:
+    PackedBits() = default;
+    PackedBits(std::uint32_t bits, unsigned count) : value_(bits << 8 | count) {}
+    [[nodiscard]] std::uint64_t bits() const { return value_ >> 8; }
+    [[nodiscard]] unsigned count() const { return value_ & 0xff; }
+
+private:
+    std::uint32_t value_ = 0;
+};
+
+/// The symbols of a block by one code.
+class BodyWriter {
+public:
+    explicit BodyWriter(const Codes& codes) : codes_(codes) {
+        for (std::size_t i = 0; i < literals_.size(); ++i) {
+            literals_[i] = {codes.literal_codes[i], codes.literal_lengths[i]};
+        }
+        for (std::size_t length = shortest_match; length <= longest_match; ++length) {
+            const std::size_t symbol = length_symbols[length];
+            const SymbolRange& range = length_ranges[symbol - first_length_symbol];
+            const unsigned count = codes.literal_lengths[symbol];
+            lengths_[length] = {static_cast<std::uint32_t>(codes.literal_codes[symbol] |
+                                                           (length - range.base) << count),
+                                count + range.extra_bits};
+        }
+    }
+
+    void write(std::span<const Sequence> sequences, const std::uint8_t* literals,
+               BitWriter& writer) const {
+#if defined(__x86_64__)
+        static const bool has_bmi2 = __builtin_cpu_supports("bmi2") != 0;
+        if (has_bmi2) {
+            return write_bmi2(sequences, literals, writer);
+        }
+#endif
+        write_symbols(sequences, literals, writer);
+    }
+
+private:
+#if defined(__x86_64__)
+    /// The same with shifts by any register.
+    [[gnu::target("bmi2")]] void write_bmi2(std::span<const Sequence> sequences,
+                                            const std::uint8_t* literals, BitWriter& writer) const {
+        write_symbols(sequences, literals, writer);
+    }
+#endif
+
+    [[gnu::always_inline]] void write_symbols(std::span<const Sequence> sequences,
+                                              const std::uint8_t* literals,
+                                              BitWriter& writer) const {
+        BitCursor cursor = writer.cursor();
+        for (const Sequence& sequence : sequences) {
+            std::uint32_t left = sequence.literals;
+            for (; left >= 4; left -= 4, literals += 4) {
+                put_four(literals, cursor);
+            }
+            put_rest(literals, left, cursor);
+            literals += left;
+            if (sequence.length > 0) {
+                put_match(sequence, cursor);
+            }
+        }
+        cursor.put(codes_.literal_codes[end_of_block], codes_.literal_lengths[end_of_block]);
+        writer.resume(cursor);
+    }
+    [[gnu::always_inline]] void put_four(const std::uint8_t* literals, BitCursor& cursor) const {
+        const PackedBits a = literals_[literals[0]], b = literals_[literals[1]];
+        const PackedBits c = literals_[literals[2]], d = literals_[literals[3]];
+        const std::uint64_t first = a.bits() | b.bits() << a.count();
+        const std::uint64_t second = c.bits() | d.bits() << c.count();
+        const unsigned count = a.count() + b.count();
+        cursor.put(first | second << count, count + c.count() + d.count());
+    }
+    /// Up to three literals, without a branch on how many: it would be guessed
+    /// wrongly often. Three bytes are readable.
+    [[gnu::always_inline]] void put_rest(const std::uint8_t* literals, std::uint32_t left,
+                                         BitCursor& cursor) const {
+        const PackedBits a = literals_[literals[0]], b = literals_[literals[1]];
+        const PackedBits c = literals_[literals[2]];
+        const unsigned two = a.count() + b.count();
+        const std::uint64_t bits = a.bits() | b.bits() << a.count() | c.bits() << two;
+        const std::array<unsigned, 4> counts = {0, a.count(), two, two + c.count()};
+        const unsigned count = counts[left];
+        cursor.put(bits & ((std::uint64_t{1} << count) - 1), count);
+    }
+    [[gnu::always_inline]] void put_match(const Sequence& sequence, BitCursor& cursor) const {
+        const PackedBits length = lengths_[sequence.length];
+        const std::size_t symbol = distance_symbol(sequence.distance);
+        const SymbolRange& range = distance_ranges[symbol];
+        std::uint64_t bits = length.bits();
+        unsigned count = length.count();
+        bits |= std::uint64_t{codes_.distance_codes[symbol]} << count;
+        count += codes_.distance_lengths[symbol];
+        bits |= std::uint64_t{sequence.distance - std::uint64_t{range.base}} << count;
+        cursor.put(bits, count + range.extra_bits);
+    }
+
+    const Codes& codes_;
+    std::array<PackedBits, 256> literals_ = {};
+    std::array<PackedBits, longest_match + 1> lengths_ = {};
+};
+
+/// Writes the sequences between two marks as a block that is not the last one.
+/// `input` is what they stand for, `histogram` counts their symbols.
+inline void write_block(const Sequences& sequences, const Sequences::Mark& from,
+                        const Sequences::Mark& to, Histogram histogram,
+                        std::span<const std::byte> input, BitWriter& writer) {
+    histogram.literals[end_of_block] = 1;
+    const std::uint64_t stored_bits =
+        (input.size() / 65535 + 1) * (3 + 7 + 32) + 8 * std::uint64_t{input.size()};
+    static const Codes fixed = {fixed_literal_lengths, fixed_distance_lengths};
+    const Codes dynamic{histogram};
+    const Description description{dynamic};
+    const std::uint64_t fixed_bits = 3 + fixed.body_bits(histogram);
+    const std::uint64_t dynamic_bits = 3 + description.bits() + dynamic.body_bits(histogram);
+    if (stored_bits <= std::min(fixed_bits, dynamic_bits)) {
+        write_stored(input, writer);
+        return;
+    }
+    const bool is_fixed = fixed_bits <= dynamic_bits;
+    writer.reserve(std::min(fixed_bits, dynamic_bits));
+    writer.put(is_fixed ? 0b010 : 0b100, 3);
+    if (!is_fixed) {
+        description.write(writer);
+    }
+    BodyWriter{is_fixed ? fixed : dynamic}.write(sequences.sequences(from, to),
+                                                 sequences.literals(from, to).data(), writer);
+}
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/block_splitter.hpp - where one block of a deflate stream ends
+// and the next begins.
+
+namespace fairing::codec::detail {
+
+/// Writes an input that comes in chunks as blocks: neighbours that have much
+/// the same symbols share one.
+class BlockSplitter {
+public:
+    static constexpr std::size_t chunk_size = 32768;
+    static constexpr std::size_t longest_block = 4 * chunk_size;
+
+    BlockSplitter(std::span<const std::byte> input, Sequences& sequences, BitWriter& writer)
+        : input_(input), writer_(writer), sequences_(sequences) {
+        sequences_.clear();
+    }
+    static constexpr std::size_t capacity = longest_block + 2 * chunk_size;
+
+    [[nodiscard]] Sequences& sequences() { return sequences_; }
+    [[nodiscard]] const MatchCost& cost() const { return cost_; }
+
+    /// What was added to the sequences since the last call is a chunk.
+    void end_chunk() {
+        const Sequences::Mark end = sequences_.mark();
+        const Histogram chunk = sequences_.count(pending_end_, end);
+        learn(chunk, cost_);
+        const std::uint64_t chunk_cost = chunk.cost();
+        if (pending_end_.input > 0) {
+            Histogram both = pending_;
+            both.add(chunk);
+            const std::uint64_t both_cost = both.cost();
+            if (end.input <= longest_block && both_cost <= pending_cost_ + chunk_cost) {
+                pending_ = both;
+                pending_cost_ = both_cost;
+                pending_end_ = end;
+                return;
+            }
+            flush();
+        }
+        pending_ = chunk;
+        pending_cost_ = chunk_cost;
+        pending_end_ = sequences_.mark();
+    }
+    /// Writes all.
+    void flush() {
+        if (stored_ > 0) {
+            write_stored(input_.subspan(written_, stored_), writer_);
+            written_ += stored_;
+            stored_ = 0;
+        }
+        if (pending_end_.input > 0) {
+            write_block(sequences_, {}, pending_end_, pending_,
+                        input_.subspan(written_, pending_end_.input), writer_);
+            written_ += pending_end_.input;
+            sequences_.drop(pending_end_);
+            pending_end_ = {};
+        }
+    }
+    /// The next `size` bytes are written as they are.
+    void store(std::size_t size) {
+        if (pending_end_.input > 0) {
+            flush();
+        }
+        stored_ += size;
+    }
+
+private:
+    std::span<const std::byte> input_;
+    BitWriter& writer_;
+    Sequences& sequences_;
+    MatchCost cost_ = {};
+    Histogram pending_ = {};
+    std::uint64_t pending_cost_ = 0;
+    Sequences::Mark pending_end_ = {};
+    std::size_t written_ = 0;
+    std::size_t stored_ = 0;  // after what is written, before what is pending
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/match_finder.hpp - earlier occurrences of the next bytes,
+// within deflate's window (RFC 1951, section 4).
+
+namespace fairing::codec::detail {
 
 /// `length` bytes that stand `distance` bytes before too. Length 0: none.
 struct Match {
@@ -11789,8 +12597,8 @@ struct Match {
     std::size_t distance = 0;
 };
 
-/// How many bytes are equal at `left` and `right`, at most `limit`. `limit` bytes are readable at
-/// both.
+/// How many bytes are equal at `left` and `right`, at most `limit`. `limit`
+/// bytes are readable at both.
 [[nodiscard]] inline std::size_t common_prefix(const std::byte* left, const std::byte* right,
                                                std::size_t limit) {
     std::size_t length = 0;
@@ -11807,399 +12615,397 @@ struct Match {
     return length;
 }
 
-/// Hash chains over one input: one table of the last place of each three bytes, one of chains of
-/// places that share four bytes. Positions are visited in rising order and may be left out; the
-/// input stays where it is.
+/// The tables of a MatchFinder, to be used again and again. Places are modulo
+/// 65536, and may be stale or of other bytes: what stands there decides.
+class ChainTables {
+public:
+    static constexpr unsigned chain_bits = 15;
+    static constexpr unsigned triple_bits = 13;
+
+    void clear() {
+        chains_.fill(0);
+        triples_.fill(0);
+        previous_.fill(0);
+    }
+    [[nodiscard]] std::uint16_t* chains() { return chains_.data(); }
+    [[nodiscard]] std::uint16_t* triples() { return triples_.data(); }
+    [[nodiscard]] std::uint16_t* previous() { return previous_.data(); }
+
+private:
+    std::array<std::uint16_t, std::size_t{1} << chain_bits> chains_ = {};
+    std::array<std::uint16_t, std::size_t{1} << triple_bits> triples_ = {};
+    std::array<std::uint16_t, window_size> previous_ = {};
+};
+
+/// Hash chains over one input: one table of the last place of each three bytes,
+/// one of chains of places that share four bytes. Positions are visited in
+/// rising order and may be left out; the input stays where it is.
 class MatchFinder {
 public:
-    /// Precondition: input.size() < 2^31.
-    explicit MatchFinder(std::span<const std::byte> input)
+    MatchFinder(std::span<const std::byte> input, ChainTables& tables)
         : input_(input),
-          hash_bits_(std::clamp(static_cast<unsigned>(std::bit_width(input.size())), 8U, 16U)),
-          chains_(std::size_t{1} << hash_bits_, nowhere),
-          triples_(std::size_t{1} << (hash_bits_ - 2), nowhere),
-          previous_(std::min(std::bit_ceil(input.size() + 1), window_size), nowhere) {}
+          chains_(tables.chains()),
+          triples_(tables.triples()),
+          previous_(tables.previous()) {
+        tables.clear();
+    }
 
-    /// Notes `position` without a search.
-    void insert(std::size_t position) {
-        if (position + 4 <= input_.size()) {
-            static_cast<void>(enter(position));
+    /// No match begins here or later: words are read at each position before.
+    [[nodiscard]] std::size_t end() const {
+        return input_.size() - std::min(input_.size(), margin);
+    }
+
+    /// Notes the positions from `from` to before `to` without a search.
+    void insert(std::size_t from, std::size_t to) {
+        for (to = std::min(to, end()); from < to; ++from) {
+            static_cast<void>(enter(from));
         }
     }
 
-    /// The longest match at `position` that is longer than `shorter` and is met within `depth`
-    /// steps, the nearest of that length; a match of `nice` bytes ends the search. Notes the
-    /// position.
-    [[nodiscard]] Match find(std::size_t position, std::size_t shorter, std::size_t nice,
-                             unsigned depth) {
-        if (position + 4 > input_.size()) {
-            return {};
-        }
+    /// The match at `position` that saves most among those that are met within
+    /// `depth` steps, are not shorter than `before`, and save something, and more
+    /// than `before`; none: length 0. A match of `nice` bytes ends the search.
+    /// Notes the position. Precondition: position < end().
+    [[nodiscard]] Match find(std::size_t position, const Match& before, std::size_t nice,
+                             unsigned depth, const MatchCost& cost) {
         const std::byte* const here = input_.data() + position;
         const std::size_t limit = std::min(longest_match, input_.size() - position);
-        const auto [triple, first] = enter(position);
-        Match best = {.length = std::max(shorter, shortest_match - 1)};
-        if (best.length >= limit) {
+        const std::size_t reach = std::min(window_size, position);
+        const Entered entered = enter(position);
+        std::size_t distance = distance_to(entered.chain, position);
+        if (before.length >= limit) {
             return {};
         }
-        if (best.length < shortest_match && is_near(triple, position, far_triple)) {
-            const std::byte* const there = input_.data() + triple;
-            if (((load_little<std::uint32_t>(there) ^ load_little<std::uint32_t>(here)) &
-                 0xffffff) == 0) {
-                best = {.length = shortest_match,
-                        .distance = position - static_cast<std::size_t>(triple)};
+        Match best;
+        // A match has to be as long as this.
+        std::size_t least = std::max<std::size_t>(before.length, 4);
+        std::int64_t gain = before.length > 0 ? cost.gain(before.length, before.distance) : 0;
+        if (before.length == 0) {
+            const std::size_t near = distance_to(entered.triple, position);
+            if (near - 1 < std::min(reach, far_triple) &&
+                ((load_little<std::uint32_t>(here - near) ^ load_little<std::uint32_t>(here)) &
+                 0xffffff) == 0 &&
+                cost.gain(shortest_match, near) > gain) {
+                best = {.length = shortest_match, .distance = near};
+                gain = cost.gain(shortest_match, near);
             }
         }
-        std::int32_t candidate = first;
-        for (; depth > 0 && is_near(candidate, position, window_size); --depth) {
-            const std::byte* const there = input_.data() + candidate;
+        const std::uint16_t* const previous = previous_;
+        auto wanted = load_little<std::uint32_t>(here + least - 4);
+        for (std::size_t last = 0; depth > 0 && distance > last && distance <= reach; --depth) {
+            const std::byte* const there = here - distance;
             // A longer match has these four bytes too, and most candidates do not.
-            const std::size_t tail = std::max(best.length, shortest_match) - 3;
-            if (load_little<std::uint32_t>(there + tail) ==
-                load_little<std::uint32_t>(here + tail)) {
+            if (load_little<std::uint32_t>(there + least - 4) == wanted) {
                 const std::size_t length = common_prefix(here, there, limit);
-                if (length > best.length) {
-                    best = {.length = length,
-                            .distance = position - static_cast<std::size_t>(candidate)};
+                if (length >= least && cost.gain(length, distance) > gain) {
+                    best = {.length = length, .distance = distance};
+                    gain = cost.gain(length, distance);
                     if (length >= nice || length == limit) {
                         break;
                     }
+                    least = length + 1;
+                    wanted = load_little<std::uint32_t>(here + least - 4);
                 }
             }
-            const std::int32_t next = previous_[slot(static_cast<std::size_t>(candidate))];
-            if (next >= candidate) {
-                break;  // the slot belongs to a position a window later
-            }
-            candidate = next;
+            last = distance;
+            distance = distance_to(previous[(position - distance) % window_size], position);
         }
-        return best.distance > 0 ? best : Match{};
+        return best;
     }
 
 private:
-    static constexpr std::int32_t nowhere = -1;
     /// Three literals cost less than a match of three from farther away.
     static constexpr std::size_t far_triple = 4096;
+    static constexpr std::size_t margin = 32;
 
     struct Entered {
-        std::int32_t triple;
-        std::int32_t chain;
+        std::uint16_t triple;
+        std::uint16_t chain;
     };
 
-    [[nodiscard]] static bool is_near(std::int32_t candidate, std::size_t position,
-                                      std::size_t distance) {
-        return candidate >= 0 && position - static_cast<std::size_t>(candidate) <= distance;
+    [[nodiscard]] static std::size_t distance_to(std::uint16_t place, std::size_t position) {
+        return static_cast<std::uint16_t>(position - place);
     }
-    [[nodiscard]] std::size_t slot(std::size_t position) const {
-        return position & (previous_.size() - 1);
-    }
-    /// What the tables held for the bytes at `position`, which they now lead to. Four bytes are
-    /// readable there.
+    /// What the tables held for the bytes at `position`, which they now lead to.
     Entered enter(std::size_t position) {
         const auto bytes = load_little<std::uint32_t>(input_.data() + position);
-        const auto number = static_cast<std::int32_t>(position);
-        std::int32_t& chain = chains_[bytes * 0x9e3779b1U >> (32 - hash_bits_)];
-        std::int32_t& triple = triples_[(bytes << 8) * 0x85ebca77U >> (34 - hash_bits_)];
+        const auto place = static_cast<std::uint16_t>(position);
+        std::uint16_t& chain = chains_[bytes * 0x9e3779b1U >> (32 - ChainTables::chain_bits)];
+        std::uint16_t& triple =
+            triples_[(bytes << 8) * 0x85ebca77U >> (32 - ChainTables::triple_bits)];
         const Entered before = {.triple = triple, .chain = chain};
-        previous_[slot(position)] = chain;
-        chain = number;
-        triple = number;
+        previous_[position % window_size] = chain;
+        chain = place;
+        triple = place;
         return before;
     }
 
     std::span<const std::byte> input_;
-    unsigned hash_bits_;
-    std::vector<std::int32_t> chains_;
-    std::vector<std::int32_t> triples_;
-    std::vector<std::int32_t> previous_;
+    std::uint16_t* chains_;
+    std::uint16_t* triples_;
+    std::uint16_t* previous_;
 };
 
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/deflate_block.hpp - one block of a deflate stream, in the smallest of its three
-// forms (RFC 1951, 3.2.3).
+// fairing/codec/chain_parser.hpp - literals and matches by hash chains and a
+// look at the next places: the balanced and the best levels.
 
 namespace fairing::codec::detail {
 
-/// Stored blocks (type 00) that hold `bytes`; afterwards the writer is at a byte border.
-inline void write_stored(std::span<const std::byte> bytes, BitWriter& writer) {
-    while (!bytes.empty()) {
-        const auto piece = bytes.first(std::min<std::size_t>(bytes.size(), 65535));
-        const auto size = static_cast<std::uint16_t>(piece.size());
-        writer.reserve(64);
-        writer.put(0, 3);
-        writer.align();
-        writer.put(size, 16);
-        writer.put(static_cast<std::uint16_t>(~size), 16);
-        writer.append(piece);
-        bytes = bytes.subspan(piece.size());
-    }
-}
+/// How hard a level searches: steps in a chain, the length that ends a search,
+/// the length from which the next places are not tried for a better match, and
+/// how many of them are.
+struct ChainEffort {
+    unsigned depth = 0;
+    std::size_t nice = 0;
+    std::size_t lazy = 0;
+    unsigned places = 0;
+};
 
-/// Collects literals and matches, and writes them as a block that is not the last one.
-class DeflateBlock {
+/// Visits one input piece by piece. Where nothing is found it looks at fewer
+/// and fewer places.
+class ChainParser {
 public:
-    DeflateBlock() { tokens_.reserve(capacity); }
+    ChainParser(std::span<const std::byte> input, const ChainEffort& effort, ChainTables& tables)
+        : input_(input), effort_(effort), finder_(input, tables) {}
 
-    void literal(std::byte value) {
-        const auto symbol = std::to_integer<std::uint32_t>(value);
-        tokens_.push_back(symbol);
-        ++literal_frequencies_[symbol];
-        ++input_size_;
-    }
-    void match(const Match& match) {
-        tokens_.push_back(static_cast<std::uint32_t>(match.length << 16 | (match.distance - 1)));
-        ++literal_frequencies_[length_symbol(match.length)];
-        ++distance_frequencies_[distance_symbol(match.distance)];
-        input_size_ += match.length;
-    }
-    [[nodiscard]] bool empty() const { return tokens_.empty(); }
-    /// Enough for the code to fit its block and to be worth its description.
-    [[nodiscard]] bool full() const { return tokens_.size() >= capacity; }
-    /// How many bytes the tokens stand for.
-    [[nodiscard]] std::size_t input_size() const { return input_size_; }
-
-    /// Writes the block and forgets its tokens. `input` is what they stand for.
-    void write(std::span<const std::byte> input, BitWriter& writer) {
-        literal_frequencies_[end_of_block] = 1;
-        static const Codes fixed = {fixed_literal_lengths, fixed_distance_lengths};
-        const Codes dynamic = {literal_frequencies_, distance_frequencies_};
-        const Description description{dynamic};
-        const std::uint64_t fixed_bits = 3 + body_bits(fixed);
-        const std::uint64_t dynamic_bits = 3 + description.bits() + body_bits(dynamic);
-        const std::uint64_t stored_bits =
-            (input.size() / 65535 + 1) * (3 + 7 + 32) + 8 * std::uint64_t{input.size()};
-        if (stored_bits <= std::min(fixed_bits, dynamic_bits)) {
-            write_stored(input, writer);
-        } else if (fixed_bits <= dynamic_bits) {
-            writer.reserve(fixed_bits);
-            writer.put(0b010, 3);
-            write_body(fixed, writer);
-        } else {
-            writer.reserve(dynamic_bits);
-            writer.put(0b100, 3);
-            description.write(writer);
-            write_body(dynamic, writer);
+    /// Adds the input from `position` to at least `target`, and returns where it
+    /// got to.
+    std::size_t parse(std::size_t position, std::size_t target, const MatchCost& cost,
+                      Sequences& sequences) {
+        const std::size_t begin = position;
+        std::size_t anchor = position;
+        Sequences::Cursor cursor = sequences.cursor();
+        const std::size_t stop = std::min(target, finder_.end());
+        while (position < stop) {
+            Match match = finder_.find(position, {}, effort_.nice, effort_.depth, cost);
+            if (match.length == 0) {
+                const std::size_t step = std::min(widest_step, 1 + (position - anchor) / patience);
+                if (step > 1 && position % (step * step) < step) {
+                    finder_.insert(position + 1, position + step);
+                }
+                position += step;
+                continue;
+            }
+            std::size_t entered = position + 1;
+            match = improve(match, position, entered, cost);
+            cursor.add(input_.data() + anchor, position - anchor, match.length, match.distance);
+            position += match.length;
+            anchor = position;
+            finder_.insert(entered, position);
         }
-        tokens_.clear();
-        literal_frequencies_ = {};
-        distance_frequencies_ = {};
-        input_size_ = 0;
+        sequences.resume(cursor, anchor - begin);
+        if (anchor < target) {
+            sequences.add_literals(input_.subspan(anchor, target - anchor));
+            anchor = target;
+        }
+        return anchor;
     }
 
 private:
-    static constexpr std::size_t capacity = 16384;
+    static constexpr std::size_t patience = 128;
+    /// Of places that are looked at one in `step`, and noted in bursts of `step`
+    /// every step^2, some meet at any distance.
+    static constexpr std::size_t widest_step = 16;
 
-    using LiteralFrequencies = std::array<std::uint32_t, literal_symbols>;
-    using DistanceFrequencies = std::array<std::uint32_t, distance_symbols>;
-
-    static constexpr auto length_symbols = [] {
-        std::array<std::uint16_t, longest_match + 1> symbols = {};
-        for (std::size_t i = 0; i < length_ranges.size(); ++i) {
-            for (std::size_t length = length_ranges[i].base; length < symbols.size(); ++length) {
-                symbols[length] = static_cast<std::uint16_t>(first_length_symbol + i);
+    /// Looks whether a match that begins a little later saves more, and moves
+    /// there.
+    Match improve(Match match, std::size_t& position, std::size_t& entered, const MatchCost& cost) {
+        unsigned left = effort_.places;
+        for (std::size_t at = position + 1; left > 0 && match.length < effort_.lazy &&
+                                            at < finder_.end() && at < position + match.length;
+             ++at, --left) {
+            const unsigned depth = std::max(1U, effort_.depth >> (at - position));
+            const Match other = finder_.find(at, match, effort_.nice, depth, cost);
+            entered = at + 1;
+            if (other.length > 0) {
+                match = other;
+                position = at;
+                left = effort_.places + 1;
             }
         }
-        return symbols;
-    }();
-    static std::size_t length_symbol(std::size_t length) { return length_symbols[length]; }
-    static std::size_t distance_symbol(std::size_t distance) {
-        const std::size_t value = distance - 1;
-        if (value < 4) {
-            return value;
-        }
-        const auto width = static_cast<std::size_t>(std::bit_width(value));
-        return 2 * (width - 1) + (value >> (width - 2) & 1);
+        return match;
     }
 
-    /// A code for literals and lengths, and one for distances.
-    struct Codes {
-        std::array<std::uint8_t, 288> literal_lengths = {};
-        std::array<std::uint8_t, 32> distance_lengths = {};
-        std::array<std::uint16_t, 288> literal_codes = {};
-        std::array<std::uint16_t, 32> distance_codes = {};
-
-        Codes(const std::array<std::uint8_t, 288>& literals,
-              const std::array<std::uint8_t, 32>& distances)
-            : literal_lengths(literals), distance_lengths(distances) {
-            assign_codes();
-        }
-        Codes(const LiteralFrequencies& literals, const DistanceFrequencies& distances) {
-            huffman_lengths(literals, 15, std::span{literal_lengths}.first(literals.size()));
-            huffman_lengths(distances, 15, std::span{distance_lengths}.first(distances.size()));
-            assign_codes();
-        }
-
-    private:
-        void assign_codes() {
-            huffman_codes(literal_lengths, literal_codes);
-            huffman_codes(distance_lengths, distance_codes);
-        }
-    };
-
-    /// The lengths of two codes as a dynamic block opens with them (RFC 1951, section 3.2.7).
-    class Description {
-    public:
-        explicit Description(const Codes& codes) {
-            literal_count_ = used(codes.literal_lengths, first_length_symbol);
-            distance_count_ = used(codes.distance_lengths, 1);
-            std::array<std::uint8_t, literal_symbols + distance_symbols> lengths;
-            auto end = std::copy_n(codes.literal_lengths.begin(), literal_count_, lengths.begin());
-            end = std::copy_n(codes.distance_lengths.begin(), distance_count_, end);
-            find_runs(std::span{lengths.begin(), end});
-            std::array<std::uint32_t, code_length_symbols> frequencies = {};
-            for (std::size_t i = 0; i < run_count_; ++i) {
-                ++frequencies[runs_[i].symbol];
-            }
-            huffman_lengths(frequencies, 7, code_lengths_);
-            huffman_codes(code_lengths_, codes_);
-            while (code_lengths_[code_length_order[order_count_ - 1]] == 0) {
-                --order_count_;
-            }
-        }
-
-        [[nodiscard]] std::uint64_t bits() const {
-            std::uint64_t sum = 5 + 5 + 4 + 3 * order_count_;
-            for (std::size_t i = 0; i < run_count_; ++i) {
-                sum += code_lengths_[runs_[i].symbol] + extra_bits(runs_[i].symbol);
-            }
-            return sum;
-        }
-
-        void write(BitWriter& writer) const {
-            writer.put(literal_count_ - first_length_symbol, 5);
-            writer.put(distance_count_ - 1, 5);
-            writer.put(order_count_ - 4, 4);
-            for (std::size_t i = 0; i < order_count_; ++i) {
-                writer.put(code_lengths_[code_length_order[i]], 3);
-            }
-            for (std::size_t i = 0; i < run_count_; ++i) {
-                writer.put(codes_[runs_[i].symbol], code_lengths_[runs_[i].symbol]);
-                writer.put(runs_[i].extra, extra_bits(runs_[i].symbol));
-            }
-        }
-
-    private:
-        struct Run {
-            std::uint8_t symbol = 0;
-            std::uint8_t extra = 0;
-        };
-
-        static std::size_t used(std::span<const std::uint8_t> lengths, std::size_t least) {
-            std::size_t count = lengths.size();
-            while (count > least && lengths[count - 1] == 0) {
-                --count;
-            }
-            return count;
-        }
-        static unsigned extra_bits(std::uint8_t symbol) {
-            return symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
-        }
-        void add(std::size_t symbol, std::size_t extra) {
-            runs_[run_count_++] = {static_cast<std::uint8_t>(symbol),
-                                   static_cast<std::uint8_t>(extra)};
-        }
-        void find_runs(std::span<const std::uint8_t> lengths) {
-            while (!lengths.empty()) {
-                const std::uint8_t value = lengths.front();
-                const auto end = std::find_if(lengths.begin(), lengths.end(),
-                                              [&](std::uint8_t other) { return other != value; });
-                auto left = static_cast<std::size_t>(end - lengths.begin());
-                lengths = lengths.subspan(left);
-                if (value != 0) {
-                    add(value, 0);
-                    --left;
-                }
-                while (left >= 3) {
-                    const std::size_t run = std::min<std::size_t>(left, value != 0   ? 6
-                                                                        : left >= 11 ? 138
-                                                                                     : 10);
-                    add(value != 0 ? 16 : run >= 11 ? 18 : 17, run >= 11 ? run - 11 : run - 3);
-                    left -= run;
-                }
-                for (; left > 0; --left) {
-                    add(value, 0);
-                }
-            }
-        }
-
-        std::size_t literal_count_ = 0;
-        std::size_t distance_count_ = 0;
-        std::size_t order_count_ = code_length_symbols;
-        std::array<Run, literal_symbols + distance_symbols> runs_ = {};
-        std::size_t run_count_ = 0;
-        std::array<std::uint8_t, code_length_symbols> code_lengths_ = {};
-        std::array<std::uint16_t, code_length_symbols> codes_ = {};
-    };
-
-    [[nodiscard]] std::uint64_t body_bits(const Codes& codes) const {
-        std::uint64_t sum = 0;
-        for (std::size_t i = 0; i < literal_symbols; ++i) {
-            const unsigned extra =
-                i < first_length_symbol ? 0U : length_ranges[i - first_length_symbol].extra_bits;
-            sum += std::uint64_t{literal_frequencies_[i]} * (codes.literal_lengths[i] + extra);
-        }
-        for (std::size_t i = 0; i < distance_symbols; ++i) {
-            const unsigned extra = distance_ranges[i].extra_bits;
-            sum += std::uint64_t{distance_frequencies_[i]} * (codes.distance_lengths[i] + extra);
-        }
-        return sum;
-    }
-
-    void write_body(const Codes& codes, BitWriter& writer) const {
-        for (const std::uint32_t token : tokens_) {
-            const std::size_t length = token >> 16;
-            if (length == 0) {
-                writer.put(codes.literal_codes[token], codes.literal_lengths[token]);
-                continue;
-            }
-            const std::size_t distance = (token & 0xffff) + 1;
-            const std::size_t first = length_symbol(length), second = distance_symbol(distance);
-            const SymbolRange& length_range = length_ranges[first - first_length_symbol];
-            const SymbolRange& distance_range = distance_ranges[second];
-            std::uint64_t bits = codes.literal_codes[first];
-            unsigned count = codes.literal_lengths[first];
-            bits |= std::uint64_t{length - length_range.base} << count;
-            count += length_range.extra_bits;
-            bits |= std::uint64_t{codes.distance_codes[second]} << count;
-            count += codes.distance_lengths[second];
-            bits |= std::uint64_t{distance - distance_range.base} << count;
-            writer.put(bits, count + distance_range.extra_bits);
-        }
-        writer.put(codes.literal_codes[end_of_block], codes.literal_lengths[end_of_block]);
-    }
-
-    std::vector<std::uint32_t> tokens_;
-    LiteralFrequencies literal_frequencies_ = {};
-    DistanceFrequencies distance_frequencies_ = {};
-    std::size_t input_size_ = 0;
+    std::span<const std::byte> input_;
+    const ChainEffort& effort_;
+    MatchFinder finder_;
 };
 
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/incompressible.hpp - a cheap guess at what deflate could not make smaller.
+// fairing/codec/fast_parser.hpp - literals and matches by one look into a
+// table: the fast level.
 
 namespace fairing::codec::detail {
 
-/// Looks at an input piece by piece, in order. Deterministic: no clock, no random numbers.
+/// The last place of each hash of five bytes, modulo 65536. A place may be
+/// stale or of other bytes: what stands there decides, so any content of the
+/// table is correct.
+class FastTable {
+public:
+    static constexpr unsigned bits = 14;
+    void clear() { places_.fill(0); }
+    [[nodiscard]] std::uint16_t* places() { return places_.data(); }
+
+private:
+    std::array<std::uint16_t, std::size_t{1} << bits> places_;
+};
+
+/// Visits one input piece by piece. Where nothing is found it looks at fewer
+/// and fewer places.
+class FastParser {
+public:
+    FastParser(std::span<const std::byte> input, FastTable& table)
+        : begin_(input.data()), end_(input.data() + input.size()), table_(table) {
+        table_.clear();
+    }
+
+    /// Adds the input from `position` to at least `target`, and returns where it
+    /// got to.
+    std::size_t parse(std::size_t position, std::size_t target, const MatchCost& cost,
+                      Sequences& sequences) {
+        const std::byte* const begin = begin_;
+        const std::byte* const end = end_;
+        const std::byte* const stop =
+            std::min(begin + target, end - std::min<std::ptrdiff_t>(end - begin, margin));
+        std::uint16_t* const table = table_.places();
+        const std::array<std::uint8_t, 16> shortest = cost.shortest_lengths();
+        // Where literals are cheap, as digits are, short matches are not worth a
+        // look.
+        const bool is_cheap = cost.literal() < 17 * cost_of_bit / 4;
+        const unsigned shift = is_cheap ? 0 : 24;
+        const unsigned patience = is_cheap ? 6 : 6;
+        Sequences::Cursor cursor = sequences.cursor();
+        const std::byte* anchor = begin + position;
+        const std::byte* here = anchor + (position == 0 ? 1 : 0);
+        while (here < stop) {
+            const std::uint64_t word = load_little<std::uint64_t>(here);
+            std::uint16_t& entry = table[slot(word, shift)];
+            const auto place = static_cast<std::uint16_t>(here - begin);
+            // What is out of reach is looked at one byte before: one branch less, and
+            // runs are found.
+            const std::size_t entered = static_cast<std::uint16_t>(place - entry);
+            const std::size_t reach = std::min(window_size, static_cast<std::size_t>(here - begin));
+            const std::size_t near = entered - 1 < reach ? 1 : 0;
+            const std::size_t distance = 1 + ((entered - 1) & (0 - near));
+            entry = place;
+            const std::byte* there = here - distance;
+            const std::uint64_t first = load_little<std::uint64_t>(there) ^ word;
+            if (static_cast<std::uint32_t>(first) != 0) {
+                const std::ptrdiff_t step =
+                    std::min(widest_step, 1 + ((here - anchor) >> patience));
+                if (step > 1 && (here - begin) % (step * step) < step) [[unlikely]] {
+                    for (std::ptrdiff_t i = 1; i < step; ++i) {
+                        note(table, begin, here + i, shift);
+                    }
+                }
+                here += step;
+                continue;
+            }
+            // The same for most lengths: no branch tells 7 from 8.
+            const std::uint64_t second =
+                load_little<std::uint64_t>(there + 8) ^ load_little<std::uint64_t>(here + 8);
+            const std::uint64_t beyond = first == 0 ? 1 : 0;
+            const std::uint64_t differing = first | (second & (0 - beyond));
+            std::size_t length = 8 * beyond;
+            length += differing != 0 ? static_cast<std::size_t>(std::countr_zero(differing)) / 8
+                                     : 8 + common_prefix(here + 16, there + 16,
+                                                         static_cast<std::size_t>(end - here) - 16);
+            if (here - anchor >= 1 << patience) {
+                while (here > anchor && there > begin && here[-1] == there[-1]) {
+                    --here, --there, ++length;
+                }
+            }
+            if (length < shortest[static_cast<std::size_t>(std::bit_width(distance - 1))]) {
+                ++here;
+                continue;
+            }
+            add(cursor, anchor, static_cast<std::size_t>(here - anchor), length, distance);
+            here += length;
+            anchor = here;
+            if (here < stop) {
+                note(table, begin, here - length + 2, shift);
+                note(table, begin, here - 2, shift);
+                note(table, begin, here - 1, shift);
+            }
+        }
+        const auto reached = static_cast<std::size_t>(anchor - begin);
+        sequences.resume(cursor, reached - position);
+        if (reached >= target) {
+            return reached;
+        }
+        sequences.add_literals({anchor, target - reached});
+        return target;
+    }
+
+private:
+    /// Bytes at the end of the input that no match begins in, so that words may
+    /// be read.
+    static constexpr std::ptrdiff_t margin = 64;
+    /// Of places that are looked at one in `step`, and noted in bursts of `step`
+    /// every step^2, some meet at any distance.
+    static constexpr std::ptrdiff_t widest_step = 32;
+
+    [[nodiscard]] static std::size_t slot(std::uint64_t word, unsigned shift) {
+        return static_cast<std::size_t>((word << shift) * 0x9e3779b97f4a7c15U >>
+                                        (64 - FastTable::bits));
+    }
+    static void note(std::uint16_t* table, const std::byte* begin, const std::byte* at,
+                     unsigned shift) {
+        table[slot(load_little<std::uint64_t>(at), shift)] = static_cast<std::uint16_t>(at - begin);
+    }
+    /// A match of any length, as matches that deflate has.
+    static void add(Sequences::Cursor& cursor, const std::byte* from, std::size_t literals,
+                    std::size_t length, std::size_t distance) {
+        while (length > longest_match)
+            [[unlikely]] {
+                // The rest must be a match too.
+                const std::size_t part = length - longest_match < shortest_match
+                                             ? longest_match - shortest_match
+                                             : longest_match;
+                cursor.add(from, literals, part, distance);
+                literals = 0;
+                length -= part;
+            }
+        cursor.add(from, literals, length, distance);
+    }
+
+    const std::byte* begin_;
+    const std::byte* end_;
+    FastTable& table_;
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/incompressible.hpp - a cheap guess at what deflate could not
+// make smaller.
+
+namespace fairing::codec::detail {
+
+/// Looks at an input piece by piece, in order. Deterministic: no clock, no
+/// random numbers.
 class RandomnessProbe {
 public:
     explicit RandomnessProbe(std::span<const std::byte> input) : input_(input) {}
 
-    /// Whether `size` bytes from `position` on have neither a skewed distribution nor repetitions,
-    /// so that storing them loses at most a percent.
+    /// Whether `size` bytes from `position` on have neither a skewed distribution
+    /// nor repetitions, so that storing them loses at most a percent.
     [[nodiscard]] bool looks_random(std::size_t position, std::size_t size) {
-        return size >= least_size && is_uniform(input_.subspan(position, size)) &&
-               !has_repetitions(position, size);
+        return size >= least_size && is_uniform(input_.subspan(position, size / 8)) &&
+               is_uniform(input_.subspan(position, size)) && !has_repetitions(position, size);
     }
 
 private:
     static constexpr std::size_t least_size = 16384;
     static constexpr unsigned table_bits = 12;
 
-    /// The sum of the squared counts of a uniform source of n bytes is about n^2 / 256 + n; 4 %
-    /// more are 0.06 bits of entropy in each byte.
+    /// The sum of the squared counts of a uniform source of n bytes is about n^2
+    /// / 256 + n; 4 % more are 0.06 bits of entropy in each byte.
     [[nodiscard]] static bool is_uniform(std::span<const std::byte> piece) {
         std::array<std::array<std::uint32_t, 256>, 4> counts = {};
         std::size_t i = 0;
@@ -12223,8 +13029,8 @@ private:
         return squares <= expected + expected / 25;
     }
 
-    /// Remembers one place in 32, chosen by the bytes that stand there, so that both ends of a
-    /// repetition choose alike.
+    /// Remembers one place in 32, chosen by the bytes that stand there, so that
+    /// both ends of a repetition choose alike.
     [[nodiscard]] bool has_repetitions(std::size_t position, std::size_t size) {
         if (places_.empty()) {
             places_.assign(std::size_t{1} << table_bits, nowhere);
@@ -12255,132 +13061,97 @@ private:
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951): hash chains, lazy matching,
-// dynamic codes.
+// fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951).
 //
-// Bytes -> MatchFinder (earlier occurrences) -> DeflateBlock (literals and matches) -> BitWriter.
+// Bytes -> FastParser or ChainParser (literals and matches) -> BlockSplitter ->
+// a code and its bits. The levels differ in the parser alone.
 
 namespace fairing::codec {
 
-/// What follows the blocks: an empty stored block that ends at a byte border, so that other blocks
-/// may follow (nothing when the border is reached already), or the block that ends the stream.
+/// Levels go from 0 to 9; these have names.
+inline constexpr int deflate_store = 0, deflate_fast = 1, deflate_balanced = 6, deflate_best = 9;
+
+/// Changes whenever a level gives other bytes than before, for those who keep
+/// them.
+inline constexpr int deflate_version = 2;
+
+/// What follows the blocks: an empty stored block that ends at a byte border,
+/// so that other blocks may follow (nothing when the border is reached
+/// already), or the block that ends the stream.
 enum class DeflateEnd { open, last };
 
 struct DeflateOptions {
-    int level = 6;  ///< 1 (fast) to 9 (small)
+    int level = deflate_balanced;
     DeflateEnd end = DeflateEnd::open;
 };
 
 namespace detail {
 
-/// How hard a level searches: steps in a chain, the length that ends a search, and the length from
-/// which the next position is not tried for a longer match.
-struct DeflateEffort {
-    unsigned depth;
-    std::size_t nice;
-    std::size_t lazy;
-};
-inline constexpr std::array<DeflateEffort, 9> deflate_efforts = {{{2, 16, 0},
-                                                                  {6, 24, 0},
-                                                                  {8, 32, 8},
-                                                                  {12, 48, 16},
-                                                                  {20, 64, 24},
-                                                                  {40, 96, 48},
-                                                                  {80, 160, 96},
-                                                                  {250, 258, 258},
-                                                                  {1000, 258, 258}}};
-
 /// Appends blocks for an input of less than 2^31 bytes.
-class Deflater {
-public:
-    Deflater(std::span<const std::byte> input, const DeflateEffort& effort, BitWriter& writer)
-        : input_(input), effort_(effort), writer_(writer), finder_(input), probe_(input) {}
-
-    void run() {
-        while (position_ < input_.size()) {
-            const std::size_t size = std::min(segment_size, input_.size() - position_);
-            if (probe_.looks_random(position_, size)) {
-                flush();
-                write_stored(input_.subspan(position_, size), writer_);
-                position_ += size;
-                written_ = position_;
-            } else {
-                compress(position_ + size);
-            }
-        }
-        flush();
-    }
-
-private:
-    /// The longest stored block.
-    static constexpr std::size_t segment_size = 65535;
-
-    /// Turns the input into tokens up to `end`; the last match may reach beyond.
-    void compress(std::size_t end) {
-        while (position_ < end) {
-            Match match = finder_.find(position_, 0, effort_.nice, effort_.depth);
-            std::size_t entered = position_ + 1;
-            while (match.length > 0 && match.length < effort_.lazy) {
-                const unsigned depth = match.length >= 8 ? effort_.depth / 4 : effort_.depth / 2;
-                const Match longer = finder_.find(entered++, match.length, effort_.nice, depth);
-                if (longer.length == 0) {
-                    break;
-                }
-                block_.literal(input_[position_++]);
-                match = longer;
-            }
-            if (match.length == 0) {
-                block_.literal(input_[position_++]);
-            } else {
-                block_.match(match);
-                position_ += match.length;
-                for (; entered < position_; ++entered) {
-                    finder_.insert(entered);
-                }
-            }
-            if (block_.full()) {
-                flush();
-            }
+template <class Parser>
+void deflate_run(std::span<const std::byte> input, Parser& parser, BitWriter& writer) {
+    static thread_local Sequences sequences{BlockSplitter::capacity};
+    BlockSplitter splitter{input, sequences, writer};
+    RandomnessProbe probe{input};
+    std::size_t position = 0;
+    while (position < input.size()) {
+        const std::size_t size = std::min(BlockSplitter::chunk_size, input.size() - position);
+        if (probe.looks_random(position, size)) {
+            splitter.store(size);
+            position += size;
+        } else {
+            position =
+                parser.parse(position, position + size, splitter.cost(), splitter.sequences());
+            splitter.end_chunk();
         }
     }
+    splitter.flush();
+}
 
-    void flush() {
-        if (!block_.empty()) {
-            block_.write(input_.subspan(written_, block_.input_size()), writer_);
-            written_ = position_;
-        }
+/// Levels 2 to 9.
+inline constexpr std::array<ChainEffort, 8> chain_efforts = {{{3, 24, 0, 0},
+                                                              {4, 24, 0, 0},
+                                                              {6, 32, 0, 0},
+                                                              {8, 32, 12, 1},
+                                                              {10, 48, 16, 1},
+                                                              {16, 64, 32, 1},
+                                                              {32, 128, 64, 1},
+                                                              {70, 160, 128, 2}}};
+
+inline void deflate_at_level(std::span<const std::byte> input, int level, BitWriter& writer) {
+    if (level == deflate_store) {
+        write_stored(input, writer);
+    } else if (level == deflate_fast) {
+        static thread_local FastTable table;
+        FastParser parser{input, table};
+        deflate_run(input, parser, writer);
+    } else {
+        static thread_local ChainTables tables;
+        ChainParser parser{input, chain_efforts[static_cast<std::size_t>(level - 2)], tables};
+        deflate_run(input, parser, writer);
     }
-
-    std::span<const std::byte> input_;
-    const DeflateEffort& effort_;
-    BitWriter& writer_;
-    MatchFinder finder_;
-    RandomnessProbe probe_;
-    DeflateBlock block_ = {};
-    std::size_t position_ = 0;
-    std::size_t written_ = 0;
-};
+}
 
 }  // namespace detail
 
-/// Appends whole blocks that hold `input` and refer to nothing before it; the end is at a byte
-/// border. Blocks from several calls follow each other in any number, the `last` one at the end. A
-/// function of input and options alone. Throws Error{usage} on a level that there is not.
+/// Appends whole blocks that hold `input` and refer to nothing before it; the
+/// end is at a byte border. Blocks from several calls follow each other in any
+/// number, the `last` one at the end. A function of input and options alone.
+/// Throws Error{usage} on a level that there is not.
 inline void deflate(std::span<const std::byte> input, std::vector<std::byte>& out,
                     const DeflateOptions& options = {}) {
-    if (options.level < 1 || options.level > static_cast<int>(detail::deflate_efforts.size())) {
+    if (options.level < deflate_store || options.level > deflate_best) {
         throw Error{ErrorCode::usage,
                     {.attempted = "compress with",
                      .subject = "level " + std::to_string(options.level),
                      .answer = "there is no such level",
-                     .advice = "choose 1 to 9"}};
+                     .advice = "choose 0 (store) to 9 (small)"}};
     }
-    const auto& effort = detail::deflate_efforts[static_cast<std::size_t>(options.level - 1)];
     constexpr std::size_t longest_run = std::size_t{1} << 30;
     detail::BitWriter writer{out};
     while (!input.empty()) {
         const auto run = input.first(std::min(input.size(), longest_run));
-        detail::Deflater{run, effort, writer}.run();
+        detail::deflate_at_level(run, options.level, writer);
         input = input.subspan(run.size());
     }
     writer.reserve(64);
@@ -13002,19 +13773,20 @@ private:
 }  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of layers, and a
-// reader.
+// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of
+// layers, and a reader.
 
 namespace fairing::codec {
 
-/// One member without a name and a time, of an unknown operating system: equal input, equal bytes.
+/// One member without a name and a time, of an unknown operating system: equal
+/// input, equal bytes.
 struct GzipCompressor {
-    int level = 6;  ///< 1 (fast) to 9 (small)
+    int level = deflate_balanced;  ///< 0 (store), 1 (fast) to 9 (small)
 
     static constexpr std::string_view suffix = "gzip";
 
-    /// Large enough to lose little of what a common window would find, small enough to keep every
-    /// core busy.
+    /// Large enough to lose little of what a common window would find, small
+    /// enough to keep every core busy.
     [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
 
     void begin(std::vector<std::byte>& out) const {
@@ -13032,9 +13804,9 @@ struct GzipCompressor {
 };
 static_assert(Compressor<GzipCompressor>);
 
-/// Gives what a gzip file of any number of members holds to a sink. Verifies every checksum and
-/// size; throws Error{integrity} with the reason, and is good for nothing then. What the sink got
-/// before may be wrong.
+/// Gives what a gzip file of any number of members holds to a sink. Verifies
+/// every checksum and size; throws Error{integrity} with the reason, and is
+/// good for nothing then. What the sink got before may be wrong.
 class GunzipReader {
 public:
     explicit GunzipReader(ByteSink sink)
@@ -13219,8 +13991,8 @@ private:
     return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
-/// What the gzip file holds. Throws Error{integrity} when it is malformed or unpacks to more than
-/// `limit` bytes, of which no more are kept.
+/// What the gzip file holds. Throws Error{integrity} when it is malformed or
+/// unpacks to more than `limit` bytes, of which no more are kept.
 [[nodiscard]] inline std::string gunzip(std::string_view file, std::size_t limit) {
     std::string text;
     GunzipReader reader{[&](std::span<const std::byte> bytes) {
@@ -14520,11 +15292,15 @@ private:
     /// Layers on their way at once, and compressing threads for each: with at most two blocks of
     /// half a megabyte for each thread that bounds the memory.
     static constexpr std::size_t layers_at_once = 4, threads_each = 8;
+    /// To be raised whenever the same files at the same level come to other bytes: what older
+    /// versions left in the cache is not used then.
+    static constexpr const char* layer_format = "1";
     /// Below that, looking whether the registry has it already costs less than it can save.
     static constexpr std::uint64_t worth_streaming = std::uint64_t{1} << 20;
 
     [[nodiscard]] packaging::LayerRecipe recipe(const std::string& name) const {
-        return {.compressor = "gzip " + std::to_string(compressor_.level) + ' ' + version,
+        return {.compressor = "gzip " + std::to_string(compressor_.level) + ' ' + version + '.' +
+                              layer_format,
                 .modification_time = packaging::source_date_epoch(),
                 .name = name};
     }
@@ -15239,8 +16015,8 @@ namespace detail {
     if (!offset) {
         return std::nullopt;
     }
-    time.seconds = detail::days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 +
-                   second - *offset;
+    const int seconds = (hour * 60 + minute) * 60 + second - *offset;
+    time.seconds = detail::days_from_date(year, month, day) * 86400 + seconds;
     return time;
 }
 
@@ -15357,8 +16133,7 @@ struct ExecCredential {
                      plugin.install_hint.empty() ? error.details().advice : plugin.install_hint);
     }
     if (result.exit_code != 0) {
-        // What it wrote may hold a secret: only its stderr is for people, and that is theirs to
-        // see.
+        // What it wrote, on either stream, may hold a secret.
         throw refuse(ErrorCode::denied,
                      "it ended with exit code " + std::to_string(result.exit_code),
                      "run it by hand to see why");
@@ -18232,7 +19007,7 @@ private:
 /// waiting for the logs; so does a stop of the client.
 class PodLogs {
 public:
-    PodLogs(Client client, OutputSink sink, FollowOptions options = {})
+    PodLogs(const Client& client, OutputSink sink, FollowOptions options = {})
         : client_(client.with_stop(stop_.get_token())),
           sink_(serialized<OutputLine>(std::move(sink))),
           options_(std::move(options)),
@@ -18386,7 +19161,7 @@ class WatchDecoder {
 public:
     /// Throws Error{integrity} for an event that is none, or longer than any object may be.
     void write(std::span<const std::byte> bytes, const std::function<void(RawEvent)>& sink) {
-        lines_.write(bytes, [&sink](std::string line) {
+        lines_.write(bytes, [&sink](const std::string& line) {
             if (line.size() >= longest) {
                 throw Error{ErrorCode::integrity,
                             {.attempted = "watch",
@@ -19064,9 +19839,16 @@ private:
         }
     }
 
+    /// Whether the first pod that fails ends the run: then its failure is told as the end.
+    [[nodiscard]] bool has_no_retries() {
+        const std::lock_guard lock{mutex_};
+        return kube::number(owner_, {"spec", "backoffLimit"}) == 0;
+    }
+
     /// Says what the run waits for, each answer once.
     void explain(const kube::Diagnosis& diagnosis) {
-        if (diagnosis.reason.empty() || diagnosis.reason == explained_) {
+        const bool is_last_chance = diagnosis.phase == kube::Phase::running && has_no_retries();
+        if (diagnosis.reason.empty() || diagnosis.reason == explained_ || is_last_chance) {
             return;
         }
         explained_ = diagnosis.reason;
@@ -19250,6 +20032,7 @@ inline void set_owner(const kube::Client& client, const kube::ObjectKey& object,
 [[nodiscard]] inline std::vector<Json> dry_run(const kube::Client& client,
                                                const std::vector<Json>& objects) {
     std::vector<Json> stored;
+    stored.reserve(objects.size());
     for (const Json& object : objects) {
         stored.push_back(client.create(object, {.dry_run = kube::DryRun::server}));
     }
@@ -19275,8 +20058,8 @@ struct WorkloadHabits {
 class ClusterWorkload final : public Workload::Model {
 public:
     /// `main` is the object as the server gave it; `beside` what else is removed with it.
-    ClusterWorkload(kube::Client client, Subject subject, std::vector<kube::ObjectKey> beside,
-                    WorkloadHabits habits)
+    ClusterWorkload(const kube::Client& client, Subject subject,
+                    std::vector<kube::ObjectKey> beside, WorkloadHabits habits)
         : client_(client.with_stop({})),
           subject_(std::move(subject)),
           beside_(std::move(beside)),
@@ -19332,7 +20115,23 @@ public:
             removed_ = true;
         }
         const StopAfter limit{cleanup_limit, stop};
-        const kube::Client client = client_.with_stop(limit.token());
+        try {
+            remove_all(client_.with_stop(limit.token()));
+        } catch (const Cancelled&) {
+            if (stop.stop_requested()) {
+                throw;
+            }
+            throw Error{ErrorCode::timeout,
+                        {.attempted = "delete",
+                         .subject = subject_.key.text(),
+                         .answer = "the API server did not answer within 10 s",
+                         .advice = "fairing delete " + subject_.key.name + " tries again"}};
+        }
+        wait_until_gone(client_.with_stop(limit.token()), stop);
+    }
+
+private:
+    void remove_all(const kube::Client& client) const {
         static_cast<void>(client.remove(
             subject_.key, {.propagation = kube::Propagation::foreground, .uid = subject_.uid}));
         for (const kube::ObjectKey& key : beside_) {
@@ -19341,10 +20140,7 @@ public:
                 static_cast<void>(client.remove(key, {.uid = kube::uid_of(*found)}));
             }
         }
-        wait_until_gone(client, stop);
     }
-
-private:
     [[nodiscard]] std::optional<Outcome> remembered() {
         const std::lock_guard lock{mutex_};
         if (!ended_ && removed_) {
@@ -20212,7 +21008,8 @@ namespace fairing::kubernetes {
         cluster.namespace_ = options.namespace_;
     }
     kube::check_dns_label("namespace", cluster.namespace_);
-    return kube::connect(std::move(cluster), session.control(), session.transport);
+    // A workload speaks from several threads.
+    return kube::connect(std::move(cluster), session.ordered().control(), session.transport);
 }
 
 }  // namespace fairing::kubernetes
