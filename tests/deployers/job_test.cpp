@@ -219,7 +219,7 @@ TEST_CASE("a Job is created, followed to its end and removed, with five requests
     CHECK(workload.object().name == "fairing-job-abc");
     std::thread cluster{[&] {
         // The first event comes when all watches are there, the worst case.
-        REQUIRE(site.api.await_request("GET /api/v1/namespaces/team/pods?"));
+        CHECK(site.api.await_request("GET /api/v1/namespaces/team/pods?"));
         play(site.api, 0);
     }};
     const Session session = site.session();

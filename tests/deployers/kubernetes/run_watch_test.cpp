@@ -123,7 +123,7 @@ TEST_CASE("a Job that somebody removes ends the following") {
     RunningJob run;
     run.put_pod(running);
     std::thread other{[&] {
-        REQUIRE(run.api.await_request("GET /apis/batch/v1/namespaces/team/jobs?"));
+        CHECK(run.api.await_request("GET /apis/batch/v1/namespaces/team/jobs?"));
         run.api.remove("Job", "j");
     }};
     const Outcome outcome = run.follow();
@@ -137,7 +137,7 @@ TEST_CASE("a pod that somebody removes is named when the Job fails of it") {
     run.put_pod(running);
     std::thread other{[&] {
         // The pod must have been seen before it goes.
-        REQUIRE(run.api.await_request("GET /api/v1/namespaces/team/pods?"));
+        CHECK(run.api.await_request("GET /api/v1/namespaces/team/pods?"));
         run.api.remove("Pod", "p");
         run.put_condition("Failed", "BackoffLimitExceeded");
     }};
@@ -160,7 +160,7 @@ TEST_CASE("a stop ends the following and nothing else") {
     run.put_pod(running);
     std::stop_source stop;
     std::thread other{[&] {
-        REQUIRE(run.api.await_request("GET /api/v1/namespaces/team/pods?"));
+        CHECK(run.api.await_request("GET /api/v1/namespaces/team/pods?"));
         stop.request_stop();
     }};
     CHECK_THROWS_AS((void)run.follow({}, stop.get_token()), Cancelled);
