@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../support/kube_testenv.hpp"
+#include "../support/process_table.hpp"
 
 using fairing::Json;
 using support::in_time;
@@ -115,4 +116,25 @@ TEST_CASE(
     kube->start("etcd");
     kube->start("kube-apiserver");
     CHECK(kube->api().get("/api/v1/namespaces/" + space).ok());
+}
+
+TEST_CASE("kube-testenv: up prints a kubeconfig and has a node, down leaves nothing") {
+    const KubeTestenv* kube = KubeTestenv::get();
+    const auto node = fairing::env("FAIRING_TEST_KUBELET");
+    if (kube == nullptr || !node) {
+        MESSAGE("skipped: no binaries, or FAIRING_TEST_KUBELET is not set");
+        return;
+    }
+    const std::string tool = *fairing::env("FAIRING_SOURCE_ROOT") + "/tools/kube-testenv ";
+    const std::string folder = (kube->folder() / "up").string();
+    const support::ShellResult up =
+        support::run(tool + "up --folder " + folder + " --kubelet " + *node);
+    CHECK(up.exit_code == 0);
+    CHECK(up.output == folder + "/kubeconfig\n");
+    const support::ShellResult nodes = support::run(kube->kubectl_program() + " --kubeconfig " +
+                                                    folder + "/kubeconfig get nodes 2>&1");
+    CHECK_MESSAGE(nodes.output.find(" Ready ") != std::string::npos, nodes.output);
+    CHECK(support::run(tool + "down --folder " + folder + " 2>&1").exit_code == 0);
+    CHECK(!std::filesystem::exists(folder));
+    CHECK(support::processes_with(folder + '/').empty());
 }
