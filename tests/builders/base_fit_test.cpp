@@ -30,6 +30,9 @@ std::string library(const std::string& name) {
 
 /// glibc 2.30 and newer made 2.10 to 2.19: what such a library says of itself.
 std::string aged(std::string libc) {
+    if (const std::size_t at = libc.find("GLIBC_ABI_DT_RELR"); at != std::string::npos) {
+        libc[at] = 'X';  // came with 2.36
+    }
     for (std::size_t at = libc.find("GLIBC_2.3"); at != std::string::npos;
          at = libc.find("GLIBC_2.3", at + 1)) {
         if (libc[at + 9] >= '0' && libc[at + 9] <= '9') {

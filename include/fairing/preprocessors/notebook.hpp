@@ -46,17 +46,6 @@ namespace notebook {
     return parse(read_file(file, limit), packaging::escaped(file));
 }
 
-/// "a, b, c and 2 more".
-[[nodiscard]] inline std::string shortlist(const std::vector<std::string>& all) {
-    constexpr std::size_t shown = 6;
-    std::string text;
-    for (std::size_t i = 0; i < std::min(all.size(), shown); ++i) {
-        text += (i == 0 ? "" : ", ") + packaging::escaped(all[i]);
-    }
-    return all.size() > shown ? text + " and " + std::to_string(all.size() - shown) + " more"
-                              : text;
-}
-
 }  // namespace notebook
 
 /// Packages a notebook's code as a Python file (notebook/plain_python.hpp says what stays of it),
@@ -132,7 +121,7 @@ struct NotebookPreprocessor {
         }
         if (!script.dropped.empty()) {
             session.control().say(
-                Level::info, "left out of " + shown + ": " + notebook::shortlist(script.dropped));
+                Level::info, "left out of " + shown + ": " + payload::shortlist(script.dropped));
         }
         return script;
     }
@@ -175,7 +164,7 @@ private:
         if (!requirements_from_notebook) {
             session.control().say(Level::info,
                                   packaging::escaped(file) + " installs " +
-                                      notebook::shortlist(script.requirements) +
+                                      payload::shortlist(script.requirements) +
                                       "; --requirements-from-notebook takes that along");
             return;
         }

@@ -4,6 +4,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -93,6 +95,17 @@ private:
     std::shared_ptr<const TemporaryDirectory> directory_;
     std::vector<ContextFile> files_ = {};
 };
+
+/// "a, b, c and 2 more".
+[[nodiscard]] inline std::string shortlist(const std::vector<std::string>& all) {
+    constexpr std::size_t shown = 6;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(all.size(), shown); ++i) {
+        text += (i == 0 ? "" : ", ") + packaging::escaped(all[i]);
+    }
+    return all.size() > shown ? text + " and " + std::to_string(all.size() - shown) + " more"
+                              : text;
+}
 
 [[nodiscard]] inline bool is_file(const std::filesystem::path& path) {
     struct stat status {};

@@ -229,7 +229,7 @@ inline void check_defined(std::string_view source, const std::string& name,
     if (!notebook::detail::has_word(source, first)) {
         const std::string near = nearest_name(first, names);
         throw wrong("it defines no " + first, near.empty()
-                                                  ? "it defines " + notebook::shortlist(names)
+                                                  ? "it defines " + payload::shortlist(names)
                                                   : "did you mean " + near + '?');
     }
 }

@@ -22,6 +22,7 @@
 #include "../../oci/image.hpp"
 #include "../../oci/reference.hpp"
 #include "../../oci/unpack.hpp"
+#include "../../packaging/elf_file.hpp"
 #include "../../stage/image.hpp"
 #include "../../stage/session.hpp"
 #include "../../stage/workload.hpp"
@@ -172,6 +173,13 @@ public:
             bundle.reset();
             return as_process();
         }
+        if (automatic && lacks_linker(bundle->path() / "rootfs")) {
+            control_.say(Level::info, "the image has no dynamic linker for " +
+                                          image_.command.front() +
+                                          ": running it with this machine's, as a plain process");
+            bundle.reset();
+            return as_process();
+        }
         check_platform();
         if (runtime) {
             return in_container(*runtime, *std::move(bundle));
@@ -181,6 +189,22 @@ public:
     }
 
 private:
+    /// Whether the program is one of ours, linked against libraries that the image does not have:
+    /// on scratch.
+    [[nodiscard]] bool lacks_linker(const std::filesystem::path& root) const {
+        const std::string& program = image_.command.front();
+        if (!program.starts_with(image_.working_directory)) {
+            return false;
+        }
+        try {
+            const std::string linker =
+                packaging::read_elf_file(root.string() + program).interpreter;
+            return !linker.empty() && !find_in_image(root, linker, image_.working_directory, "");
+        } catch (const Error&) {
+            return false;  // no program of a compiler
+        }
+    }
+
     [[nodiscard]] oci::Image load() const {
         const std::string wanted =
             image_.digest.empty() ? oci::parse_reference(image_.reference).wanted() : image_.digest;
