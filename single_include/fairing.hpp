@@ -22680,6 +22680,13 @@ public:
             bundle.reset();
             return as_process();
         }
+        if (automatic && lacks_linker(bundle->path() / "rootfs")) {
+            control_.say(Level::info, "the image has no dynamic linker for " +
+                                          image_.command.front() +
+                                          ": running it with this machine's, as a plain process");
+            bundle.reset();
+            return as_process();
+        }
         check_platform();
         if (runtime) {
             return in_container(*runtime, *std::move(bundle));
@@ -22689,6 +22696,22 @@ public:
     }
 
 private:
+    /// Whether the program is one of ours, linked against libraries that the image does not have:
+    /// on scratch.
+    [[nodiscard]] bool lacks_linker(const std::filesystem::path& root) const {
+        const std::string& program = image_.command.front();
+        if (!program.starts_with(image_.working_directory)) {
+            return false;
+        }
+        try {
+            const std::string linker =
+                packaging::read_elf_file(root.string() + program).interpreter;
+            return !linker.empty() && !find_in_image(root, linker, image_.working_directory, "");
+        } catch (const Error&) {
+            return false;  // no program of a compiler
+        }
+    }
+
     [[nodiscard]] oci::Image load() const {
         const std::string wanted =
             image_.digest.empty() ? oci::parse_reference(image_.reference).wanted() : image_.digest;
@@ -24448,6 +24471,17 @@ private:
     std::vector<ContextFile> files_ = {};
 };
 
+/// "a, b, c and 2 more".
+[[nodiscard]] inline std::string shortlist(const std::vector<std::string>& all) {
+    constexpr std::size_t shown = 6;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(all.size(), shown); ++i) {
+        text += (i == 0 ? "" : ", ") + packaging::escaped(all[i]);
+    }
+    return all.size() > shown ? text + " and " + std::to_string(all.size() - shown) + " more"
+                              : text;
+}
+
 [[nodiscard]] inline bool is_file(const std::filesystem::path& path) {
     struct stat status {};
     return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
@@ -24790,17 +24824,6 @@ namespace notebook {
     return parse(read_file(file, limit), packaging::escaped(file));
 }
 
-/// "a, b, c and 2 more".
-[[nodiscard]] inline std::string shortlist(const std::vector<std::string>& all) {
-    constexpr std::size_t shown = 6;
-    std::string text;
-    for (std::size_t i = 0; i < std::min(all.size(), shown); ++i) {
-        text += (i == 0 ? "" : ", ") + packaging::escaped(all[i]);
-    }
-    return all.size() > shown ? text + " and " + std::to_string(all.size() - shown) + " more"
-                              : text;
-}
-
 }  // namespace notebook
 
 /// Packages a notebook's code as a Python file (notebook/plain_python.hpp says what stays of it),
@@ -24876,7 +24899,7 @@ struct NotebookPreprocessor {
         }
         if (!script.dropped.empty()) {
             session.control().say(
-                Level::info, "left out of " + shown + ": " + notebook::shortlist(script.dropped));
+                Level::info, "left out of " + shown + ": " + payload::shortlist(script.dropped));
         }
         return script;
     }
@@ -24919,7 +24942,7 @@ private:
         if (!requirements_from_notebook) {
             session.control().say(Level::info,
                                   packaging::escaped(file) + " installs " +
-                                      notebook::shortlist(script.requirements) +
+                                      payload::shortlist(script.requirements) +
                                       "; --requirements-from-notebook takes that along");
             return;
         }
@@ -25771,7 +25794,7 @@ inline void check_defined(std::string_view source, const std::string& name,
     if (!notebook::detail::has_word(source, first)) {
         const std::string near = nearest_name(first, names);
         throw wrong("it defines no " + first, near.empty()
-                                                  ? "it defines " + notebook::shortlist(names)
+                                                  ? "it defines " + payload::shortlist(names)
                                                   : "did you mean " + near + '?');
     }
 }
