@@ -83,14 +83,17 @@ public:
                                              changed_.notify_all();
                                          }};
         start_threads();
-        const kube::Diagnosis end = wait_for_end(stop);
+        kube::Diagnosis end = wait_for_end(stop);
         if (logs_ && !is_given_up_) {
             finish_logs();
         }
         if (stop.stop_requested()) {
             throw_cancelled();
         }
-        Outcome outcome = outcome_of(is_given_up_ ? end : last_words(end));
+        if (!is_given_up_) {
+            end = last_words(std::move(end));
+        }
+        Outcome outcome = outcome_of(end);
         outcome.state = is_given_up_ ? State::failed : outcome.state;
         outcome.tail = logs_ ? tail() : fetch_tail(end);
         return outcome;
