@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "child_process.hpp"
@@ -80,6 +81,13 @@ public:
     }
     [[nodiscard]] ShellResult docker(const std::string& arguments) const {
         return run("(" + client() + ' ' + arguments + ") 2>&1");
+    }
+    /// What the image's program prints, and nothing of Docker's own.
+    [[nodiscard]] ShellResult run_image(const std::string& image,
+                                        const std::string& options = {}) const {
+        ShellResult pulled = docker("pull -q " + image);
+        return pulled.exit_code != 0 ? std::move(pulled)
+                                     : docker("run --rm --network host " + options + ' ' + image);
     }
 
 private:

@@ -38,7 +38,7 @@ struct Command {
 /// with a slash is itself. nullopt when there is no such executable file.
 [[nodiscard]] inline std::optional<std::filesystem::path> find_program(
     const std::string& name,
-    std::string search_path = env("PATH", "/usr/local/bin:/usr/bin:/bin")) {
+    const std::string& search_path = env("PATH", "/usr/local/bin:/usr/bin:/bin")) {
     const auto runnable = [](const std::filesystem::path& path) {
         struct stat status {};
         return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&

@@ -73,7 +73,7 @@ private:
     // An aggregate has no private data; these functions are not for users.
     [[nodiscard]] std::filesystem::path program_file() const {
         std::error_code failure;
-        const auto path =
+        std::filesystem::path path =
             std::filesystem::canonical(executable.empty() ? std::filesystem::path{"/proc/self/exe"}
                                                           : std::filesystem::path{executable},
                                        failure);

@@ -30,7 +30,7 @@ namespace notebook {
 
 /// `file`, or in a notebook's own kernel that notebook (JPY_SESSION_NAME of Jupyter Server).
 [[nodiscard]] inline std::string file_or_session(const std::string& file) {
-    const std::string name = file.empty() ? env("JPY_SESSION_NAME", "") : file;
+    std::string name = file.empty() ? env("JPY_SESSION_NAME", "") : file;
     if (name.empty()) {
         throw Error{ErrorCode::usage,
                     {.attempted = "package a notebook",

@@ -195,12 +195,10 @@ template <class T>
         return "a whole number";
     } else if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, std::optional<double>>) {
         return "a number";
-    } else if constexpr (has_fields<T>) {
+    } else if constexpr (has_fields<T> || std::is_same_v<T, std::map<std::string, Json>>) {
         return "an object";
     } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
         return "an object of texts";
-    } else if constexpr (std::is_same_v<T, std::map<std::string, Json>>) {
-        return "an object";
     } else if constexpr (std::is_enum_v<T> || std::is_constructible_v<std::string, T> ||
                          std::is_same_v<T, std::filesystem::path>) {
         return "a text";
