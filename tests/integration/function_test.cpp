@@ -2,8 +2,6 @@
 // library that the base image lacks, launches itself, and dockerd runs the image.
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <optional>
 #include <string>
 
 #include "../support/docker_registry.hpp"
