@@ -477,7 +477,7 @@ struct Command {
 /// with a slash is itself. nullopt when there is no such executable file.
 [[nodiscard]] inline std::optional<std::filesystem::path> find_program(
     const std::string& name,
-    std::string search_path = env("PATH", "/usr/local/bin:/usr/bin:/bin")) {
+    const std::string& search_path = env("PATH", "/usr/local/bin:/usr/bin:/bin")) {
     const auto runnable = [](const std::filesystem::path& path) {
         struct stat status {};
         return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
@@ -4696,10 +4696,12 @@ public:
     }
     /// The segments follow each other and are the whole block.
     void submit(std::vector<std::byte> block, std::vector<Segment> segments) {
+        auto job = std::make_unique<Job>();
+        job->input = std::move(block);
+        job->segments = std::move(segments);
         {
             const std::lock_guard lock{mutex_};
-            jobs_.push_back(std::make_unique<Job>(
-                Job{.input = std::move(block), .segments = std::move(segments)}));
+            jobs_.push_back(std::move(job));
         }
         if (jobs_.size() > 1 && helpers_.size() + 1 < threads_) {
             helpers_.emplace_back([this](const std::stop_token& stop) { help(stop); });
@@ -7868,7 +7870,7 @@ inline Url validate(const Request& request) {
                       .subject = redact_url(request.url),
                       .answer = std::move(answer)}};
     };
-    const Url url = parse_url(request.url);
+    Url url = parse_url(request.url);
     if (!is_token(request.method) || request.method == "CONNECT") {
         throw refuse("\"" + printable(request.method, 40) + "\" is no method that we send");
     }
@@ -10221,12 +10223,10 @@ template <class T>
         return "a whole number";
     } else if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, std::optional<double>>) {
         return "a number";
-    } else if constexpr (has_fields<T>) {
+    } else if constexpr (has_fields<T> || std::is_same_v<T, std::map<std::string, Json>>) {
         return "an object";
     } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
         return "an object of texts";
-    } else if constexpr (std::is_same_v<T, std::map<std::string, Json>>) {
-        return "an object";
     } else if constexpr (std::is_enum_v<T> || std::is_constructible_v<std::string, T> ||
                          std::is_same_v<T, std::filesystem::path>) {
         return "a text";
@@ -10322,7 +10322,7 @@ public:
 
     /// Waits for the end of the work, but not longer than until a stop or the deadline. Whether it
     /// has ended.
-    [[nodiscard]] bool wait(std::stop_token stop, Deadline deadline) {
+    [[nodiscard]] bool wait(const std::stop_token& stop, Deadline deadline) {
         std::unique_lock lock{mutex_};
         const auto ended = [this] { return ended_; };
         return deadline ? changed_.wait_until(lock, stop, *deadline, ended)
@@ -12878,7 +12878,6 @@ public:
         // look.
         const bool is_cheap = cost.literal() < 17 * cost_of_bit / 4;
         const unsigned shift = is_cheap ? 0 : 24;
-        const unsigned patience = is_cheap ? 6 : 6;
         Sequences::Cursor cursor = sequences.cursor();
         const std::byte* anchor = begin + position;
         const std::byte* here = anchor + (position == 0 ? 1 : 0);
@@ -12949,6 +12948,8 @@ private:
     /// Of places that are looked at one in `step`, and noted in bursts of `step`
     /// every step^2, some meet at any distance.
     static constexpr std::ptrdiff_t widest_step = 32;
+    /// After 2^patience places without a match the steps grow.
+    static constexpr unsigned patience = 6;
 
     [[nodiscard]] static std::size_t slot(std::uint64_t word, unsigned shift) {
         return static_cast<std::size_t>((word << shift) * 0x9e3779b97f4a7c15U >>
@@ -21467,7 +21468,7 @@ public:
                   .headers = {{"Content-Type", "application/json"}},
                   .body = net::Body::of(settings.dump())},
                  attempted, stop);
-        const std::string id = text_or(answer, "Id");
+        std::string id = text_or(answer, "Id");
         if (id.empty()) {
             throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
         }
@@ -22200,6 +22201,7 @@ inline constexpr const char* runtime_spec_rootless = R"({
     const Json as_root = Json::parse(detail::runtime_spec_as_root);
     Json& process = spec["process"];
     std::vector<std::string> variables;
+    variables.reserve(environment.size());
     for (const auto& [name, value] : environment) {
         variables.push_back(name + '=' + value);
     }
@@ -24811,7 +24813,7 @@ namespace notebook {
 
 /// `file`, or in a notebook's own kernel that notebook (JPY_SESSION_NAME of Jupyter Server).
 [[nodiscard]] inline std::string file_or_session(const std::string& file) {
-    const std::string name = file.empty() ? env("JPY_SESSION_NAME", "") : file;
+    std::string name = file.empty() ? env("JPY_SESSION_NAME", "") : file;
     if (name.empty()) {
         throw Error{ErrorCode::usage,
                     {.attempted = "package a notebook",
@@ -25389,7 +25391,7 @@ private:
     // An aggregate has no private data; these functions are not for users.
     [[nodiscard]] std::filesystem::path program_file() const {
         std::error_code failure;
-        const auto path =
+        std::filesystem::path path =
             std::filesystem::canonical(executable.empty() ? std::filesystem::path{"/proc/self/exe"}
                                                           : std::filesystem::path{executable},
                                        failure);
@@ -26059,11 +26061,11 @@ public:
                 options.erase("name");
             }
             if (key == "preprocessor") {
-                set_preprocessor(name.empty() ? "python" : name, std::move(options));
+                set_preprocessor(name.empty() ? "python" : name, options);
             } else if (key == "builder") {
-                set_builder(name.empty() ? "append" : name, std::move(options));
+                set_builder(name.empty() ? "append" : name, options);
             } else if (key == "deployer") {
-                set_deployer(name.empty() ? "local" : name, std::move(options));
+                set_deployer(name.empty() ? "local" : name, options);
             } else {
                 throw unknown_name("read", "the configuration", key,
                                    {"preprocessor", "builder", "deployer"});
@@ -26160,6 +26162,7 @@ private:
         const auto found = makers.find(name);
         if (found == makers.end()) {
             std::vector<std::string> names;
+            names.reserve(makers.size());
             for (const auto& [known, unused] : makers) {
                 names.push_back(known);
             }

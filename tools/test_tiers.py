@@ -296,7 +296,9 @@ class Tiers:
         code, output = run(["ninja", "-C", folder, "-k", "0"], limit=BUILD_LIMIT)
         broken = set(re.findall(r"^FAILED: (\S+)", output, flags=re.M))
         if code != 0:
-            show_failure(label, translate(output), lines=100)
+            (self.build / "logs").mkdir(exist_ok=True)
+            (self.build / "logs" / f"{label}.log").write_text(translate(output))
+            show_failure(f"{label} (all of it: logs/{label}.log)", translate(output), lines=100)
         if code != 0 and not broken:
             return FAILED
         return Counts(passed=len(edges) - len(broken), failed=len(broken))

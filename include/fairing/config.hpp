@@ -75,11 +75,11 @@ public:
                 options.erase("name");
             }
             if (key == "preprocessor") {
-                set_preprocessor(name.empty() ? "python" : name, std::move(options));
+                set_preprocessor(name.empty() ? "python" : name, options);
             } else if (key == "builder") {
-                set_builder(name.empty() ? "append" : name, std::move(options));
+                set_builder(name.empty() ? "append" : name, options);
             } else if (key == "deployer") {
-                set_deployer(name.empty() ? "local" : name, std::move(options));
+                set_deployer(name.empty() ? "local" : name, options);
             } else {
                 throw unknown_name("read", "the configuration", key,
                                    {"preprocessor", "builder", "deployer"});
@@ -176,6 +176,7 @@ private:
         const auto found = makers.find(name);
         if (found == makers.end()) {
             std::vector<std::string> names;
+            names.reserve(makers.size());
             for (const auto& [known, unused] : makers) {
                 names.push_back(known);
             }

@@ -10,7 +10,7 @@ Action add_delete(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
         "delete", "End a run, and remove it with its pods and all that was created for it.");
     auto options = ClusterOptions::with_name(*parser);
-    return [options](std::vector<std::string> /*arguments*/) {
+    return [options](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token());
         const fairing::Workload workload = options->workload(session);

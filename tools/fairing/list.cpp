@@ -58,7 +58,7 @@ Action add_list(CLI::App& app) {
     parser->add_option("--output", *format, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
-    return [options, format](std::vector<std::string> /*arguments*/) {
+    return [options, format](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const auto runs =
             fairing::list_workloads(options->find(), options->session(signals.token()));

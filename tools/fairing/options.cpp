@@ -251,8 +251,9 @@ Json LaunchOptions::value_of(const std::string& name, const Option& option) cons
             throw usage(name, '"' + value.substr(0, equals) + "\" is given twice");
         }
         const std::string text = value.substr(equals + 1);
-        Json parsed = option.kind == Kind::values ? Json::parse(text, nullptr, false) : Json(text);
-        pairs[value.substr(0, equals)] = parsed.is_discarded() ? Json(text) : std::move(parsed);
+        // What is no JSON is a text.
+        const bool is_json = option.kind == Kind::values && Json::accept(text);
+        pairs[value.substr(0, equals)] = is_json ? Json::parse(text) : Json(text);
     }
     return pairs;
 }

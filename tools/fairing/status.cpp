@@ -15,7 +15,7 @@ Action add_status(CLI::App& app) {
     parser->add_option("--output", *format, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
-    return [options, format](std::vector<std::string> /*arguments*/) {
+    return [options, format](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Workload workload = options->workload(options->session(signals.token()));
         const fairing::Outcome outcome = workload.status(signals.token());

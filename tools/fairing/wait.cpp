@@ -11,7 +11,7 @@ Action add_wait(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
         "wait", "Wait for the end of a run; exits with its own code, and removes nothing.");
     auto options = ClusterOptions::with_name(*parser);
-    return [options](std::vector<std::string> /*arguments*/) {
+    return [options](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token());
         const fairing::Workload workload = options->workload(session);

@@ -52,7 +52,6 @@ public:
         // look.
         const bool is_cheap = cost.literal() < 17 * cost_of_bit / 4;
         const unsigned shift = is_cheap ? 0 : 24;
-        const unsigned patience = is_cheap ? 6 : 6;
         Sequences::Cursor cursor = sequences.cursor();
         const std::byte* anchor = begin + position;
         const std::byte* here = anchor + (position == 0 ? 1 : 0);
@@ -123,6 +122,8 @@ private:
     /// Of places that are looked at one in `step`, and noted in bursts of `step`
     /// every step^2, some meet at any distance.
     static constexpr std::ptrdiff_t widest_step = 32;
+    /// After 2^patience places without a match the steps grow.
+    static constexpr unsigned patience = 6;
 
     [[nodiscard]] static std::size_t slot(std::uint64_t word, unsigned shift) {
         return static_cast<std::size_t>((word << shift) * 0x9e3779b97f4a7c15U >>

@@ -110,7 +110,7 @@ public:
                   .headers = {{"Content-Type", "application/json"}},
                   .body = net::Body::of(settings.dump())},
                  attempted, stop);
-        const std::string id = text_or(answer, "Id");
+        std::string id = text_or(answer, "Id");
         if (id.empty()) {
             throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
         }

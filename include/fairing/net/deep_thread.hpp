@@ -45,7 +45,7 @@ public:
 
     /// Waits for the end of the work, but not longer than until a stop or the deadline. Whether it
     /// has ended.
-    [[nodiscard]] bool wait(std::stop_token stop, Deadline deadline) {
+    [[nodiscard]] bool wait(const std::stop_token& stop, Deadline deadline) {
         std::unique_lock lock{mutex_};
         const auto ended = [this] { return ended_; };
         return deadline ? changed_.wait_until(lock, stop, *deadline, ended)

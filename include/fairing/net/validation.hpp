@@ -43,7 +43,7 @@ inline Url validate(const Request& request) {
                       .subject = redact_url(request.url),
                       .answer = std::move(answer)}};
     };
-    const Url url = parse_url(request.url);
+    Url url = parse_url(request.url);
     if (!is_token(request.method) || request.method == "CONNECT") {
         throw refuse("\"" + printable(request.method, 40) + "\" is no method that we send");
     }

@@ -67,10 +67,12 @@ public:
     }
     /// The segments follow each other and are the whole block.
     void submit(std::vector<std::byte> block, std::vector<Segment> segments) {
+        auto job = std::make_unique<Job>();
+        job->input = std::move(block);
+        job->segments = std::move(segments);
         {
             const std::lock_guard lock{mutex_};
-            jobs_.push_back(std::make_unique<Job>(
-                Job{.input = std::move(block), .segments = std::move(segments)}));
+            jobs_.push_back(std::move(job));
         }
         if (jobs_.size() > 1 && helpers_.size() + 1 < threads_) {
             helpers_.emplace_back([this](const std::stop_token& stop) { help(stop); });

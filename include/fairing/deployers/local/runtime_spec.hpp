@@ -90,6 +90,7 @@ inline constexpr const char* runtime_spec_rootless = R"({
     const Json as_root = Json::parse(detail::runtime_spec_as_root);
     Json& process = spec["process"];
     std::vector<std::string> variables;
+    variables.reserve(environment.size());
     for (const auto& [name, value] : environment) {
         variables.push_back(name + '=' + value);
     }
