@@ -31,9 +31,10 @@ TEST_CASE("a list of resources: plurals, scopes and verbs, without subresources"
 TEST_CASE("each group version is asked for once; what is unknown is asked again") {
     kube::Discovery discovery;
     int asked = 0;
-    const kube::Discovery::Ask ask = [&asked](const std::string& version) -> std::optional<Json> {
+    const kube::Discovery::Ask ask =
+        [&asked](const std::string& group_version) -> std::optional<Json> {
         ++asked;
-        return version == "v1" ? std::optional<Json>{resource_list} : std::nullopt;
+        return group_version == "v1" ? std::optional<Json>{resource_list} : std::nullopt;
     };
     CHECK(discovery.find("v1", "Pod", ask).plural == "pods");
     CHECK(discovery.find("v1", "Node", ask).plural == "nodes");
