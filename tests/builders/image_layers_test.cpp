@@ -47,9 +47,13 @@ public:
     std::map<std::string, int> ways() { return std::exchange(ways_, {}); }
 
 private:
+    bool holds(const std::string& digest) {
+        const std::lock_guard lock{mutex_};
+        return blobs_.contains(digest);
+    }
     Transfer put(const oci::Descriptor& blob, const net::Body& body, const char* way) {
         std::string bytes;
-        if (!blobs_.contains(blob.digest)) {
+        if (!holds(blob.digest)) {
             body.write([&](std::span<const std::byte> part) {
                 bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
             });
