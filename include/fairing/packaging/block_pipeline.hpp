@@ -65,8 +65,8 @@ public:
         std::vector<Segment> whole = {{.size = block.size(), .content_size = block.size()}};
         submit(std::move(block), std::move(whole));
     }
-    /// The segments follow each other and are the whole block.
-    void submit(std::vector<std::byte> block, std::vector<Segment> segments) {
+    /// The segments follow each other and are the whole block; both are taken over.
+    void submit(std::vector<std::byte>&& block, std::vector<Segment>&& segments) {
         auto job = std::make_unique<Job>();
         job->input = std::move(block);
         job->segments = std::move(segments);
