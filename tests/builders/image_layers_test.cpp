@@ -104,16 +104,17 @@ struct LayerFixture {
         work.plan(files);
         bool base = false;
         std::size_t described = 0;
-        work.run({.target = &store, .host = "r.example", .repository = "team/job"},
-                 [&] { work.send([&] { base = true; }); },
-                 [&] {
-                     for (const auto& own : work.layers()) {
-                         described += own.layer.digest.empty() ? 0 : 1;
-                     }
-                     if (store.described) {
-                         store.described();
-                     }
-                 });
+        work.run(
+            {.target = &store, .host = "r.example", .repository = "team/job"},
+            [&] { work.send([&] { base = true; }); },
+            [&] {
+                for (const auto& own : work.layers()) {
+                    described += own.layer.digest.empty() ? 0 : 1;
+                }
+                if (store.described) {
+                    store.described();
+                }
+            });
         CHECK(base);
         CHECK(described == work.layers().size());
         std::vector<Layer> layers;
@@ -195,7 +196,8 @@ TEST_CASE("nowhere to send to: the layers are made and known") {
     LayerWork work{fixture.cache, 1, {}};
     work.plan(fixture.files);
     CHECK_FALSE(work.layers()[0].known);
-    work.run({}, [&] { work.send([] {}); }, [] {});
+    work.run(
+        {}, [&] { work.send([] {}); }, [] {});
     CHECK(work.layers()[0].layer.transfer == Transfer::none);
     LayerWork again{fixture.cache, 1, {}};
     again.plan(fixture.files);

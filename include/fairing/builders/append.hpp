@@ -261,7 +261,8 @@ public:
             fit_context();
         }
         work_.plan(context_->files);
-        work_.run(route(), [this] { take_base(); }, [this] { push_config_early(); });
+        work_.run(
+            route(), [this] { take_base(); }, [this] { push_config_early(); });
         compose();
         summary_.figures.build_seconds = watch.seconds();
         if (target_) {

@@ -66,7 +66,8 @@ inline void count_bytes(std::span<const std::uint8_t> bytes, std::span<std::uint
             ((++tables[(i + i / 4) % 4][first >> (8 * i) & 0xff],
               ++tables[(i + i / 4 + 2) % 4][second >> (8 * i) & 0xff]),
              ...);
-        }(std::make_index_sequence<8>{});
+        }
+        (std::make_index_sequence<8>{});
     }
     for (; next != end; ++next) {
         ++tables[0][*next];

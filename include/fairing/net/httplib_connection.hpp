@@ -58,7 +58,6 @@ struct HttplibOptions {
     std::chrono::milliseconds idle_lifetime = std::chrono::seconds{30};
 };
 
-
 }  // inline namespace FAIRING_ABI
 
 namespace detail {
