@@ -311,11 +311,19 @@ private:
         });
     }
     /// A registry takes blobs in any order, so the config need not wait until the layers are there.
+    /// When nothing was made, the tag may well be what it is going to be.
     void push_config_early() {
-        if (target_ && name_.kind == oci::ReferenceKind::registry) {
-            compose();
-            push_config();
+        if (!target_ || name_.kind != oci::ReferenceKind::registry) {
+            return;
         }
+        compose();
+        parallel_for(work_.all_known() ? 2 : 1, 2, [this](std::size_t part) {
+            if (part == 0) {
+                push_config();
+            } else {
+                tagged_ = target_->find_digest(name_.tag);
+            }
+        });
     }
 
     /// The image's documents, out of the base and what the layers are.
@@ -356,7 +364,10 @@ private:
             push_config();
         }
         control_.check("push image");
-        target_->write_manifest(oci::serialize(image_), name_.tag);
+        const oci::RawManifest manifest = oci::serialize(image_);
+        if (tagged_ != manifest.descriptor().digest) {
+            target_->write_manifest(manifest, name_.tag);
+        }
         work_.remember_push(all_layers(), config);
     }
 
@@ -410,6 +421,7 @@ private:
     LayerSummary summary_ = {};
     oci::Image image_ = {};
     std::string config_pushed_ = {};       ///< its digest
+    std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
 

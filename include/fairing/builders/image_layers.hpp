@@ -87,6 +87,12 @@ public:
         }
     }
 
+    /// Whether nothing has to be made, as far as can be told.
+    [[nodiscard]] bool all_known() const {
+        return std::all_of(own_.begin(), own_.end(),
+                           [](const OwnLayer& own) { return own.known.has_value(); });
+    }
+
     /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
     /// when the base is known. `described` is called once, as soon as that and the digests of all
     /// layers are known, beside what is still being sent.
