@@ -348,10 +348,11 @@ class Tiers:
         return Counts(passed=int(ran.group(1)) - failed, failed=failed or (1 if code else 0))
 
     def gcc_build(self):
+        """With every compressor that there is; the single header and the other programs do without."""
         return self.configure(
             "gcc",
             ["-Dbuildtype=plain", "-Db_ndebug=false", "-Dtests=enabled", "-Dcommand=enabled",
-             "-Dbench=disabled"], {},
+             "-Dbench=disabled", "-Dzlib=auto", "-Dlibdeflate=auto", "-Disal=auto", "-Dzstd=auto"], {},
         )  # fmt: skip
 
     def command(self):
@@ -754,10 +755,11 @@ class Tiers:
         if folder is None:
             return FAILED
         programs = self.tests_of(folder, "unit")
-        counts = self.compile(folder, [programs["packaging"], programs["codec"]])
+        optimised = self.tests_of(folder, "large")
+        counts = self.compile(folder, [programs["packaging"], *optimised.values()])
         large = {"FAIRING_TEST_LARGE": "1"}
-        counts += self.run_doctest("large", programs["packaging"], large, only="39 8 GiB*")
-        return counts + self.run_doctest("large-codec", programs["codec"], large, only="gzip: 500 MB*")
+        counts += self.run_doctest("large-packaging", programs["packaging"], large, only="39 8 GiB*")
+        return counts + self.run_all("large", optimised, large)
 
     def deep(self, fuzz_seconds):
         self.step(f"fuzzing, {fuzz_seconds} s each", self.fuzzing, fuzz_seconds, minutes=6)
