@@ -275,12 +275,7 @@ public:
             static_cast<void>(oci::layer_media_type(base_.image, work_.suffix()));
         }
         work_.plan(context_->files);
-        all_known_ = work_.all_known();
-        if (all_known_) {
-            summary_ = summarize(*context_, work_.layers());
-        }
-        work_.run(route(), [this] { take_base(); });
-        summary_ = summarize(*context_, work_.layers());
+        work_.run(route(), [this] { take_base(); }, [this] { push_config_early(); });
         compose();
         summary_.figures.build_seconds = watch.seconds();
         if (target_) {
@@ -317,35 +312,32 @@ private:
         context_ = &fitted_;
     }
 
-    /// When all layers are known, so is the config as soon as the base is: it is looked for
-    /// together with the layers.
     void take_base() {
         wait_for_base();
         base_layers_ = layers_of(base_.image);
-        if (!target_) {
-            return;
-        }
-        const bool to_registry = name_.kind == oci::ReferenceKind::registry;
-        if (to_registry && base_.reference.kind == oci::ReferenceKind::registry &&
+        if (name_.kind == oci::ReferenceKind::registry &&
+            base_.reference.kind == oci::ReferenceKind::registry &&
             base_.reference.api_host() == name_.api_host() &&
             base_.reference.repository != name_.repository) {
             work_.mount_from(base_.reference.repository);
         }
-        const bool early = all_known_ && to_registry;
-        if (early) {
-            compose();
-        }
-        parallel_for(early ? 2 : 1, 2, [this](std::size_t part) {
-            if (part == 0) {
+        work_.send([this] {
+            if (target_) {
                 work_.push_base(base_layers_, base_.store.get());
-            } else {
-                push_config();
             }
         });
     }
+    /// A registry takes blobs in any order, so the config need not wait until the layers are there.
+    void push_config_early() {
+        if (target_ && name_.kind == oci::ReferenceKind::registry) {
+            compose();
+            push_config();
+        }
+    }
 
-    /// The image's documents out of the summary.
+    /// The image's documents, out of the base and what the layers are.
     void compose() {
+        summary_ = summarize(*context_, work_.layers());
         for (oci::NewLayer& layer : summary_.additions) {
             layer.descriptor.media_type = oci::layer_media_type(base_.image, work_.suffix());
         }
@@ -434,7 +426,6 @@ private:
     std::vector<Layer> base_layers_ = {};
     LayerSummary summary_ = {};
     oci::Image image_ = {};
-    bool all_known_ = false;
     std::string config_pushed_ = {};       ///< its digest
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
