@@ -31,7 +31,7 @@ using support::bytes_of;
 
 namespace {
 
-constexpr std::size_t least_size = 520'000'000;
+constexpr std::size_t least_size = 520'000'000, largest_file = 40'000'000;
 
 /// Files as blocks, none of which holds bytes of two of them.
 struct Corpus {
@@ -50,11 +50,11 @@ struct Corpus {
 private:
     Corpus() {
         add_generated();
-        // Shared libraries and Python, then pictures and texts, headers, programs; and what is left
-        // to the size out of the first of these.
+        // In percent; what is missing then comes from wherever there is more.
         for (const auto& [root, share] :
-             {std::pair{"/usr/lib", 40}, std::pair{"/usr/share", 25}, std::pair{"/usr/include", 10},
-              std::pair{"/usr/bin", 15}, std::pair{"/usr", 100}}) {
+             {std::pair{"/usr/lib/python3", 10}, std::pair{"/usr/lib/x86_64-linux-gnu", 20},
+              std::pair{"/usr/share/icons", 5}, std::pair{"/usr/share", 20},
+              std::pair{"/usr/include", 10}, std::pair{"/usr/bin", 10}, std::pair{"/usr", 100}}) {
             add_folder(root, std::min(size + least_size / 100 * static_cast<std::size_t>(share),
                                       least_size));
         }
@@ -100,12 +100,14 @@ private:
         const auto options = std::filesystem::directory_options::skip_permission_denied;
         for (std::filesystem::recursive_directory_iterator next{root, options, failure}, end;
              next != end && size < until; next.increment(failure)) {
-            if (next->is_symlink(failure) || !next->is_regular_file(failure)) {
+            if (next->is_symlink(failure) || !next->is_regular_file(failure) ||
+                next->file_size(failure) > largest_file) {
                 continue;
             }
             std::ifstream file{next->path(), std::ios::binary};
+            const std::filesystem::path name = next->path().filename();
             add({std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}},
-                next->path().extension().string());
+                name.string().find(".so") == std::string::npos ? name.extension().string() : ".so");
         }
     }
 };

@@ -24,11 +24,12 @@ public:
         space_.file("train.py", "print('hello')\n");
         space_.file("data.bin", std::string(200'000, 'd'));
     }
-    /// `fairing ARGUMENTS`; the output holds stderr too. `settings` are for env: "A=b -u C".
+    /// `fairing ARGUMENTS`; the output holds stderr too. `settings` are env's: "-u A B=c".
     [[nodiscard]] ShellResult fairing(const std::string& arguments,
                                       const std::string& settings = {}) const {
-        return run("cd " + space_.path().string() + " && env FAIRING_CACHE=" + cache() + ' ' +
-                   settings + ' ' + *env("FAIRING_COMMAND") + ' ' + arguments + " 2>&1");
+        return run("cd " + space_.path().string() + " && env " +
+                   (settings.empty() ? "FAIRING_CACHE=" + cache() : settings) + ' ' +
+                   *env("FAIRING_COMMAND") + ' ' + arguments + " 2>&1");
     }
     /// Builds into the layout; gives the report.
     [[nodiscard]] Json build(const std::string& more = {}) const {

@@ -75,34 +75,29 @@ inline constexpr std::string_view compressors_there =
 /// `level` goes from 1 (fast) to 9 (small). Throws Error{unsupported} for a library that this build
 /// does not have.
 [[nodiscard]] inline AnyCompressor make_compressor(LayerCompressor wanted, int level) {
-    switch (wanted) {
-        case LayerCompressor::gzip:
-            return codec::GzipCompressor{.level = level};
-        case LayerCompressor::zlib:
-#if FAIRING_ZLIB
-            return codec::ZlibCompressor{.level = level};
-#else
-            break;
-#endif
-        case LayerCompressor::libdeflate:
-#if FAIRING_LIBDEFLATE
-            return codec::LibdeflateCompressor{.level = level};
-#else
-            break;
-#endif
-        case LayerCompressor::isal:
-#if FAIRING_ISAL
-            return codec::IsalCompressor{.level = (level + 2) / 3};
-#else
-            break;
-#endif
-        case LayerCompressor::zstd:
-#if FAIRING_ZSTD
-            return codec::ZstdCompressor{.level = level};
-#else
-            break;
-#endif
+    if (wanted == LayerCompressor::gzip) {
+        return codec::GzipCompressor{.level = level};
     }
+#if FAIRING_ZLIB
+    if (wanted == LayerCompressor::zlib) {
+        return codec::ZlibCompressor{.level = level};
+    }
+#endif
+#if FAIRING_LIBDEFLATE
+    if (wanted == LayerCompressor::libdeflate) {
+        return codec::LibdeflateCompressor{.level = level};
+    }
+#endif
+#if FAIRING_ISAL
+    if (wanted == LayerCompressor::isal) {
+        return codec::IsalCompressor{.level = (level + 2) / 3};
+    }
+#endif
+#if FAIRING_ZSTD
+    if (wanted == LayerCompressor::zstd) {
+        return codec::ZstdCompressor{.level = level};
+    }
+#endif
     constexpr std::array<std::string_view, 5> macros = {"", "FAIRING_ZLIB", "FAIRING_LIBDEFLATE",
                                                         "FAIRING_ISAL", "FAIRING_ZSTD"};
     const auto index = static_cast<std::size_t>(wanted);
