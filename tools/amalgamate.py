@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes single_include/fairing.hpp: our headers in include order, in one file.
 
-Our own headers are inlined, nothing else is: <nlohmann/json.hpp>, <httplib.h>, <yaml-cpp/yaml.h> and the system's
+Our own headers are inlined, nothing else is: <nlohmann/json.hpp>, <httplib.h>, other libraries' and the system's
 headers stay includes, each once. One that stands inside #if, or behind a #define that may configure it, keeps its
 place; the others are sorted at the top. Equal headers give equal bytes: no date, no hash.
 
@@ -27,7 +27,8 @@ from own_headers import (  # noqa: E402
 )
 
 OUTPUT = ROOT / "single_include" / "fairing.hpp"
-MACRO_LIMIT = 10  # fewer than this many FAIRING_ macros; FAIRING_VERSION_* count as one
+MACRO_LIMIT = 10  # fewer than this many FAIRING_ macros
+FAMILIES = ("FAIRING_VERSION", "FAIRING_ABI")  # macros that begin so count as one
 LENT_MACROS = {"CPPHTTPLIB_OPENSSL_SUPPORT"}  # belongs to cpp-httplib, which reads it
 
 OPENING = """\
@@ -135,7 +136,7 @@ def check_macros(amalgamation):
         if not name.startswith("FAIRING_") and name not in LENT_MACROS:
             raise HeaderError(f"{where}: macro {name} leaks; #undef it, or call it FAIRING_{name}")
     ours = {
-        "FAIRING_VERSION_*" if name.startswith("FAIRING_VERSION_") else name
+        next((family for family in FAMILIES if name.startswith(family)), name)
         for name in defined
         if name.startswith("FAIRING_")
     }

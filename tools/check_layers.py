@@ -2,8 +2,8 @@
 """Holds the tree to DESIGN: includes point strictly down the levels, and the outside enters by one header each.
 
 Fails when an include points up or sideways, when the includes inside a folder have a cycle, when a second file
-includes httplib, nlohmann, yaml-cpp or OpenSSL, when include/fairing.hpp does not reach a header, and when a header
-does not open with a comment that names its own path. Prints every finding, one per line.
+includes httplib, nlohmann, yaml-cpp, OpenSSL or a library that compresses, when include/fairing.hpp does not reach a
+header, and when a header does not open with a comment that names its own path. Prints every finding, one per line.
 """
 
 import argparse
@@ -44,6 +44,10 @@ SOLE_INCLUDERS = {
     "nlohmann/": "fairing/core/",
     "yaml-cpp/": "fairing/core/",
     "openssl/": "fairing/core/",
+    "zlib.h": "fairing/codec/zlib_compressor.hpp",
+    "libdeflate.h": "fairing/codec/libdeflate_compressor.hpp",
+    "isa-l": "fairing/codec/isal_compressor.hpp",
+    "zstd": "fairing/codec/zstd.hpp",
 }
 
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

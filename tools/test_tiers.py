@@ -31,6 +31,8 @@ THREADED = ("core", "packaging", "net", "kube", "builders", "deployers")  # what
 # Those of $FAIRING_TEST_DATA/api that need only what there is.
 API_PROGRAMS = ("01_job.cpp", "05_build.cpp", "07_config.cpp", "09_embed.cpp")
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
+# Macro -> package of what is never needed.
+OPTIONAL = {"YAML": "yaml-cpp", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
 CPUS = os.cpu_count() or 1
 STEP_LIMIT = 900  # seconds that one program may take
 BUILD_LIMIT = 2400
@@ -153,12 +155,12 @@ class Tiers:
         self.httplib_dir = httplib_dir
         self.rows = []
         self.versions = {}  # tool -> what --version says
-        self.defines = ["-DFAIRING_YAML=1"] if self.has_yaml() else []
+        self.defines = [f"-DFAIRING_{macro}=1" for macro, package in OPTIONAL.items() if self.has(package)]
         self.libraries = ["-lssl", "-lcrypto", "-lpthread"]
 
     @staticmethod
-    def has_yaml():
-        return subprocess.run(["pkg-config", "--exists", "yaml-cpp"], check=False).returncode == 0
+    def has(package):
+        return subprocess.run(["pkg-config", "--exists", package], check=False).returncode == 0
 
     def step(self, name, function, *arguments, minutes=0):
         """`minutes` is what the step may take with empty caches: it is skipped when less is left."""
@@ -348,10 +350,11 @@ class Tiers:
         return Counts(passed=int(ran.group(1)) - failed, failed=failed or (1 if code else 0))
 
     def gcc_build(self):
+        """With every compressor that there is; the single header and the other programs do without."""
         return self.configure(
             "gcc",
             ["-Dbuildtype=plain", "-Db_ndebug=false", "-Dtests=enabled", "-Dcommand=enabled",
-             "-Dbench=disabled"], {},
+             "-Dbench=disabled", "-Dzlib=auto", "-Dlibdeflate=auto", "-Disal=auto", "-Dzstd=auto"], {},
         )  # fmt: skip
 
     def command(self):
@@ -754,10 +757,11 @@ class Tiers:
         if folder is None:
             return FAILED
         programs = self.tests_of(folder, "unit")
-        counts = self.compile(folder, [programs["packaging"], programs["codec"]])
+        optimised = self.tests_of(folder, "large")
+        counts = self.compile(folder, [programs["packaging"], *optimised.values()])
         large = {"FAIRING_TEST_LARGE": "1"}
-        counts += self.run_doctest("large", programs["packaging"], large, only="39 8 GiB*")
-        return counts + self.run_doctest("large-codec", programs["codec"], large, only="gzip: 500 MB*")
+        counts += self.run_doctest("large-packaging", programs["packaging"], large, only="39 8 GiB*")
+        return counts + self.run_all("large", optimised, large)
 
     def deep(self, fuzz_seconds):
         self.step(f"fuzzing, {fuzz_seconds} s each", self.fuzzing, fuzz_seconds, minutes=6)

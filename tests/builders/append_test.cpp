@@ -252,6 +252,68 @@ TEST_CASE("what can not be built is refused with what to do") {
             "it is for linux/s390x, not linux/amd64");
 }
 
+TEST_CASE("every compressor that is there makes an image of the same content, of its own type") {
+    const Workshop shop;
+    std::set<std::string> diff_ids, digests;
+    std::size_t images = 0;
+    for (const auto& [key, compressor] : value_names<LayerCompressor>) {
+        const std::string name{key};
+        CAPTURE(name);
+        const AppendBuilder builder{
+            .base_image = "scratch", .registry = shop.target(name), .compressor = compressor};
+        if (detail::compressors_there.find(' ' + name) == std::string_view::npos) {
+            CHECK_THROWS_WITH_AS(static_cast<void>(shop.build(builder)),
+                                 doctest::Contains("build with it"), Error);
+            CHECK_FALSE(std::filesystem::exists(shop.directory.path() / name));
+            continue;
+        }
+        const Image image = shop.build(builder);
+        ++images;
+        REQUIRE(image.layers.size() == 1);
+        CHECK(image.layers[0].media_type ==
+              (name == "zstd" ? oci::media_type::layer_zstd : oci::media_type::layer_gzip));
+        diff_ids.insert(image.layers[0].diff_id);
+        digests.insert(image.layers[0].digest);
+        CHECK(shop.build(builder).layers[0].origin == Origin::cached);
+        oci::Layout layout{shop.directory.path() / name};
+        const oci::StoredImage stored =
+            oci::load_image(layout, image.tag, oci::host_platform(), "the result");
+        const TemporaryDirectory root;
+        oci::Unpacker{root.path()}.apply(layout, stored.image.layers().front());
+        CHECK(read_file(root.path() / "app/train.py") == "print('hello')\n");
+        CHECK(read_file(root.path() / "app/data.csv") == "1,2\n3,4\n");
+    }
+    CHECK(diff_ids.size() == 1);
+    CHECK(digests.size() == images);
+}
+
+#if FAIRING_ZSTD
+TEST_CASE("zstd on a base of Docker's is refused before anything is made or sent") {
+    const Workshop shop;
+    oci::Layout layout{shop.directory.path() / "docker"};
+    const std::string config = oci::scratch(oci::host_platform()).config.dump();
+    const oci::Descriptor blob{.media_type = std::string{oci::media_type::docker_config},
+                               .digest = oci::digest_of(config),
+                               .size = config.size()};
+    layout.write_blob(blob, net::Body::of(config), {});
+    const Json manifest = {{"schemaVersion", 2},
+                           {"mediaType", oci::media_type::docker_manifest},
+                           {"config", blob.json()},
+                           {"layers", Json::array()}};
+    layout.write_manifest(
+        {.media_type = std::string{oci::media_type::docker_manifest}, .body = manifest.dump()},
+        "v1");
+    AppendBuilder builder{.base_image = shop.target("docker") + ":v1",
+                          .registry = shop.target(),
+                          .compressor = LayerCompressor::zstd};
+    CHECK_THROWS_WITH_AS(static_cast<void>(shop.build(builder)),
+                         doctest::Contains("a base with an OCI manifest"), Error);
+    CHECK_FALSE(std::filesystem::exists(shop.directory.path() / "image"));
+    builder.compressor = LayerCompressor::gzip;
+    CHECK(shop.build(builder).layers.front().media_type == oci::media_type::docker_layer_gzip);
+}
+#endif
+
 TEST_CASE("a stop leaves no image") {
     const Workshop shop;
     std::stop_source source;

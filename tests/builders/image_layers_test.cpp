@@ -99,8 +99,10 @@ struct LayerFixture {
         std::sort(files.begin(), files.end(),
                   [](const auto& a, const auto& b) { return a.destination < b.destination; });
     }
-    std::vector<Layer> push(MemoryStore& store, const packaging::LayerCache& known) const {
-        LayerWork work{known, 1, {}};
+    std::vector<Layer> push(MemoryStore& store, const packaging::LayerCache& known,
+                            const detail::AnyCompressor& compressor = codec::GzipCompressor{
+                                .level = 1}) const {
+        LayerWork work{known, compressor, {}};
         work.plan(files);
         bool base = false;
         std::size_t described = 0;
@@ -193,13 +195,62 @@ TEST_CASE("a damaged blob of the cache is not sent: the layer is made once more"
 
 TEST_CASE("nowhere to send to: the layers are made and known") {
     const LayerFixture fixture;
-    LayerWork work{fixture.cache, 1, {}};
+    LayerWork work{fixture.cache, codec::GzipCompressor{.level = 1}, {}};
     work.plan(fixture.files);
     CHECK_FALSE(work.all_known());
     work.run(
         {}, [&] { work.send([] {}); }, [] {});
     CHECK(work.layers()[0].layer.transfer == Transfer::none);
-    LayerWork again{fixture.cache, 1, {}};
+    LayerWork again{fixture.cache, codec::GzipCompressor{.level = 1}, {}};
     again.plan(fixture.files);
     CHECK(again.all_known());
+}
+
+TEST_CASE("the cache keeps compressors and levels apart, and each finds its own again") {
+    LayerFixture fixture;
+    fixture.add("z.py", "print(2)\n");
+    std::map<std::string, std::string> first;  // recipe -> digest of the small files' layer
+    std::string diff_id;
+    const auto each = [](const auto& visit) {
+        for (const auto& [name, kind] : value_names<LayerCompressor>) {
+            for (const int level : {1, 9}) {
+                try {
+                    visit(detail::make_compressor(kind, level),
+                          std::string{name} + ' ' + std::to_string(level));
+                } catch (const Error& error) {
+                    REQUIRE(error.code() == ErrorCode::unsupported);  // not in this build
+                }
+            }
+        }
+    };
+    each([&](const detail::AnyCompressor& compressor, const std::string& name) {
+        CAPTURE(name);
+        MemoryStore store{true};
+        const auto layers = fixture.push(store, fixture.cache, compressor);
+        CHECK(layers.back().origin == Origin::built);
+        CHECK(first.emplace(name, layers.back().digest).second);
+        CHECK((diff_id.empty() || layers.back().diff_id == diff_id));
+        diff_id = layers.back().diff_id;
+    });
+    each([&](const detail::AnyCompressor& compressor, const std::string& name) {
+        CAPTURE(name);
+        MemoryStore store{true};
+        const auto layers = fixture.push(store, fixture.cache, compressor);
+        CHECK(layers.back().origin == Origin::cached);
+        CHECK(layers.back().digest == first.at(name));
+        CHECK(layers.back().transfer == Transfer::uploaded);
+    });
+    // An edit: what did not change is recalled, and the bytes are those of a build without a
+    // memory.
+    fixture.add("z.py", "print(3)\n");
+    each([&](const detail::AnyCompressor& compressor, const std::string& name) {
+        CAPTURE(name);
+        MemoryStore store{true}, other{true};
+        const auto edited = fixture.push(store, fixture.cache, compressor);
+        CHECK(edited.front().origin == Origin::cached);
+        CHECK(edited.back().origin == Origin::built);
+        CHECK(edited.back().digest != first.at(name));
+        const auto fresh = fixture.push(other, packaging::LayerCache{}, compressor);
+        CHECK(fresh.back().digest == edited.back().digest);
+    });
 }

@@ -4,15 +4,8 @@
 
 #include <algorithm>
 #include <fairing/codec/gzip.hpp>
-#include <fairing/codec/sha256.hpp>
-#include <fairing/core/env.hpp>
 #include <fairing/core/files.hpp>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "../support/samples.hpp"
@@ -34,7 +27,7 @@ std::string gzip_in_blocks(std::string_view text, std::size_t block_size) {
     for (std::size_t at = 0; at < text.size(); at += block_size) {
         const auto block = bytes_of(text.substr(at, block_size));
         compressor.block(block, out);
-        crc = crc32_combine(crc, crc32(block), block.size());
+        crc = combine_crc32(crc, crc32(block), block.size());
     }
     compressor.end(crc, text.size(), out);
     return support::text_of(out);
@@ -58,140 +51,7 @@ std::string with_header(char flags, const std::string& fields) {
     return header + gzip("hello").substr(10);
 }
 
-/// At least `size` bytes of this machine's files, of generated tables and of numbers: one string
-/// for each file.
-std::vector<std::string> mixed_files(std::size_t size) {
-    std::vector<std::string> files;
-    std::string table, numbers;
-    support::Random random{7};
-    while (table.size() < 20'000'000) {
-        table +=
-            (random.below(2) == 0 ? "-0." : "1.") + std::to_string(100'000 + random.below(900'000));
-        table += random.below(8) == 0 ? '\n' : ',';
-        const float number = static_cast<float>(random.below(1'000'000)) / 3.0e7F - 0.01F;
-        numbers.append(reinterpret_cast<const char*>(&number), sizeof number);
-    }
-    files.push_back(table);
-    files.push_back(numbers);
-    std::size_t total = table.size() + numbers.size();
-    for (const char* const root : {"/usr/lib", "/usr/share", "/usr/bin", "/usr/include"}) {
-        std::error_code failure;
-        const auto options = std::filesystem::directory_options::skip_permission_denied;
-        for (std::filesystem::recursive_directory_iterator next{root, options, failure}, end;
-             next != end && total < size; next.increment(failure)) {
-            if (next->is_symlink(failure) || !next->is_regular_file(failure)) {
-                continue;
-            }
-            std::ifstream file{next->path(), std::ios::binary};
-            files.emplace_back(std::istreambuf_iterator<char>{file},
-                               std::istreambuf_iterator<char>{});
-            total += files.back().size();
-        }
-    }
-    MESSAGE(files.size() << " files, " << total << " bytes");
-    return files;
-}
-
-/// Programs that print the SHA-256 of what a gzip file holds; a missing one is left out.
-std::vector<std::pair<std::string, std::string>> judges(const std::filesystem::path& folder) {
-    std::vector<std::pair<std::string, std::string>> commands;
-    commands.emplace_back("gzip", "gzip -dc < FILE | sha256sum");
-    if (support::has_program("python3")) {
-        const std::string script = (folder / "judge.py").string();
-        support::write_bytes(script, R"(import hashlib, sys, zlib
-hash, reader = hashlib.sha256(), zlib.decompressobj(31)
-with open(sys.argv[1], "rb") as file:
-    while piece := file.read(1 << 20):
-        hash.update(reader.decompress(piece))
-assert reader.eof and not reader.unused_data
-print(hash.hexdigest())
-)");
-        commands.emplace_back("python", "python3 " + script + " FILE");
-    }
-    if (support::run("go version 2>/dev/null").exit_code == 0) {
-        const std::string source = (folder / "judge.go").string();
-        const std::string program = (folder / "judge").string();
-        support::write_bytes(source, R"(package main
-
-import ("compress/gzip"; "crypto/sha256"; "fmt"; "io"; "os")
-
-func main() {
-	file, err := os.Open(os.Args[1])
-	if err != nil { panic(err) }
-	reader, err := gzip.NewReader(file)
-	if err != nil { panic(err) }
-	hash := sha256.New()
-	if _, err := io.Copy(hash, reader); err != nil { panic(err) }
-	fmt.Printf("%x\n", hash.Sum(nil))
-}
-)");
-        const auto built = support::run("cd " + folder.string() +
-                                        " && GOFLAGS=-mod=mod GO111MODULE=off go build -o " +
-                                        program + ' ' + source + " 2>&1");
-        INFO(built.output);
-        REQUIRE(built.exit_code == 0);
-        commands.emplace_back("go", program + " FILE");
-    }
-    return commands;
-}
-
 }  // namespace
-
-TEST_CASE("gzip: 500 MB of real files, at every level, through every reader") {
-    if (!fairing::env("FAIRING_TEST_LARGE")) {
-        MESSAGE("skipped: takes two minutes; FAIRING_TEST_LARGE=1 runs it");
-        return;
-    }
-    const std::vector<std::string> files = mixed_files(520'000'000);
-    const fairing::TemporaryDirectory folder;
-    const auto commands = judges(folder.path());
-    for (int level = deflate_store; level <= deflate_best; ++level) {
-        CAPTURE(level);
-        // All files at the levels that have a name, and one in eight at those between them.
-        const bool has_name = level == deflate_store || level == deflate_fast ||
-                              level == deflate_balanced || level == deflate_best;
-        const GzipCompressor compressor{.level = level};
-        std::vector<std::byte> out;
-        compressor.begin(out);
-        Sha256 hash;
-        std::uint32_t crc = 0;
-        std::uint64_t size = 0;
-        for (std::size_t i = 0; i < files.size(); i += has_name ? 1 : 8) {
-            const std::string& file = files[i];
-            hash.update(file);
-            crc = crc32(bytes_of(file), crc);
-            size += file.size();
-            for (auto left = bytes_of(file); !left.empty();) {
-                const auto block = left.first(std::min(left.size(), compressor.block_size()));
-                compressor.block(block, out);
-                left = left.subspan(block.size());
-            }
-        }
-        compressor.end(crc, size, out);
-        const std::string expected = hex(hash.finish());
-        const std::string packed = (folder.path() / "all.gz").string();
-        std::ofstream{packed, std::ios::binary}.write(reinterpret_cast<const char*>(out.data()),
-                                                      static_cast<std::streamsize>(out.size()));
-        // The judges run beside each other, and our own reader beside them.
-        std::string script;
-        for (const auto& [name, command] : commands) {
-            std::string line = command;
-            line.replace(line.find("FILE"), 4, packed);
-            script += "(echo " + name + " $(" + line + " 2>&1)) & ";
-        }
-        std::string verdicts;
-        std::jthread others{[&] { verdicts = support::run(script + "wait").output; }};
-        Sha256 again;
-        GunzipReader reader{[&](std::span<const std::byte> bytes) { again.update(bytes); }};
-        reader.write(out);
-        reader.finish();
-        CHECK(hex(again.finish()) == expected);
-        others.join();
-        for (const auto& command : commands) {
-            CHECK(verdicts.find(command.first + ' ' + expected) != std::string::npos);
-        }
-    }
-}
 
 TEST_CASE("gzip: every sample comes back, whole and in blocks") {
     for (const auto& [name, text] : support::samples()) {

@@ -95,6 +95,21 @@ TEST_CASE("a Docker base stays Docker: types, and no annotations") {
     CHECK_FALSE(image.manifest.contains("annotations"));
 }
 
+TEST_CASE("zstd layers are OCI's; a Docker base refuses them with what to do") {
+    CHECK(oci::layer_media_type(base()) == oci::media_type::layer_gzip);
+    CHECK(oci::layer_media_type(base(), "zstd") == oci::media_type::layer_zstd);
+    oci::Image docker = base();
+    docker.manifest["mediaType"] = oci::media_type::docker_manifest;
+    try {
+        static_cast<void>(oci::layer_media_type(docker, "zstd"));
+        FAIL("accepted");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::unsupported);
+        CHECK(error.details().answer.find("Docker") != std::string::npos);
+        CHECK(error.details().advice.find("OCI manifest") != std::string::npos);
+    }
+}
+
 TEST_CASE("row 24: a base without history gets none") {
     oci::Image old = base();
     old.config.erase("history");

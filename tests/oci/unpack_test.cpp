@@ -259,7 +259,7 @@ TEST_CASE("device nodes are left out, and said") {
     CHECK(support::contains(f.log.lines.front(), "2 device nodes"));
 }
 
-TEST_CASE("media types: plain and gzip, OCI's and Docker's; zstd is refused by name") {
+TEST_CASE("media types: plain and gzip, OCI's and Docker's; others are refused by name") {
     const std::string tar = TarArchive{}.file("a", "1").bytes();
     for (const std::string type : {"application/vnd.oci.image.layer.v1.tar",
                                    "application/vnd.docker.image.rootfs.diff.tar"}) {
@@ -278,12 +278,45 @@ TEST_CASE("media types: plain and gzip, OCI's and Docker's; zstd is refused by n
         CHECK(f.text("a") == "1");
     }
     for (const std::string type :
-         {"application/vnd.oci.image.layer.v1.tar+zstd", "application/x-tar-or-so"}) {
+         {"application/vnd.oci.image.layer.v1.tar+xz", "application/x-tar-or-so"}) {
         Fixture f;
         f.layers.push_back(f.store.add(type, tar));
         const std::string error = f.error();
         CHECK(support::contains(error, type));
         CHECK(support::contains(error, f.layers.front().digest));
+    }
+}
+
+TEST_CASE("a zstd layer is read where zstd is there, else refused with what to do") {
+    for (const std::string type : {"application/vnd.oci.image.layer.v1.tar+zstd",
+                                   "application/vnd.docker.image.rootfs.diff.tar.zstd"}) {
+        Fixture f;
+        const TarArchive archive = TarArchive{}.file("a", "1").file("b", std::string(300'000, 'x'));
+#if FAIRING_ZSTD
+        const std::string tar = archive.bytes();
+        const auto bytes = std::as_bytes(std::span{tar});
+        const codec::ZstdCompressor zstd;
+        std::vector<std::byte> packed;
+        zstd.block(bytes.first(1000), packed);
+        zstd.block(bytes.subspan(1000), packed);
+        const std::string whole{reinterpret_cast<const char*>(packed.data()), packed.size()};
+        f.layers.push_back(f.store.add(type, whole));
+        f.unpack();
+        CHECK(f.text("a") == "1");
+        CHECK(f.text("b") == std::string(300'000, 'x'));
+        for (const std::string& broken :
+             {whole.substr(0, whole.size() - 1), std::string{"no zstd"}, std::string{}}) {
+            Fixture g;
+            g.layers.push_back(g.store.add(type, broken));
+            CHECK(support::contains(g.error(), g.layers.front().digest));
+        }
+#else
+        f.layers.push_back(f.store.add(type, archive.bytes()));
+        const std::string error = f.error();
+        CHECK(support::contains(error, type));
+        CHECK(support::contains(error, f.layers.front().digest));
+        CHECK(support::contains(error, "-Dzstd=enabled"));
+#endif
     }
 }
 

@@ -95,7 +95,7 @@ class ToolsTest(unittest.TestCase):
         self.fails(tree, "check_layers.py", "misc is on no level")
 
     def test_layers_foreign_libraries(self):
-        for name in ("httplib.h", "nlohmann/json_fwd.hpp", "yaml-cpp/yaml.h", "openssl/ssl.h"):
+        for name in ("httplib.h", "nlohmann/json_fwd.hpp", "yaml-cpp/yaml.h", "openssl/ssl.h", "zlib.h", "zstd.h"):
             with self.subTest(name):
                 tree = self.with_line("fairing/codec/gzip.hpp", f"#include <{name}>")
                 self.fails(tree, "check_layers.py", f"includes <{name}>; only")
@@ -171,8 +171,9 @@ class ToolsTest(unittest.TestCase):
         self.fails(leak, "amalgamate.py", "macro LEAKED leaks", "error.hpp:5")
         undefined = self.with_line("fairing/core/error.hpp", "#define BRIEF(x) \\\n  x\n#undef BRIEF")
         self.assertEqual(undefined.run("amalgamate.py")[0], 0)
-        versions = "".join(f"#define FAIRING_VERSION_{i} 0\n" for i in range(12))
-        self.assertEqual(self.with_line("fairing/core/error.hpp", versions).run("amalgamate.py")[0], 0)
+        for family in ("VERSION", "ABI"):
+            parts = "".join(f"#define FAIRING_{family}_{i} 0\n" for i in range(12))
+            self.assertEqual(self.with_line("fairing/core/error.hpp", parts).run("amalgamate.py")[0], 0)
         many = "".join(f"#define FAIRING_M{i} 0\n" for i in range(10))
         self.fails(self.with_line("fairing/core/error.hpp", many), "amalgamate.py", "10 FAIRING_ macros")
 

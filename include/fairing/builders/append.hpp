@@ -2,7 +2,7 @@
 // Dockerfile, no root.
 //
 // base ─ manifest and config are read, its layers are mounted or copied, never unpacked
-// context ─ layer plan ─ one tar+gzip blob per layer ─ pushed beside the base's
+// context ─ layer plan ─ one compressed tar per layer ─ pushed beside the base's
 //
 // What the layer cache knows is not made again, and what the registry has is not sent again.
 #pragma once
@@ -32,8 +32,11 @@
 #include "../stage/registry_access.hpp"
 #include "base_fit.hpp"
 #include "image_layers.hpp"
+#include "layer_compressor.hpp"
 
 namespace fairing {
+
+inline namespace FAIRING_ABI {
 
 /// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") is as
 /// good as a registry, for the base and for the target.
@@ -49,12 +52,15 @@ struct AppendBuilder {
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
     int compression = 1;       ///< 1 (fast) to 9 (small)
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
+    LayerCompressor compressor = LayerCompressor::gzip;
 
-    /// Throws Error: usage for a missing registry, not_found or unsupported for the base,
-    /// integrity, denied, unavailable for a registry that does not take the image. The tag never
-    /// points at half an image.
+    /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
+    /// compressor, integrity, denied, unavailable for a registry that does not take the image. The
+    /// tag never points at half an image.
     [[nodiscard]] Image build(const Context& context, const Session& session) const;
 };
+
+}  // inline namespace FAIRING_ABI
 
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
@@ -73,6 +79,7 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
     field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
     field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
+    field("compressor", &AppendBuilder::compressor, detail::compressors_there),
 };
 
 namespace detail {
@@ -230,6 +237,8 @@ struct LayerSummary {
                                              : session.cache_directory;
 }
 
+inline namespace FAIRING_ABI {
+
 /// One build. The base is read while the layers are planned, unless the context has to be fitted to
 /// it, and its layers are taken over while ours are made.
 class AppendRun {
@@ -242,7 +251,7 @@ public:
           name_(check_and_name(builder)),
           tag_by_content_(name_.tag.empty()),
           cache_(cache_directory_),
-          work_(cache_, builder.compression, control_) {
+          work_(cache_, make_compressor(builder.compressor, builder.compression), control_) {
         const registry::ClientOptions options =
             registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});
         if (builder.push) {
@@ -259,6 +268,11 @@ public:
         const Stopwatch watch;
         if (!context_->search_paths.empty() || !context_->needs.programs.empty()) {
             fit_context();
+        }
+        if (work_.suffix() != codec::GzipCompressor::suffix) {
+            // Before anything is made and sent: a base of Docker's refuses it.
+            wait_for_base();
+            static_cast<void>(oci::layer_media_type(base_.image, work_.suffix()));
         }
         work_.plan(context_->files);
         work_.run(
@@ -286,17 +300,21 @@ private:
         return route;
     }
 
+    void wait_for_base() {
+        if (base_reading_.valid()) {
+            base_ = base_reading_.get();
+        }
+    }
+
     void fit_context() {
-        base_ = base_reading_.get();
+        wait_for_base();
         fitted_ = fit_to_base(*context_, base_.image, base_.store.get(), base_.reference.text(),
                               base_.manifest.digest, cache_directory_, control_);
         context_ = &fitted_;
     }
 
     void take_base() {
-        if (base_reading_.valid()) {
-            base_ = base_reading_.get();
-        }
+        wait_for_base();
         base_layers_ = layers_of(base_.image);
         if (name_.kind == oci::ReferenceKind::registry &&
             base_.reference.kind == oci::ReferenceKind::registry &&
@@ -330,7 +348,7 @@ private:
     void compose() {
         summary_ = summarize(*context_, work_.layers());
         for (oci::NewLayer& layer : summary_.additions) {
-            layer.descriptor.media_type = oci::layer_media_type(base_.image);
+            layer.descriptor.media_type = oci::layer_media_type(base_.image, work_.suffix());
         }
         if (tag_by_content_) {
             name_.tag = packaging::context_tag(summary_.context_digest);
@@ -375,7 +393,7 @@ private:
         std::vector<Layer> layers = base_layers_;
         for (const OwnLayer& own : work_.layers()) {
             layers.push_back(own.layer);
-            layers.back().media_type = oci::layer_media_type(base_.image);
+            layers.back().media_type = oci::layer_media_type(base_.image, work_.suffix());
         }
         return layers;
     }
@@ -424,6 +442,8 @@ private:
     std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
+
+}  // inline namespace FAIRING_ABI
 
 }  // namespace detail
 

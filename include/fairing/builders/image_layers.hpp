@@ -12,10 +12,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
-#include "../codec/gzip.hpp"
 #include "../core/control.hpp"
 #include "../core/parallel.hpp"
 #include "../oci/append.hpp"
@@ -26,6 +27,7 @@
 #include "../packaging/layer_plan.hpp"
 #include "../packaging/layer_writer.hpp"
 #include "../stage/image.hpp"
+#include "layer_compressor.hpp"
 
 namespace fairing::detail {
 
@@ -60,12 +62,19 @@ struct OwnLayer {
     std::uint64_t bytes_read = 0, bytes_compressed = 0;
 };
 
+inline namespace FAIRING_ABI {
+
 /// The work on the layers of one image. Each layer that is new is made and sent by one thread of
 /// its own, which reads, hashes and sends, while others compress for it.
 class LayerWork {
 public:
-    LayerWork(const packaging::LayerCache& cache, int level, Control control)
-        : cache_(cache), compressor_{.level = level}, control_(std::move(control)) {}
+    LayerWork(const packaging::LayerCache& cache, const AnyCompressor& compressor, Control control)
+        : cache_(cache), compressor_(compressor), control_(std::move(control)) {}
+
+    /// What follows the "+" in the layers' media type.
+    [[nodiscard]] std::string_view suffix() const {
+        return std::visit([](const auto& each) { return each.suffix; }, compressor_);
+    }
 
     /// Plans the layers and looks in the cache which of them are known. Reads files in doubt only.
     void plan(std::span<const ContextFile> files) {
@@ -170,15 +179,16 @@ private:
     /// Layers on their way at once, and compressing threads for each: with at most two blocks of
     /// half a megabyte for each thread that bounds the memory.
     static constexpr std::size_t layers_at_once = 4, threads_each = 8;
-    /// To be raised whenever the same files at the same level come to other bytes: what older
-    /// versions left in the cache is not used then.
+    /// To be raised whenever the same files come to other bytes, but for what the compressor's
+    /// recipe says: what older versions left in the cache is not used then.
     static constexpr const char* layer_format = "1";
     /// Below that, looking whether the registry has it already costs less than it can save.
     static constexpr std::uint64_t worth_streaming = std::uint64_t{1} << 20;
 
     [[nodiscard]] packaging::LayerRecipe recipe(const std::string& name) const {
-        return {.compressor = "gzip " + std::to_string(compressor_.level) + ' ' + version + '.' +
-                              layer_format,
+        const std::string compressor =
+            std::visit([](const auto& each) { return each.recipe(); }, compressor_);
+        return {.compressor = compressor + ' ' + version + '.' + layer_format,
                 .modification_time = packaging::source_date_epoch(),
                 .name = name};
     }
@@ -306,8 +316,11 @@ private:
         if (cache_.folder().enabled()) {
             options.temporary_directory = cache_.folder().path();
         }
-        packaging::LayerBlob blob =
-            packaging::write_layer(own.group.files, compressor_, options, control_);
+        packaging::LayerBlob blob = std::visit(
+            [&](const auto& compressor) {
+                return packaging::write_layer(own.group.files, compressor, options, control_);
+            },
+            compressor_);
         own.contents = blob.contents;
         own.bytes_read += blob.bytes_read;
         own.bytes_compressed += blob.bytes_compressed;
@@ -342,7 +355,7 @@ private:
     }
 
     const packaging::LayerCache& cache_;
-    codec::GzipCompressor compressor_;
+    AnyCompressor compressor_;
     Control control_;
     LayerRoute route_ = {};
     bool absent_ = false;  ///< what the cache does not know is not in the target
@@ -352,5 +365,7 @@ private:
     std::vector<OwnLayer*> damaged_ = {};  ///< what the cache knew, but did not have any more
     std::vector<OwnLayer> own_ = {};
 };
+
+}  // inline namespace FAIRING_ABI
 
 }  // namespace fairing::detail

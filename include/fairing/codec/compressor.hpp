@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "../core/error.hpp"
 
 namespace fairing::codec {
 
@@ -37,5 +40,26 @@ concept Compressor = std::copyable<T> &&
     { compressor.block(input, out) } -> std::same_as<void>;
     { compressor.end(crc, size, out) } -> std::same_as<void>;
 };
+
+namespace detail {
+
+/// Throws Error{usage} for a level that a compressor has not.
+inline void check_level(const char* compressor, int level, int least, int most) {
+    if (level < least || level > most) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = std::string{"compress with "} + compressor,
+                     .subject = "level " + std::to_string(level),
+                     .answer = "there is no such level",
+                     .advice = "choose " + std::to_string(least) + " to " + std::to_string(most)}};
+    }
+}
+
+/// What a library says that should never fail.
+[[nodiscard]] inline Error compressor_failure(const char* compressor, const char* answer) {
+    return Error{ErrorCode::internal,
+                 {.attempted = "compress with", .subject = compressor, .answer = answer}};
+}
+
+}  // namespace detail
 
 }  // namespace fairing::codec

@@ -185,7 +185,7 @@ constexpr std::uint64_t crc32_fold_high(std::uint64_t distance) {
 }
 
 /// The CRC of A followed by B, out of the CRC of each and the length of B in bytes.
-[[nodiscard]] constexpr std::uint32_t crc32_combine(std::uint32_t a, std::uint32_t b,
+[[nodiscard]] constexpr std::uint32_t combine_crc32(std::uint32_t a, std::uint32_t b,
                                                     std::uint64_t length_b) {
     // x has the order 2^32 - 1, so the exponent may be reduced before it is multiplied by 8.
     return detail::crc32_multiply(a, detail::crc32_power(length_b % 0xffffffff * 8)) ^ b;

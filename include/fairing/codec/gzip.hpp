@@ -1,5 +1,5 @@
-// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of
-// layers, and a reader.
+// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of layers, and a
+// reader.
 #pragma once
 
 #include <algorithm>
@@ -17,39 +17,38 @@
 #include "compressor.hpp"
 #include "crc32.hpp"
 #include "deflate.hpp"
+#include "gzip_member.hpp"
 #include "inflate.hpp"
 
 namespace fairing::codec {
 
-/// One member without a name and a time, of an unknown operating system: equal
-/// input, equal bytes.
+/// One member, of our own deflate blocks.
 struct GzipCompressor {
     int level = deflate_balanced;  ///< 0 (store), 1 (fast) to 9 (small)
 
     static constexpr std::string_view suffix = "gzip";
 
-    /// Large enough to lose little of what a common window would find, small
-    /// enough to keep every core busy.
+    /// Large enough to lose little of what a common window would find, small enough to keep every
+    /// core busy.
     [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
-
-    void begin(std::vector<std::byte>& out) const {
-        constexpr std::array<unsigned char, 10> header = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
-        detail::append_bytes(std::as_bytes(std::span{header}), out);
+    /// What decides the bytes besides the input, for those who keep them.
+    [[nodiscard]] std::string recipe() const {
+        return "gzip " + std::to_string(level) + ' ' + std::to_string(deflate_version);
     }
+
+    void begin(std::vector<std::byte>& out) const { detail::begin_gzip_member(out); }
     void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
         deflate(input, out, {.level = level});
     }
     void end(std::uint32_t crc, std::uint64_t size, std::vector<std::byte>& out) const {
-        deflate({}, out, {.level = level, .end = DeflateEnd::last});
-        detail::append_little(crc, out);
-        detail::append_little(static_cast<std::uint32_t>(size), out);
+        detail::end_gzip_member(crc, size, out);
     }
 };
 static_assert(Compressor<GzipCompressor>);
 
-/// Gives what a gzip file of any number of members holds to a sink. Verifies
-/// every checksum and size; throws Error{integrity} with the reason, and is
-/// good for nothing then. What the sink got before may be wrong.
+/// Gives what a gzip file of any number of members holds to a sink. Verifies every checksum and
+/// size; throws Error{integrity} with the reason, and is good for nothing then. What the sink got
+/// before may be wrong.
 class GunzipReader {
 public:
     explicit GunzipReader(ByteSink sink)
@@ -234,8 +233,8 @@ private:
     return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
-/// What the gzip file holds. Throws Error{integrity} when it is malformed or
-/// unpacks to more than `limit` bytes, of which no more are kept.
+/// What the gzip file holds. Throws Error{integrity} when it is malformed or unpacks to more than
+/// `limit` bytes, of which no more are kept.
 [[nodiscard]] inline std::string gunzip(std::string_view file, std::size_t limit) {
     std::string text;
     GunzipReader reader{[&](std::span<const std::byte> bytes) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../codec/utf8.hpp"
@@ -51,9 +52,24 @@ struct Overrides {
     return std::min(count, image.layers().size());
 }
 
-/// The media type of a gzip layer of ours: the base's own family.
-[[nodiscard]] inline std::string layer_media_type(const Image& base) {
-    return std::string{base.is_docker() ? media_type::docker_layer_gzip : media_type::layer_gzip};
+/// The media type of a layer of ours on `base`, of the base's own family. `compression` is "gzip"
+/// or "zstd". Throws Error{unsupported} for zstd on an image of Docker's, whose layers are gzip.
+[[nodiscard]] inline std::string layer_media_type(const Image& base,
+                                                  std::string_view compression = "gzip") {
+    if (compression == "gzip") {
+        return std::string{base.is_docker() ? media_type::docker_layer_gzip
+                                            : media_type::layer_gzip};
+    }
+    if (base.is_docker()) {
+        throw Error{
+            ErrorCode::unsupported,
+            {.attempted = "append a " + std::string{compression} + " layer",
+             .subject = "to the base image",
+             .answer =
+                 "its manifest is Docker's (version 2, schema 2), which knows gzip layers only",
+             .advice = "choose a compressor that makes gzip, or a base with an OCI manifest"}};
+    }
+    return std::string{media_type::layer} + '+' + std::string{compression};
 }
 
 namespace detail {

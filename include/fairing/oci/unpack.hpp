@@ -17,6 +17,7 @@
 
 #include "../codec/gzip.hpp"
 #include "../codec/tar.hpp"
+#include "../codec/zstd.hpp"
 #include "../core/control.hpp"
 #include "../core/files.hpp"
 #include "../core/rooted_tree.hpp"
@@ -32,10 +33,10 @@ struct UnpackOptions {
     Ownership ownership = Ownership::ours;
 };
 
-enum class LayerCompression { none, gzip };
+enum class LayerCompression { none, gzip, zstd };
 
 /// How a layer of that media type is compressed. Throws Error{unsupported} that names a type we can
-/// not read.
+/// not read; zstd takes FAIRING_ZSTD.
 [[nodiscard]] inline LayerCompression layer_compression(const Descriptor& layer) {
     const std::string_view type = layer.media_type;
     if (type.ends_with("+gzip") || type.ends_with(".gzip")) {
@@ -44,11 +45,19 @@ enum class LayerCompression { none, gzip };
     if (type.ends_with(".tar")) {
         return LayerCompression::none;
     }
+    const bool is_zstd = type.ends_with("+zstd") || type.ends_with(".zstd");
+#if FAIRING_ZSTD
+    if (is_zstd) {
+        return LayerCompression::zstd;
+    }
+#endif
     throw Error{ErrorCode::unsupported,
                 {.attempted = "unpack layer",
                  .subject = layer.digest,
                  .answer = "its media type is " + layer.media_type,
-                 .advice = type.ends_with("zstd") ? "use an image with gzip layers" : ""}};
+                 .advice = is_zstd ? "use an image with gzip layers, or build fairing with zstd "
+                                     "(Meson: -Dzstd=enabled; the macro FAIRING_ZSTD=1)"
+                                   : ""}};
 }
 
 /// Gives the tar archive of a layer, decompressed and verified against the descriptor.
@@ -63,13 +72,25 @@ inline void read_layer(Store& store, const Descriptor& layer, codec::TarReader& 
             control.show(progress);
         });
     };
-    if (layer_compression(layer) == LayerCompression::gzip) {
-        codec::GunzipReader gunzip{
-            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }};
-        pass([&gunzip](std::span<const std::byte> bytes) { gunzip.write(bytes); });
-        gunzip.finish();
-    } else {
-        pass([&reader](std::span<const std::byte> bytes) { reader.write(bytes); });
+    const auto unpack_through = [&pass](auto&& decompressor) {
+        pass([&decompressor](std::span<const std::byte> bytes) { decompressor.write(bytes); });
+        decompressor.finish();
+    };
+    const codec::ByteSink tar = [&reader](std::span<const std::byte> bytes) {
+        reader.write(bytes);
+    };
+    switch (layer_compression(layer)) {
+        case LayerCompression::none:
+            pass(tar);
+            break;
+        case LayerCompression::gzip:
+            unpack_through(codec::GunzipReader{tar});
+            break;
+        case LayerCompression::zstd:
+#if FAIRING_ZSTD
+            unpack_through(codec::ZstdReader{tar});
+#endif
+            break;
     }
     reader.finish();
 }

@@ -43,7 +43,7 @@ public:
           recall_(std::move(recall)) {
         std::vector<std::byte> head;
         compressor_.begin(head);
-        sink_(head);
+        hand_on(head);
     }
     BlockPipeline(const BlockPipeline&) = delete;
     BlockPipeline& operator=(const BlockPipeline&) = delete;
@@ -90,7 +90,7 @@ public:
         }
         std::vector<std::byte> tail;
         compressor_.end(crc_, size_, tail);
-        sink_(tail);
+        hand_on(tail);
     }
 
 private:
@@ -101,6 +101,13 @@ private:
         std::exception_ptr failure = {};
         State state = State::waiting;
     };
+
+    /// Nothing is no piece: to some sinks it is the end.
+    void hand_on(std::span<const std::byte> bytes) const {
+        if (!bytes.empty()) {
+            sink_(bytes);
+        }
+    }
 
     void compress(Job& job) const noexcept {
         try {
@@ -181,10 +188,10 @@ private:
             std::rethrow_exception(first->failure);
         }
         for (const Segment& segment : first->segments) {
-            crc_ = codec::crc32_combine(crc_, segment.crc, segment.size);
+            crc_ = codec::combine_crc32(crc_, segment.crc, segment.size);
             size_ += segment.size;
         }
-        sink_(first->output);
+        hand_on(first->output);
         if (segment_sink_) {
             segment_sink_(first->segments);
         }
