@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "fairing/stage/any.hpp"
+
 using namespace fairing;
 
 namespace {
@@ -54,6 +56,13 @@ struct Deploy {
         return Workload{handle};
     }
 };
+/// Refuses its own options.
+struct RefusingDeploy : Deploy {
+    void check() const {
+        trace->steps.emplace_back("check");
+        throw Error{ErrorCode::usage, {.attempted = "use name", .subject = "A"}};
+    }
+};
 using Steps = std::vector<std::string>;
 template <class T>
 concept Runs = requires(const T& pipeline) {
@@ -79,6 +88,17 @@ TEST_CASE("start lets go") {
     const Workload workload = Fairing{Prepare{&trace}, Build{&trace}, Deploy{&trace}}.start();
     CHECK(static_cast<bool>(workload));
     CHECK(trace.steps == Steps{"prepare", "build python3", "deploy image"});
+}
+
+TEST_CASE("what the deployer refuses is refused before anything is built") {
+    Trace trace;
+    const Fairing pipeline{Prepare{&trace}, Build{&trace}, RefusingDeploy{{&trace}}};
+    CHECK_THROWS_AS(pipeline.run(), Error);
+    CHECK_THROWS_AS((void)pipeline.start(), Error);
+    const Fairing chosen{Prepare{&trace}, Build{&trace}, AnyDeployer{RefusingDeploy{{&trace}}}};
+    CHECK_THROWS_AS(chosen.run(), Error);
+    CHECK(trace.steps == Steps{"check", "check", "check"});
+    CHECK_NOTHROW(AnyDeployer{Deploy{&trace}}.check());
 }
 
 TEST_CASE("without a third stage there is build and no run") {

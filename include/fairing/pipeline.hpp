@@ -57,6 +57,7 @@ public:
             return Handle{};
         }
         try {
+            check_deployer();
             const Session ordered = session.ordered();
             return deployer_.deploy(build_ordered(ordered), ordered);
         } catch (...) {
@@ -73,6 +74,7 @@ public:
             return Handle{};
         }
         try {
+            check_deployer();
             const Session ordered = session.ordered();
             Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
             RemoveOnExit guard{workload, ordered.log};
@@ -91,6 +93,13 @@ public:
     }
 
 private:
+    /// What it would refuse in the end is refused before anything is built and sent.
+    void check_deployer() const {
+        if constexpr (SelfChecking<D>) {
+            deployer_.check();
+        }
+    }
+
     [[nodiscard]] Image build_ordered(const Session& session) const {
         const Context context = preprocessor_.prepare(session);
         session.control().check("build image");

@@ -192,6 +192,14 @@ TEST_CASE("what is wrong is refused before any request") {
                             "cannot use label team"));
     CHECK(support::contains(with([](auto& d) { d.kubernetes.queue = "a b"; }), "cannot use label"));
     CHECK(support::contains(with([](auto& d) { d.runs = 0; }), "cannot use runs 0"));
+    const auto indexed = [&](std::size_t length) {
+        return with([&](auto& d) {
+            d.kubernetes.name = std::string(length, 'a');
+            d.completion_mode = CompletionMode::indexed;
+            d.runs = 11;
+        });
+    };
+    CHECK(support::contains(indexed(61), "cannot use name of the last pod"));
     CHECK(support::contains(with([](auto& d) { d.active_deadline_seconds = 0; }),
                             "cannot use active_deadline_seconds 0"));
     CHECK(support::contains(refusal({.kubernetes = site.options()},
@@ -201,6 +209,21 @@ TEST_CASE("what is wrong is refused before any request") {
                                     {.reference = "r.example/a", .location = Location::nowhere}),
                             "stored nowhere"));
     CHECK(site.api.requests().empty());
+    CHECK(indexed(60).empty());
+}
+
+TEST_CASE("a check asks nobody, and calls no mutator") {
+    const auto refusal = [](const KubernetesOptions& options) {
+        return support::error_of([&] { JobDeployer{.kubernetes = options}.check(); });
+    };
+    bool is_called = false;
+    const PodSpecMutator mutator = [&](PodSpec&, PodContext&) { is_called = true; };
+    CHECK(refusal({.pod_spec_mutators = {mutator}, .config_file = "/nowhere"}).empty());
+    CHECK_FALSE(is_called);
+    CHECK(support::contains(refusal({.namespace_ = "A"}), "cannot use namespace"));
+    CHECK(support::contains(refusal({.environment = {{"A=B", ""}}}), "cannot use variable"));
+    CHECK(support::contains(refusal({.service_account = "A b"}), "cannot use service account"));
+    CHECK(support::contains(refusal({.annotations = {{"a b", ""}}}), "cannot use annotation"));
 }
 
 TEST_CASE("an image that was not pushed yet can be rendered") {

@@ -4,98 +4,19 @@
 
 #include <atomic>
 #include <filesystem>
-#include <memory>
 #include <string>
+#include <vector>
 
-#include "../support/api_proxy.hpp"
-#include "../support/docker_registry.hpp"
-#include "../support/kube_testenv.hpp"
-#include "../support/workspace.hpp"
+#include "../support/job_site.hpp"
 
 using namespace fairing;
-using support::ApiProxy;
 using support::Fault;
 using support::in_time;
-using support::KubeTestenv;
+using support::JobSite;
 using support::SeenRequest;
 using support::ShellResult;
 
 namespace {
-
-/// A namespace, an empty registry, the command, and a proxy that the command speaks to.
-class JobSite {
-public:
-    /// nullptr, and the reason as a message, where something is missing.
-    static std::unique_ptr<JobSite> make() {
-        KubeTestenv* testenv = KubeTestenv::get();
-        if (testenv == nullptr) {
-            return nullptr;
-        }
-        if (!env("FAIRING_COMMAND") || !test::has_program("docker-registry")) {
-            MESSAGE("skipped: FAIRING_COMMAND is not set, or docker-registry is not installed");
-            return nullptr;
-        }
-        std::unique_ptr<JobSite> site{new JobSite{*testenv}};
-        REQUIRE(site->registry.running());
-        return site;
-    }
-
-    [[nodiscard]] std::string command_line(const std::string& entry,
-                                           const std::string& options) const {
-        return *env("FAIRING_COMMAND") + " run " + entry + " --base-image scratch --registry " +
-               registry.host() + "/demo --deployer job --kubeconfig " + (folder / "kubeconfig") +
-               " --namespace " + space + ' ' + options;
-    }
-    /// Both streams together.
-    [[nodiscard]] ShellResult run(const std::string& entry, const std::string& options = {}) const {
-        return support::run("cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout 120 " +
-                            command_line(entry, options) + " 2>&1");
-    }
-    /// A program, and the option that makes its pod play `steps` instead of running it.
-    [[nodiscard]] ShellResult play(const std::string& steps,
-                                   const std::string& options = {}) const {
-        return run(program("print('unused')"), scripted(steps) + ' ' + options);
-    }
-    [[nodiscard]] static std::string scripted(const std::string& steps) {
-        return std::string{"--annotation '"} + support::script_annotation + "={\"*\":[" + steps +
-               "]}'";
-    }
-    [[nodiscard]] std::string program(const std::string& text) const {
-        folder.file("program.py", text + '\n');
-        return folder / "program.py";
-    }
-    [[nodiscard]] std::size_t count(const std::string& path) const {
-        return kube.api().get(path).body["items"].size();
-    }
-    [[nodiscard]] std::string jobs() const {
-        return "/apis/batch/v1/namespaces/" + space + "/jobs";
-    }
-    [[nodiscard]] std::string pods() const { return "/api/v1/namespaces/" + space + "/pods"; }
-    /// Nothing of a run is left; pods go a moment after their Job.
-    [[nodiscard]] bool is_clean() const {
-        return in_time([&] { return count(jobs()) == 0 && count(pods()) == 0; });
-    }
-
-    KubeTestenv& kube;
-    std::string space;
-    support::Workspace folder = {};
-    support::DockerRegistry registry = support::DockerRegistry{};
-    ApiProxy proxy;
-
-private:
-    explicit JobSite(KubeTestenv& testenv)
-        : kube(testenv),
-          space(testenv.new_namespace()),
-          proxy(testenv.server(), testenv.token(), support::make_transport(testenv.ca())) {
-        folder.file(
-            "kubeconfig",
-            Json{{"current-context", "one"},
-                 {"clusters",
-                  Json::array({{{"name", "c"}, {"cluster", {{"server", proxy.url()}}}}})},
-                 {"contexts", Json::array({{{"name", "one"}, {"context", {{"cluster", "c"}}}}})}}
-                .dump());
-    }
-};
 
 bool has(const ShellResult& result, const std::string& text) {
     return result.output.find(text) != std::string::npos;
@@ -162,7 +83,7 @@ TEST_CASE("with --cleanup never the Job stays Complete, and is what render print
               "Complete"));
     const ShellResult rendered = support::run(
         "cd " + *env("FAIRING_SOURCE_ROOT") + " && " + *env("FAIRING_COMMAND") + " render " +
-        example + " --base-image scratch --registry " + site->registry.host() +
+        example + " --base-image scratch --registry " + site->host() +
         "/demo --deployer job --output json --namespace " + site->space + ' ' + options);
     REQUIRE(rendered.exit_code == 0);
     Json wanted = parse_json(rendered.output, "render's output");
@@ -269,24 +190,6 @@ TEST_CASE("fault 52: a Job that is deleted under us is an error that says so") {
     CHECK(site->is_clean());
 }
 
-TEST_CASE("fault 55: an interrupt while the log is followed removes Job and pods") {
-    const auto site = JobSite::make();
-    if (!site) {
-        return;
-    }
-    const std::string log = site->folder / "log";
-    // A shell's background job ignores SIGINT unless told otherwise.
-    const ShellResult ran =
-        support::run("cd " + *env("FAIRING_SOURCE_ROOT") + " && env --default-signal=INT " +
-                     site->command_line(site->program("print('unused')"),
-                                        JobSite::scripted(R"([{"say":"on it\n"},{"hang":true}])")) +
-                     " > " + log + " 2>&1 & pid=$!; for i in $(seq 600); do grep -q 'on it' " +
-                     log + " && break; sleep 0.1; done; kill -INT $pid; wait $pid");
-    CAPTURE(read_file(log));
-    CHECK(ran.exit_code == 130);
-    CHECK(site->is_clean());
-}
-
 TEST_CASE("submitting a Job adds at most 5 requests before the first watch event") {
     const auto site = JobSite::make();
     if (!site) {
@@ -315,11 +218,19 @@ TEST_CASE("several pods: every line says whose it is") {
     }
     const ShellResult ran =
         site->run(site->program("import os\nprint('I am', os.environ['JOB_COMPLETION_INDEX'])"),
-                  "--runs 2 --completion-mode indexed");
+                  "--runs 2 --completion-mode indexed --name several --cleanup never");
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 0);
     CHECK(has(ran, "0 | I am 0\n"));
     CHECK(has(ran, "1 | I am 1\n"));
+    // One of them, later.
+    const ShellResult one =
+        support::run(*env("FAIRING_COMMAND") + " logs several --pod 1 --kubeconfig " +
+                     (site->folder / "kubeconfig") + " --namespace " + site->space + " 2>&1");
+    CAPTURE(one.output);
+    CHECK(one.exit_code == 0);
+    CHECK(has(one, "1 | I am 1\n"));
+    CHECK_FALSE(has(one, "I am 0"));
 }
 
 TEST_CASE("--dry-run server: the API server checks it, and stores nothing") {
@@ -331,5 +242,99 @@ TEST_CASE("--dry-run server: the API server checks it, and stores nothing") {
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 0);
     CHECK(has(ran, "kind: \"Job\""));
+    CHECK(site->count(site->jobs()) == 0);
+}
+
+TEST_CASE("every option makes an object that the API server takes") {
+    const auto site = JobSite::make();
+    if (!site) {
+        return;
+    }
+    site->folder.file("docker/config.json",
+                      Json{{"auths", {{site->host(), {{"auth", "bWU6czNjcmV0"}}}}}}.dump());
+    // It is strict: a field that it does not know is an error, not dropped.
+    const ShellResult ran = support::run(
+        "export DOCKER_CONFIG=" + (site->folder / "docker") + "; cd " +
+        *env("FAIRING_SOURCE_ROOT") + " && " + *env("FAIRING_COMMAND") + " run " + example +
+        " --base-image scratch --registry " + site->host() + "/demo --deployer job --kubeconfig " +
+        (site->folder / "kubeconfig") + " --namespace " + site->space +
+        " --dry-run server --output json --name n --run-id r --label team=vision --annotation a=b"
+        " --cpu 0.5 --memory 1 --gpu 1 --gpu-vendor amd --env A=b --volume pvc:data:/mnt"
+        " --volume secret:keys:/keys:one --volume config_map:settings:/settings"
+        " --node-selector disk=ssd --service-account trainer --image-pull-secrets one"
+        " --docker-credentials --priority-class low --queue q --queue-priority high --runs 2"
+        " --backoff-limit 1 --ttl-seconds-after-finished 60 --active-deadline-seconds 3600"
+        " --completion-mode indexed --suspend --cleanup always 2>&1");
+    CAPTURE(ran.output);
+    CHECK(ran.exit_code == 0);
+    for (const char* part : {"\"Secret\"", "\"Job\"", "\"amd.com/gpu\"", "\"Indexed\"",
+                             "\"kueue.x-k8s.io/queue-name\": \"q\"", "\"n-docker\""}) {
+        CHECK_MESSAGE(has(ran, part), part);
+    }
+    CHECK_FALSE(has(ran, "bWU6czNjcmV0"));
+    CHECK(site->count(site->jobs()) == 0);
+}
+
+TEST_CASE("fault 56: names and labels that Kubernetes refuses are refused before any request") {
+    const auto site = JobSite::make();
+    if (!site) {
+        return;
+    }
+    const std::string longest(63, 'a');
+    const std::string too_long(64, 'a');
+    const std::string smuggled = "a\r\nX: y";
+    /// What the real server says to a Job with this change, and to the name or label alone.
+    const auto server_says = [&](const Json& change) {
+        Json job = Json::parse(R"({"metadata": {"name": "a"}, "spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "main", "image": "none"}]}}}})");
+        job.merge_patch(change);
+        return site->kube.api().post(site->jobs() + "?dryRun=All", job).status;
+    };
+    const auto named = [](const std::string& name) { return Json{{"metadata", {{"name", name}}}}; };
+    const auto labelled = [](const std::string& key, const std::string& value) {
+        return Json{{"metadata", {{"labels", {{key, value}}}}}};
+    };
+    REQUIRE(server_says(Json::object()) == 201);
+    Json indexed = named(longest);
+    indexed["spec"] = {{"completionMode", "Indexed"}, {"completions", 1}, {"parallelism", 1}};
+    const Json account{{"spec", {{"template", {{"spec", {{"serviceAccountName", "a b"}}}}}}}};
+
+    struct Refused {
+        std::string options, said;
+        Json change;
+    };
+    const std::vector<Refused> refused = {
+        {"--name " + too_long, "64 characters", named(too_long)},
+        {"--name Upper", "cannot use name \"Upper\"", named("Upper")},
+        {"--name '" + smuggled + '\'', R"(cannot use name "a\x0d\x0aX: y")", named(smuggled)},
+        {"--name=-a", "cannot use name \"-a\"", named("-a")},
+        {"--name " + longest + " --completion-mode indexed", "65 characters", indexed},
+        {"--run-id Upper", "cannot use run id \"Upper\"", named("fairing-job-Upper")},
+        {"--label 'team=a b'", "cannot use label team", labelled("team", "a b")},
+        {"--label team=" + too_long, "64 characters", labelled("team", too_long)},
+        {"--label 'team=" + smuggled + '\'', "cannot use label team", labelled("team", smuggled)},
+        {"--label 'a b=c'", "cannot use label \"a b\"", labelled("a b", "c")},
+        {"--service-account 'a b'", "cannot use service account", account},
+    };
+    const int connections = site->wire.connections();
+    for (const Refused& each : refused) {
+        CAPTURE(each.options);
+        const ShellResult ran = site->run(site->program("print('unused')"), each.options);
+        CAPTURE(ran.output);
+        CHECK(ran.exit_code == 64);
+        CHECK(has(ran, each.said));
+        CHECK(server_says(each.change) == 422);
+    }
+    CHECK(site->proxy.seen().empty());
+    CHECK(site->wire.connections() == connections);  // and no image was built in vain
+
+    // What we take, the server takes.
+    for (const std::string& options :
+         {"--name " + longest, "--name " + longest.substr(2) + " --completion-mode indexed",
+          std::string{"--name 0 --label team=A_b.c --label a.example/b="}}) {
+        const ShellResult ran = site->run(example, options + " --dry-run server");
+        CAPTURE(ran.output);
+        CHECK(ran.exit_code == 0);
+    }
     CHECK(site->count(site->jobs()) == 0);
 }

@@ -178,6 +178,33 @@ TEST_CASE("a Job without pods is refused, suspended or just new") {
     CHECK(running.phase == Phase::running);
 }
 
+TEST_CASE("a pod that does not start is explained by the newest event about it") {
+    const auto event = [](const char* kind, const char* name, const char* type, int second,
+                          const char* reason) {
+        return Json{{"involvedObject", {{"kind", kind}, {"name", name}}},
+                    {"type", type},
+                    {"reason", reason},
+                    {"message", "m"},
+                    {"lastTimestamp", "2026-01-01T00:00:0" + std::to_string(second) + "Z"}};
+    };
+    std::vector<Json> events = {
+        event("Pod", "p", "Normal", 1, "Scheduled"), event("Pod", "p", "Warning", 3, "FailedMount"),
+        event("Pod", "p", "Warning", 2, "Older"), event("Pod", "other", "Warning", 4, "NotOurs"),
+        event("Job", "p", "Warning", 4, "NotThePod")};
+    const std::vector<Json> pods = {pod_document(R"({"phase": "Pending"})")};
+    const auto waiting = kube::diagnose_job(job_document("{}"), pods, events);
+    CHECK(waiting.phase == Phase::pending);
+    CHECK(waiting.cause == Cause::not_prepared);
+    CHECK_FALSE(kube::is_hopeless(waiting.cause));
+    CHECK(waiting.reason == "pod p does not start: FailedMount: m");
+    // What came after it tells that it has passed, and what runs has no complaint.
+    events.push_back(event("Pod", "p", "Normal", 5, "Pulling"));
+    CHECK(kube::diagnose_job(job_document("{}"), pods, events).cause == Cause::starting);
+    events.push_back(event("Pod", "p", "Warning", 6, "FailedMount"));
+    CHECK(kube::diagnose_job(job_document("{}"), {pod_document(R"({"phase": "Running"})")}, events)
+              .reason.empty());
+}
+
 TEST_CASE("of several pods the one that failed first speaks") {
     Json later = ended_pod(9, "Error");
     later["metadata"]["name"] = "later";

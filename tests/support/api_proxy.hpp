@@ -1,13 +1,16 @@
 // tests/support/api_proxy.hpp - plain HTTP in front of the API server, like `kubectl proxy`: it
 // adds the token, keeps what was asked, and plays faults that need to know the request: a lost
-// reply, a cut in the middle of a body, another answer.
+// reply, a cut in the middle of a body, another answer, a request that is held up.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,10 +22,13 @@ namespace support {
 struct Fault {
     enum class Kind {
         none,
-        lose_reply,  ///< the server does it, and the connection is reset instead of its answer
-        cut,         ///< reset after `bytes` of the answer's body
-        end,         ///< the same, but as an orderly end of a chunked body
-        answer       ///< not asked at all: `status`, `headers` and `body` are the answer
+        lose_reply,    ///< the server does it, and the connection is reset instead of its answer
+        cut,           ///< reset after `bytes` of the answer's body
+        end,           ///< the same, but as an orderly end of a chunked body
+        answer,        ///< not asked at all: `status`, `headers` and `body` are the answer
+        hold_request,  ///< the server is asked after release(), and not at all when the client goes
+        late_request,  ///< the server is asked a moment after the client has gone
+        hold_reply     ///< the server does it, and its answer waits for release()
     };
     Kind kind = Kind::none;
     std::size_t bytes = 0;
@@ -53,7 +59,16 @@ public:
     void set_policy(Policy policy) {
         const std::lock_guard lock{mutex_};
         policy_ = std::move(policy);
+        released_ = false;
+        held_ = 0;
+        late_ = 0;
     }
+    /// Lets go on what is held, from now on.
+    void release() { released_ = true; }
+    /// How many exchanges were held since the policy was set.
+    [[nodiscard]] int held() const { return held_; }
+    /// How many late requests the server has answered since then.
+    [[nodiscard]] int late() const { return late_; }
     [[nodiscard]] std::vector<SeenRequest> seen() const {
         const std::lock_guard lock{mutex_};
         return seen_;
@@ -77,6 +92,7 @@ public:
     }
 
 private:
+    static constexpr std::chrono::milliseconds moment{300};
     /// The client is gone, or its connection is cut by plan.
     struct Broken {};
 
@@ -126,6 +142,13 @@ private:
                                "Content-Type: application/json\r\n" + fault.headers);
         }
         try {
+            const bool is_late = fault.kind == Fault::Kind::late_request;
+            if ((is_late || fault.kind == Fault::Kind::hold_request) && !hold(peer, stop)) {
+                if (!is_late) {
+                    throw Broken{};
+                }
+                std::this_thread::sleep_for(moment);
+            }
             const bool streams = seen.target.find("watch=") != std::string::npos ||
                                  seen.target.find("follow=") != std::string::npos;
             return streams ? stream(peer, request, fault, stop) : pass(peer, request, fault, stop);
@@ -137,15 +160,31 @@ private:
         return false;
     }
 
+    /// Until release(); false when the client hangs up first, or everything is cut.
+    bool hold(const fairing::test::Peer& peer, const std::stop_token& stop) {
+        ++held_;
+        while (!stop.stop_requested() && !peer.gone()) {
+            if (released_) {
+                return true;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds{5});
+        }
+        return false;
+    }
+
     bool pass(fairing::test::Peer& peer, const fairing::net::Request& request, const Fault& fault,
-              const std::stop_token& stop) const {
+              const std::stop_token& stop) {
         const fairing::net::Response response = transport_.send(request, {}, stop);
+        if (fault.kind == Fault::Kind::late_request) {
+            ++late_;
+        }
         const std::string length = std::to_string(response.body.size());
         const std::string start =
             "HTTP/1.1 " + std::to_string(response.status) +
             " Status\r\nContent-Type: " + fairing::net::header(response.headers, "Content-Type") +
             "\r\nContent-Length: " + length + "\r\n\r\n";
-        if (fault.kind == Fault::Kind::lose_reply) {
+        if (fault.kind == Fault::Kind::lose_reply ||
+            (fault.kind == Fault::Kind::hold_reply && !hold(peer, stop))) {
             throw Broken{};
         }
         if (fault.kind == Fault::Kind::cut) {
@@ -176,7 +215,9 @@ private:
         };
         const fairing::net::BodySink sink = [&](std::span<const std::byte> bytes) {
             std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-            const bool ends = fault.kind != Fault::Kind::none && text.size() >= left;
+            const bool is_cut = fault.kind == Fault::Kind::cut || fault.kind == Fault::Kind::end ||
+                                fault.kind == Fault::Kind::lose_reply;
+            const bool ends = is_cut && text.size() >= left;
             if (ends) {
                 text = text.substr(0, left);
             }
@@ -204,6 +245,8 @@ private:
     Policy policy_ = {};
     std::vector<SeenRequest> seen_ = {};
     std::stop_source cutting_ = {};
+    std::atomic<bool> released_ = false;
+    std::atomic<int> held_ = 0, late_ = 0;
     fairing::test::HttpServer server_;  // last: its threads use all of the above
 };
 

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -57,7 +58,8 @@ inline bool listens(int port) {
     return false;
 }
 
-/// Runs `arguments` without a shell, its output into `log`; killed and reaped by the destructor.
+/// Runs `arguments` without a shell, its output into `log`; killed and reaped by the destructor. It
+/// can be interrupted whatever this program does about signals.
 class ChildProcess {
 public:
     ChildProcess(std::vector<std::string> arguments, const std::string& log) {
@@ -72,9 +74,21 @@ public:
         ::posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND,
                                            0600);
         ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
-        if (::posix_spawnp(&pid_, pointers[0], &actions, nullptr, pointers.data(), environ) != 0) {
+        sigset_t ends;
+        ::sigemptyset(&ends);
+        posix_spawnattr_t attributes;
+        ::posix_spawnattr_init(&attributes);
+        ::posix_spawnattr_setsigmask(&attributes, &ends);
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            ::sigaddset(&ends, number);
+        }
+        ::posix_spawnattr_setsigdefault(&attributes, &ends);
+        ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        if (::posix_spawnp(&pid_, pointers[0], &actions, &attributes, pointers.data(), environ) !=
+            0) {
             pid_ = -1;
         }
+        ::posix_spawnattr_destroy(&attributes);
         ::posix_spawn_file_actions_destroy(&actions);
     }
     ChildProcess(const ChildProcess&) = delete;
@@ -86,9 +100,24 @@ public:
         }
     }
     [[nodiscard]] bool started() const noexcept { return pid_ > 0; }
+    void signal(int number) const {
+        if (pid_ > 0) {
+            ::kill(pid_, number);
+        }
+    }
+    /// 128 + the signal when one ended it; nullopt while it runs.
+    [[nodiscard]] std::optional<int> exit_code() {
+        int status = 0;
+        if (pid_ > 0 && ::waitpid(pid_, &status, WNOHANG) == pid_) {
+            pid_ = -1;
+            exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+        return exit_code_;
+    }
 
 private:
     pid_t pid_ = -1;
+    std::optional<int> exit_code_ = {};
 };
 
 }  // namespace fairing::test

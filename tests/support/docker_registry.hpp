@@ -40,6 +40,7 @@ public:
         running_ = process_->started() && fairing::test::listens(port_);
     }
     [[nodiscard]] bool running() const { return running_; }
+    [[nodiscard]] int port() const noexcept { return port_; }
     [[nodiscard]] std::string host() const { return "localhost:" + std::to_string(port_); }
     [[nodiscard]] std::filesystem::path data() const { return directory_.path() / "data"; }
     [[nodiscard]] std::filesystem::path log() const { return directory_.path() / "log"; }

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -72,6 +73,11 @@ public:
         reset_ = true;
     }
     [[nodiscard]] bool was_reset() const { return reset_; }
+    /// Whether the other side has hung up.
+    [[nodiscard]] bool gone() const {
+        pollfd event{.fd = fd_, .events = POLLRDHUP, .revents = 0};
+        return ::poll(&event, 1, 0) > 0;
+    }
     /// Waits; ends early when the server is destroyed.
     void pause(std::chrono::milliseconds duration) const {
         const auto end = std::chrono::steady_clock::now() + duration;

@@ -68,12 +68,16 @@ public:
             script_ = fairing::parse_json(script, script_annotation);
         }
         restart_policy_ = fairing::text_or(pod_["spec"], "restartPolicy", "Always");
+        const bool has_init = !pod_["spec"].value("initContainers", fairing::Json::array()).empty();
         for (const char* kind : {"initContainers", "containers"}) {
             for (const fairing::Json& spec : pod_["spec"].value(kind, fairing::Json::array())) {
-                containers_.push_back(std::make_unique<Container>(
-                    Container{.spec = spec,
-                              .name = spec["name"].get<std::string>(),
-                              .init = std::string_view{kind} == "initContainers"}));
+                containers_.push_back(std::make_unique<Container>(Container{
+                    .spec = spec,
+                    .name = spec["name"].get<std::string>(),
+                    .init = std::string_view{kind} == "initContainers",
+                    .state = {
+                        {"waiting",
+                         {{"reason", has_init ? "PodInitializing" : "ContainerCreating"}}}}}));
             }
         }
         thread_ = std::jthread{[this] { run(); }};
@@ -109,10 +113,10 @@ public:
                                      "\" not found"};
             }
             if (each->logs.empty()) {
-                return {nullptr, "container \"" + name + "\" in pod \"" + pod +
-                                     "\" is waiting to start: " +
-                                     fairing::text_or(each->state.value("waiting", fairing::Json{}),
-                                                      "reason", "PodInitializing")};
+                return {
+                    nullptr,
+                    "container \"" + name + "\" in pod \"" + pod + "\" is waiting to start: " +
+                        fairing::text_or(each->state.value("waiting", fairing::Json{}), "reason")};
             }
             return {each->logs[each->logs.size() - (previous ? 2 : 1)], {}};
         }
@@ -127,7 +131,7 @@ private:
         Json spec = {};
         std::string name = {};
         bool init = false;
-        Json state = {{"waiting", {{"reason", "PodInitializing"}}}};
+        Json state = Json::object();
         Json last_state = Json::object();
         int restarts = 0;
         std::vector<std::shared_ptr<ContainerLog>> logs = {};
@@ -142,7 +146,7 @@ private:
     void run() {
         try {
             publish();
-            if (run_init_containers()) {
+            if ((script_ || has_volumes()) && run_init_containers()) {
                 run_containers();
             }
         } catch (const std::exception& error) {
@@ -151,6 +155,30 @@ private:
         publish();
         const std::lock_guard lock{mutex_};
         ended_ = true;
+    }
+
+    /// Waits, as a kubelet does, for the Secrets and ConfigMaps of the pod's volumes; false when
+    /// the pod is deleted first. (Nothing is mounted: the containers are processes of this
+    /// machine.)
+    [[nodiscard]] bool has_volumes() {
+        for (const Json& volume : pod_["spec"].value("volumes", Json::array())) {
+            const bool is_secret = volume.contains("secret");
+            if (!is_secret && !volume.contains("configMap")) {
+                continue;
+            }
+            std::string reason;
+            while (!data_of(is_secret ? Kept::secret : Kept::config_map,
+                            volume[is_secret ? "secret" : "configMap"], reason)) {
+                report_event("FailedMount", "MountVolume.SetUp failed for volume \"" +
+                                                volume["name"].get<std::string>() +
+                                                "\" : " + reason);
+                pause(milliseconds{1000});
+                if (stop_.stop_requested()) {
+                    return false;
+                }
+            }
+        }
+        return true;
     }
 
     [[nodiscard]] bool run_init_containers() {
@@ -338,7 +366,7 @@ private:
     ContainerEnd run_process(Container& container) {
         const fairing::TemporaryDirectory directory;
         const fairing::oci::Image image = pull(container, directory.path() / "root");
-        std::optional<std::map<std::string, std::string>> environment;
+        std::optional<Variables> environment;
         while (!environment) {
             std::string reason;
             environment = environment_of(container, image, reason);
@@ -436,11 +464,14 @@ private:
         return image;
     }
 
-    /// The pod's variables over the image's; nullopt, and why, when one comes from what is not
-    /// there.
-    std::optional<std::map<std::string, std::string>> environment_of(
-        const Container& container, const fairing::oci::Image& image, std::string& reason) const {
-        std::map<std::string, std::string> result;
+    using Variables = std::map<std::string, std::string>;
+
+    /// The pod's variables over the image's, as a kubelet makes them; nullopt, and why, when one
+    /// comes from what is not there.
+    std::optional<Variables> environment_of(const Container& container,
+                                            const fairing::oci::Image& image,
+                                            std::string& reason) const {
+        Variables result;
         const Json own = image.setting("Env");
         for (const Json& entry : own.is_array() ? own : Json::array()) {
             const std::string text = entry.get<std::string>();
@@ -448,40 +479,78 @@ private:
             result.emplace(text.substr(0, equals), text.substr(std::min(equals + 1, text.size())));
         }
         result.erase("PATH");  // the programs are this machine's
+        for (const Json& source : container.spec.value("envFrom", Json::array())) {
+            for (const Kept kept : {Kept::secret, Kept::config_map}) {
+                const char* key = kept == Kept::secret ? "secretRef" : "configMapRef";
+                const auto all = source.contains(key) ? data_of(kept, source[key], reason)
+                                                      : std::optional<Variables>{Variables{}};
+                if (!all) {
+                    return std::nullopt;
+                }
+                for (const auto& [name, value] : *all) {
+                    result.insert_or_assign(fairing::text_or(source, "prefix") + name, value);
+                }
+            }
+        }
         for (const Json& entry : container.spec.value("env", Json::array())) {
             std::optional<std::string> value = fairing::text_or(entry, "value");
             if (entry.contains("valueFrom")) {
                 value = referred_value(entry["valueFrom"], reason);
             }
-            if (!value) {
+            if (value) {
+                result.insert_or_assign(entry["name"].get<std::string>(), *std::move(value));
+            } else if (!reason.empty()) {
                 return std::nullopt;
             }
-            result.insert_or_assign(entry["name"].get<std::string>(), *std::move(value));
         }
         return result;
     }
 
+    enum class Kept { secret, config_map };
+
+    /// What the API server keeps under the name in `reference`, without anything for an optional
+    /// one that is not there; else nullopt and the kubelet's words.
+    [[nodiscard]] std::optional<Variables> data_of(Kept kept, const Json& reference,
+                                                   std::string& reason) const {
+        const std::string name =
+            fairing::text_or(reference, reference.contains("secretName") ? "secretName" : "name");
+        const std::string kind = kept == Kept::secret ? "secret" : "configmap";
+        const ApiAnswer found =
+            api_.get(path_.substr(0, path_.rfind("/pods/")) + '/' + kind + "s/" + name);
+        Variables result;
+        if (found.status == 404 && !reference.value("optional", false)) {
+            reason = kind + " \"" + name + "\" not found";
+            return std::nullopt;
+        }
+        const Json data = found.body.value("data", Json::object());
+        for (const auto& [key, value] : data.items()) {
+            const std::string text = value.get<std::string>();
+            result.emplace(key, kept == Kept::secret ? fairing::codec::base64_decode(text) : text);
+        }
+        return result;
+    }
+
+    /// Neither a value nor a reason: it is optional, and the variable is not set.
     [[nodiscard]] std::optional<std::string> referred_value(const Json& from,
                                                             std::string& reason) const {
         if (from.contains("fieldRef")) {
             return field_value(from["fieldRef"]["fieldPath"].get<std::string>());
         }
-        const bool secret = from.contains("secretKeyRef");
-        const Json& reference = secret ? from["secretKeyRef"] : from["configMapKeyRef"];
-        const std::string kind = secret ? "secret" : "configmap";
-        const std::string name = reference["name"].get<std::string>();
-        const std::string folder = path_.substr(0, path_.rfind("/pods/"));
-        const ApiAnswer found = api_.get(folder + '/' + kind + "s/" + name);
+        const Kept kept = from.contains("secretKeyRef") ? Kept::secret : Kept::config_map;
+        const Json& reference = from.at(kept == Kept::secret ? "secretKeyRef" : "configMapKeyRef");
+        const auto data = data_of(kept, reference, reason);
         const std::string key = reference["key"].get<std::string>();
-        if (!found.ok()) {
-            reason = kind + " \"" + name + "\" not found";
-        } else if (!found.body.value("data", Json::object()).contains(key)) {
-            reason = "couldn't find key " + key + " in " + kind + ' ' + name;
-        } else {
-            const std::string value = found.body["data"][key].get<std::string>();
-            return secret ? fairing::codec::base64_decode(value) : value;
+        if (!data || data->contains(key)) {
+            return data ? std::optional{data->at(key)} : std::nullopt;
         }
-        return reference.value("optional", false) ? std::optional{std::string{}} : std::nullopt;
+        if (!reference.value("optional", false)) {
+            const Json& metadata = pod_["metadata"];
+            reason = "couldn't find key " + key + " in " +
+                     (kept == Kept::secret ? "Secret " : "ConfigMap ") +
+                     metadata["namespace"].get<std::string>() + '/' +
+                     reference["name"].get<std::string>();
+        }
+        return std::nullopt;
     }
 
     /// "metadata.name", "metadata.labels['key']": what Jobs ask for.
@@ -497,8 +566,7 @@ private:
     }
 
     static fairing::Command command_of(const Container& container, const fairing::oci::Image& image,
-                                       const std::filesystem::path& root,
-                                       std::map<std::string, std::string> environment) {
+                                       const std::filesystem::path& root, Variables environment) {
         const auto words = [](const Json& list) {
             return list.is_array() ? list.get<std::vector<std::string>>()
                                    : std::vector<std::string>{};

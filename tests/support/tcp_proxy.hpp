@@ -12,7 +12,10 @@
 #include <atomic>
 #include <list>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "fairing/core/files.hpp"
@@ -53,6 +56,14 @@ public:
         cuts_ = times;
     }
     [[nodiscard]] int cuts_left() const noexcept { return cuts_; }
+    /// The next request that begins with something around `text` is not passed on: its connection
+    /// stands still until the client hangs up.
+    void hold_at(std::string text) {
+        const std::lock_guard lock{mutex_};
+        hold_ = std::move(text);
+        held_ = false;
+    }
+    [[nodiscard]] bool holds() const noexcept { return held_; }
     /// Cuts what is open now.
     void cut_all() { ++generation_; }
 
@@ -89,6 +100,9 @@ private:
             if (generation != generation_ || take_cut(passed)) {
                 return reset(client);
             }
+            if (events[0].revents != 0 && takes_hold(client)) {
+                return wait_for_end(client, generation);
+            }
             if ((events[0].revents != 0 && !copy(client, server, nullptr)) ||
                 (events[1].revents != 0 && !copy(server, client, &passed))) {
                 return;
@@ -103,6 +117,26 @@ private:
             }
         }
         return false;
+    }
+    /// Whether what the client says next is what hold_at() wants; it stays unread.
+    bool takes_hold(const fairing::UniqueFd& client) {
+        std::array<char, 4096> buffer;
+        const ssize_t got =
+            ::recv(client.get(), buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
+        const std::lock_guard lock{mutex_};
+        if (hold_.empty() || got <= 0 ||
+            std::string_view{buffer.data(), static_cast<std::size_t>(got)}.find(hold_) ==
+                std::string_view::npos) {
+            return false;
+        }
+        hold_.clear();
+        held_ = true;
+        return true;
+    }
+    void wait_for_end(const fairing::UniqueFd& client, int generation) const {
+        pollfd event{.fd = client.get(), .events = POLLRDHUP, .revents = 0};
+        while (::poll(&event, 1, 20) == 0 && generation == generation_) {
+        }
     }
     static bool copy(const fairing::UniqueFd& from, const fairing::UniqueFd& to,
                      std::size_t* passed) {
@@ -136,6 +170,9 @@ private:
     std::atomic<bool> closing_ = false;
     std::atomic<int> connections_ = 0, generation_ = 0, cuts_ = 0;
     std::atomic<std::size_t> cut_bytes_ = 0;
+    std::mutex mutex_;
+    std::string hold_ = {};
+    std::atomic<bool> held_ = false;
     std::list<std::jthread> threads_ = {};
     std::jthread acceptor_ = {};
 };

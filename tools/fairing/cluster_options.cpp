@@ -33,6 +33,11 @@ std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
     return options;
 }
 
+void ClusterOptions::choose_pod(CLI::App& parser) {
+    parser.add_option("--pod", pod_,
+                      "only this one of several: its number, its label (worker-0) or its name");
+}
+
 fairing::FindOptions ClusterOptions::find() const {
     const fairing::Json deployer =
         read_config(config_file_).value("deployer", fairing::Json::object());
@@ -42,7 +47,9 @@ fairing::FindOptions ClusterOptions::find() const {
             options[key] = deployer[key];
         }
     }
-    return fairing::stage_from<fairing::FindOptions>(options, "the cluster");
+    auto found = fairing::stage_from<fairing::FindOptions>(options, "the cluster");
+    found.pod = pod_;
+    return found;
 }
 
 fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {

@@ -23,6 +23,9 @@ public:
     /// The same, with the NAME of a run.
     [[nodiscard]] static std::shared_ptr<ClusterOptions> with_name(CLI::App& parser);
 
+    /// Adds --pod.
+    void choose_pod(CLI::App& parser);
+
     /// Defaults are those of the deployer in fairing.json.
     [[nodiscard]] fairing::FindOptions find() const;
     [[nodiscard]] fairing::Session session(std::stop_token stop) const;
@@ -31,7 +34,7 @@ public:
 
 private:
     fairing::Json given_ = fairing::Json::object();
-    std::string name_ = {}, config_file_ = {};
+    std::string name_ = {}, pod_ = {}, config_file_ = {};
     bool quiet_ = false, verbose_ = false;
 };
 

@@ -19,6 +19,7 @@ Action add_render(CLI::App& app) {
         Launch launch{*options, signals};
         return launch.reported([&] {
             const TimedDeployer deployer = launch.deployer();
+            deployer.check();
             const fairing::Fairing pipeline{launch.preprocessor(), launch.builder(), deployer};
             print_objects(
                 deployer.stage.manifests(pipeline.build(launch.session()), launch.session()),

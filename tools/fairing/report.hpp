@@ -76,6 +76,7 @@ struct TimedBuilder {
 struct TimedDeployer {
     fairing::AnyDeployer stage;
     Report* report;
+    void check() const { stage.check(); }
     [[nodiscard]] fairing::Workload deploy(const fairing::Image& image,
                                            const fairing::Session& session) const;
 };

@@ -22,6 +22,7 @@ int run(Launch& launch) {
 /// What would be created; at "server" as the API server would store it.
 int dry_run(Launch& launch, const std::string& where, const std::string& format) {
     const TimedDeployer deployer = launch.deployer();
+    deployer.check();
     const fairing::Fairing pipeline{launch.preprocessor(), launch.builder(), deployer};
     const fairing::Image image = pipeline.build(launch.session());
     print_objects(where == "server" ? deployer.stage.dry_run(image, launch.session())

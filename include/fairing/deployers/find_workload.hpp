@@ -28,6 +28,7 @@ struct FindOptions {
     std::filesystem::path config_file = {};
     std::string context = {};
     bool stream_log = true;
+    std::string pod = {};  ///< only this one's log: by its label ("worker-0"), number or name
 };
 
 template <>
@@ -60,7 +61,7 @@ inline constexpr std::array<WorkloadKind, 1> workload_kinds{{{"batch/v1", "Job",
                                           const FindOptions& options) {
     return Workload{std::make_shared<ClusterWorkload>(
         client, std::move(subject), std::vector<kube::ObjectKey>{},
-        WorkloadHabits{.stream_log = options.stream_log})};
+        WorkloadHabits{.stream_log = options.stream_log, .only_pod = options.pod})};
 }
 
 }  // namespace kubernetes

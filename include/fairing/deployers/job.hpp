@@ -39,10 +39,13 @@ struct JobDeployer {
     CompletionMode completion_mode = CompletionMode::non_indexed;
     bool suspend = false;
 
-    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: usage for
-    /// names that Kubernetes would refuse and for an image that no cluster can pull, before any
-    /// request; StatusError for what the server refuses. What was created before a failure is
-    /// removed.
+    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
+    /// it, and so does a pipeline before it builds the image.
+    void check() const;
+
+    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: as check()
+    /// does, and for an image that no cluster can pull, before any request; StatusError for what
+    /// the server refuses. What was created before a failure is removed.
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
 
     /// What deploy() would create, without I/O; the Job comes last. Equal run ids give equal bytes.
@@ -88,7 +91,7 @@ inline void check_rendered(const Image& image) {
     }
 }
 
-inline void check_job(const JobDeployer& deployer) {
+inline void check_job_numbers(const JobDeployer& deployer) {
     const auto at_least = [](const char* what, int value, int least) {
         if (value < least) {
             throw Error{ErrorCode::usage,
@@ -102,6 +105,18 @@ inline void check_job(const JobDeployer& deployer) {
     at_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
     at_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
     at_least("start_timeout", deployer.kubernetes.start_timeout, 0);
+}
+
+/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too.
+[[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
+                                              const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
+    if (deployer.completion_mode == CompletionMode::indexed) {
+        kube::check_dns_label("name of the last pod",
+                              identity.name + '-' + std::to_string(deployer.runs - 1));
+    }
+    return identity;
 }
 
 [[nodiscard]] inline Json job_metadata(const JobDeployer& deployer, const RunIdentity& identity,
@@ -157,7 +172,7 @@ inline void check_job(const JobDeployer& deployer) {
     if (!place.namespace_.empty()) {
         kube::check_dns_label("namespace", place.namespace_);
     }
-    const RunIdentity identity = run_identity(options, run_id, JobDeployer::name_prefix, "job");
+    const RunIdentity identity = job_identity(deployer, run_id);
     Json metadata = job_metadata(deployer, identity, place.namespace_);
     const std::string role;
     std::vector<Json> objects;
@@ -185,10 +200,21 @@ inline void check_job(const JobDeployer& deployer) {
             .diagnose = kube::diagnose_job};
 }
 
+inline void JobDeployer::check() const {
+    detail::check_job_numbers(*this);
+    if (!kubernetes.namespace_.empty()) {
+        kube::check_dns_label("namespace", kubernetes.namespace_);
+    }
+    // As long as the one that is drawn when there is none.
+    const std::string run_id = kubernetes.run_id.empty() ? "012345678901" : kubernetes.run_id;
+    static_cast<void>(detail::job_metadata(*this, detail::job_identity(*this, run_id), {}));
+    static_cast<void>(all_mutators(kubernetes));
+}
+
 inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
     check_pullable(image);
     const std::string run_id = kubernetes.run_id.empty() ? draw_run_id() : kubernetes.run_id;
-    detail::check_job(*this);
+    check();
     const kube::Client client = kubernetes::connect(kubernetes, session);
     const std::vector<Json> objects =
         detail::job_objects(*this, image, session, run_id,
@@ -204,7 +230,7 @@ inline Workload JobDeployer::deploy(const Image& image, const Session& session) 
 
 inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
     detail::check_rendered(image);
-    detail::check_job(*this);
+    check();
     const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
     std::vector<Json> objects =
         detail::job_objects(*this, image, session, run_id, {.namespace_ = kubernetes.namespace_});
@@ -216,7 +242,7 @@ inline std::vector<Json> JobDeployer::manifests(const Image& image, const Sessio
 
 inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
     detail::check_rendered(image);
-    detail::check_job(*this);
+    check();
     const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
     const kube::Client client = kubernetes::connect(kubernetes, session);
     std::vector<Json> stored = kubernetes::dry_run(
@@ -229,6 +255,6 @@ inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session&
     return stored;
 }
 
-static_assert(Deployer<JobDeployer> && Renderer<JobDeployer>);
+static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);
 
 }  // namespace fairing

@@ -24,19 +24,20 @@ enum class Phase { pending, running, succeeded, failed };
 
 enum class Cause {
     none,
-    starting,           ///< scheduled, pulled, created: on its way
-    suspended,          ///< a queue or a person holds it back
-    unschedulable,      ///< no node takes it, for now
-    image_pull,         ///< a pull failed, and is tried again
-    container_create,   ///< the runtime could not make the container, and tries again
-    image_name,         ///< not a name of an image: never pulled
-    image_never_pull,   ///< not on the node, and pulling is forbidden
-    container_config,   ///< names a secret, config map or key that is not there
-    init_failed,        ///< an init container ended badly
-    restarting,         ///< crashed, and is started again
-    container_failed,   ///< the container ended with a code that is not 0
-    out_of_memory,      ///< OOMKilled
-    evicted,            ///< the node took its room back
+    starting,          ///< scheduled, pulled, created: on its way
+    suspended,         ///< a queue or a person holds it back
+    unschedulable,     ///< no node takes it, for now
+    not_prepared,      ///< its node lacks something for it (a volume, the network), and tries again
+    image_pull,        ///< a pull failed, and is tried again
+    container_create,  ///< the runtime could not make the container, and tries again
+    image_name,        ///< not a name of an image: never pulled
+    image_never_pull,  ///< not on the node, and pulling is forbidden
+    container_config,  ///< names a secret, config map or key that is not there
+    init_failed,       ///< an init container ended badly
+    restarting,        ///< crashed, and is started again
+    container_failed,  ///< the container ended with a code that is not 0
+    out_of_memory,     ///< OOMKilled
+    evicted,           ///< the node took its room back
     deadline_exceeded,  ///< activeDeadlineSeconds passed
     backoff_limit,      ///< too many pods failed
     refused,            ///< the server takes no pod of it: quota, policy, service account
@@ -236,19 +237,45 @@ template <class Judge>
     return {.cause = Cause::starting, .pod = name, .reason = "pod " + name + " is starting"};
 }
 
+namespace detail {
+
+/// When it was seen last, as the server writes it; texts of one form, which can be compared.
+[[nodiscard]] inline std::string event_time(const Json& event) {
+    return std::max(text(event, {"lastTimestamp"}),
+                    std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
+}
+
+}  // namespace detail
+
 /// The newest refusal to make pods among the events of an owner (reason FailedCreate), or "".
 [[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
     std::string message, newest;
     for (const Json& event : events) {
-        const std::string time =
-            std::max(text(event, {"lastTimestamp"}),
-                     std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
+        const std::string time = detail::event_time(event);
         if (text(event, {"reason"}) == "FailedCreate" && time >= newest) {
             newest = time;
             message = text(event, {"message"});
         }
     }
     return message;
+}
+
+/// What the node of a pod that does not start complains of: the newest event about that pod, when
+/// it is a warning; else "". A volume whose Secret is missing shows nowhere else.
+[[nodiscard]] inline std::string last_complaint(const std::vector<Json>& events,
+                                                const std::string& pod) {
+    std::string complaint, newest;
+    for (const Json& event : events) {
+        const std::string time = detail::event_time(event);
+        if (text(event, {"involvedObject", "kind"}) == "Pod" &&
+            text(event, {"involvedObject", "name"}) == pod && time >= newest) {
+            newest = time;
+            complaint = text(event, {"type"}) == "Warning"
+                            ? detail::joined(text(event, {"reason"}), text(event, {"message"}))
+                            : "";
+        }
+    }
+    return complaint;
 }
 
 namespace detail {
@@ -321,7 +348,7 @@ namespace detail {
 
 }  // namespace detail
 
-/// A batch/v1 Job with its pods, and the events that are about the Job itself.
+/// A batch/v1 Job with its pods, and events that are about the Job or its pods.
 [[nodiscard]] inline Diagnosis diagnose_job(const Json& job, const std::vector<Json>& pods,
                                             const std::vector<Json>& events = {}) {
     const std::string name = text(job, {"metadata", "name"});
@@ -346,6 +373,12 @@ namespace detail {
     if (result.phase == Phase::failed || result.phase == Phase::succeeded) {
         // The Job has the last word: it may start another pod, or has others to come.
         result.phase = Phase::running;
+    }
+    if (result.cause == Cause::starting) {
+        if (const std::string complaint = last_complaint(events, result.pod); !complaint.empty()) {
+            result.cause = Cause::not_prepared;
+            result.reason = "pod " + result.pod + " does not start: " + complaint;
+        }
     }
     return result;
 }

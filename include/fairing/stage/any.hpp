@@ -50,6 +50,9 @@ public:
         : deploy_([stage](const Image& image, const Session& session) -> Workload {
               return stage.deploy(image, session);
           }) {
+        if constexpr (SelfChecking<T>) {
+            check_ = [stage] { stage.check(); };
+        }
         if constexpr (DryRunner<T>) {
             dry_run_ = [stage](const Image& image, const Session& session) {
                 return stage.dry_run(image, session);
@@ -63,6 +66,11 @@ public:
     }
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
         return deploy_(image, session);
+    }
+    void check() const {
+        if (check_) {
+            check_();
+        }
     }
     [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
         return manifests_ ? manifests_(image, session) : std::vector<Json>{};
@@ -81,10 +89,11 @@ public:
 
 private:
     std::function<Workload(const Image&, const Session&)> deploy_;
+    std::function<void()> check_ = {};
     std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
     std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
 };
 static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
-              Renderer<AnyDeployer>);
+              Renderer<AnyDeployer> && SelfChecking<AnyDeployer>);
 
 }  // namespace fairing

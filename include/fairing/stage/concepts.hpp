@@ -33,6 +33,13 @@ concept Deployer = requires(const T& stage, const Image& image, const Session& s
     { stage.deploy(image, session) } -> std::derived_from<Workload>;
 };
 
+/// A deployer that refuses bad options before anything is built for it, without I/O: check() throws
+/// Error.
+template <class T>
+concept SelfChecking = requires(const T& stage) {
+    stage.check();
+};
+
 /// A deployer that can say beforehand, without I/O, what it would create.
 template <class T>
 concept Renderer = requires(const T& stage, const Image& image, const Session& session) {

@@ -119,6 +119,41 @@ TEST_CASE("an unschedulable pod is explained while it waits, and with a limit fa
     CHECK(run.has_said("no node takes pod p: Unschedulable: 0/1 nodes are available"));
 }
 
+TEST_CASE("a volume that is missing is explained by an event, and with a limit fails") {
+    RunningJob run;
+    run.put_pod(R"({"phase": "Pending"})");
+    run.api.put({{"apiVersion", "v1"},
+                 {"kind", "Event"},
+                 {"metadata", {{"name", "e"}, {"namespace", "team"}}},
+                 {"involvedObject", {{"kind", "Pod"}, {"name", "p"}}},
+                 {"type", "Warning"},
+                 {"reason", "FailedMount"},
+                 {"message", "secret \"s\" not found"}});
+    const std::string why = "pod p does not start: FailedMount: secret \"s\" not found";
+    const Outcome outcome = run.follow({.start_timeout = std::chrono::seconds{4}});
+    CHECK(outcome.state == State::failed);
+    CHECK(outcome.reason == "nothing has started within 4 s: " + why);
+    CHECK(run.has_said(why));
+}
+
+TEST_CASE("the log of one pod alone, which must be one of the run's") {
+    RunningJob run;
+    run.subject.expected_pods = 2;
+    for (const char* name : {"p", "q"}) {
+        run.api.set_log(name, {std::string{"I am "} + name});
+        run.put_pod(R"({"phase": "Succeeded", "containerStatuses": [{"name": "m",
+            "state": {"terminated": {"exitCode": 0}}}]})",
+                    name);
+    }
+    run.put_condition("Complete", "");
+    std::vector<std::string> lines;
+    const OutputSink sink = [&](const OutputLine& line) { lines.push_back(line.text); };
+    CHECK(run.follow({.sink = sink, .only = "q"}).state == State::succeeded);
+    CHECK(lines == std::vector<std::string>{"q | I am q"});
+    CHECK(support::error_of([&] { (void)run.follow({.sink = sink, .only = "7"}); }) ==
+          "cannot show the log of pod \"7\": Job team/j has these: p, q");
+}
+
 TEST_CASE("a Job that somebody removes ends the following") {
     RunningJob run;
     run.put_pod(running);

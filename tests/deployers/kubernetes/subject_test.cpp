@@ -45,6 +45,17 @@ TEST_CASE("a look asks for the pods, and for the events when there is none") {
     CHECK(kubernetes::look(client, subject, job).cause == kube::Cause::refused);
     api.put(run_pod("p", "u1", "Running"));
     CHECK(kubernetes::look(client, subject, job).phase == kube::Phase::running);
+    // A pod that does not start may be explained by its own events.
+    api.put({{"apiVersion", "v1"},
+             {"kind", "Event"},
+             {"metadata", {{"name", "m"}, {"namespace", "team"}}},
+             {"involvedObject", {{"kind", "Pod"}, {"name", "p"}}},
+             {"type", "Warning"},
+             {"reason", "FailedMount"},
+             {"message", "secret \"s\" not found"}});
+    api.put(run_pod("p", "u1", "Pending"));
+    CHECK(kubernetes::look(client, subject, job).reason ==
+          "pod p does not start: FailedMount: secret \"s\" not found");
     // Who may not read events is not told them.
     api.intercept([](const std::string& request) -> std::optional<net::Response> {
         return request.find("/events") == std::string::npos

@@ -95,6 +95,26 @@ TEST_CASE("a stop at any step leaves nothing behind, even when the reply is lost
     }
 }
 
+TEST_CASE("a request that reaches the server after the stop leaves nothing behind either") {
+    support::MemoryApi api;
+    std::stop_source stop;
+    int looks = 0;
+    api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+        if (request.starts_with("POST /apis/batch/v1/namespaces/team/jobs")) {
+            stop.request_stop();
+            throw Cancelled{ErrorCode::cancelled, {.attempted = "reach", .answer = "stopped"}};
+        }
+        if (request.starts_with("GET /apis/batch/v1/namespaces/team/jobs/j") && ++looks == 2) {
+            api.put(run_objects[2]);
+        }
+        return std::nullopt;
+    });
+    CHECK_THROWS_AS((void)kubernetes::submit(client_of(api, stop.get_token()), run_objects, "abc"),
+                    Cancelled);
+    CHECK(looks == 2);
+    CHECK(api.size() == 0);
+}
+
 TEST_CASE("an object of somebody else is not touched") {
     support::MemoryApi api;
     Json foreign = run_objects[2];

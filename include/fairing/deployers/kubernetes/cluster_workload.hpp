@@ -31,6 +31,7 @@ struct WorkloadHabits {
     Cleanup cleanup = Cleanup::never;
     bool stream_log = true;
     std::chrono::seconds start_timeout{0};  ///< zero waits
+    std::string only_pod = {};              ///< whose log alone is read; empty: all of them
 };
 
 /// The object, and the pods that it owns. Thread-safe.
@@ -42,7 +43,7 @@ public:
         : client_(client.with_stop({})),
           subject_(std::move(subject)),
           beside_(std::move(beside)),
-          habits_(habits) {}
+          habits_(std::move(habits)) {}
 
     [[nodiscard]] ObjectName name() const override {
         const kube::ObjectKey& key = subject_.key;
@@ -71,7 +72,8 @@ public:
         RunWatch watch{client_,
                        subject_,
                        {.sink = habits_.stream_log ? sink : OutputSink{},
-                        .start_timeout = habits_.start_timeout}};
+                        .start_timeout = habits_.start_timeout,
+                        .only = habits_.only_pod}};
         Outcome outcome = watch.follow(stop);
         {
             const std::lock_guard lock{mutex_};

@@ -23,7 +23,9 @@
 #include "../../core/control.hpp"
 #include "../../kube/client.hpp"
 #include "../../kube/follow.hpp"
+#include "../../kube/names.hpp"
 #include "../../kube/object.hpp"
+#include "../../kube/pod_view.hpp"
 #include "../../kube/state.hpp"
 #include "../../kube/watch.hpp"
 #include "../../stage/workload.hpp"
@@ -34,6 +36,7 @@ namespace fairing::kubernetes {
 struct FollowOptions {
     OutputSink sink = {};  ///< empty: no log is read
     std::chrono::seconds start_timeout{0};
+    std::string only = {};  ///< the log of this pod alone (kube::FollowOptions)
 };
 
 /// How a diagnosis reads to somebody who waits for the end.
@@ -69,7 +72,8 @@ public:
         if (options_.sink) {
             logs_.emplace(
                 client_, [this](const OutputLine& line) { deliver(line); },
-                kube::FollowOptions{.expected_pods = subject_.expected_pods});
+                kube::FollowOptions{.expected_pods = subject_.expected_pods,
+                                    .only = options_.only});
         }
     }
     RunWatch(RunWatch&&) = delete;
@@ -111,10 +115,21 @@ private:
 
     /// The object may have ended before its pods' watch has told of all of them.
     void finish_logs() {
+        std::string names;
+        bool has_chosen = false;
         for (const Json& pod : pods_of(client_, subject_)) {
             logs_->update(pod);
+            has_chosen = has_chosen || kube::is_chosen(pod, options_.only);
+            names += (names.empty() ? "" : ", ") + kube::pod_label(pod);
         }
         logs_->finish();
+        if (!has_chosen && !options_.only.empty()) {
+            throw Error{ErrorCode::not_found,
+                        {.attempted = "show the log of pod",
+                         .subject = kube::detail::quoted(options_.only),
+                         .answer = subject_.key.text() + " has " +
+                                   (names.empty() ? "no pods any more" : "these: " + names)}};
+        }
     }
 
     void deliver(const OutputLine& line) {
@@ -337,10 +352,9 @@ private:
                              std::to_string(options_.start_timeout.count()) + " s: " + now.reason;
                 return now;
             }
-            if (now.cause == kube::Cause::starting && now.pod.empty() &&
-                time - events_read >= std::chrono::seconds{3}) {
+            if (wants_events(now) && time - events_read >= std::chrono::seconds{3}) {
                 events_read = time;
-                events = events_of(client_, subject_);
+                events = events_of(client_, subject_, now.pod);
             }
         }
     }

@@ -40,14 +40,14 @@ struct Subject {
     }
 };
 
-/// The events about the object itself. Who may not read events is not told them.
-[[nodiscard]] inline std::vector<Json> events_of(const kube::Client& client,
-                                                 const Subject& subject) {
+/// The events about the object itself, or about one of its pods. Who may not read events is not
+/// told them.
+[[nodiscard]] inline std::vector<Json> events_of(const kube::Client& client, const Subject& subject,
+                                                 const std::string& pod = {}) {
+    const std::string about = pod.empty() ? "involvedObject.uid=" + subject.uid
+                                          : "involvedObject.kind=Pod,involvedObject.name=" + pod;
     try {
-        return client
-            .list("v1", "Event", subject.key.namespace_,
-                  {.field_selector = "involvedObject.uid=" + subject.uid})
-            .items;
+        return client.list("v1", "Event", subject.key.namespace_, {.field_selector = about}).items;
     } catch (const kube::StatusError&) {
         return {};
     }
@@ -67,12 +67,19 @@ struct Subject {
     return pods;
 }
 
+/// Whether events may tell why it does not start.
+[[nodiscard]] inline bool wants_events(const kube::Diagnosis& diagnosis) {
+    return diagnosis.cause == kube::Cause::starting || diagnosis.cause == kube::Cause::not_prepared;
+}
+
 /// The state now, by asking.
 [[nodiscard]] inline kube::Diagnosis look(const kube::Client& client, const Subject& subject,
                                           const Json& owner) {
     const std::vector<Json> pods = pods_of(client, subject);
-    return subject.diagnose(owner, pods,
-                            pods.empty() ? events_of(client, subject) : std::vector<Json>{});
+    kube::Diagnosis diagnosis = subject.diagnose(owner, pods, {});
+    return wants_events(diagnosis)
+               ? subject.diagnose(owner, pods, events_of(client, subject, diagnosis.pod))
+               : diagnosis;
 }
 
 }  // namespace fairing::kubernetes

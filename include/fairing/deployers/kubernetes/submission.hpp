@@ -42,37 +42,61 @@ public:
     }
 
     /// Before the request, for its reply may get lost.
-    void add(kube::ObjectKey key) { keys_.push_back(std::move(key)); }
+    void add(kube::ObjectKey key) { entries_.push_back({.key = std::move(key)}); }
+    /// The server said that the last one is there.
+    void confirm_last() { entries_.back().is_confirmed = true; }
     /// The server said no: there is nothing of ours.
-    void drop_last() { keys_.pop_back(); }
-    void keep() noexcept { keys_.clear(); }
+    void drop_last() { entries_.pop_back(); }
+    void keep() noexcept { entries_.clear(); }
 
 private:
+    struct Entry {
+        kube::ObjectKey key = {};
+        bool is_confirmed = false;
+    };
+
     void remove_all() {
-        if (keys_.empty()) {
+        if (entries_.empty()) {
             return;
         }
         // The caller's stop is why we are here, more often than not.
         const StopAfter limit{cleanup_limit};
         const kube::Client client = client_.with_stop(limit.token());
-        for (auto key = keys_.rbegin(); key != keys_.rend(); ++key) {
+        for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
             try {
-                const auto found = client.find(*key);
-                if (found && kube::label_of(*found, kube::run_label) == run_id_) {
-                    static_cast<void>(
-                        client.remove(*key, {.propagation = kube::Propagation::foreground,
-                                             .uid = kube::uid_of(*found)}));
-                }
+                remove(client, *entry);
             } catch (const Error& error) {
                 client_.control().say(Level::warning,
-                                      key->text() + " may be left behind: " + error.what());
+                                      entry->key.text() + " may be left behind: " + error.what());
             }
+        }
+    }
+    void remove(const kube::Client& client, const Entry& entry) const {
+        const std::optional<Json> found = look_for(client, entry);
+        if (found && kube::label_of(*found, kube::run_label) == run_id_) {
+            static_cast<void>(client.remove(
+                entry.key,
+                {.propagation = kube::Propagation::foreground, .uid = kube::uid_of(*found)}));
+        }
+    }
+    /// A request that nobody answered may still be on its way to the server, and overtaken by the
+    /// question whether the object is there: that is asked for some time.
+    [[nodiscard]] static std::optional<Json> look_for(const kube::Client& client,
+                                                      const Entry& entry) {
+        using std::chrono::milliseconds;
+        constexpr milliseconds longest{1000};
+        for (milliseconds pause{125};; pause *= 2) {
+            std::optional<Json> found = client.find(entry.key);
+            if (found || entry.is_confirmed || pause > longest) {
+                return found;
+            }
+            client.control().sleep(pause);
         }
     }
 
     kube::Client client_;
     std::string run_id_;
-    std::vector<kube::ObjectKey> keys_ = {};
+    std::vector<Entry> entries_ = {};
 };
 
 namespace detail {
@@ -82,7 +106,9 @@ inline Json create_guarded(const kube::Client& client, const Json& object,
                            CreatedObjects& created) {
     created.add(kube::key_of(object, client.cluster().namespace_));
     try {
-        return client.create(object);
+        Json stored = client.create(object);
+        created.confirm_last();
+        return stored;
     } catch (const kube::StatusError&) {
         created.drop_last();
         throw;
