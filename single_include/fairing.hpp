@@ -38,6 +38,7 @@
 #include <glob.h>
 #include <initializer_list>
 #include <iostream>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
@@ -10370,135 +10371,8 @@ private:
 }  // namespace fairing::net
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/net/resolve_host.hpp - the addresses of a host, by the C library's resolver, without
-// waiting for ever.
-
-namespace fairing::net {
-
-namespace detail {
-
-struct Lookup {
-    int error = 0;
-    std::vector<std::string> addresses = {};
-};
-
-/// Numeric addresses of `host`, in the resolver's order, without repetition.
-[[nodiscard]] inline Lookup look_up(const std::string& host, int flags) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = flags;
-    addrinfo* list = nullptr;
-    Lookup result;
-    result.error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
-    for (const addrinfo* entry = result.error == 0 ? list : nullptr; entry != nullptr;
-         entry = entry->ai_next) {
-        std::array<char, NI_MAXHOST> text{};
-        if (::getnameinfo(entry->ai_addr, entry->ai_addrlen, text.data(),
-                          static_cast<socklen_t>(text.size()), nullptr, 0, NI_NUMERICHOST) == 0) {
-            result.addresses.emplace_back(text.data());
-        }
-    }
-    if (list != nullptr) {
-        ::freeaddrinfo(list);
-    }
-    return result;
-}
-
-}  // namespace detail
-
-/// At least one numeric address. Throws Error{not_found} for a name that does not exist,
-/// Error{unavailable} when the resolver fails, Error{timeout} after `limit`, Cancelled on a stop. A
-/// look-up that is given up ends by itself in a thread of its own: the resolver can not be
-/// interrupted.
-[[nodiscard]] inline std::vector<std::string> resolve_host(const std::string& host,
-                                                           std::chrono::milliseconds limit,
-                                                           const std::stop_token& stop) {
-    const auto refuse = [&host](ErrorCode code, std::string answer) {
-        return Error{
-            code,
-            {.attempted = "find the address of", .subject = host, .answer = std::move(answer)}};
-    };
-    detail::Lookup lookup = detail::look_up(host, AI_NUMERICHOST);
-    if (lookup.error != 0) {
-        struct Shared {
-            std::mutex mutex;
-            std::condition_variable_any changed;
-            std::optional<detail::Lookup> result;
-        };
-        const auto shared = std::make_shared<Shared>();
-        std::thread{[shared, host] {
-            detail::Lookup found = detail::look_up(host, AI_ADDRCONFIG);
-            if (found.error != 0) {
-                found = detail::look_up(host, 0);  // localhost, on a machine without a network
-            }
-            const std::lock_guard lock{shared->mutex};
-            shared->result = std::move(found);
-            shared->changed.notify_all();
-        }}.detach();
-        std::unique_lock lock{shared->mutex};
-        shared->changed.wait_for(lock, stop, limit, [&] { return shared->result.has_value(); });
-        if (!shared->result) {
-            if (stop.stop_requested()) {
-                throw Cancelled{ErrorCode::cancelled,
-                                {.attempted = "find the address of",
-                                 .subject = host,
-                                 .answer = "stopped on request"}};
-            }
-            throw refuse(ErrorCode::timeout, "no answer from the resolver");
-        }
-        lookup = *std::move(shared->result);
-    }
-    if (lookup.error != 0 || lookup.addresses.empty()) {
-        const bool unknown = lookup.error == EAI_NONAME;
-        throw refuse(unknown ? ErrorCode::not_found : ErrorCode::unavailable,
-                     lookup.error == 0 ? "it has none" : ::gai_strerror(lookup.error));
-    }
-    return std::move(lookup.addresses);
-}
-
-}  // namespace fairing::net
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/net/sigpipe.hpp - a closed connection is an error code, not the end of the program.
-
-namespace fairing::net {
-
-/// Blocks SIGPIPE in this thread; one that our writes caused meanwhile is taken away again. The
-/// disposition of the process is not touched.
-class SigpipeBlock {
-public:
-    SigpipeBlock() noexcept {
-        sigset_t pending;
-        ::sigemptyset(&pending);
-        ::sigpending(&pending);
-        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-        ::sigemptyset(&pipe_);
-        ::sigaddset(&pipe_, SIGPIPE);
-        ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-    }
-    SigpipeBlock(const SigpipeBlock&) = delete;
-    SigpipeBlock& operator=(const SigpipeBlock&) = delete;
-    ~SigpipeBlock() {
-        const timespec no_time{};
-        while (!was_pending_ && ::sigtimedwait(&pipe_, nullptr, &no_time) == SIGPIPE) {
-        }
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-
-private:
-    sigset_t pipe_{}, before_{};
-    bool was_pending_ = false;
-};
-
-}  // namespace fairing::net
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/net/httplib_transport.hpp - our transport: HTTP/1.1 (RFC 9112) through cpp-httplib,
-// guarded. The only header that includes httplib.
-//
-// Of cpp-httplib this uses the connection, TLS and the parser. Redirects, encodings and retries are
-// ours, and so are the request line and the headers on the wire: cpp-httplib would write queries
-// anew.
+// fairing/net/httplib.hpp - cpp-httplib, and what must hold of it. The only header that includes
+// httplib.h.
 
 #if defined(CPPHTTPLIB_HTTPLIB_H) && FAIRING_TLS && !defined(CPPHTTPLIB_OPENSSL_SUPPORT)
 #error \
@@ -10543,6 +10417,17 @@ static_assert(httplib_minor(CPPHTTPLIB_VERSION) >= 41,
               "along redirects to other hosts; install 0.41 or newer");
 
 }  // namespace detail
+
+}  // namespace fairing::net
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/net/httplib_connection.hpp - one connection of cpp-httplib: plain, TLS, to a Unix socket
+// or through a proxy.
+//
+// Of cpp-httplib this uses the connection, TLS and the parser. The request line and the headers on
+// the wire are ours: cpp-httplib would write queries anew.
+
+namespace fairing::net {
 
 inline namespace FAIRING_ABI {
 
@@ -10803,6 +10688,18 @@ private:
     std::mutex mutex_;
     UniqueFd socket_;
 };
+
+}  // inline namespace FAIRING_ABI
+}  // namespace detail
+
+}  // namespace fairing::net
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/net/httplib_call.hpp - one request on one connection: its head and body on the wire, the
+// framing and the limits of the answer, and what a failure means.
+
+namespace fairing::net::detail {
+inline namespace FAIRING_ABI {
 
 /// How a call came to its end: by itself, or aborted by us.
 enum class End { own, stopped, expired };
@@ -11098,7 +10995,136 @@ private:
 };
 
 }  // inline namespace FAIRING_ABI
+}  // namespace fairing::net::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/net/resolve_host.hpp - the addresses of a host, by the C library's resolver, without
+// waiting for ever.
+
+namespace fairing::net {
+
+namespace detail {
+
+struct Lookup {
+    int error = 0;
+    std::vector<std::string> addresses = {};
+};
+
+/// Numeric addresses of `host`, in the resolver's order, without repetition.
+[[nodiscard]] inline Lookup look_up(const std::string& host, int flags) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags;
+    addrinfo* list = nullptr;
+    Lookup result;
+    result.error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
+    for (const addrinfo* entry = result.error == 0 ? list : nullptr; entry != nullptr;
+         entry = entry->ai_next) {
+        std::array<char, NI_MAXHOST> text{};
+        if (::getnameinfo(entry->ai_addr, entry->ai_addrlen, text.data(),
+                          static_cast<socklen_t>(text.size()), nullptr, 0, NI_NUMERICHOST) == 0) {
+            result.addresses.emplace_back(text.data());
+        }
+    }
+    if (list != nullptr) {
+        ::freeaddrinfo(list);
+    }
+    return result;
+}
+
 }  // namespace detail
+
+/// At least one numeric address. Throws Error{not_found} for a name that does not exist,
+/// Error{unavailable} when the resolver fails, Error{timeout} after `limit`, Cancelled on a stop. A
+/// look-up that is given up ends by itself in a thread of its own: the resolver can not be
+/// interrupted.
+[[nodiscard]] inline std::vector<std::string> resolve_host(const std::string& host,
+                                                           std::chrono::milliseconds limit,
+                                                           const std::stop_token& stop) {
+    const auto refuse = [&host](ErrorCode code, std::string answer) {
+        return Error{
+            code,
+            {.attempted = "find the address of", .subject = host, .answer = std::move(answer)}};
+    };
+    detail::Lookup lookup = detail::look_up(host, AI_NUMERICHOST);
+    if (lookup.error != 0) {
+        struct Shared {
+            std::mutex mutex;
+            std::condition_variable_any changed;
+            std::optional<detail::Lookup> result;
+        };
+        const auto shared = std::make_shared<Shared>();
+        std::thread{[shared, host] {
+            detail::Lookup found = detail::look_up(host, AI_ADDRCONFIG);
+            if (found.error != 0) {
+                found = detail::look_up(host, 0);  // localhost, on a machine without a network
+            }
+            const std::lock_guard lock{shared->mutex};
+            shared->result = std::move(found);
+            shared->changed.notify_all();
+        }}.detach();
+        std::unique_lock lock{shared->mutex};
+        shared->changed.wait_for(lock, stop, limit, [&] { return shared->result.has_value(); });
+        if (!shared->result) {
+            if (stop.stop_requested()) {
+                throw Cancelled{ErrorCode::cancelled,
+                                {.attempted = "find the address of",
+                                 .subject = host,
+                                 .answer = "stopped on request"}};
+            }
+            throw refuse(ErrorCode::timeout, "no answer from the resolver");
+        }
+        lookup = *std::move(shared->result);
+    }
+    if (lookup.error != 0 || lookup.addresses.empty()) {
+        const bool unknown = lookup.error == EAI_NONAME;
+        throw refuse(unknown ? ErrorCode::not_found : ErrorCode::unavailable,
+                     lookup.error == 0 ? "it has none" : ::gai_strerror(lookup.error));
+    }
+    return std::move(lookup.addresses);
+}
+
+}  // namespace fairing::net
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/net/sigpipe.hpp - a closed connection is an error code, not the end of the program.
+
+namespace fairing::net {
+
+/// Blocks SIGPIPE in this thread; one that our writes caused meanwhile is taken away again. The
+/// disposition of the process is not touched.
+class SigpipeBlock {
+public:
+    SigpipeBlock() noexcept {
+        sigset_t pending;
+        ::sigemptyset(&pending);
+        ::sigpending(&pending);
+        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+        ::sigemptyset(&pipe_);
+        ::sigaddset(&pipe_, SIGPIPE);
+        ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+    }
+    SigpipeBlock(const SigpipeBlock&) = delete;
+    SigpipeBlock& operator=(const SigpipeBlock&) = delete;
+    ~SigpipeBlock() {
+        const timespec no_time{};
+        while (!was_pending_ && ::sigtimedwait(&pipe_, nullptr, &no_time) == SIGPIPE) {
+        }
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+private:
+    sigset_t pipe_{}, before_{};
+    bool was_pending_ = false;
+};
+
+}  // namespace fairing::net
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/net/httplib_transport.hpp - our transport: HTTP/1.1 (RFC 9112) through cpp-httplib,
+// guarded. Redirects, encodings and retries are ours.
+
+namespace fairing::net {
 
 inline namespace FAIRING_ABI {
 
@@ -12074,10 +12100,11 @@ inline void count_bytes(std::span<const std::uint8_t> bytes, std::span<std::uint
         std::uint64_t first = 0, second = 0;
         std::memcpy(&first, next, 8);
         std::memcpy(&second, next + 8, 8);
-        for (std::size_t i = 0; i < 8; ++i) {
-            ++tables[(i + i / 4) % 4][first >> (8 * i) & 0xff];
-            ++tables[(i + i / 4 + 2) % 4][second >> (8 * i) & 0xff];
-        }
+        [&]<std::size_t... i>(std::index_sequence<i...>) {  // written out whatever the compiler
+            ((++tables[(i + i / 4) % 4][first >> (8 * i) & 0xff],
+              ++tables[(i + i / 4 + 2) % 4][second >> (8 * i) & 0xff]),
+             ...);
+        }(std::make_index_sequence<8>{});
     }
     for (; next != end; ++next) {
         ++tables[0][*next];
@@ -15227,20 +15254,19 @@ public:
         }
     }
 
-    /// Whether nothing has to be made, as far as can be told.
-    [[nodiscard]] bool all_known() const {
-        return std::all_of(own_.begin(), own_.end(),
-                           [](const OwnLayer& own) { return own.known.has_value(); });
-    }
-
-    /// Makes what is new, and has all layers be in the target; `base` runs beside.
-    void run(const LayerRoute& route, const std::function<void()>& base) {
+    /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
+    /// when the base is known. `described` is called once, as soon as that and the digests of all
+    /// layers are known, beside what is still being sent.
+    void run(const LayerRoute& route, const std::function<void()>& base,
+             std::function<void()> described) {
         route_ = route;
+        described_ = std::move(described);
         absent_ = knows_repository() || (streams_pay() && route.target->is_new());
         std::vector<OwnLayer*> makes, checks;
         for (OwnLayer& own : own_) {
             (own.known ? checks : makes).push_back(&own);
         }
+        undescribed_ = makes.size() + 1;
         std::stable_sort(makes.begin(), makes.end(), [](const OwnLayer* a, const OwnLayer* b) {
             return a->files_size > b->files_size;
         });
@@ -15257,6 +15283,18 @@ public:
             take(*makes[index - 1]);
             makes[index - 1]->layer.seconds = watch.seconds();
         });
+        // After the others: until here a description, once given, stays as it is.
+        parallel_for(damaged_.size(), layers_at_once,
+                     [&](std::size_t index) { make(*damaged_[index]); });
+    }
+    /// One more descriptor of those that are awaited is known: sends what it describes.
+    template <class Send>
+    void send(const Send& send) {
+        if (--undescribed_ > 0) {
+            send();
+            return;
+        }
+        parallel_for(2, 2, [&](std::size_t part) { part == 0 ? send() : described_(); });
     }
     /// Blobs of the base may be mounted out of this repository of the target's host.
     void mount_from(const std::string& repository) { route_.base_repository = repository; }
@@ -15332,14 +15370,16 @@ private:
         if (own.known) {
             try {
                 push_known(own);
-                return;
             } catch (const Error& error) {
                 if (error.code() != ErrorCode::integrity) {
                     throw;
                 }
                 control_.say(Level::debug, std::string{error.what()} + "; it is made once more");
                 cache_.forget_blob(own.known->digest);
+                const std::lock_guard lock{damaged_mutex_};
+                damaged_.push_back(&own);
             }
+            return;
         }
         make(own);
     }
@@ -15387,19 +15427,28 @@ private:
             return net::Body{.size = blob->size,
                              .write = [&](const net::BodySink& sink) { blob->file.read(sink); }};
         };
-        Transfer transfer = Transfer::none;
-        if (route_.target == nullptr) {
-            maker({});
-        } else if (own.files_size < worth_streaming) {
-            const oci::Descriptor made = maker({});
-            transfer = route_.target->write_absent_blob(made, again(), {});
-        } else if (absent_) {
-            transfer = route_.target->write_new_blob(maker, again, own.files_size);
-        } else {
-            const oci::Descriptor made = maker({});
-            transfer = route_.target->write_blob(made, again(), {});
+        const bool is_small = own.files_size < worth_streaming;
+        if (route_.target != nullptr && !is_small && absent_) {
+            own.layer.transfer = route_.target->write_new_blob(maker, again, own.files_size);
+            send_made(own, [] {});
+            return;
         }
-        own.layer.transfer = transfer;
+        const oci::Descriptor made = maker({});
+        send_made(own, [&] {
+            if (route_.target != nullptr) {
+                own.layer.transfer = is_small ? route_.target->write_absent_blob(made, again(), {})
+                                              : route_.target->write_blob(made, again(), {});
+            }
+        });
+    }
+    /// A layer whose description the cache had is not awaited.
+    template <class Send>
+    void send_made(const OwnLayer& own, const Send& send_it) {
+        if (own.known) {
+            send_it();
+        } else {
+            send(send_it);
+        }
     }
 
     [[nodiscard]] packaging::LayerBlob write(OwnLayer& own, const net::BodySink& sink) {
@@ -15458,6 +15507,10 @@ private:
     Control control_;
     LayerRoute route_ = {};
     bool absent_ = false;  ///< what the cache does not know is not in the target
+    std::function<void()> described_ = {};
+    std::atomic<std::size_t> undescribed_ = 0;  ///< the base, and the layers that are to be made
+    std::mutex damaged_mutex_ = {};
+    std::vector<OwnLayer*> damaged_ = {};  ///< what the cache knew, but did not have any more
     std::vector<OwnLayer> own_ = {};
 };
 
@@ -15700,12 +15753,7 @@ public:
             fit_context();
         }
         work_.plan(context_->files);
-        all_known_ = work_.all_known();
-        if (all_known_) {
-            summary_ = summarize(*context_, work_.layers());
-        }
-        work_.run(route(), [this] { take_base(); });
-        summary_ = summarize(*context_, work_.layers());
+        work_.run(route(), [this] { take_base(); }, [this] { push_config_early(); });
         compose();
         summary_.figures.build_seconds = watch.seconds();
         if (target_) {
@@ -15736,37 +15784,34 @@ private:
         context_ = &fitted_;
     }
 
-    /// When all layers are known, so is the config as soon as the base is: it is looked for
-    /// together with the layers.
     void take_base() {
         if (base_reading_.valid()) {
             base_ = base_reading_.get();
         }
         base_layers_ = layers_of(base_.image);
-        if (!target_) {
-            return;
-        }
-        const bool to_registry = name_.kind == oci::ReferenceKind::registry;
-        if (to_registry && base_.reference.kind == oci::ReferenceKind::registry &&
+        if (name_.kind == oci::ReferenceKind::registry &&
+            base_.reference.kind == oci::ReferenceKind::registry &&
             base_.reference.api_host() == name_.api_host() &&
             base_.reference.repository != name_.repository) {
             work_.mount_from(base_.reference.repository);
         }
-        const bool early = all_known_ && to_registry;
-        if (early) {
-            compose();
-        }
-        parallel_for(early ? 2 : 1, 2, [this](std::size_t part) {
-            if (part == 0) {
+        work_.send([this] {
+            if (target_) {
                 work_.push_base(base_layers_, base_.store.get());
-            } else {
-                push_config();
             }
         });
     }
+    /// A registry takes blobs in any order, so the config need not wait until the layers are there.
+    void push_config_early() {
+        if (target_ && name_.kind == oci::ReferenceKind::registry) {
+            compose();
+            push_config();
+        }
+    }
 
-    /// The image's documents out of the summary.
+    /// The image's documents, out of the base and what the layers are.
     void compose() {
+        summary_ = summarize(*context_, work_.layers());
         for (oci::NewLayer& layer : summary_.additions) {
             layer.descriptor.media_type = oci::layer_media_type(base_.image);
         }
@@ -15855,7 +15900,6 @@ private:
     std::vector<Layer> base_layers_ = {};
     LayerSummary summary_ = {};
     oci::Image image_ = {};
-    bool all_known_ = false;
     std::string config_pushed_ = {};       ///< its digest
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };

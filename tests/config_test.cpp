@@ -2,21 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include "support/workspace.hpp"
+
 using namespace fairing;
+using support::error_of;
 
 namespace {
 struct Farm {
     std::string address = {};
     Image build(const Context&, const Session&) const { return {.reference = "farm " + address}; }
 };
-std::string refusal(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "";
-}
 }  // namespace
 
 TEST_CASE("stages are chosen by name, with options by field") {
@@ -29,19 +24,19 @@ TEST_CASE("stages are chosen by name, with options by field") {
 
 TEST_CASE("unknown names and keys list those there are") {
     Config config;
-    CHECK(refusal([&] {
+    CHECK(error_of([&] {
               config.set_builder("apend");
           }).find("did you mean append? there is append") != std::string::npos);
-    CHECK(refusal([&] {
+    CHECK(error_of([&] {
               config.set_builder("append", {{"base-image", "x"}});
           }).find("did you mean base_image?") != std::string::npos);
-    CHECK(refusal([&] {
+    CHECK(error_of([&] {
               Config{Json{{"deployers", Json::object()}}};
           }).find("preprocessor, builder, deployer") != std::string::npos);
-    CHECK(refusal([&] {
+    CHECK(error_of([&] {
               Config{Json{{"deployer", {{"isolation", "vm"}}}}};
           }).find("auto, container, process") != std::string::npos);
-    CHECK(refusal([&] { Config{Json::array()}; }).find("not a JSON object") != std::string::npos);
+    CHECK(error_of([&] { Config{Json::array()}; }).find("not a JSON object") != std::string::npos);
 }
 
 TEST_CASE("a file is read, and named when it is wrong") {
@@ -51,7 +46,7 @@ TEST_CASE("a file is read, and named when it is wrong") {
                std::string_view{R"({"builder": {"registry": "r.example/x", "insecure": true}})"});
     CHECK_NOTHROW(static_cast<void>(Config::from_file(file)));
     write_file(file, std::string_view{"{\"builder\": "});
-    CHECK(refusal([&] { static_cast<void>(Config::from_file(file)); }).find(file.string()) !=
+    CHECK(error_of([&] { static_cast<void>(Config::from_file(file)); }).find(file.string()) !=
           std::string::npos);
 }
 
@@ -84,7 +79,7 @@ TEST_CASE("a Kubernetes deployer takes mutators before and after it is chosen") 
     CHECK(container["resources"]["limits"]["memory"] == "4.66Gi");
     CHECK(container["env"].size() == 3);  // FAIRING_RUNTIME, A, B
     CHECK(container["env"][2]["name"] == "B");
-    CHECK(refusal([&] {
+    CHECK(error_of([&] {
               config.set_deployer("job", {{"cpus", 2}});
           }).find("unknown name \"cpus\"") != std::string::npos);
 }

@@ -40,7 +40,7 @@ LEVELS = [
 
 # What comes from outside: the folder or header that may include it, and only one header of that folder does.
 SOLE_INCLUDERS = {
-    "httplib.h": "fairing/net/httplib_transport.hpp",
+    "httplib.h": "fairing/net/httplib.hpp",
     "nlohmann/": "fairing/core/",
     "yaml-cpp/": "fairing/core/",
     "openssl/": "fairing/core/",

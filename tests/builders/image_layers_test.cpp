@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <functional>
+#include <future>
 #include <map>
 #include <mutex>
 
@@ -46,12 +48,18 @@ public:
     /// How the blobs came since the last call, in any order.
     std::map<std::string, int> ways() { return std::exchange(ways_, {}); }
 
+    std::function<void()> described = {};  ///< called when all layers are described
+    std::function<void()> sending = {};    ///< called before a blob is taken
+
 private:
     bool holds(const std::string& digest) {
         const std::lock_guard lock{mutex_};
         return blobs_.contains(digest);
     }
     Transfer put(const oci::Descriptor& blob, const net::Body& body, const char* way) {
+        if (sending) {
+            sending();
+        }
         std::string bytes;
         if (!holds(blob.digest)) {
             body.write([&](std::span<const std::byte> part) {
@@ -95,9 +103,20 @@ struct LayerFixture {
         LayerWork work{known, 1, {}};
         work.plan(files);
         bool base = false;
-        work.run({.target = &store, .host = "r.example", .repository = "team/job"},
-                 [&] { base = true; });
+        std::size_t described = 0;
+        work.run(
+            {.target = &store, .host = "r.example", .repository = "team/job"},
+            [&] { work.send([&] { base = true; }); },
+            [&] {
+                for (const auto& own : work.layers()) {
+                    described += own.layer.digest.empty() ? 0 : 1;
+                }
+                if (store.described) {
+                    store.described();
+                }
+            });
         CHECK(base);
+        CHECK(described == work.layers().size());
         std::vector<Layer> layers;
         for (const auto& own : work.layers()) {
             layers.push_back(own.layer);
@@ -143,6 +162,19 @@ TEST_CASE("without a memory, what an old repository may have is looked for befor
     CHECK(second[0].digest == first[0].digest);
 }
 
+TEST_CASE("what follows from the digests of all layers need not wait until they are sent") {
+    LayerFixture fixture;
+    fixture.files.erase(fixture.files.begin());  // the large one
+    MemoryStore store{false};
+    std::promise<void> described;
+    const std::shared_future<void> is_described = described.get_future().share();
+    store.described = [&] { described.set_value(); };
+    store.sending = [&] {
+        CHECK(is_described.wait_for(std::chrono::seconds{20}) == std::future_status::ready);
+    };
+    CHECK(fixture.push(store).size() == 1);
+}
+
 TEST_CASE("a damaged blob of the cache is not sent: the layer is made once more") {
     const LayerFixture fixture;
     MemoryStore store{true}, other{false};
@@ -164,7 +196,8 @@ TEST_CASE("nowhere to send to: the layers are made and known") {
     LayerWork work{fixture.cache, 1, {}};
     work.plan(fixture.files);
     CHECK_FALSE(work.all_known());
-    work.run({}, [] {});
+    work.run(
+        {}, [&] { work.send([] {}); }, [] {});
     CHECK(work.layers()[0].layer.transfer == Transfer::none);
     LayerWork again{fixture.cache, 1, {}};
     again.plan(fixture.files);

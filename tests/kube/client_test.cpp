@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "../support/scripted_transport.hpp"
+#include "../support/workspace.hpp"
 
 using namespace fairing;
+using support::error_of;
 using test::Recorded;
 using test::ScriptedTransport;
 
@@ -62,15 +64,6 @@ kube::Client client_of(ScriptedTransport& script, kube::Cluster cluster = {},
 
 const kube::ObjectKey train_1{
     .api_version = "batch/v1", .kind = "Job", .namespace_ = "team", .name = "train-1"};
-
-std::string said(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 }  // namespace
 
@@ -157,11 +150,11 @@ TEST_CASE("fault 48: causes are printed, and neither 422 nor 403 is repeated") {
                              {"message", "Required"}}}}};
     script.expect("POST", create_url, json_answer(422, invalid));
     const kube::Client client = client_of(script);
-    CHECK(said([&] { client.create(job("r1")); }) ==
+    CHECK(error_of([&] { client.create(job("r1")); }) ==
           "cannot create Job team/train-1: 422 Unprocessable Content: Job is invalid; "
           "spec.template: Required");
     script.expect("POST", create_url, json_answer(403, refusal(403, "Forbidden", "no such right")));
-    CHECK(said([&] { client.create(job("r1")); }) ==
+    CHECK(error_of([&] { client.create(job("r1")); }) ==
           "cannot create Job team/train-1: 403 Forbidden: no such right; ask for this permission, "
           "or choose another --namespace or --context");
     CHECK(script.complaint() == "");
@@ -178,7 +171,7 @@ TEST_CASE("fault 49: 429 with Retry-After is repeated, 500 without it is not") {
     const kube::Client client = client_of(script);
     CHECK(kube::uid_of(client.create(job("r1"))) == "u1");
     script.expect("POST", create_url, json_answer(500, refusal(500, "InternalError", "oops")));
-    CHECK(said([&] { client.create(job("r1")); }) ==
+    CHECK(error_of([&] { client.create(job("r1")); }) ==
           "cannot create Job team/train-1: 500 Internal Server Error: oops");
     CHECK(script.complaint() == "");
 }
@@ -269,16 +262,16 @@ TEST_CASE("patches of each kind, replacement and the status") {
 TEST_CASE("a kind that the cluster does not know is named") {
     ScriptedTransport script;
     script.expect("GET", "https://api/apis/kubeflow.org/v1", {.status = 404});
-    CHECK(
-        said([&] { static_cast<void>(client_of(script).discover("kubeflow.org/v1", "TFJob")); }) ==
-        "cannot use kubeflow.org/v1 TFJob: the cluster does not know it: it does not serve "
-        "kubeflow.org/v1; install the operator that defines it");
+    CHECK(error_of(
+              [&] { static_cast<void>(client_of(script).discover("kubeflow.org/v1", "TFJob")); }) ==
+          "cannot use kubeflow.org/v1 TFJob: the cluster does not know it: it does not serve "
+          "kubeflow.org/v1; install the operator that defines it");
 }
 
 TEST_CASE("a 401 drops what can be renewed and tries once more; else it is told") {
     ScriptedTransport script;
     script.expect("GET", "https://api/apis/batch/v1", {.status = 401});
-    CHECK(said([&] {
+    CHECK(error_of([&] {
               static_cast<void>(
                   client_of(script, {.token = Secret{"hidden"}}).discover("batch/v1", "Job"));
           }) ==
@@ -322,7 +315,7 @@ TEST_CASE("an answer that is no object is refused") {
         ScriptedTransport script;
         expect_discovery(script);
         script.expect("GET", std::string{jobs_url} + "/train-1", {.status = 200, .body = body});
-        CHECK(said([&] { static_cast<void>(client_of(script).get(train_1)); }) ==
+        CHECK(error_of([&] { static_cast<void>(client_of(script).get(train_1)); }) ==
               "cannot get Job team/train-1: the API server's answer is no JSON object");
     }
 }

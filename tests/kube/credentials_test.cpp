@@ -8,6 +8,7 @@
 #include "../support/workspace.hpp"
 
 using namespace fairing;
+using support::error_of;
 using support::Workspace;
 
 namespace {
@@ -25,15 +26,6 @@ std::string bearer(kube::Credentials& credentials) {
     net::Headers headers;
     credentials.add_to(headers);
     return net::header(headers, "Authorization");
-}
-
-std::string refusal_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 kube::Cluster cluster_with(const std::string& script, const Workspace& folder) {
@@ -69,7 +61,7 @@ TEST_CASE("fault 53: a token file is read anew after a minute, and after a 401")
     CHECK(bearer(credentials) == "Bearer three");
     folder.file("token", "\n");
     CHECK(credentials.drop());
-    CHECK(refusal_of([&] { bearer(credentials); }) ==
+    CHECK(error_of([&] { bearer(credentials); }) ==
           "cannot read token file " + folder / "token" + std::string{": it is empty"});
 }
 
@@ -114,7 +106,7 @@ TEST_CASE("an exec plugin is run once, until its credentials expire or are refus
     CHECK(bearer(credentials) == "Bearer t");
     CHECK(runs() == 2);
     clock.now += std::chrono::minutes{10};
-    CHECK(refusal_of([&] { bearer(credentials); }).find("expired at 2024-01-01T00:10:00Z") !=
+    CHECK(error_of([&] { bearer(credentials); }).find("expired at 2024-01-01T00:10:00Z") !=
           std::string::npos);
     CHECK(runs() == 3);
 }
@@ -146,7 +138,7 @@ TEST_CASE("fault 53: a plugin that does wrong is named, and what it wrote is not
         kube::Cluster cluster = cluster_with(script, folder);
         cluster.exec->install_hint = "install it so";
         kube::Credentials credentials{cluster, {.exec_time_limit = std::chrono::milliseconds{300}}};
-        const std::string text = refusal_of([&] { bearer(credentials); });
+        const std::string text = error_of([&] { bearer(credentials); });
         CHECK(text.find("hidden") == std::string::npos);
         const std::string start =
             "cannot get credentials from exec plugin " + folder / "plugin" + std::string{": "};
@@ -178,7 +170,7 @@ TEST_CASE("a plugin that is not there: the kubeconfig's own hint") {
          .exec = kube::ExecPlugin{.api_version = "client.authentication.k8s.io/v1",
                                   .command = "no-such-plugin-7",
                                   .install_hint = "get it from example.org"}}};
-    const std::string text = refusal_of([&] { bearer(credentials); });
+    const std::string text = error_of([&] { bearer(credentials); });
     CHECK(text.find("no-such-plugin-7") != std::string::npos);
     CHECK(text.ends_with("; get it from example.org"));
 }

@@ -10,9 +10,11 @@
 #include <thread>
 
 #include "../support/scripted_transport.hpp"
+#include "../support/workspace.hpp"
 
 using namespace fairing;
 using namespace std::chrono_literals;
+using support::error_of;
 using test::ScriptedTransport;
 
 namespace {
@@ -23,15 +25,6 @@ net::ExchangeOptions quick() {
 
 net::Response moved(const std::string& location, int status = 307) {
     return {.status = status, .headers = {{"Location", location}}};
-}
-
-std::string failure(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 }  // namespace
@@ -72,8 +65,8 @@ TEST_CASE("broken connections are repeated, and the error counts them") {
     for (int i = 0; i < 5; ++i) {
         script.expect_broken("GET", "http://h/x");
     }
-    const std::string what =
-        failure([&] { (void)net::exchange(std::ref(script), {.url = "http://h/x"}, quick(), {}); });
+    const std::string what = error_of(
+        [&] { (void)net::exchange(std::ref(script), {.url = "http://h/x"}, quick(), {}); });
     CHECK(what == "cannot fetch the thing after 5 attempts: connection reset (http://h)");
     CHECK(script.complaint().empty());
 }
@@ -116,7 +109,7 @@ TEST_CASE("fault 10, 11, 12: redirects that are refused") {
         ScriptedTransport script;
         script.expect("GET", from, moved(to));
         const std::string what =
-            failure([&] { (void)net::exchange(std::ref(script), {.url = from}, quick(), {}); });
+            error_of([&] { (void)net::exchange(std::ref(script), {.url = from}, quick(), {}); });
         CHECK(script.recorded().size() == 1);
         return what;
     };
@@ -135,14 +128,14 @@ TEST_CASE("fault 10, 11, 12: redirects that are refused") {
 TEST_CASE("fault 12: a loop and an eleventh redirect end") {
     ScriptedTransport loop;
     loop.expect("GET", "http://h/a", moved("/b")).expect("GET", "http://h/b", moved("/a"));
-    CHECK(failure([&] {
+    CHECK(error_of([&] {
               (void)net::exchange(std::ref(loop), {.url = "http://h/a"}, quick(), {});
           }).find("redirect loop") != std::string::npos);
     ScriptedTransport hops;
     for (int i = 0; i <= 10; ++i) {
         hops.expect("GET", "", moved("/" + std::to_string(i)));
     }
-    CHECK(failure([&] {
+    CHECK(error_of([&] {
               (void)net::exchange(std::ref(hops), {.url = "http://h/a"}, quick(), {});
           }).find("more than 10 redirects") != std::string::npos);
     CHECK(hops.complaint().empty());
@@ -194,7 +187,7 @@ TEST_CASE("what the sink throws is not repeated and not changed") {
         throw Error{ErrorCode::unavailable,
                     {.attempted = "write", .subject = "a disk", .answer = "full"}};
     };
-    CHECK(failure([&] {
+    CHECK(error_of([&] {
               (void)net::exchange(std::ref(script), {.url = "http://h/"}, quick(), {}, sink);
           }) == "cannot write a disk: full");
     CHECK(script.recorded().size() == 1);
@@ -206,7 +199,7 @@ TEST_CASE("one deadline for all attempts") {
     net::ExchangeOptions options = quick();
     options.deadline = 200ms;
     const std::string what =
-        failure([&] { (void)net::exchange(std::ref(script), {.url = "http://h/"}, options, {}); });
+        error_of([&] { (void)net::exchange(std::ref(script), {.url = "http://h/"}, options, {}); });
     CHECK(what.find("no success within 200 ms, last: 503 Service Unavailable") !=
           std::string::npos);
 }
@@ -243,7 +236,7 @@ TEST_CASE("the log shows no secret") {
 }
 
 TEST_CASE("without a transport there is a sentence") {
-    CHECK(failure([] {
+    CHECK(error_of([] {
               (void)net::exchange({}, {.url = "http://h/"}, quick(), {});
           }).find("there is no transport") != std::string::npos);
 }

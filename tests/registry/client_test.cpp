@@ -6,10 +6,12 @@
 #include <stop_token>
 
 #include "../support/scripted_transport.hpp"
+#include "../support/workspace.hpp"
 #include "fairing/oci/reference.hpp"
 
 using namespace fairing;
 using namespace std::chrono_literals;
+using support::error_of;
 using test::Recorded;
 using test::ScriptedTransport;
 
@@ -83,14 +85,6 @@ struct Fixture {
             },
             [] { return net::Body::of(content); }, content.size());
     }
-    std::string failure(const std::function<void()>& call) {
-        try {
-            call();
-        } catch (const Error& error) {
-            return error.what();
-        }
-        return "no error";
-    }
     Fixture& absent() {
         script.expect("HEAD", blob_url, {.status = 404});
         return *this;
@@ -158,8 +152,7 @@ TEST_CASE("fault 20, 22: manifests that are refused, without a second attempt") 
     const auto refusal = [](const net::Response& response, const std::string& wanted = "v1") {
         Fixture fixture;
         fixture.script.expect("GET", "", response);
-        const std::string what =
-            fixture.failure([&] { (void)fixture.client.find_manifest(wanted); });
+        const std::string what = error_of([&] { (void)fixture.client.find_manifest(wanted); });
         CHECK(contains(what, "localhost:5000/team/job"));
         CHECK(fixture.script.recorded().size() == 1);
         return what;
@@ -180,8 +173,8 @@ TEST_CASE("fault 20, 22: manifests that are refused, without a second attempt") 
     CHECK(contains(refusal(served("geheim", manifest.media_type)), "not valid JSON"));
     CHECK(contains(refusal(refused(403, "DENIED")), "403 Forbidden: DENIED: so it is"));
     Fixture odd;
-    CHECK(contains(odd.failure([&] { (void)odd.client.find_manifest("a/../b"); }),
-                   "neither a tag nor"));
+    CHECK(
+        contains(error_of([&] { (void)odd.client.find_manifest("a/../b"); }), "neither a tag nor"));
 }
 
 TEST_CASE("a blob is verified while it is read") {
@@ -201,7 +194,7 @@ TEST_CASE("a blob is verified while it is read") {
     const auto fails = [&](const net::Response& response) {
         Fixture other;
         other.script.expect("GET", blob_url, response);
-        const std::string what = other.failure([&] { other.client.read_blob(blob, sink); });
+        const std::string what = error_of([&] { other.client.read_blob(blob, sink); });
         CHECK(other.script.recorded().size() == 1);
         return what;
     };
@@ -239,7 +232,7 @@ TEST_CASE("fault 13: a 401 of another host is not answered with credentials") {
         .expect("GET", "http://localhost:5001/b",
                 {.status = 401, .headers = {{"WWW-Authenticate", "Basic realm=x"}}});
     CHECK(contains(
-        fixture.failure([&] { fixture.client.read_blob(blob, [](std::span<const std::byte>) {}); }),
+        error_of([&] { fixture.client.read_blob(blob, [](std::span<const std::byte>) {}); }),
         "401 Unauthorized"));
     CHECK(fixture.script.recorded().size() == 2);
 }
@@ -283,7 +276,7 @@ TEST_CASE("fault 9, 10, 11: a Location that is refused") {
     const auto fails = [](const std::string& reference, const net::Response& response) {
         Fixture fixture{reference};
         fixture.script.expect("HEAD", "", {.status = 404}).expect("POST", "", response);
-        const std::string what = fixture.failure([&] { fixture.push(); });
+        const std::string what = error_of([&] { fixture.push(); });
         CHECK(fixture.script.recorded().size() == 2);
         return what;
     };
@@ -381,10 +374,10 @@ TEST_CASE("what fails while a new blob is made comes out unchanged") {
     const oci::BlobMaker broken = [](const net::BodySink&) -> oci::Descriptor {
         throw Error{ErrorCode::input, {.attempted = "read", .answer = "it changed"}};
     };
-    CHECK(contains(fixture.failure([&] {
-        (void)fixture.client.write_new_blob(
-            broken, [] { return net::Body::of(content); }, 20);
-    }),
+    CHECK(contains(error_of([&] {
+                       (void)fixture.client.write_new_blob(
+                           broken, [] { return net::Body::of(content); }, 20);
+                   }),
                    "it changed"));
 }
 
@@ -466,15 +459,15 @@ TEST_CASE("fault 2, 28: an upload that breaks every time, or is refused every ti
         full.script.expect("PUT", put_url, refused(500, "UNKNOWN"))
             .expect("DELETE", begun_url, {.status = 204});
     }
-    CHECK(broken.failure([&] { broken.push(); }) ==
+    CHECK(error_of([&] { broken.push(); }) ==
           "cannot upload blob " + blob.digest +
               " to localhost:5000/team/job after 5 attempts: connection reset "
               "(http://localhost:5000)");
     CHECK(broken.count("PUT") == 5);
     CHECK(broken.script.complaint().empty());
-    CHECK(full.failure([&] { full.push(); }) == "cannot upload blob " + blob.digest +
-                                                    " to localhost:5000/team/job after 5 attempts: "
-                                                    "500 Internal Server Error: UNKNOWN: so it is");
+    CHECK(error_of([&] { full.push(); }) == "cannot upload blob " + blob.digest +
+                                                " to localhost:5000/team/job after 5 attempts: "
+                                                "500 Internal Server Error: UNKNOWN: so it is");
     CHECK(full.count("PUT") == 5);
     CHECK(full.script.complaint().empty());
 }
@@ -486,7 +479,7 @@ TEST_CASE("fault 6: what is refused for good is sent once, and the upload is can
             .script.expect("POST", uploads, begun())
             .expect("PUT", put_url, refused(status, "DENIED"))
             .expect("DELETE", begun_url, {.status = 204});
-        const std::string what = fixture.failure([&] { fixture.push(); });
+        const std::string what = error_of([&] { fixture.push(); });
         CHECK(contains(what, net::status_text(status) + ": DENIED: so it is"));
         CHECK_FALSE(contains(what, "attempts"));
         CHECK(fixture.script.complaint().empty());
@@ -502,7 +495,7 @@ TEST_CASE("fault 5: 429 for ever is told with the registry's words") {
         }
         fixture.script.expect("POST", uploads, refused(429, "TOOMANYREQUESTS"));
     }
-    CHECK(contains(fixture.failure([&] { fixture.push(); }),
+    CHECK(contains(error_of([&] { fixture.push(); }),
                    "after 5 attempts: 429 Too Many Requests: TOOMANYREQUESTS: so it is"));
     CHECK(fixture.script.complaint().empty());
 }
@@ -550,7 +543,7 @@ TEST_CASE("fault 14: the token expires in the middle of an upload") {
         .expect("GET", token_url, {.status = 200, .body = R"({"token":"two"})"})
         .expect("PUT", put_url, unauthorized)
         .expect("DELETE", begun_url, {.status = 204});
-    const std::string what = again.failure([&] { again.push(); });
+    const std::string what = error_of([&] { again.push(); });
     CHECK(contains(what, "401 Unauthorized (unauthorized after a token refresh)"));
     CHECK(contains(what, "docker login localhost:5000"));
     CHECK(again.count("PUT") == 2);
@@ -604,7 +597,7 @@ TEST_CASE("a registry that stored something else is found out") {
         .expect("PUT", put_url,
                 {.status = 201,
                  .headers = {{"Docker-Content-Digest", "sha256:" + std::string(64, '0')}}});
-    CHECK(contains(fixture.failure([&] { fixture.push(); }), "digest mismatch"));
+    CHECK(contains(error_of([&] { fixture.push(); }), "digest mismatch"));
     CHECK(fixture.script.complaint().empty());
 }
 
@@ -618,7 +611,7 @@ TEST_CASE("what the body itself throws comes out unchanged, and the upload is ca
                                  ErrorCode::unavailable,
                                  {.attempted = "read", .subject = "a.py", .answer = "changed"}};
                          }};
-    CHECK(fixture.failure([&] { fixture.client.write_blob(blob, body, {}); }) ==
+    CHECK(error_of([&] { fixture.client.write_blob(blob, body, {}); }) ==
           "cannot read a.py: changed");
     CHECK(fixture.script.complaint().empty());
 }
@@ -655,7 +648,7 @@ TEST_CASE("fault 20: a registry that stored another manifest") {
     fixture.script.expect(
         "PUT", "",
         {.status = 201, .headers = {{"Docker-Content-Digest", "sha256:" + std::string(64, '0')}}});
-    CHECK(contains(fixture.failure([&] { fixture.client.write_manifest(manifest, "v1"); }),
+    CHECK(contains(error_of([&] { fixture.client.write_manifest(manifest, "v1"); }),
                    "digest mismatch"));
 }
 

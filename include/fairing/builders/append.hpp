@@ -261,12 +261,8 @@ public:
             fit_context();
         }
         work_.plan(context_->files);
-        all_known_ = work_.all_known();
-        if (all_known_) {
-            summary_ = summarize(*context_, work_.layers());
-        }
-        work_.run(route(), [this] { take_base(); });
-        summary_ = summarize(*context_, work_.layers());
+        work_.run(
+            route(), [this] { take_base(); }, [this] { push_config_early(); });
         compose();
         summary_.figures.build_seconds = watch.seconds();
         if (target_) {
@@ -297,37 +293,42 @@ private:
         context_ = &fitted_;
     }
 
-    /// When all layers are known, so is the config as soon as the base is: it is looked for
-    /// together with the layers.
     void take_base() {
         if (base_reading_.valid()) {
             base_ = base_reading_.get();
         }
         base_layers_ = layers_of(base_.image);
-        if (!target_) {
-            return;
-        }
-        const bool to_registry = name_.kind == oci::ReferenceKind::registry;
-        if (to_registry && base_.reference.kind == oci::ReferenceKind::registry &&
+        if (name_.kind == oci::ReferenceKind::registry &&
+            base_.reference.kind == oci::ReferenceKind::registry &&
             base_.reference.api_host() == name_.api_host() &&
             base_.reference.repository != name_.repository) {
             work_.mount_from(base_.reference.repository);
         }
-        const bool early = all_known_ && to_registry;
-        if (early) {
-            compose();
-        }
-        parallel_for(early ? 2 : 1, 2, [this](std::size_t part) {
-            if (part == 0) {
+        work_.send([this] {
+            if (target_) {
                 work_.push_base(base_layers_, base_.store.get());
-            } else {
+            }
+        });
+    }
+    /// A registry takes blobs in any order, so the config need not wait until the layers are there.
+    /// When nothing was made, the tag may well be what it is going to be.
+    void push_config_early() {
+        if (!target_ || name_.kind != oci::ReferenceKind::registry) {
+            return;
+        }
+        compose();
+        parallel_for(work_.all_known() ? 2 : 1, 2, [this](std::size_t part) {
+            if (part == 0) {
                 push_config();
+            } else {
+                tagged_ = target_->find_digest(name_.tag);
             }
         });
     }
 
-    /// The image's documents out of the summary.
+    /// The image's documents, out of the base and what the layers are.
     void compose() {
+        summary_ = summarize(*context_, work_.layers());
         for (oci::NewLayer& layer : summary_.additions) {
             layer.descriptor.media_type = oci::layer_media_type(base_.image);
         }
@@ -363,7 +364,10 @@ private:
             push_config();
         }
         control_.check("push image");
-        target_->write_manifest(oci::serialize(image_), name_.tag);
+        const oci::RawManifest manifest = oci::serialize(image_);
+        if (tagged_ != manifest.descriptor().digest) {
+            target_->write_manifest(manifest, name_.tag);
+        }
         work_.remember_push(all_layers(), config);
     }
 
@@ -416,8 +420,8 @@ private:
     std::vector<Layer> base_layers_ = {};
     LayerSummary summary_ = {};
     oci::Image image_ = {};
-    bool all_known_ = false;
     std::string config_pushed_ = {};       ///< its digest
+    std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
 

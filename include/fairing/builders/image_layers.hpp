@@ -3,10 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -91,14 +93,19 @@ public:
                            [](const OwnLayer& own) { return own.known.has_value(); });
     }
 
-    /// Makes what is new, and has all layers be in the target; `base` runs beside.
-    void run(const LayerRoute& route, const std::function<void()>& base) {
+    /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
+    /// when the base is known. `described` is called once, as soon as that and the digests of all
+    /// layers are known, beside what is still being sent.
+    void run(const LayerRoute& route, const std::function<void()>& base,
+             std::function<void()> described) {
         route_ = route;
+        described_ = std::move(described);
         absent_ = knows_repository() || (streams_pay() && route.target->is_new());
         std::vector<OwnLayer*> makes, checks;
         for (OwnLayer& own : own_) {
             (own.known ? checks : makes).push_back(&own);
         }
+        undescribed_ = makes.size() + 1;
         std::stable_sort(makes.begin(), makes.end(), [](const OwnLayer* a, const OwnLayer* b) {
             return a->files_size > b->files_size;
         });
@@ -115,6 +122,18 @@ public:
             take(*makes[index - 1]);
             makes[index - 1]->layer.seconds = watch.seconds();
         });
+        // After the others: until here a description, once given, stays as it is.
+        parallel_for(damaged_.size(), layers_at_once,
+                     [&](std::size_t index) { make(*damaged_[index]); });
+    }
+    /// One more descriptor of those that are awaited is known: sends what it describes.
+    template <class Send>
+    void send(const Send& send) {
+        if (--undescribed_ > 0) {
+            send();
+            return;
+        }
+        parallel_for(2, 2, [&](std::size_t part) { part == 0 ? send() : described_(); });
     }
     /// Blobs of the base may be mounted out of this repository of the target's host.
     void mount_from(const std::string& repository) { route_.base_repository = repository; }
@@ -190,14 +209,16 @@ private:
         if (own.known) {
             try {
                 push_known(own);
-                return;
             } catch (const Error& error) {
                 if (error.code() != ErrorCode::integrity) {
                     throw;
                 }
                 control_.say(Level::debug, std::string{error.what()} + "; it is made once more");
                 cache_.forget_blob(own.known->digest);
+                const std::lock_guard lock{damaged_mutex_};
+                damaged_.push_back(&own);
             }
+            return;
         }
         make(own);
     }
@@ -245,19 +266,28 @@ private:
             return net::Body{.size = blob->size,
                              .write = [&](const net::BodySink& sink) { blob->file.read(sink); }};
         };
-        Transfer transfer = Transfer::none;
-        if (route_.target == nullptr) {
-            maker({});
-        } else if (own.files_size < worth_streaming) {
-            const oci::Descriptor made = maker({});
-            transfer = route_.target->write_absent_blob(made, again(), {});
-        } else if (absent_) {
-            transfer = route_.target->write_new_blob(maker, again, own.files_size);
-        } else {
-            const oci::Descriptor made = maker({});
-            transfer = route_.target->write_blob(made, again(), {});
+        const bool is_small = own.files_size < worth_streaming;
+        if (route_.target != nullptr && !is_small && absent_) {
+            own.layer.transfer = route_.target->write_new_blob(maker, again, own.files_size);
+            send_made(own, [] {});
+            return;
         }
-        own.layer.transfer = transfer;
+        const oci::Descriptor made = maker({});
+        send_made(own, [&] {
+            if (route_.target != nullptr) {
+                own.layer.transfer = is_small ? route_.target->write_absent_blob(made, again(), {})
+                                              : route_.target->write_blob(made, again(), {});
+            }
+        });
+    }
+    /// A layer whose description the cache had is not awaited.
+    template <class Send>
+    void send_made(const OwnLayer& own, const Send& send_it) {
+        if (own.known) {
+            send_it();
+        } else {
+            send(send_it);
+        }
     }
 
     [[nodiscard]] packaging::LayerBlob write(OwnLayer& own, const net::BodySink& sink) {
@@ -316,6 +346,10 @@ private:
     Control control_;
     LayerRoute route_ = {};
     bool absent_ = false;  ///< what the cache does not know is not in the target
+    std::function<void()> described_ = {};
+    std::atomic<std::size_t> undescribed_ = 0;  ///< the base, and the layers that are to be made
+    std::mutex damaged_mutex_ = {};
+    std::vector<OwnLayer*> damaged_ = {};  ///< what the cache knew, but did not have any more
     std::vector<OwnLayer> own_ = {};
 };
 

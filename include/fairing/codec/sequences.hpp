@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "deflate_tables.hpp"
@@ -61,10 +62,12 @@ inline void count_bytes(std::span<const std::uint8_t> bytes, std::span<std::uint
         std::uint64_t first = 0, second = 0;
         std::memcpy(&first, next, 8);
         std::memcpy(&second, next + 8, 8);
-        for (std::size_t i = 0; i < 8; ++i) {
-            ++tables[(i + i / 4) % 4][first >> (8 * i) & 0xff];
-            ++tables[(i + i / 4 + 2) % 4][second >> (8 * i) & 0xff];
+        [&]<std::size_t... i>(std::index_sequence<i...>) {  // written out whatever the compiler
+            ((++tables[(i + i / 4) % 4][first >> (8 * i) & 0xff],
+              ++tables[(i + i / 4 + 2) % 4][second >> (8 * i) & 0xff]),
+             ...);
         }
+        (std::make_index_sequence<8>{});
     }
     for (; next != end; ++next) {
         ++tables[0][*next];

@@ -1,4 +1,5 @@
-// fairing/packaging/context.hpp - what a preprocessor prepared: files, command, environment. Data, no I/O.
+// fairing/packaging/context.hpp - what a preprocessor prepared: files, command, environment. Data,
+// no I/O.
 #pragma once
 
 #include <cstdint>
@@ -19,15 +20,18 @@ struct ContextFile {
     unsigned mode = 0644;  ///< permission bits only: no setuid, setgid or sticky bit
     FileKind kind = FileKind::regular;
     std::string link_target = {};  ///< of a symlink, as it is stored
-    std::uint64_t size = 0;        ///< bytes when it was found; a change before it is read is an error
-    std::string layer = {};        ///< files of one name share a layer of their own; "": see layer_plan.hpp
+    std::uint64_t size = 0;  ///< bytes when it was found; a change before it is read is an error
+    std::string layer =
+        {};  ///< files of one name share a layer of their own; "": see layer_plan.hpp
 };
 
-/// What the base image must have for the files to run on it. A builder checks it; what is empty asks
-/// for nothing.
+/// What the base image must have for the files to run on it. A builder checks it; what is empty
+/// asks for nothing.
 struct Needs {
-    std::vector<std::string> programs = {};  ///< destinations of ELF files: their glibc, their architecture
-    bool lean_libraries = false;  ///< leave out what is in the layer "libraries" and in the base as well
+    std::vector<std::string> programs =
+        {};  ///< destinations of ELF files: their glibc, their architecture
+    bool lean_libraries =
+        false;  ///< leave out what is in the layer "libraries" and in the base as well
 };
 
 /// Everything that a builder needs. Files are in destination order, each destination once.

@@ -1,4 +1,5 @@
-// A project of somebody else that uses the library. Packages one file on scratch into an image layout, no network.
+// A project of somebody else that uses the library. Packages one file on scratch into an image
+// layout, no network.
 #include <fairing.hpp>
 #include <filesystem>
 #include <fstream>
@@ -20,5 +21,5 @@ int main(int argc, char** argv) {
     const fairing::Image image = packager.build();
     std::cout << image.digest << '\n';
     return image.digest.starts_with("sha256:") && std::filesystem::exists("image/index.json") ? 0
-                                                                                               : 1;
+                                                                                              : 1;
 }

@@ -1,4 +1,5 @@
-// One of two translation units that include the whole library: what it throws and returns crosses into the other.
+// One of two translation units that include the whole library: what it throws and returns crosses
+// into the other.
 #include <fairing.hpp>
 
 std::string digest_in_a(std::string_view bytes) { return fairing::codec::sha256_hex(bytes); }
