@@ -159,8 +159,8 @@ TEST_CASE("a log that throws when the workload has started ends the start, and i
         }
     }};
     CHECK_THROWS_WITH_AS(
-        (void)(Fairing{Prepare{&trace}, Build{&trace}, Deploy{&trace}}.start(session)),
-        "disk full", std::runtime_error);
+        (void)(Fairing{Prepare{&trace}, Build{&trace}, Deploy{&trace}}.start(session)), "disk full",
+        std::runtime_error);
     CHECK(trace.steps == Steps{"prepare", "build python3", "deploy image", "remove"});
 }
 

@@ -111,12 +111,11 @@ private:
     static void say_built(const Image& image, std::size_t files, const Session& session) {
         const BuildFigures& figures = image.figures;
         const double seconds = figures.build_seconds + figures.push_seconds;
-        const std::string cost =
-            seconds > 0 ? ": " + std::to_string(files) + " files, " +
-                              human_bytes(figures.bytes_read) + " read, " +
-                              human_bytes(figures.bytes_uploaded) + " sent in " +
-                              human_seconds(seconds)
-                        : std::string{};
+        const std::string cost = seconds > 0 ? ": " + std::to_string(files) + " files, " +
+                                                   human_bytes(figures.bytes_read) + " read, " +
+                                                   human_bytes(figures.bytes_uploaded) +
+                                                   " sent in " + human_seconds(seconds)
+                                             : std::string{};
         session.control().say(Level::info, "image " + image.reference + cost);
     }
 

@@ -66,8 +66,8 @@ assert fairing is same and not mounting_pvc("x")
 print(train())
 )";
 
-/// Prints what does not compile, then how many do. A real notebook may need a newer Python: nobody's
-/// conversion compiles then.
+/// Prints what does not compile, then how many do. A real notebook may need a newer Python:
+/// nobody's conversion compiles then.
 constexpr const char* compile_all = R"(import glob, py_compile, sys
 
 def compiles(name):
@@ -84,8 +84,8 @@ print("".join(name + "\n" for name in ours if name not in good and name not in n
 print(len(good), "of", len(ours), end="")
 )";
 
-/// What a context prints as a plain process of this machine, run by that Python; the folder in which
-/// it is laid out is left out.
+/// What a context prints as a plain process of this machine, run by that Python; the folder in
+/// which it is laid out is left out.
 ShellResult run_here(Context context, const std::string& python) {
     const support::Workspace space;
     for (const ContextFile& file : context.files) {
@@ -194,8 +194,7 @@ private:
             REQUIRE_MESSAGE(made.exit_code == 0, made.output);
         }
         std::vector<std::filesystem::path> notebooks;
-        for (const auto& entry :
-             std::filesystem::directory_iterator{space_.path() / "notebooks"}) {
+        for (const auto& entry : std::filesystem::directory_iterator{space_.path() / "notebooks"}) {
             if (entry.path().extension() == ".ipynb") {
                 notebooks.push_back(entry.path());
             }
@@ -217,22 +216,21 @@ private:
             if (!without_pickles_.empty()) {
                 return;
             }
-            const ShellResult written = support::run(venv(python) + "/bin/python " +
-                                                     (space_ / "write.py") + ' ' +
-                                                     pickle(python) + " 2>&1");
+            const ShellResult written =
+                support::run(venv(python) + "/bin/python " + (space_ / "write.py") + ' ' +
+                             pickle(python) + " 2>&1");
             REQUIRE_MESSAGE(written.exit_code == 0, written.output);
         }
     }
 
     void functions(Row& row, const Python& python) const {
         const auto call = [&](const std::string& name, std::vector<std::string> arguments) {
-            return run_here(
-                PythonFunctionPreprocessor{.function = name,
-                                           .arguments = std::move(arguments),
-                                           .input_files = {space_ / "far"},
-                                           .python_version = python.version()}
-                    .prepare({}),
-                python.program);
+            return run_here(PythonFunctionPreprocessor{.function = name,
+                                                       .arguments = std::move(arguments),
+                                                       .input_files = {space_ / "far"},
+                                                       .python_version = python.version()}
+                                .prepare({}),
+                            python.program);
         };
         row.expect("file:qualname", call((space_ / "model.py") + ":Model.fit", {"--epochs", "3"}),
                    0, "fitted by " + python.version() + " with ['--epochs', '3']\n");
@@ -273,9 +271,9 @@ private:
 
     void papermill(Row& row, const Python& python) const {
         const auto ran = [&](const std::string& notebook) {
-            Context context = FullNotebookPreprocessor{.notebook_file = space_ / notebook,
-                                                       .log_output = false}
-                                  .prepare({});
+            Context context =
+                FullNotebookPreprocessor{.notebook_file = space_ / notebook, .log_output = false}
+                    .prepare({});
             context.environment["PYTHONPATH"] = space_ / "modules";
             return run_here(std::move(context), python.program);
         };

@@ -108,8 +108,8 @@ TEST_CASE("a C++ function trains in dockerd with the libraries that its base lac
     CHECK(bare.output.find(lacking) != std::string::npos);
 
     // What the base has can stay where it is.
-    const ShellResult lean = docker->run_job((space / "first/train") +
-                                             " --lean-libraries --input examples/data");
+    const ShellResult lean =
+        docker->run_job((space / "first/train") + " --lean-libraries --input examples/data");
     CAPTURE(lean.output);
     CHECK(lean.exit_code == 0);
     CHECK(count(lean.output, " loss ") == 20);

@@ -74,8 +74,10 @@ TEST_CASE("Python functions run in dockerd") {
     }
     const ShellResult other = docker->run_job(file + ":fit --python-version 3.9" + inputs);
     CHECK(other.exit_code == 65);
-    CHECK(other.output == "fairing: cannot call fit: it was made with Python 3.9, and this is "
-                          "Python " + docker->base_python() + '\n');
+    CHECK(other.output ==
+          "fairing: cannot call fit: it was made with Python 3.9, and this is "
+          "Python " +
+              docker->base_python() + '\n');
 }
 
 TEST_CASE("a pickle of another Python, or for an image without cloudpickle, is one sentence") {
@@ -95,8 +97,10 @@ TEST_CASE("a pickle of another Python, or for an image without cloudpickle, is o
           "requirements\n");
     const ShellResult other = docker->run_job(options + "3.2");
     CHECK(other.exit_code == 65);
-    CHECK(other.output == "fairing: cannot call /app/fit.pickle: it was made with Python 3.2, and "
-                          "this is Python " + here + '\n');
+    CHECK(other.output ==
+          "fairing: cannot call /app/fit.pickle: it was made with Python 3.2, and "
+          "this is Python " +
+              here + '\n');
 }
 
 TEST_CASE("a function that cloudpickle wrote runs in dockerd, on the Python that wrote it") {
@@ -106,9 +110,8 @@ TEST_CASE("a function that cloudpickle wrote runs in dockerd, on the Python that
     }
     const std::string version = docker->base_python();
     const std::vector<Python> all = support::pythons();
-    const auto python = std::find_if(all.begin(), all.end(), [&](const Python& each) {
-        return each.version() == version;
-    });
+    const auto python = std::find_if(all.begin(), all.end(),
+                                     [&](const Python& each) { return each.version() == version; });
     if (python == all.end()) {
         MESSAGE("skipped: the base image has Python " << version << ", and this machine has not");
         return;

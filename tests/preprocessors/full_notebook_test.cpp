@@ -30,10 +30,10 @@ TEST_CASE("papermill's command, with parameters of every kind") {
             .parameters = {{"name", "10"}, {"rate", 1e-5}, {"layers", {64, 1e-6}}, {"on", true}},
             .kernel = "other"}
             .prepare({});
-    CHECK(context.command == Words{"python3", "/app/.fairing/notebook.py", "/app/a.ipynb", "s3://results/out.ipynb", "-y",
-                                   R"({"layers": [64, 1.0e-06]})", "-r", "name", "10", "-y",
-                                   R"({"on": true})", "-y", R"({"rate": 1.0e-05})", "-k", "other",
-                                   "--log-output"});
+    CHECK(context.command == Words{"python3", "/app/.fairing/notebook.py", "/app/a.ipynb",
+                                   "s3://results/out.ipynb", "-y", R"({"layers": [64, 1.0e-06]})",
+                                   "-r", "name", "10", "-y", R"({"on": true})", "-y",
+                                   R"({"rate": 1.0e-05})", "-k", "other", "--log-output"});
     REQUIRE(context.files.size() == 2);
     CHECK(context.files[0].destination == "/app/.fairing/notebook.py");
     CHECK(context.files[1].destination == "/app/a.ipynb");
@@ -56,9 +56,8 @@ TEST_CASE("parameters of a notebook that names no language get that of its kerne
     const support::Workspace space;
     space.file("a.ipynb", notebook_for("python3", ""));
     space.file("b.ipynb", notebook_for("mine", ""));
-    FullNotebookPreprocessor stage{.notebook_file = space / "a.ipynb",
-                                   .parameters = {{"epochs", 3}},
-                                   .log_output = false};
+    FullNotebookPreprocessor stage{
+        .notebook_file = space / "a.ipynb", .parameters = {{"epochs", 3}}, .log_output = false};
     const auto end = [&stage] {
         const Words command = stage.prepare({}).command;
         return Words{command.end() - 2, command.end()};

@@ -84,8 +84,9 @@ TEST_CASE("the Python file is written where asked, and replaced only when asked"
 
 TEST_CASE("what the notebook's pip commands install is offered, and goes along when asked for") {
     const support::Workspace space;
-    space.file("a.ipynb", notebook_of(code_cell("%pip install 'numpy>=1'\n!pip install -r more.txt")
-                                      + ',' + code_cell("import numpy")));
+    space.file("a.ipynb",
+               notebook_of(code_cell("%pip install 'numpy>=1'\n!pip install -r more.txt") + ',' +
+                           code_cell("import numpy")));
     space.file("more.txt", "pandas\n");
     support::make_pip(space, "cat ${16} > " + (space / "list") + '\n' + support::installing(space));
     const support::FirstInPath path{space / "bin"};
@@ -94,7 +95,8 @@ TEST_CASE("what the notebook's pip commands install is offered, and goes along w
                           .cache_directory = space / "cache"};
     NotebookPreprocessor stage{.notebook_file = space / "a.ipynb", .python_version = "3.11"};
     CHECK(stage.prepare(session).files.size() == 1);
-    CHECK(contains(said, "installs numpy>=1, -r more.txt; --requirements-from-notebook takes that"));
+    CHECK(
+        contains(said, "installs numpy>=1, -r more.txt; --requirements-from-notebook takes that"));
     stage.requirements_from_notebook = true;
     const Context context = stage.prepare(session);
     REQUIRE(context.files.size() == 2);
@@ -102,7 +104,8 @@ TEST_CASE("what the notebook's pip commands install is offered, and goes along w
     CHECK(read_file(space / "list") == "numpy>=1\n-r " + (space / "more.txt") + '\n');
     CHECK(context.search_paths.at("PYTHONPATH") == "/app/.fairing/site-packages");
     stage.requirements = space / "more.txt";
-    CHECK(contains(error_of([&] { (void)stage.prepare(session); }), "both a file and the notebook's"));
+    CHECK(contains(error_of([&] { (void)stage.prepare(session); }),
+                   "both a file and the notebook's"));
 }
 
 TEST_CASE("in a notebook's kernel that notebook is the default") {

@@ -63,8 +63,7 @@ inline std::vector<Python> pythons() {
 /// "" when it is there. It has no pip of its own: that of `python` or of any of `others` installs.
 inline std::string make_cloudpickle(const Python& python, const std::vector<Python>& others,
                                     const std::string& folder) {
-    const ShellResult made =
-        run(python.program + " -m venv --without-pip " + folder + " 2>&1");
+    const ShellResult made = run(python.program + " -m venv --without-pip " + folder + " 2>&1");
     if (made.exit_code != 0) {
         return made.output;
     }

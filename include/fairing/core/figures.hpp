@@ -28,8 +28,8 @@ namespace detail {
         value /= 1000;
         ++unit;
     }
-    return detail::figure_text(value, unit == 0 || value >= 99.95 ? 0 : value < 9.995 ? 2 : 1,
-                               units[unit]);
+    const bool whole = unit == 0 || value >= 99.95;
+    return detail::figure_text(value, whole ? 0 : value < 9.995 ? 2 : 1, units[unit]);
 }
 
 /// "0.42 s".

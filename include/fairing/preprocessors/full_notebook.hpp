@@ -24,8 +24,8 @@ namespace fairing {
 
 /// Packages a notebook and its inputs; in the image papermill runs it, writes what its cells say to
 /// the log, and leaves the executed notebook at `output_file`. Needs papermill and the notebook's
-/// kernel in the image; a small program of ours calls papermill, so that the log of a job that lacks
-/// one of them, or whose notebook fails, ends with one sentence.
+/// kernel in the image; a small program of ours calls papermill, so that the log of a job that
+/// lacks one of them, or whose notebook fails, ends with one sentence.
 struct FullNotebookPreprocessor {
     std::string notebook_file = {};  ///< empty: the one in whose kernel this runs
     /// A path of the image (relative: below the path prefix; best on a mounted volume) or a URL

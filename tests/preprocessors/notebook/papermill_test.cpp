@@ -24,9 +24,9 @@ struct Runner {
     [[nodiscard]] std::string run(const std::string& arguments,
                                   const std::string& modules = "modules",
                                   const std::string& python = "python3 -S") const {
-        const auto result = support::run("cd " + space.path().string() + " && PYTHONPATH=" +
-                                         modules + ' ' + python + " own/notebook.py " + arguments +
-                                         " 2>&1");
+        const auto result =
+            support::run("cd " + space.path().string() + " && PYTHONPATH=" + modules + ' ' +
+                         python + " own/notebook.py " + arguments + " 2>&1");
         return std::to_string(result.exit_code) + ' ' + result.output;
     }
 };
@@ -113,8 +113,8 @@ TEST_CASE("an image without papermill, or with half of it, is told in one senten
     const Runner runner;
     // No PATH: another Python's papermill is not found either.
     const std::string python =
-        "PATH= " +
-        support::run("python3 -c 'import sys; print(sys.executable, end=\"\")'").output + " -S";
+        "PATH= " + support::run("python3 -c 'import sys; print(sys.executable, end=\"\")'").output +
+        " -S";
     CHECK(runner.run("a.ipynb out.ipynb", "none", python) ==
           "65 fairing: cannot run notebook a.ipynb: there is no papermill here; take a base image "
           "that has it, or install it with --requirements (papermill and ipykernel)\n");

@@ -63,9 +63,7 @@ namespace fairing::notebook {
          {"bash", "bash"}}};
     const auto* const found = std::find_if(
         known.begin(), known.end(), [&](const auto& entry) { return entry.first == kernel; });
-    return found != known.end()            ? found->second
-           : kernel.starts_with("julia-") ? "julia"
-                                           : "";
+    return found != known.end() ? found->second : kernel.starts_with("julia-") ? "julia" : "";
 }
 
 /// Whether the notebook is, or may be, of this language; one that is not known may be any.
