@@ -14,6 +14,7 @@ namespace {
 struct Trace {
     std::vector<std::string> steps = {};
     Outcome outcome = {.state = State::succeeded};
+    BuildFigures figures = {};
     bool stop_while_following = false;
 };
 
@@ -28,7 +29,7 @@ struct Build {
     Trace* trace;
     Image build(const Context& context, const Session&) const {
         trace->steps.push_back("build " + context.command.at(0));
-        return {.reference = "image"};
+        return {.reference = "image", .figures = trace->figures};
     }
 };
 struct Handle : Workload::Model {
@@ -81,6 +82,25 @@ TEST_CASE("run goes through the stages in order and gives the lines to the sessi
     CHECK(trace.steps == Steps{"prepare", "build python3", "deploy image", "follow"});
     CHECK(lines == "hello");
     CHECK(workload.object().name == "w");
+}
+
+TEST_CASE("the log names the image, with what it cost where that was measured, and the workload") {
+    Trace trace;
+    std::string said;
+    const Session session{.log = [&said](const LogRecord& record) {
+        CHECK(record.level == Level::info);
+        said += record.text + '\n';
+    }};
+    const Fairing pipeline{Prepare{&trace}, Build{&trace}, Deploy{&trace}};
+    pipeline.run(session);
+    CHECK(said == "image image\nTest w started\n");
+    trace.figures = {.build_seconds = 0.25, .push_seconds = 0.5, .bytes_read = 1200};
+    said.clear();
+    (void)pipeline.start(session);
+    CHECK(said == "image image: 0 files, 1.20 kB read, 0 B sent in 0.75 s\nTest w started\n");
+    said.clear();
+    (void)pipeline.build(session);
+    CHECK(said == "image image: 0 files, 1.20 kB read, 0 B sent in 0.75 s\n");
 }
 
 TEST_CASE("start lets go") {
@@ -149,6 +169,19 @@ TEST_CASE("a sink that throws ends the run with its exception, and the workload 
     CHECK_THROWS_WITH_AS((Fairing{Prepare{&trace}, Build{&trace}, Deploy{&trace}}.run(session)),
                          "disk full", std::runtime_error);
     CHECK(trace.steps.back() == "remove");
+}
+
+TEST_CASE("a log that throws when the workload has started ends the start, and it is removed") {
+    Trace trace;
+    const Session session{.log = [](const LogRecord& record) {
+        if (record.text.ends_with("started")) {
+            throw std::runtime_error{"disk full"};
+        }
+    }};
+    CHECK_THROWS_WITH_AS(
+        (void)(Fairing{Prepare{&trace}, Build{&trace}, Deploy{&trace}}.start(session)), "disk full",
+        std::runtime_error);
+    CHECK(trace.steps == Steps{"prepare", "build python3", "deploy image", "remove"});
 }
 
 TEST_CASE("in the job itself nothing is launched") {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <exception>
+#include <string>
 #include <utility>
 
 #include "core/env.hpp"
+#include "core/figures.hpp"
 #include "stage/concepts.hpp"
 
 namespace fairing {
@@ -16,7 +19,7 @@ static_assert(!Deployer<NoDeployer>);
 
 /// Stateless: every call may run at once with another. Every call unwinds before an exception
 /// leaves it, so that nothing stays behind even when nobody catches (an uncaught exception need not
-/// unwind at all).
+/// unwind at all). The session's log is told the image's reference and the workload's name.
 template <Preprocessor P, Builder B, class D = NoDeployer>
 class Fairing {
 public:
@@ -59,7 +62,11 @@ public:
         try {
             check_deployer();
             const Session ordered = session.ordered();
-            return deployer_.deploy(build_ordered(ordered), ordered);
+            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
+            RemoveOnExit guard{workload, ordered.log};
+            say_started(workload.object(), ordered);
+            guard.keep();
+            return workload;
         } catch (...) {
             throw;
         }
@@ -78,6 +85,7 @@ public:
             const Session ordered = session.ordered();
             Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
             RemoveOnExit guard{workload, ordered.log};
+            say_started(workload.object(), ordered);
             Outcome outcome = workload.follow(ordered.output, ordered.stop);
             guard.keep();
             if (outcome.state == State::failed) {
@@ -103,7 +111,25 @@ private:
     [[nodiscard]] Image build_ordered(const Session& session) const {
         const Context context = preprocessor_.prepare(session);
         session.control().check("build image");
-        return builder_.build(context, session);
+        Image image = builder_.build(context, session);
+        say_built(image, context.files.size(), session);
+        return image;
+    }
+
+    /// What a builder has not measured is not said.
+    static void say_built(const Image& image, std::size_t files, const Session& session) {
+        const BuildFigures& figures = image.figures;
+        const double seconds = figures.build_seconds + figures.push_seconds;
+        const std::string cost = seconds > 0 ? ": " + std::to_string(files) + " files, " +
+                                                   human_bytes(figures.bytes_read) + " read, " +
+                                                   human_bytes(figures.bytes_uploaded) +
+                                                   " sent in " + human_seconds(seconds)
+                                             : std::string{};
+        session.control().say(Level::info, "image " + image.reference + cost);
+    }
+
+    static void say_started(const ObjectName& object, const Session& session) {
+        session.control().say(Level::info, object.kind + ' ' + object.name + " started");
     }
 
     static bool skipped_in_job(const Session& session) {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "../support/docker_registry.hpp"
+#include "../support/docker_site.hpp"
 #include "../support/shell.hpp"
 #include "../support/site.hpp"
 #include "../support/workspace.hpp"
@@ -15,7 +15,6 @@
 
 using namespace fairing;
 using support::count;
-using support::missing;
 using support::run;
 using support::ShellResult;
 using support::Site;
@@ -66,38 +65,29 @@ std::string printed_by(const Json& notebook) {
 }  // namespace
 
 TEST_CASE("a notebook trains in dockerd through both preprocessors") {
-    const Site* site = Site::get();
-    if (site == nullptr || missing("dockerd")) {
+    const auto* docker = support::DockerSite::get();
+    if (docker == nullptr) {
         return;
     }
+    const Site& site = docker->site();
     const support::Workspace space;
-    const support::DockerEngine engine{space.path()};
-    if (!engine.running()) {
-        MESSAGE("skipped: dockerd does not start here");
-        return;
-    }
-    const std::optional<std::string> base = papermill_base(*site, space);
+    const std::optional<std::string> base = papermill_base(site, space);
     if (!base) {
         return;
     }
-    write_notebook(*site, space);
-    const std::string inputs = (space / "train.ipynb") + " --input examples/data --map " +
-                               (space / "train.ipynb") + "=/app/train.ipynb ";
+    write_notebook(site, space);
+    const std::string inputs = (space / "train.ipynb") + support::with_data(space, "train.ipynb");
 
-    const ShellResult script = engine.run_image(site->build_job(inputs, *base));
+    const ShellResult script = docker->engine().run_image(site.build_job(inputs, *base));
     CAPTURE(script.output);
     CHECK(script.exit_code == 0);
     CHECK(count(script.output, " loss ") == 20);
 
     // What papermill runs; with an empty output folder of this machine in it.
     const auto papermill = [&](const std::string& options) {
-        const std::string image =
-            site->build_job(inputs +
-                                "--preprocessor full_notebook --output-file /out/ran.ipynb "
-                                "--command 'python3 -m papermill' " +
-                                options,
-                            *base);
-        return engine.run_image(image, "-v " + (space / "out") + ":/out");
+        const std::string image = site.build_job(
+            inputs + "--preprocessor full_notebook --output-file /out/ran.ipynb " + options, *base);
+        return docker->engine().run_image(image, "-v " + (space / "out") + ":/out");
     };
     space.folder("out");
     const ShellResult whole = papermill("--parameter epochs=7");
@@ -115,8 +105,22 @@ TEST_CASE("a notebook trains in dockerd through both preprocessors") {
     CHECK(count(printed_by(parse_json(read_file(space / "out/ran.ipynb"), "the notebook")),
                 " loss ") == 20);
 
+    // What fails ends with a sentence of ours.
     const ShellResult unknown = papermill("--kernel fortran");
     CAPTURE(unknown.output);
-    CHECK(unknown.exit_code != 0);
-    CHECK(unknown.output.ends_with("No such kernel named fortran\n"));
+    CHECK(unknown.exit_code == 65);
+    CHECK(unknown.output ==
+          "fairing: cannot run notebook /app/train.ipynb: there is no kernel fortran here, only "
+          "python3; name one that is here with --kernel, or install that one in the image\n");
+    const ShellResult failing = papermill("--parameter epochs=many");
+    CAPTURE(failing.output);
+    CHECK(failing.exit_code == 1);
+    CHECK(failing.output.find("\nfairing: cannot run notebook /app/train.ipynb: cell In [") !=
+          std::string::npos);
+    CHECK(failing.output.find(" failed: TypeError: ") != std::string::npos);
+    const ShellResult bare = docker->run_job(inputs + "--preprocessor full_notebook");
+    CHECK(bare.exit_code == 65);
+    CHECK(bare.output ==
+          "fairing: cannot run notebook /app/train.ipynb: there is no papermill here; take a base "
+          "image that has it, or install it with --requirements (papermill and ipykernel)\n");
 }

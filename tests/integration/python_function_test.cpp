@@ -2,19 +2,21 @@
 // says when it can not call them.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
-#include "../support/docker_registry.hpp"
+#include "../support/docker_site.hpp"
+#include "../support/pythons.hpp"
 #include "../support/shell.hpp"
-#include "../support/site.hpp"
 #include "../support/workspace.hpp"
 
 using namespace fairing;
 using support::count;
-using support::missing;
+using support::DockerSite;
+using support::Python;
 using support::run;
 using support::ShellResult;
-using support::Site;
 
 namespace {
 
@@ -49,23 +51,16 @@ class Idle(Model):
 }  // namespace
 
 TEST_CASE("Python functions run in dockerd") {
-    const Site* site = Site::get();
-    if (site == nullptr || missing("dockerd")) {
+    const DockerSite* docker = DockerSite::get();
+    if (docker == nullptr) {
         return;
     }
     const support::Workspace space;
     space.file("model.py", model);
-    const support::DockerEngine engine{space.path()};
-    if (!engine.running()) {
-        MESSAGE("skipped: dockerd does not start here");
-        return;
-    }
-    const std::string inputs =
-        " --input examples/data --map " + (space / "model.py") + "=/app/model.py ";
+    const std::string file = space / "model.py", inputs = support::with_data(space, "model.py");
     for (const std::string name : {"fit", "Model", "Model.missing", "Idle"}) {
         CAPTURE(name);
-        const ShellResult ran =
-            engine.run_image(site->build_job((space / "model.py") + ':' + name + inputs));
+        const ShellResult ran = docker->run_job(file + ':' + name + inputs);
         CAPTURE(ran.output);
         if (name == "Model.missing" || name == "Idle") {
             CHECK(ran.exit_code == 65);
@@ -77,58 +72,69 @@ TEST_CASE("Python functions run in dockerd") {
         CHECK(count(ran.output, " loss ") == 20);
         CHECK(count(ran.output, "slope ") == 1);  // what it returned
     }
-    const ShellResult other = engine.run_image(
-        site->build_job((space / "model.py") + ":fit --python-version 3.9" + inputs));
+    const ShellResult other = docker->run_job(file + ":fit --python-version 3.9" + inputs);
     CHECK(other.exit_code == 65);
     CHECK(other.output ==
-          "fairing: cannot call fit: it was made with Python 3.9, and this is Python 3.11\n");
+          "fairing: cannot call fit: it was made with Python 3.9, and this is "
+          "Python " +
+              docker->base_python() + '\n');
 }
 
-TEST_CASE("a function that cloudpickle wrote runs in dockerd, on the Python that wrote it") {
-    const Site* site = Site::get();
-    if (site == nullptr || missing("dockerd")) {
+TEST_CASE("a pickle of another Python, or for an image without cloudpickle, is one sentence") {
+    const DockerSite* docker = DockerSite::get();
+    if (docker == nullptr) {
         return;
     }
     const support::Workspace space;
-    const std::string python = "PYTHONPATH=" + (space / "packages") + " python3 ";
-    const ShellResult installed =
-        run("python3 -m pip install --quiet --no-input --disable-pip-version-check --target " +
-            (space / "packages") + " cloudpickle==3.1.1 2>&1");
-    if (installed.exit_code != 0) {
-        MESSAGE("skipped: no cloudpickle: " << installed.output);
+    space.file("fit.pickle", "not read");
+    const std::string here = docker->base_python();
+    const std::string options =
+        (space / "fit.pickle") + support::with_data(space, "fit.pickle") + "--python-version ";
+    const ShellResult bare = docker->run_job(options + here);
+    CHECK(bare.exit_code == 65);
+    CHECK(bare.output ==
+          "fairing: cannot call /app/fit.pickle: the image has no cloudpickle; add it to the "
+          "requirements\n");
+    const ShellResult other = docker->run_job(options + "3.2");
+    CHECK(other.exit_code == 65);
+    CHECK(other.output ==
+          "fairing: cannot call /app/fit.pickle: it was made with Python 3.2, and "
+          "this is Python " +
+              here + '\n');
+}
+
+TEST_CASE("a function that cloudpickle wrote runs in dockerd, on the Python that wrote it") {
+    const DockerSite* docker = DockerSite::get();
+    if (docker == nullptr) {
+        return;
+    }
+    const std::string version = docker->base_python();
+    const std::vector<Python> all = support::pythons();
+    const auto python = std::find_if(all.begin(), all.end(),
+                                     [&](const Python& each) { return each.version() == version; });
+    if (python == all.end()) {
+        MESSAGE("skipped: the base image has Python " << version << ", and this machine has not");
+        return;
+    }
+    const support::Workspace space;
+    const std::string wrong = support::make_cloudpickle(*python, all, space / "venv");
+    if (!wrong.empty()) {
+        MESSAGE("skipped: no cloudpickle: " << wrong);
         return;
     }
     // By value: the job has no such module.
     space.file("write.py", std::string{model} +
                                "\n\nimport cloudpickle\nimport sys\n"
                                "cloudpickle.dump(fit, open(sys.argv[1], 'wb'))\n");
-    const ShellResult written =
-        run(python + (space / "write.py") + ' ' + (space / "fit.pickle") + " 2>&1");
+    const ShellResult written = run((space / "venv/bin/python") + ' ' + (space / "write.py") + ' ' +
+                                    (space / "fit.pickle") + " 2>&1");
     REQUIRE_MESSAGE(written.exit_code == 0, written.output);
-    const std::string version =
-        run("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2], end=\"\")'").output;
-    const support::DockerEngine engine{space.path()};
-    if (!engine.running()) {
-        MESSAGE("skipped: dockerd does not start here");
-        return;
-    }
     space.file("requirements.txt", "cloudpickle==3.1.1\n");
-    const std::string options = (space / "fit.pickle") + " --input examples/data --map " +
-                                (space / "fit.pickle") + "=/app/fit.pickle ";
-    const ShellResult bare = engine.run_image(site->build_job(options + "--python-version 3.11"));
-    CHECK(bare.exit_code == 65);
-    CHECK(bare.output.find("the image has no cloudpickle; add it to the requirements\n") !=
-          std::string::npos);
-    if (version == "3.11") {  // the base's
-        const ShellResult ran = engine.run_image(
-            site->build_job(options + "--requirements " + (space / "requirements.txt")));
-        CAPTURE(ran.output);
-        CHECK(ran.exit_code == 0);
-        CHECK(count(ran.output, " loss ") == 20);
-        CHECK(count(ran.output, "slope ") == 1);
-    }
-    const ShellResult other = engine.run_image(site->build_job(options + "--python-version 3.12"));
-    CHECK(other.exit_code == 65);
-    CHECK(other.output.find("it was made with Python 3.12, and this is Python 3.11\n") !=
-          std::string::npos);
+    const ShellResult ran = docker->run_job(
+        (space / "fit.pickle") + support::with_data(space, "fit.pickle") + "--python-version " +
+        version + " --requirements " + (space / "requirements.txt"));
+    CAPTURE(ran.output);
+    CHECK(ran.exit_code == 0);
+    CHECK(count(ran.output, " loss ") == 20);
+    CHECK(count(ran.output, "slope ") == 1);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "../support/fake_pip.hpp"
 #include "../support/workspace.hpp"
 
 using namespace fairing;
@@ -79,6 +80,32 @@ TEST_CASE("the Python file is written where asked, and replaced only when asked"
     CHECK(contains(error_of([&] { (void)stage.prepare({}); }), "b.py: it exists already"));
     stage.overwrite = true;
     (void)stage.prepare({});
+}
+
+TEST_CASE("what the notebook's pip commands install is offered, and goes along when asked for") {
+    const support::Workspace space;
+    space.file("a.ipynb",
+               notebook_of(code_cell("%pip install 'numpy>=1'\n!pip install -r more.txt") + ',' +
+                           code_cell("import numpy")));
+    space.file("more.txt", "pandas\n");
+    support::make_pip(space, "cat ${16} > " + (space / "list") + '\n' + support::installing(space));
+    const support::FirstInPath path{space / "bin"};
+    std::string said;
+    const Session session{.log = [&said](const LogRecord& record) { said += record.text + '\n'; },
+                          .cache_directory = space / "cache"};
+    NotebookPreprocessor stage{.notebook_file = space / "a.ipynb", .python_version = "3.11"};
+    CHECK(stage.prepare(session).files.size() == 1);
+    CHECK(
+        contains(said, "installs numpy>=1, -r more.txt; --requirements-from-notebook takes that"));
+    stage.requirements_from_notebook = true;
+    const Context context = stage.prepare(session);
+    REQUIRE(context.files.size() == 2);
+    CHECK(context.files[0].destination == "/app/.fairing/site-packages/numpy/__init__.py");
+    CHECK(read_file(space / "list") == "numpy>=1\n-r " + (space / "more.txt") + '\n');
+    CHECK(context.search_paths.at("PYTHONPATH") == "/app/.fairing/site-packages");
+    stage.requirements = space / "more.txt";
+    CHECK(contains(error_of([&] { (void)stage.prepare(session); }),
+                   "both a file and the notebook's"));
 }
 
 TEST_CASE("in a notebook's kernel that notebook is the default") {

@@ -2,45 +2,20 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-
+#include "../support/fake_pip.hpp"
 #include "../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;
 using support::error_of;
-
-namespace {
-
-/// A python3 whose pip installs one module, and counts how often.
-void make_pip(const support::Workspace& space, const std::string& script) {
-    space.file("bin/python3", "#!/bin/sh\ncase \"$3\" in --version) exit 0;; esac\n" + script,
-               0755);
-}
-
-/// Puts that python3 in front, for as long as it lives.
-class FirstInPath {
-public:
-    explicit FirstInPath(const std::string& folder) : before_(env("PATH", "")) {
-        ::setenv("PATH", (folder + ':' + before_).c_str(), 1);
-    }
-    FirstInPath(FirstInPath&&) = delete;
-    FirstInPath& operator=(FirstInPath&&) = delete;
-    ~FirstInPath() { ::setenv("PATH", before_.c_str(), 1); }
-
-private:
-    std::string before_;
-};
-
-}  // namespace
+using support::FirstInPath;
+using support::make_pip;
 
 TEST_CASE("packages are installed once, and become a layer and PYTHONPATH") {
     const support::Workspace space;
     space.file("more.txt", "other\n");
     space.file("requirements.txt", "numpy\n-r more.txt\n");
-    make_pip(space, "echo \"$@\" >> " + (space / "calls") +
-                        "\nwhile [ \"$1\" != --target ]; do shift; done\nmkdir -p $2/numpy $2/bin\n"
-                        "echo x > $2/numpy/__init__.py; echo y > $2/bin/f2py\n");
+    make_pip(space, support::installing(space));
     const FirstInPath path{space / "bin"};
     const Session session{.cache_directory = space / "cache"};
     const requirements::Target target{.python_version = "3.9", .platform = "linux/arm64"};
@@ -85,4 +60,20 @@ TEST_CASE("what pip says is said, and nothing is left in the cache") {
                                          "/app/", {});
                    }),
                    "absent.txt"));
+}
+
+TEST_CASE("without pip, or a version to install for, that is said") {
+    const support::Workspace space;
+    space.file("requirements.txt", "numpy\n");
+    space.folder("empty");
+    const support::PathVariable path{space / "empty"};
+    const auto said = [&](const std::string& version) {
+        return error_of([&] {
+            Context context;
+            requirements::add(context, space / "requirements.txt", {.python_version = version},
+                              "/app/", {.cache_directory = space / "cache"});
+        });
+    };
+    CHECK(contains(said("3.11"), "pip is not on this machine; install it"));
+    CHECK(contains(said(""), "the image's Python version is not known; name it with"));
 }

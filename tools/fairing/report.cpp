@@ -3,9 +3,7 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <fairing/core/files.hpp>
 #include <filesystem>
 #include <system_error>
@@ -15,13 +13,6 @@ namespace command {
 using fairing::Json;
 
 namespace {
-
-template <std::size_t N>
-[[nodiscard]] std::string formatted(const char (&format)[N], double value, const char* unit) {
-    std::array<char, 48> text{};
-    std::snprintf(text.data(), text.size(), format, value, unit);
-    return text.data();
-}
 
 [[nodiscard]] std::string origin_name(fairing::Origin origin) {
     switch (origin) {
@@ -82,21 +73,6 @@ Json workload_json(const fairing::ObjectName& object, const fairing::Outcome& ou
             {"exit_code", has_ended ? Json(outcome.exit_code) : Json()},
             {"reason", outcome.reason}};
 }
-
-std::string human_bytes(std::uint64_t bytes) {
-    constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
-    auto value = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    while (value >= 999.5 && unit + 1 < units.size()) {
-        value /= 1000;
-        ++unit;
-    }
-    return value < 9.995 && unit > 0   ? formatted("%.2f %s", value, units[unit])
-           : value < 99.95 && unit > 0 ? formatted("%.1f %s", value, units[unit])
-                                       : formatted("%.0f %s", value, units[unit]);
-}
-
-std::string human_seconds(double seconds) { return formatted("%.2f %s", seconds, "s"); }
 
 void Report::prepared(const fairing::Context& context, double seconds) {
     context_files_ = context.files.size();
@@ -183,12 +159,6 @@ fairing::Image TimedBuilder::build(const fairing::Context& context,
                                    const fairing::Session& session) const {
     fairing::Image image = stage.build(context, session);
     report->built(image);
-    const fairing::BuildFigures& figures = image.figures;
-    session.control().say(fairing::Level::info,
-                          "image " + image.reference + ": " + std::to_string(context.files.size()) +
-                              " files, " + human_bytes(figures.bytes_read) + " read, " +
-                              human_bytes(figures.bytes_uploaded) + " sent in " +
-                              human_seconds(figures.build_seconds + figures.push_seconds));
     return image;
 }
 
@@ -198,7 +168,6 @@ fairing::Workload TimedDeployer::deploy(const fairing::Image& image,
     fairing::Workload workload = stage.deploy(image, session);
     const fairing::ObjectName object = workload.object();
     report->deployed(object, std::chrono::duration<double>(Report::Clock::now() - start).count());
-    session.control().say(fairing::Level::info, object.kind + ' ' + object.name + " started");
     return workload;
 }
 

@@ -3,11 +3,15 @@
 #pragma once
 
 #include <chrono>
+#include <fairing/core/figures.hpp>
 #include <fairing/stage/any.hpp>
 #include <optional>
 #include <string>
 
 namespace command {
+
+using fairing::human_bytes;
+using fairing::human_seconds;
 
 /// Filled in by the timed stages below; json() may be asked for at any time, also after a failure.
 class Report {
@@ -53,11 +57,6 @@ private:
                                           const fairing::Outcome& outcome);
 /// "succeeded", "failed", …
 [[nodiscard]] std::string state_name(fairing::State state);
-/// "1.3 MB": three figures, decimal units.
-[[nodiscard]] std::string human_bytes(std::uint64_t bytes);
-/// "0.42 s".
-[[nodiscard]] std::string human_seconds(double seconds);
-
 /// The user's preprocessor, measured, with the program's arguments behind its command.
 struct TimedPreprocessor {
     fairing::AnyPreprocessor stage;

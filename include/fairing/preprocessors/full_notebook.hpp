@@ -16,49 +16,16 @@
 #include "../stage/fields.hpp"
 #include "input.hpp"
 #include "notebook.hpp"
+#include "notebook/papermill.hpp"
 #include "payload.hpp"
 #include "requirements.hpp"
 
 namespace fairing {
 
-namespace notebook {
-
-/// JSON that is YAML 1.1 with the same values: there 1e-05 is a text, and 1.0e-05 a number.
-[[nodiscard]] inline std::string to_flow_yaml(const Json& value) {
-    if (value.is_number_float()) {
-        std::string text = value.dump();
-        const std::size_t exponent = text.find('e');
-        if (exponent != std::string::npos && text.find('.') == std::string::npos) {
-            text.insert(exponent, ".0");
-        }
-        return text;
-    }
-    if (!value.is_structured()) {
-        return value.dump();
-    }
-    std::string text;
-    for (const auto& [key, member] : value.items()) {
-        text += text.empty() ? "" : ", ";
-        text += value.is_object() ? Json(key).dump() + ": " : "";
-        text += to_flow_yaml(member);
-    }
-    return value.is_object() ? '{' + text + '}' : '[' + text + ']';
-}
-
-/// The options of papermill that set a parameter to exactly this value.
-[[nodiscard]] inline std::vector<std::string> papermill_parameter(const std::string& name,
-                                                                  const Json& value) {
-    if (value.is_string()) {
-        return {"-r", name, value.get<std::string>()};
-    }
-    return {"-y", '{' + Json(name).dump() + ": " + to_flow_yaml(value) + '}'};
-}
-
-}  // namespace notebook
-
 /// Packages a notebook and its inputs; in the image papermill runs it, writes what its cells say to
 /// the log, and leaves the executed notebook at `output_file`. Needs papermill and the notebook's
-/// kernel in the image.
+/// kernel in the image; a small program of ours calls papermill, so that the log of a job that
+/// lacks one of them, or whose notebook fails, ends with one sentence.
 struct FullNotebookPreprocessor {
     std::string notebook_file = {};  ///< empty: the one in whose kernel this runs
     /// A path of the image (relative: below the path prefix; best on a mounted volume) or a URL
@@ -67,6 +34,7 @@ struct FullNotebookPreprocessor {
     std::map<std::string, Json> parameters = {};  ///< for the cell that is tagged "parameters"
     std::vector<Input> input_files = {};          ///< files, folders, globs
     std::string kernel = {};                      ///< empty: the one that the notebook names
+    /// Ours is called for "papermill" and for "… -m papermill"; another command is taken as it is.
     std::vector<std::string> command = {"papermill"};
     std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
     std::map<std::string, std::string> output_map = {};
@@ -77,45 +45,69 @@ struct FullNotebookPreprocessor {
     std::string python_version = {};  ///< of the image, for `requirements`
     std::string wheel_platform = {};  ///< of the image, for `requirements`
 
-    /// Throws Error: what parse() and collect() throw, input for a notebook that names no kernel.
+    /// Throws Error: what parse() and collect() throw, input for a notebook that names no kernel, a
+    /// name that no kernel has, and a kernel of another language.
     [[nodiscard]] Context prepare(const Session& session) const {
         const std::string file = notebook::file_or_session(notebook_file);
-        check(file);
+        const notebook::Document document = notebook::read(file);
+        check(document, file);
         packaging::CollectOptions options = payload::collect_options(*this);
         options.inputs.emplace_back(file);
         Context context = payload::context_of(options, session);
         context.command = command;
+        const std::string runner = payload::own_folder(path_prefix) + "notebook.py";
+        if (notebook::use_papermill_runner(context.command, runner)) {
+            payload::OwnFiles own;
+            own.add(runner, notebook::papermill_runner);
+            own.add_to(context);
+        }
         if (!requirements.empty()) {
             requirements::add(context, requirements, {python_version, wheel_platform}, path_prefix,
                               session);
-            if (command == std::vector<std::string>{"papermill"}) {
-                context.command = {"python3", "-m", "papermill"};  // such a layer has no programs
-            }
         }
-        add_arguments(context.command, packaging::destination_of(file, options));
+        add_arguments(context.command, document, packaging::destination_of(file, options));
         return context;
     }
 
 private:
     // An aggregate has no private data; these functions are not for users.
-    void check(const std::string& file) const {
-        const notebook::Document document = notebook::read(file);
-        const auto wrong = [&](const char* answer, const char* advice) {
+    [[nodiscard]] const std::string& kernel_of(const notebook::Document& document) const {
+        return kernel.empty() ? document.kernel : kernel;
+    }
+
+    void check(const notebook::Document& document, const std::string& file) const {
+        const auto wrong = [&](std::string answer, std::string advice) {
             return Error{ErrorCode::input,
                          {.attempted = "run notebook",
                           .subject = packaging::escaped(file),
-                          .answer = answer,
-                          .advice = advice}};
+                          .answer = std::move(answer),
+                          .advice = std::move(advice)}};
         };
-        if (document.kernel.empty() && kernel.empty()) {
+        const std::string& name = kernel_of(document);
+        if (name.empty()) {
             throw wrong("it names no kernel", "name one with --kernel, such as python3");
+        }
+        if (!notebook::is_kernel_name(name)) {
+            throw wrong("no kernel can have the name \"" + packaging::escaped(name) + '"',
+                        "name one with --kernel, such as python3");
+        }
+        const std::string language = notebook::language_of_kernel(name);
+        if (!kernel.empty() && !notebook::is_written_in(document, language)) {
+            throw wrong("it is written in " + packaging::escaped(document.language) +
+                            ", and kernel " + name + " runs " + language,
+                        "name a kernel of its language with --kernel");
+        }
+        if (!parameters.empty() && document.language.empty() && language.empty()) {
+            throw wrong("it does not say in which language its parameters are to be set",
+                        "run it once in Jupyter with kernel " + name + ", and save it");
         }
         if (output_file.empty()) {
             throw wrong("no output file is named", "name one with --output-file");
         }
     }
 
-    void add_arguments(std::vector<std::string>& words, const std::string& file) const {
+    void add_arguments(std::vector<std::string>& words, const notebook::Document& document,
+                       const std::string& file) const {
         words.push_back(file);
         words.push_back(output_file);
         for (const auto& [name, value] : parameters) {
@@ -124,6 +116,10 @@ private:
         }
         if (!kernel.empty()) {
             words.insert(words.end(), {"-k", kernel});
+        }
+        if (!parameters.empty() && document.language.empty()) {
+            const std::string language = notebook::language_of_kernel(kernel_of(document));
+            words.insert(words.end(), {"-l", language == "r" ? "R" : language});  // papermill's way
         }
         if (log_output) {
             words.emplace_back("--log-output");
@@ -144,7 +140,7 @@ inline constexpr auto fields<FullNotebookPreprocessor> = std::tuple{
     field("kernel", &FullNotebookPreprocessor::kernel,
           "the kernel that runs it (default: the one that the notebook names)"),
     field("command", &FullNotebookPreprocessor::command,
-          "what runs the file, split at blanks, without quoting (default: papermill)"),
+          "what runs the notebook, split at blanks, without quoting (default: papermill)"),
     field("path_prefix", &FullNotebookPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &FullNotebookPreprocessor::output_map,

@@ -96,7 +96,9 @@ def main():
     if options.python_version and options.python_version != here:
         stop("%s: it was made with Python %s, and this is Python %s" % (what, options.python_version, here))
     sys.argv = [options.file or options.module or options.pickle] + options.arguments
-    sys.path[0] = os.getcwd()
+    if os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]
+    sys.path.insert(0, os.getcwd())
     if options.pickle:
         found = from_pickle(options.pickle)
     elif options.file:
