@@ -80,6 +80,7 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <variant>
 #include <vector>
 
 // -------------------------------------------------------------------------------------------------------------
@@ -230,8 +231,12 @@ public:
 // fairing/core/version.hpp - the version, the configuration macros, and the name that they give our
 // ABI.
 //
-// FAIRING_TLS   1 unless defined as 0: https through cpp-httplib and OpenSSL.
-// FAIRING_YAML  0 unless defined as 1: YAML is read and written through yaml-cpp.
+// FAIRING_TLS         1 unless defined as 0: https through cpp-httplib and OpenSSL.
+// FAIRING_YAML        0 unless defined as 1: YAML is read and written through yaml-cpp.
+// FAIRING_ZLIB        0 unless defined as 1: gzip layers may be made by zlib,
+// FAIRING_LIBDEFLATE  the same by libdeflate,
+// FAIRING_ISAL        the same by ISA-L (libisal);
+// FAIRING_ZSTD        the same: zstd layers are made and read, through libzstd.
 //
 // Types that every configured function takes (Control, Session) live in the inline namespace
 // FAIRING_ABI, so two translation units that were configured differently do not share a function by
@@ -248,15 +253,26 @@ public:
 #define FAIRING_YAML 0
 #endif
 
-#if FAIRING_TLS && FAIRING_YAML
-#define FAIRING_ABI v0_tls_yaml
-#elif FAIRING_TLS
-#define FAIRING_ABI v0_tls
-#elif FAIRING_YAML
-#define FAIRING_ABI v0_yaml
-#else
-#define FAIRING_ABI v0
+#ifndef FAIRING_ZLIB
+#define FAIRING_ZLIB 0
 #endif
+#ifndef FAIRING_LIBDEFLATE
+#define FAIRING_LIBDEFLATE 0
+#endif
+#ifndef FAIRING_ISAL
+#define FAIRING_ISAL 0
+#endif
+#ifndef FAIRING_ZSTD
+#define FAIRING_ZSTD 0
+#endif
+
+// "v0_100000": the macros' values in the order above.
+#define FAIRING_ABI                                                                           \
+    FAIRING_ABI_OF(FAIRING_TLS, FAIRING_YAML, FAIRING_ZLIB, FAIRING_LIBDEFLATE, FAIRING_ISAL, \
+                   FAIRING_ZSTD)
+#define FAIRING_ABI_OF(...) FAIRING_ABI_NAME(__VA_ARGS__)
+#define FAIRING_ABI_NAME(tls, yaml, zlib, libdeflate, isal, zstd) \
+    v0_##tls##yaml##zlib##libdeflate##isal##zstd
 
 namespace fairing {
 
@@ -2873,9 +2889,24 @@ struct Overrides {
     return std::min(count, image.layers().size());
 }
 
-/// The media type of a gzip layer of ours: the base's own family.
-[[nodiscard]] inline std::string layer_media_type(const Image& base) {
-    return std::string{base.is_docker() ? media_type::docker_layer_gzip : media_type::layer_gzip};
+/// The media type of a layer of ours on `base`, of the base's own family. `compression` is "gzip"
+/// or "zstd". Throws Error{unsupported} for zstd on an image of Docker's, whose layers are gzip.
+[[nodiscard]] inline std::string layer_media_type(const Image& base,
+                                                  std::string_view compression = "gzip") {
+    if (compression == "gzip") {
+        return std::string{base.is_docker() ? media_type::docker_layer_gzip
+                                            : media_type::layer_gzip};
+    }
+    if (base.is_docker()) {
+        throw Error{
+            ErrorCode::unsupported,
+            {.attempted = "append a " + std::string{compression} + " layer",
+             .subject = "to the base image",
+             .answer =
+                 "its manifest is Docker's (version 2, schema 2), which knows gzip layers only",
+             .advice = "choose a compressor that makes gzip, or a base with an OCI manifest"}};
+    }
+    return std::string{media_type::layer} + '+' + std::string{compression};
 }
 
 namespace detail {
@@ -3425,7 +3456,7 @@ constexpr std::uint64_t crc32_fold_high(std::uint64_t distance) {
 }
 
 /// The CRC of A followed by B, out of the CRC of each and the length of B in bytes.
-[[nodiscard]] constexpr std::uint32_t crc32_combine(std::uint32_t a, std::uint32_t b,
+[[nodiscard]] constexpr std::uint32_t combine_crc32(std::uint32_t a, std::uint32_t b,
                                                     std::uint64_t length_b) {
     // x has the order 2^32 - 1, so the exponent may be reduced before it is multiplied by 8.
     return detail::crc32_multiply(a, detail::crc32_power(length_b % 0xffffffff * 8)) ^ b;
@@ -3720,7 +3751,8 @@ private:
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/context.hpp - what a preprocessor prepared: files, command, environment. Data, no I/O.
+// fairing/packaging/context.hpp - what a preprocessor prepared: files, command, environment. Data,
+// no I/O.
 
 namespace fairing {
 
@@ -3733,15 +3765,18 @@ struct ContextFile {
     unsigned mode = 0644;  ///< permission bits only: no setuid, setgid or sticky bit
     FileKind kind = FileKind::regular;
     std::string link_target = {};  ///< of a symlink, as it is stored
-    std::uint64_t size = 0;        ///< bytes when it was found; a change before it is read is an error
-    std::string layer = {};        ///< files of one name share a layer of their own; "": see layer_plan.hpp
+    std::uint64_t size = 0;  ///< bytes when it was found; a change before it is read is an error
+    std::string layer =
+        {};  ///< files of one name share a layer of their own; "": see layer_plan.hpp
 };
 
-/// What the base image must have for the files to run on it. A builder checks it; what is empty asks
-/// for nothing.
+/// What the base image must have for the files to run on it. A builder checks it; what is empty
+/// asks for nothing.
 struct Needs {
-    std::vector<std::string> programs = {};  ///< destinations of ELF files: their glibc, their architecture
-    bool lean_libraries = false;  ///< leave out what is in the layer "libraries" and in the base as well
+    std::vector<std::string> programs =
+        {};  ///< destinations of ELF files: their glibc, their architecture
+    bool lean_libraries =
+        false;  ///< leave out what is in the layer "libraries" and in the base as well
 };
 
 /// Everything that a builder needs. Files are in destination order, each destination once.
@@ -3858,6 +3893,27 @@ concept Compressor = std::copyable<T> &&
     { compressor.block(input, out) } -> std::same_as<void>;
     { compressor.end(crc, size, out) } -> std::same_as<void>;
 };
+
+namespace detail {
+
+/// Throws Error{usage} for a level that a compressor has not.
+inline void check_level(const char* compressor, int level, int least, int most) {
+    if (level < least || level > most) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = std::string{"compress with "} + compressor,
+                     .subject = "level " + std::to_string(level),
+                     .answer = "there is no such level",
+                     .advice = "choose " + std::to_string(least) + " to " + std::to_string(most)}};
+    }
+}
+
+/// What a library says that should never fail.
+[[nodiscard]] inline Error compressor_failure(const char* compressor, const char* answer) {
+    return Error{ErrorCode::internal,
+                 {.attempted = "compress with", .subject = compressor, .answer = answer}};
+}
+
+}  // namespace detail
 
 }  // namespace fairing::codec
 
@@ -4673,7 +4729,7 @@ public:
           recall_(std::move(recall)) {
         std::vector<std::byte> head;
         compressor_.begin(head);
-        sink_(head);
+        hand_on(head);
     }
     BlockPipeline(const BlockPipeline&) = delete;
     BlockPipeline& operator=(const BlockPipeline&) = delete;
@@ -4720,7 +4776,7 @@ public:
         }
         std::vector<std::byte> tail;
         compressor_.end(crc_, size_, tail);
-        sink_(tail);
+        hand_on(tail);
     }
 
 private:
@@ -4731,6 +4787,13 @@ private:
         std::exception_ptr failure = {};
         State state = State::waiting;
     };
+
+    /// Nothing is no piece: to some sinks it is the end.
+    void hand_on(std::span<const std::byte> bytes) const {
+        if (!bytes.empty()) {
+            sink_(bytes);
+        }
+    }
 
     void compress(Job& job) const noexcept {
         try {
@@ -4811,10 +4874,10 @@ private:
             std::rethrow_exception(first->failure);
         }
         for (const Segment& segment : first->segments) {
-            crc_ = codec::crc32_combine(crc_, segment.crc, segment.size);
+            crc_ = codec::combine_crc32(crc_, segment.crc, segment.size);
             size_ += segment.size;
         }
-        sink_(first->output);
+        hand_on(first->output);
         if (segment_sink_) {
             segment_sink_(first->segments);
         }
@@ -10030,6 +10093,13 @@ concept Deployer = requires(const T& stage, const Image& image, const Session& s
     { stage.deploy(image, session) } -> std::derived_from<Workload>;
 };
 
+/// A deployer that refuses bad options before anything is built for it, without I/O: check() throws
+/// Error.
+template <class T>
+concept SelfChecking = requires(const T& stage) {
+    stage.check();
+};
+
 /// A deployer that can say beforehand, without I/O, what it would create.
 template <class T>
 concept Renderer = requires(const T& stage, const Image& image, const Session& session) {
@@ -12104,7 +12174,8 @@ inline void count_bytes(std::span<const std::uint8_t> bytes, std::span<std::uint
             ((++tables[(i + i / 4) % 4][first >> (8 * i) & 0xff],
               ++tables[(i + i / 4 + 2) % 4][second >> (8 * i) & 0xff]),
              ...);
-        }(std::make_index_sequence<8>{});
+        }
+        (std::make_index_sequence<8>{});
     }
     for (; next != end; ++next) {
         ++tables[0][*next];
@@ -13196,6 +13267,28 @@ inline void deflate(std::span<const std::byte> input, std::vector<std::byte>& ou
 }  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/codec/gzip_member.hpp - what stands around the deflate blocks of a gzip member (RFC
+// 1952).
+
+namespace fairing::codec::detail {
+
+/// A header without a name and a time, of an unknown operating system: equal input, equal bytes.
+inline void begin_gzip_member(std::vector<std::byte>& out) {
+    constexpr std::array<unsigned char, 10> header = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
+    append_bytes(std::as_bytes(std::span{header}), out);
+}
+
+/// An empty block that ends the stream, and the trailer. What stands before ends at a byte border.
+inline void end_gzip_member(std::uint32_t crc, std::uint64_t size, std::vector<std::byte>& out) {
+    // The last block, of the fixed code (RFC 1951, section 3.2.6), and its end-of-block symbol.
+    append_little(std::uint16_t{0b011}, out);
+    append_little(crc, out);
+    append_little(static_cast<std::uint32_t>(size), out);
+}
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/codec/inflate_table.hpp - prefix codes as a table to look bits up in (RFC 1951,
 // section 3.2.2).
 
@@ -13801,40 +13894,38 @@ private:
 }  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of
-// layers, and a reader.
+// fairing/codec/gzip.hpp - the gzip format (RFC 1952): the usual compressor of layers, and a
+// reader.
 
 namespace fairing::codec {
 
-/// One member without a name and a time, of an unknown operating system: equal
-/// input, equal bytes.
+/// One member, of our own deflate blocks.
 struct GzipCompressor {
     int level = deflate_balanced;  ///< 0 (store), 1 (fast) to 9 (small)
 
     static constexpr std::string_view suffix = "gzip";
 
-    /// Large enough to lose little of what a common window would find, small
-    /// enough to keep every core busy.
+    /// Large enough to lose little of what a common window would find, small enough to keep every
+    /// core busy.
     [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
-
-    void begin(std::vector<std::byte>& out) const {
-        constexpr std::array<unsigned char, 10> header = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
-        detail::append_bytes(std::as_bytes(std::span{header}), out);
+    /// What decides the bytes besides the input, for those who keep them.
+    [[nodiscard]] std::string recipe() const {
+        return "gzip " + std::to_string(level) + ' ' + std::to_string(deflate_version);
     }
+
+    void begin(std::vector<std::byte>& out) const { detail::begin_gzip_member(out); }
     void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
         deflate(input, out, {.level = level});
     }
     void end(std::uint32_t crc, std::uint64_t size, std::vector<std::byte>& out) const {
-        deflate({}, out, {.level = level, .end = DeflateEnd::last});
-        detail::append_little(crc, out);
-        detail::append_little(static_cast<std::uint32_t>(size), out);
+        detail::end_gzip_member(crc, size, out);
     }
 };
 static_assert(Compressor<GzipCompressor>);
 
-/// Gives what a gzip file of any number of members holds to a sink. Verifies
-/// every checksum and size; throws Error{integrity} with the reason, and is
-/// good for nothing then. What the sink got before may be wrong.
+/// Gives what a gzip file of any number of members holds to a sink. Verifies every checksum and
+/// size; throws Error{integrity} with the reason, and is good for nothing then. What the sink got
+/// before may be wrong.
 class GunzipReader {
 public:
     explicit GunzipReader(ByteSink sink)
@@ -14019,8 +14110,8 @@ private:
     return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
-/// What the gzip file holds. Throws Error{integrity} when it is malformed or
-/// unpacks to more than `limit` bytes, of which no more are kept.
+/// What the gzip file holds. Throws Error{integrity} when it is malformed or unpacks to more than
+/// `limit` bytes, of which no more are kept.
 [[nodiscard]] inline std::string gunzip(std::string_view file, std::size_t limit) {
     std::string text;
     GunzipReader reader{[&](std::span<const std::byte> bytes) {
@@ -14038,6 +14129,125 @@ private:
 }
 
 }  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/zstd.hpp - the zstd format (RFC 8878) through libzstd, and only with FAIRING_ZSTD:
+// a compressor of layers, and a reader.
+
+#if FAIRING_ZSTD
+#include <zstd.h>
+
+#endif
+
+#if FAIRING_ZSTD
+
+namespace fairing::codec {
+
+namespace detail {
+
+struct FreeZstd {
+    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
+/// Appends one frame.
+inline void append_zstd_frame(std::span<const std::byte> input, int level,
+                              std::vector<std::byte>& out) {
+    static thread_local const std::unique_ptr<ZSTD_CCtx, FreeZstd> context{ZSTD_createCCtx()};
+    if (!context) {
+        throw compressor_failure("zstd", "it can not be set up");
+    }
+    const std::size_t used = out.size();
+    out.resize(used + ZSTD_compressBound(input.size()));
+    const std::size_t size = ZSTD_compressCCtx(context.get(), out.data() + used, out.size() - used,
+                                               input.data(), input.size(), level);
+    if (ZSTD_isError(size) != 0) {
+        throw compressor_failure("zstd", ZSTD_getErrorName(size));
+    }
+    out.resize(used + size);
+}
+
+}  // namespace detail
+
+/// A frame for each block. Only images with OCI manifests can have such layers.
+struct ZstdCompressor {
+    int level = 3;  ///< 1 (fast) to 22 (small)
+
+    static constexpr std::string_view suffix = "zstd";
+
+    [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
+    /// What decides the bytes besides the input, for those who keep them.
+    [[nodiscard]] std::string recipe() const {
+        return "zstd " + std::to_string(level) + ' ' + ZSTD_versionString();
+    }
+
+    void begin(std::vector<std::byte>&) const {}
+    void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
+        detail::check_level("zstd", level, 1, ZSTD_maxCLevel());
+        if (!input.empty()) {
+            detail::append_zstd_frame(input, level, out);
+        }
+    }
+    /// No frame is no zstd file.
+    void end(std::uint32_t, std::uint64_t size, std::vector<std::byte>& out) const {
+        if (size == 0) {
+            detail::append_zstd_frame({}, level, out);
+        }
+    }
+};
+static_assert(Compressor<ZstdCompressor>);
+
+/// Gives what a zstd file of any number of frames holds to a sink. Throws Error{integrity} with the
+/// reason, and is good for nothing then. Takes no frame whose window is larger than 128 MiB.
+class ZstdReader {
+public:
+    explicit ZstdReader(ByteSink sink)
+        : sink_(std::move(sink)), context_(ZSTD_createDCtx()), buffer_(ZSTD_DStreamOutSize()) {
+        if (!context_) {
+            refuse("there is no memory to read it");
+        }
+    }
+
+    /// Takes the next piece of the file, of any size.
+    void write(std::span<const std::byte> input) {
+        ZSTD_inBuffer in{.src = input.data(), .size = input.size(), .pos = 0};
+        bool more = !input.empty();
+        while (more) {
+            ZSTD_outBuffer out{.dst = buffer_.data(), .size = buffer_.size(), .pos = 0};
+            const std::size_t left = ZSTD_decompressStream(context_.get(), &out, &in);
+            if (ZSTD_isError(left) != 0) {
+                refuse(ZSTD_getErrorName(left));
+            }
+            if (out.pos > 0) {
+                sink_(std::span{buffer_}.first(out.pos));
+            }
+            ended_ = left == 0;
+            more = in.pos < in.size || (!ended_ && out.pos == out.size);
+        }
+    }
+
+    /// To be called at the end of the file. Throws when it is cut off.
+    void finish() const {
+        if (!ended_) {
+            refuse("it is cut off");
+        }
+    }
+
+private:
+    [[noreturn]] static void refuse(const char* reason) {
+        throw Error{ErrorCode::integrity,
+                    {.attempted = "unpack", .subject = "zstd data", .answer = reason}};
+    }
+
+    ByteSink sink_;
+    std::unique_ptr<ZSTD_DCtx, detail::FreeZstd> context_;
+    std::vector<std::byte> buffer_;
+    bool ended_ = false;  ///< no frame is open
+};
+
+}  // namespace fairing::codec
+
+#endif
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/core/rooted_tree.hpp - a directory seen as "/" (POSIX openat(2) and its kin): no path, no
@@ -14346,10 +14556,10 @@ struct UnpackOptions {
     Ownership ownership = Ownership::ours;
 };
 
-enum class LayerCompression { none, gzip };
+enum class LayerCompression { none, gzip, zstd };
 
 /// How a layer of that media type is compressed. Throws Error{unsupported} that names a type we can
-/// not read.
+/// not read; zstd takes FAIRING_ZSTD.
 [[nodiscard]] inline LayerCompression layer_compression(const Descriptor& layer) {
     const std::string_view type = layer.media_type;
     if (type.ends_with("+gzip") || type.ends_with(".gzip")) {
@@ -14358,11 +14568,19 @@ enum class LayerCompression { none, gzip };
     if (type.ends_with(".tar")) {
         return LayerCompression::none;
     }
+    const bool is_zstd = type.ends_with("+zstd") || type.ends_with(".zstd");
+#if FAIRING_ZSTD
+    if (is_zstd) {
+        return LayerCompression::zstd;
+    }
+#endif
     throw Error{ErrorCode::unsupported,
                 {.attempted = "unpack layer",
                  .subject = layer.digest,
                  .answer = "its media type is " + layer.media_type,
-                 .advice = type.ends_with("zstd") ? "use an image with gzip layers" : ""}};
+                 .advice = is_zstd ? "use an image with gzip layers, or build fairing with zstd "
+                                     "(Meson: -Dzstd=enabled; the macro FAIRING_ZSTD=1)"
+                                   : ""}};
 }
 
 /// Gives the tar archive of a layer, decompressed and verified against the descriptor.
@@ -14377,13 +14595,25 @@ inline void read_layer(Store& store, const Descriptor& layer, codec::TarReader& 
             control.show(progress);
         });
     };
-    if (layer_compression(layer) == LayerCompression::gzip) {
-        codec::GunzipReader gunzip{
-            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }};
-        pass([&gunzip](std::span<const std::byte> bytes) { gunzip.write(bytes); });
-        gunzip.finish();
-    } else {
-        pass([&reader](std::span<const std::byte> bytes) { reader.write(bytes); });
+    const auto unpack_through = [&pass](auto&& decompressor) {
+        pass([&decompressor](std::span<const std::byte> bytes) { decompressor.write(bytes); });
+        decompressor.finish();
+    };
+    const codec::ByteSink tar = [&reader](std::span<const std::byte> bytes) {
+        reader.write(bytes);
+    };
+    switch (layer_compression(layer)) {
+        case LayerCompression::none:
+            pass(tar);
+            break;
+        case LayerCompression::gzip:
+            unpack_through(codec::GunzipReader{tar});
+            break;
+        case LayerCompression::zstd:
+#if FAIRING_ZSTD
+            unpack_through(codec::ZstdReader{tar});
+#endif
+            break;
     }
     reader.finish();
 }
@@ -15191,6 +15421,400 @@ using LayerKey = std::pair<LayerClass, std::uint64_t>;
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/codec/isal_compressor.hpp - gzip layers through ISA-L (libisal), and only with
+// FAIRING_ISAL: the fastest there is on Intel's processors.
+//
+// What it gives may differ from one family of processors to the next: images are equal only where
+// these are.
+
+#if FAIRING_ISAL
+#include <isa-l.h>
+
+#endif
+
+#if FAIRING_ISAL
+
+namespace fairing::codec {
+
+namespace detail {
+
+/// A stream of raw deflate that is set up once and begins anew for each block.
+class IsalStream {
+public:
+    /// Appends blocks that refer to nothing before `input`, and end at a byte border.
+    void append(std::span<const std::byte> input, int level, std::vector<std::byte>& out) {
+        begin(level);
+        while (!input.empty()) {
+            // ISA-L counts in 32 bits, and does not write to what it reads.
+            const auto run = input.first(std::min(input.size(), std::size_t{1} << 30));
+            stream_.next_in = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(run.data()));
+            stream_.avail_in = static_cast<std::uint32_t>(run.size());
+            write(out);
+            input = input.subspan(run.size());
+        }
+    }
+
+private:
+    void begin(int level) {
+        if (level == level_) {
+            isal_deflate_reset(&stream_);
+            return;
+        }
+        constexpr std::array<std::uint32_t, 4> memory = {
+            ISAL_DEF_LVL0_DEFAULT, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT,
+            ISAL_DEF_LVL3_DEFAULT};
+        isal_deflate_init(&stream_);
+        memory_.assign(memory[static_cast<std::size_t>(level)], 0);
+        stream_.level = static_cast<std::uint32_t>(level);
+        stream_.level_buf = memory_.data();
+        stream_.level_buf_size = static_cast<std::uint32_t>(memory_.size());
+        stream_.gzip_flag = IGZIP_DEFLATE;
+        stream_.flush = FULL_FLUSH;
+        stream_.end_of_stream = 0;
+        level_ = level;
+    }
+    void write(std::vector<std::byte>& out) {
+        std::size_t used = out.size();
+        do {
+            const std::size_t room = stream_.avail_in + stream_.avail_in / 8 + 1024;
+            out.resize(used + room);
+            stream_.next_out = reinterpret_cast<std::uint8_t*>(out.data() + used);
+            stream_.avail_out = static_cast<std::uint32_t>(room);
+            if (isal_deflate(&stream_) != COMP_OK) {
+                level_ = none;
+                throw compressor_failure("ISA-L", "it gives up");
+            }
+            used = out.size() - stream_.avail_out;
+        } while (stream_.avail_out == 0);
+        out.resize(used);
+    }
+
+    static constexpr int none = -1;
+    isal_zstream stream_ = {};
+    std::vector<std::uint8_t> memory_ = {};
+    int level_ = none;
+};
+
+}  // namespace detail
+
+/// One member, of ISA-L's deflate blocks.
+struct IsalCompressor {
+    int level = 1;  ///< 0 (fast) to 3 (small)
+
+    static constexpr std::string_view suffix = "gzip";
+
+    [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
+    /// What decides the bytes besides the input, for those who keep them.
+    [[nodiscard]] std::string recipe() const {
+        return "isal " + std::to_string(level) + ' ' + std::to_string(ISAL_VERSION);
+    }
+
+    void begin(std::vector<std::byte>& out) const { detail::begin_gzip_member(out); }
+    void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
+        detail::check_level("ISA-L", level, 0, 3);
+        // It is 200 KiB: not for every thread of the program.
+        static thread_local const auto stream = std::make_unique<detail::IsalStream>();
+        stream->append(input, level, out);
+    }
+    void end(std::uint32_t crc, std::uint64_t size, std::vector<std::byte>& out) const {
+        detail::end_gzip_member(crc, size, out);
+    }
+};
+static_assert(Compressor<IsalCompressor>);
+
+}  // namespace fairing::codec
+
+#endif
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/libdeflate_compressor.hpp - gzip layers through libdeflate, and only with
+// FAIRING_LIBDEFLATE.
+//
+// It makes whole streams only, so a block is a member of its own (RFC 1952, section 2.2: "a gzip
+// file consists of a series of members").
+
+#if FAIRING_LIBDEFLATE
+#include <libdeflate.h>
+
+#endif
+
+#if FAIRING_LIBDEFLATE
+
+namespace fairing::codec {
+
+namespace detail {
+
+/// This thread's compressor, which is kept for as long as the level is the same.
+[[nodiscard]] inline libdeflate_compressor* libdeflate_for(int level) {
+    struct Free {
+        void operator()(libdeflate_compressor* compressor) const {
+            libdeflate_free_compressor(compressor);
+        }
+    };
+    static thread_local std::unique_ptr<libdeflate_compressor, Free> kept;
+    static thread_local int kept_level = 0;
+    if (!kept || kept_level != level) {
+        kept.reset(libdeflate_alloc_compressor(level));
+        kept_level = level;
+    }
+    if (!kept) {
+        throw compressor_failure("libdeflate", "it can not be set up");
+    }
+    return kept.get();
+}
+
+}  // namespace detail
+
+/// A member for each block.
+struct LibdeflateCompressor {
+    int level = 6;  ///< 0 (store), 1 (fast) to 12 (small)
+
+    static constexpr std::string_view suffix = "gzip";
+
+    [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
+    /// What decides the bytes besides the input, for those who keep them.
+    [[nodiscard]] std::string recipe() const {
+        return "libdeflate " + std::to_string(level) + ' ' + LIBDEFLATE_VERSION_STRING;
+    }
+
+    void begin(std::vector<std::byte>&) const {}
+    void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
+        detail::check_level("libdeflate", level, 0, 12);
+        if (input.empty()) {
+            return;
+        }
+        libdeflate_compressor* const compressor = detail::libdeflate_for(level);
+        const std::size_t used = out.size();
+        out.resize(used + libdeflate_gzip_compress_bound(compressor, input.size()));
+        const std::size_t size = libdeflate_gzip_compress(compressor, input.data(), input.size(),
+                                                          out.data() + used, out.size() - used);
+        if (size == 0) {
+            throw detail::compressor_failure("libdeflate", "it needs more room than it said");
+        }
+        out.resize(used + size);
+    }
+    /// No member is no gzip file.
+    void end(std::uint32_t, std::uint64_t size, std::vector<std::byte>& out) const {
+        if (size == 0) {
+            detail::begin_gzip_member(out);
+            detail::end_gzip_member(0, 0, out);
+        }
+    }
+};
+static_assert(Compressor<LibdeflateCompressor>);
+
+}  // namespace fairing::codec
+
+#endif
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/zlib_compressor.hpp - gzip layers through zlib, and only with FAIRING_ZLIB: for
+// those who want the bytes that it gives. Ours is smaller at every speed.
+
+#if FAIRING_ZLIB
+#include <zlib.h>
+
+#endif
+
+#if FAIRING_ZLIB
+
+namespace fairing::codec {
+
+namespace detail {
+
+/// A stream of raw deflate that is set up once and begins anew for each block.
+class ZlibStream {
+public:
+    ZlibStream() = default;
+    ZlibStream(const ZlibStream&) = delete;
+    ZlibStream& operator=(const ZlibStream&) = delete;
+    ~ZlibStream() { close(); }
+
+    /// Appends blocks that refer to nothing before `input`, and end at a byte border.
+    void append(std::span<const std::byte> input, int level, std::vector<std::byte>& out) {
+        begin(level);
+        while (!input.empty()) {
+            // zlib counts in 32 bits, and does not write to what it reads.
+            const auto run = input.first(std::min(input.size(), std::size_t{1} << 30));
+            stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(run.data()));
+            stream_.avail_in = static_cast<uInt>(run.size());
+            write(out);
+            input = input.subspan(run.size());
+        }
+    }
+
+private:
+    void begin(int level) {
+        if (level == level_ && ::deflateReset(&stream_) == Z_OK) {
+            return;
+        }
+        close();
+        constexpr int raw_window = -15, most_memory = 9;
+        if (deflateInit2(&stream_, level, Z_DEFLATED, raw_window, most_memory,
+                         Z_DEFAULT_STRATEGY) != Z_OK) {
+            throw compressor_failure("zlib", "it can not be set up");
+        }
+        level_ = level;
+    }
+    void write(std::vector<std::byte>& out) {
+        std::size_t used = out.size();
+        do {
+            const std::size_t room = ::deflateBound(&stream_, stream_.avail_in) + 16;
+            out.resize(used + room);
+            stream_.next_out = reinterpret_cast<Bytef*>(out.data() + used);
+            stream_.avail_out = static_cast<uInt>(room);
+            if (::deflate(&stream_, Z_SYNC_FLUSH) != Z_OK) {
+                throw compressor_failure("zlib", "it gives up");
+            }
+            used = out.size() - stream_.avail_out;
+        } while (stream_.avail_out == 0);
+        out.resize(used);
+    }
+    void close() noexcept {
+        if (level_ != none) {
+            ::deflateEnd(&stream_);
+            level_ = none;
+        }
+    }
+
+    static constexpr int none = -1;
+    z_stream stream_ = {};
+    int level_ = none;
+};
+
+}  // namespace detail
+
+/// One member, of zlib's deflate blocks.
+struct ZlibCompressor {
+    int level = 6;  ///< 0 (store), 1 (fast) to 9 (small)
+
+    static constexpr std::string_view suffix = "gzip";
+
+    [[nodiscard]] std::size_t block_size() const { return std::size_t{512} << 10; }
+    /// What decides the bytes besides the input, for those who keep them.
+    [[nodiscard]] std::string recipe() const {
+        return "zlib " + std::to_string(level) + ' ' + ::zlibVersion();
+    }
+
+    void begin(std::vector<std::byte>& out) const { detail::begin_gzip_member(out); }
+    void block(std::span<const std::byte> input, std::vector<std::byte>& out) const {
+        detail::check_level("zlib", level, 0, 9);
+        static thread_local detail::ZlibStream stream;
+        stream.append(input, level, out);
+    }
+    void end(std::uint32_t crc, std::uint64_t size, std::vector<std::byte>& out) const {
+        detail::end_gzip_member(crc, size, out);
+    }
+};
+static_assert(Compressor<ZlibCompressor>);
+
+}  // namespace fairing::codec
+
+#endif
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/layer_compressor.hpp - who compresses the layers of an image: ours, or one of
+// the libraries that this build has.
+
+namespace fairing {
+
+/// `gzip` is ours and always there; each of the others where its macro is 1 (core/version.hpp). All
+/// but zstd make gzip layers. What a file is compressed by does not change its diff_id.
+enum class LayerCompressor { gzip, zlib, libdeflate, isal, zstd };
+
+template <>
+inline constexpr auto value_names<LayerCompressor> =
+    std::array<std::pair<std::string_view, LayerCompressor>, 5>{
+        {{"gzip", LayerCompressor::gzip},
+         {"zlib", LayerCompressor::zlib},
+         {"libdeflate", LayerCompressor::libdeflate},
+         {"isal", LayerCompressor::isal},
+         {"zstd", LayerCompressor::zstd}}};
+
+namespace detail {
+inline namespace FAIRING_ABI {
+
+/// One of the policies that are there.
+using AnyCompressor = std::variant<codec::GzipCompressor
+#if FAIRING_ZLIB
+                                   ,
+                                   codec::ZlibCompressor
+#endif
+#if FAIRING_LIBDEFLATE
+                                   ,
+                                   codec::LibdeflateCompressor
+#endif
+#if FAIRING_ISAL
+                                   ,
+                                   codec::IsalCompressor
+#endif
+#if FAIRING_ZSTD
+                                   ,
+                                   codec::ZstdCompressor
+#endif
+                                   >;
+
+/// For the help of an option.
+inline constexpr std::string_view compressors_there =
+    "who compresses the layers (built in: gzip"
+#if FAIRING_ZLIB
+    ", zlib"
+#endif
+#if FAIRING_LIBDEFLATE
+    ", libdeflate"
+#endif
+#if FAIRING_ISAL
+    ", isal"
+#endif
+#if FAIRING_ZSTD
+    ", zstd"
+#endif
+    ")";
+
+/// `level` goes from 1 (fast) to 9 (small). Throws Error{unsupported} for a library that this build
+/// does not have.
+[[nodiscard]] inline AnyCompressor make_compressor(LayerCompressor wanted, int level) {
+    if (wanted == LayerCompressor::gzip) {
+        return codec::GzipCompressor{.level = level};
+    }
+#if FAIRING_ZLIB
+    if (wanted == LayerCompressor::zlib) {
+        return codec::ZlibCompressor{.level = level};
+    }
+#endif
+#if FAIRING_LIBDEFLATE
+    if (wanted == LayerCompressor::libdeflate) {
+        return codec::LibdeflateCompressor{.level = level};
+    }
+#endif
+#if FAIRING_ISAL
+    if (wanted == LayerCompressor::isal) {
+        return codec::IsalCompressor{.level = (level + 2) / 3};
+    }
+#endif
+#if FAIRING_ZSTD
+    if (wanted == LayerCompressor::zstd) {
+        return codec::ZstdCompressor{.level = level};
+    }
+#endif
+    constexpr std::array<std::string_view, 5> macros = {"", "FAIRING_ZLIB", "FAIRING_LIBDEFLATE",
+                                                        "FAIRING_ISAL", "FAIRING_ZSTD"};
+    const auto index = static_cast<std::size_t>(wanted);
+    const std::string name{value_names<LayerCompressor>.at(index).first};
+    throw Error{ErrorCode::unsupported,
+                {.attempted = "compress layers with",
+                 .subject = name,
+                 .answer = "this build of fairing does not have it",
+                 .advice = "leave the compressor out, or build with it (Meson: -D" + name +
+                           "=enabled; the macro " + std::string{macros.at(index)} + "=1)"}};
+}
+
+}  // inline namespace FAIRING_ABI
+}  // namespace detail
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/builders/image_layers.hpp - the layers of an image on their way into a store: found in
 // the cache, made, sent, or seen to be there, several at once.
 
@@ -15227,12 +15851,19 @@ struct OwnLayer {
     std::uint64_t bytes_read = 0, bytes_compressed = 0;
 };
 
+inline namespace FAIRING_ABI {
+
 /// The work on the layers of one image. Each layer that is new is made and sent by one thread of
 /// its own, which reads, hashes and sends, while others compress for it.
 class LayerWork {
 public:
-    LayerWork(const packaging::LayerCache& cache, int level, Control control)
-        : cache_(cache), compressor_{.level = level}, control_(std::move(control)) {}
+    LayerWork(const packaging::LayerCache& cache, const AnyCompressor& compressor, Control control)
+        : cache_(cache), compressor_(compressor), control_(std::move(control)) {}
+
+    /// What follows the "+" in the layers' media type.
+    [[nodiscard]] std::string_view suffix() const {
+        return std::visit([](const auto& each) { return each.suffix; }, compressor_);
+    }
 
     /// Plans the layers and looks in the cache which of them are known. Reads files in doubt only.
     void plan(std::span<const ContextFile> files) {
@@ -15252,6 +15883,12 @@ public:
                 }
             }
         }
+    }
+
+    /// Whether nothing has to be made, as far as can be told.
+    [[nodiscard]] bool all_known() const {
+        return std::all_of(own_.begin(), own_.end(),
+                           [](const OwnLayer& own) { return own.known.has_value(); });
     }
 
     /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
@@ -15331,15 +15968,16 @@ private:
     /// Layers on their way at once, and compressing threads for each: with at most two blocks of
     /// half a megabyte for each thread that bounds the memory.
     static constexpr std::size_t layers_at_once = 4, threads_each = 8;
-    /// To be raised whenever the same files at the same level come to other bytes: what older
-    /// versions left in the cache is not used then.
+    /// To be raised whenever the same files come to other bytes, but for what the compressor's
+    /// recipe says: what older versions left in the cache is not used then.
     static constexpr const char* layer_format = "1";
     /// Below that, looking whether the registry has it already costs less than it can save.
     static constexpr std::uint64_t worth_streaming = std::uint64_t{1} << 20;
 
     [[nodiscard]] packaging::LayerRecipe recipe(const std::string& name) const {
-        return {.compressor = "gzip " + std::to_string(compressor_.level) + ' ' + version + '.' +
-                              layer_format,
+        const std::string compressor =
+            std::visit([](const auto& each) { return each.recipe(); }, compressor_);
+        return {.compressor = compressor + ' ' + version + '.' + layer_format,
                 .modification_time = packaging::source_date_epoch(),
                 .name = name};
     }
@@ -15467,8 +16105,11 @@ private:
         if (cache_.folder().enabled()) {
             options.temporary_directory = cache_.folder().path();
         }
-        packaging::LayerBlob blob =
-            packaging::write_layer(own.group.files, compressor_, options, control_);
+        packaging::LayerBlob blob = std::visit(
+            [&](const auto& compressor) {
+                return packaging::write_layer(own.group.files, compressor, options, control_);
+            },
+            compressor_);
         own.contents = blob.contents;
         own.bytes_read += blob.bytes_read;
         own.bytes_compressed += blob.bytes_compressed;
@@ -15503,7 +16144,7 @@ private:
     }
 
     const packaging::LayerCache& cache_;
-    codec::GzipCompressor compressor_;
+    AnyCompressor compressor_;
     Control control_;
     LayerRoute route_ = {};
     bool absent_ = false;  ///< what the cache does not know is not in the target
@@ -15514,6 +16155,8 @@ private:
     std::vector<OwnLayer> own_ = {};
 };
 
+}  // inline namespace FAIRING_ABI
+
 }  // namespace fairing::detail
 
 // -------------------------------------------------------------------------------------------------------------
@@ -15521,11 +16164,13 @@ private:
 // Dockerfile, no root.
 //
 // base ─ manifest and config are read, its layers are mounted or copied, never unpacked
-// context ─ layer plan ─ one tar+gzip blob per layer ─ pushed beside the base's
+// context ─ layer plan ─ one compressed tar per layer ─ pushed beside the base's
 //
 // What the layer cache knows is not made again, and what the registry has is not sent again.
 
 namespace fairing {
+
+inline namespace FAIRING_ABI {
 
 /// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") is as
 /// good as a registry, for the base and for the target.
@@ -15541,12 +16186,15 @@ struct AppendBuilder {
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
     int compression = 1;       ///< 1 (fast) to 9 (small)
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
+    LayerCompressor compressor = LayerCompressor::gzip;
 
-    /// Throws Error: usage for a missing registry, not_found or unsupported for the base,
-    /// integrity, denied, unavailable for a registry that does not take the image. The tag never
-    /// points at half an image.
+    /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
+    /// compressor, integrity, denied, unavailable for a registry that does not take the image. The
+    /// tag never points at half an image.
     [[nodiscard]] Image build(const Context& context, const Session& session) const;
 };
+
+}  // inline namespace FAIRING_ABI
 
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
@@ -15565,6 +16213,7 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("ca_file", &AppendBuilder::ca_file, "PEM file of the certificate authorities to trust"),
     field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
     field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
+    field("compressor", &AppendBuilder::compressor, detail::compressors_there),
 };
 
 namespace detail {
@@ -15722,6 +16371,8 @@ struct LayerSummary {
                                              : session.cache_directory;
 }
 
+inline namespace FAIRING_ABI {
+
 /// One build. The base is read while the layers are planned, unless the context has to be fitted to
 /// it, and its layers are taken over while ours are made.
 class AppendRun {
@@ -15734,7 +16385,7 @@ public:
           name_(check_and_name(builder)),
           tag_by_content_(name_.tag.empty()),
           cache_(cache_directory_),
-          work_(cache_, builder.compression, control_) {
+          work_(cache_, make_compressor(builder.compressor, builder.compression), control_) {
         const registry::ClientOptions options =
             registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});
         if (builder.push) {
@@ -15752,8 +16403,14 @@ public:
         if (!context_->search_paths.empty() || !context_->needs.programs.empty()) {
             fit_context();
         }
+        if (work_.suffix() != codec::GzipCompressor::suffix) {
+            // Before anything is made and sent: a base of Docker's refuses it.
+            wait_for_base();
+            static_cast<void>(oci::layer_media_type(base_.image, work_.suffix()));
+        }
         work_.plan(context_->files);
-        work_.run(route(), [this] { take_base(); }, [this] { push_config_early(); });
+        work_.run(
+            route(), [this] { take_base(); }, [this] { push_config_early(); });
         compose();
         summary_.figures.build_seconds = watch.seconds();
         if (target_) {
@@ -15777,17 +16434,21 @@ private:
         return route;
     }
 
+    void wait_for_base() {
+        if (base_reading_.valid()) {
+            base_ = base_reading_.get();
+        }
+    }
+
     void fit_context() {
-        base_ = base_reading_.get();
+        wait_for_base();
         fitted_ = fit_to_base(*context_, base_.image, base_.store.get(), base_.reference.text(),
                               base_.manifest.digest, cache_directory_, control_);
         context_ = &fitted_;
     }
 
     void take_base() {
-        if (base_reading_.valid()) {
-            base_ = base_reading_.get();
-        }
+        wait_for_base();
         base_layers_ = layers_of(base_.image);
         if (name_.kind == oci::ReferenceKind::registry &&
             base_.reference.kind == oci::ReferenceKind::registry &&
@@ -15802,18 +16463,26 @@ private:
         });
     }
     /// A registry takes blobs in any order, so the config need not wait until the layers are there.
+    /// When nothing was made, the tag may well be what it is going to be.
     void push_config_early() {
-        if (target_ && name_.kind == oci::ReferenceKind::registry) {
-            compose();
-            push_config();
+        if (!target_ || name_.kind != oci::ReferenceKind::registry) {
+            return;
         }
+        compose();
+        parallel_for(work_.all_known() ? 2 : 1, 2, [this](std::size_t part) {
+            if (part == 0) {
+                push_config();
+            } else {
+                tagged_ = target_->find_digest(name_.tag);
+            }
+        });
     }
 
     /// The image's documents, out of the base and what the layers are.
     void compose() {
         summary_ = summarize(*context_, work_.layers());
         for (oci::NewLayer& layer : summary_.additions) {
-            layer.descriptor.media_type = oci::layer_media_type(base_.image);
+            layer.descriptor.media_type = oci::layer_media_type(base_.image, work_.suffix());
         }
         if (tag_by_content_) {
             name_.tag = packaging::context_tag(summary_.context_digest);
@@ -15847,7 +16516,10 @@ private:
             push_config();
         }
         control_.check("push image");
-        target_->write_manifest(oci::serialize(image_), name_.tag);
+        const oci::RawManifest manifest = oci::serialize(image_);
+        if (tagged_ != manifest.descriptor().digest) {
+            target_->write_manifest(manifest, name_.tag);
+        }
         work_.remember_push(all_layers(), config);
     }
 
@@ -15855,7 +16527,7 @@ private:
         std::vector<Layer> layers = base_layers_;
         for (const OwnLayer& own : work_.layers()) {
             layers.push_back(own.layer);
-            layers.back().media_type = oci::layer_media_type(base_.image);
+            layers.back().media_type = oci::layer_media_type(base_.image, work_.suffix());
         }
         return layers;
     }
@@ -15901,8 +16573,11 @@ private:
     LayerSummary summary_ = {};
     oci::Image image_ = {};
     std::string config_pushed_ = {};       ///< its digest
+    std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
+
+}  // inline namespace FAIRING_ABI
 
 }  // namespace detail
 
@@ -17190,19 +17865,20 @@ enum class Phase { pending, running, succeeded, failed };
 
 enum class Cause {
     none,
-    starting,           ///< scheduled, pulled, created: on its way
-    suspended,          ///< a queue or a person holds it back
-    unschedulable,      ///< no node takes it, for now
-    image_pull,         ///< a pull failed, and is tried again
-    container_create,   ///< the runtime could not make the container, and tries again
-    image_name,         ///< not a name of an image: never pulled
-    image_never_pull,   ///< not on the node, and pulling is forbidden
-    container_config,   ///< names a secret, config map or key that is not there
-    init_failed,        ///< an init container ended badly
-    restarting,         ///< crashed, and is started again
-    container_failed,   ///< the container ended with a code that is not 0
-    out_of_memory,      ///< OOMKilled
-    evicted,            ///< the node took its room back
+    starting,          ///< scheduled, pulled, created: on its way
+    suspended,         ///< a queue or a person holds it back
+    unschedulable,     ///< no node takes it, for now
+    not_prepared,      ///< its node lacks something for it (a volume, the network), and tries again
+    image_pull,        ///< a pull failed, and is tried again
+    container_create,  ///< the runtime could not make the container, and tries again
+    image_name,        ///< not a name of an image: never pulled
+    image_never_pull,  ///< not on the node, and pulling is forbidden
+    container_config,  ///< names a secret, config map or key that is not there
+    init_failed,       ///< an init container ended badly
+    restarting,        ///< crashed, and is started again
+    container_failed,  ///< the container ended with a code that is not 0
+    out_of_memory,     ///< OOMKilled
+    evicted,           ///< the node took its room back
     deadline_exceeded,  ///< activeDeadlineSeconds passed
     backoff_limit,      ///< too many pods failed
     refused,            ///< the server takes no pod of it: quota, policy, service account
@@ -17402,19 +18078,45 @@ template <class Judge>
     return {.cause = Cause::starting, .pod = name, .reason = "pod " + name + " is starting"};
 }
 
+namespace detail {
+
+/// When it was seen last, as the server writes it; texts of one form, which can be compared.
+[[nodiscard]] inline std::string event_time(const Json& event) {
+    return std::max(text(event, {"lastTimestamp"}),
+                    std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
+}
+
+}  // namespace detail
+
 /// The newest refusal to make pods among the events of an owner (reason FailedCreate), or "".
 [[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
     std::string message, newest;
     for (const Json& event : events) {
-        const std::string time =
-            std::max(text(event, {"lastTimestamp"}),
-                     std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
+        const std::string time = detail::event_time(event);
         if (text(event, {"reason"}) == "FailedCreate" && time >= newest) {
             newest = time;
             message = text(event, {"message"});
         }
     }
     return message;
+}
+
+/// What the node of a pod that does not start complains of: the newest event about that pod, when
+/// it is a warning; else "". A volume whose Secret is missing shows nowhere else.
+[[nodiscard]] inline std::string last_complaint(const std::vector<Json>& events,
+                                                const std::string& pod) {
+    std::string complaint, newest;
+    for (const Json& event : events) {
+        const std::string time = detail::event_time(event);
+        if (text(event, {"involvedObject", "kind"}) == "Pod" &&
+            text(event, {"involvedObject", "name"}) == pod && time >= newest) {
+            newest = time;
+            complaint = text(event, {"type"}) == "Warning"
+                            ? detail::joined(text(event, {"reason"}), text(event, {"message"}))
+                            : "";
+        }
+    }
+    return complaint;
 }
 
 namespace detail {
@@ -17487,7 +18189,7 @@ namespace detail {
 
 }  // namespace detail
 
-/// A batch/v1 Job with its pods, and the events that are about the Job itself.
+/// A batch/v1 Job with its pods, and events that are about the Job or its pods.
 [[nodiscard]] inline Diagnosis diagnose_job(const Json& job, const std::vector<Json>& pods,
                                             const std::vector<Json>& events = {}) {
     const std::string name = text(job, {"metadata", "name"});
@@ -17512,6 +18214,12 @@ namespace detail {
     if (result.phase == Phase::failed || result.phase == Phase::succeeded) {
         // The Job has the last word: it may start another pod, or has others to come.
         result.phase = Phase::running;
+    }
+    if (result.cause == Cause::starting) {
+        if (const std::string complaint = last_complaint(events, result.pod); !complaint.empty()) {
+            result.cause = Cause::not_prepared;
+            result.reason = "pod " + result.pod + " does not start: " + complaint;
+        }
     }
     return result;
 }
@@ -19530,14 +20238,14 @@ struct Subject {
     }
 };
 
-/// The events about the object itself. Who may not read events is not told them.
-[[nodiscard]] inline std::vector<Json> events_of(const kube::Client& client,
-                                                 const Subject& subject) {
+/// The events about the object itself, or about one of its pods. Who may not read events is not
+/// told them.
+[[nodiscard]] inline std::vector<Json> events_of(const kube::Client& client, const Subject& subject,
+                                                 const std::string& pod = {}) {
+    const std::string about = pod.empty() ? "involvedObject.uid=" + subject.uid
+                                          : "involvedObject.kind=Pod,involvedObject.name=" + pod;
     try {
-        return client
-            .list("v1", "Event", subject.key.namespace_,
-                  {.field_selector = "involvedObject.uid=" + subject.uid})
-            .items;
+        return client.list("v1", "Event", subject.key.namespace_, {.field_selector = about}).items;
     } catch (const kube::StatusError&) {
         return {};
     }
@@ -19557,12 +20265,19 @@ struct Subject {
     return pods;
 }
 
+/// Whether events may tell why it does not start.
+[[nodiscard]] inline bool wants_events(const kube::Diagnosis& diagnosis) {
+    return diagnosis.cause == kube::Cause::starting || diagnosis.cause == kube::Cause::not_prepared;
+}
+
 /// The state now, by asking.
 [[nodiscard]] inline kube::Diagnosis look(const kube::Client& client, const Subject& subject,
                                           const Json& owner) {
     const std::vector<Json> pods = pods_of(client, subject);
-    return subject.diagnose(owner, pods,
-                            pods.empty() ? events_of(client, subject) : std::vector<Json>{});
+    kube::Diagnosis diagnosis = subject.diagnose(owner, pods, {});
+    return wants_events(diagnosis)
+               ? subject.diagnose(owner, pods, events_of(client, subject, diagnosis.pod))
+               : diagnosis;
 }
 
 }  // namespace fairing::kubernetes
@@ -19576,6 +20291,7 @@ namespace fairing::kubernetes {
 struct FollowOptions {
     OutputSink sink = {};  ///< empty: no log is read
     std::chrono::seconds start_timeout{0};
+    std::string only = {};  ///< the log of this pod alone (kube::FollowOptions)
 };
 
 /// How a diagnosis reads to somebody who waits for the end.
@@ -19611,7 +20327,8 @@ public:
         if (options_.sink) {
             logs_.emplace(
                 client_, [this](const OutputLine& line) { deliver(line); },
-                kube::FollowOptions{.expected_pods = subject_.expected_pods});
+                kube::FollowOptions{.expected_pods = subject_.expected_pods,
+                                    .only = options_.only});
         }
     }
     RunWatch(RunWatch&&) = delete;
@@ -19653,10 +20370,21 @@ private:
 
     /// The object may have ended before its pods' watch has told of all of them.
     void finish_logs() {
+        std::string names;
+        bool has_chosen = false;
         for (const Json& pod : pods_of(client_, subject_)) {
             logs_->update(pod);
+            has_chosen = has_chosen || kube::is_chosen(pod, options_.only);
+            names += (names.empty() ? "" : ", ") + kube::pod_label(pod);
         }
         logs_->finish();
+        if (!has_chosen && !options_.only.empty()) {
+            throw Error{ErrorCode::not_found,
+                        {.attempted = "show the log of pod",
+                         .subject = kube::detail::quoted(options_.only),
+                         .answer = subject_.key.text() + " has " +
+                                   (names.empty() ? "no pods any more" : "these: " + names)}};
+        }
     }
 
     void deliver(const OutputLine& line) {
@@ -19879,10 +20607,9 @@ private:
                              std::to_string(options_.start_timeout.count()) + " s: " + now.reason;
                 return now;
             }
-            if (now.cause == kube::Cause::starting && now.pod.empty() &&
-                time - events_read >= std::chrono::seconds{3}) {
+            if (wants_events(now) && time - events_read >= std::chrono::seconds{3}) {
                 events_read = time;
-                events = events_of(client_, subject_);
+                events = events_of(client_, subject_, now.pod);
             }
         }
     }
@@ -19998,37 +20725,61 @@ public:
     }
 
     /// Before the request, for its reply may get lost.
-    void add(kube::ObjectKey key) { keys_.push_back(std::move(key)); }
+    void add(kube::ObjectKey key) { entries_.push_back({.key = std::move(key)}); }
+    /// The server said that the last one is there.
+    void confirm_last() { entries_.back().is_confirmed = true; }
     /// The server said no: there is nothing of ours.
-    void drop_last() { keys_.pop_back(); }
-    void keep() noexcept { keys_.clear(); }
+    void drop_last() { entries_.pop_back(); }
+    void keep() noexcept { entries_.clear(); }
 
 private:
+    struct Entry {
+        kube::ObjectKey key = {};
+        bool is_confirmed = false;
+    };
+
     void remove_all() {
-        if (keys_.empty()) {
+        if (entries_.empty()) {
             return;
         }
         // The caller's stop is why we are here, more often than not.
         const StopAfter limit{cleanup_limit};
         const kube::Client client = client_.with_stop(limit.token());
-        for (auto key = keys_.rbegin(); key != keys_.rend(); ++key) {
+        for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
             try {
-                const auto found = client.find(*key);
-                if (found && kube::label_of(*found, kube::run_label) == run_id_) {
-                    static_cast<void>(
-                        client.remove(*key, {.propagation = kube::Propagation::foreground,
-                                             .uid = kube::uid_of(*found)}));
-                }
+                remove(client, *entry);
             } catch (const Error& error) {
                 client_.control().say(Level::warning,
-                                      key->text() + " may be left behind: " + error.what());
+                                      entry->key.text() + " may be left behind: " + error.what());
             }
+        }
+    }
+    void remove(const kube::Client& client, const Entry& entry) const {
+        const std::optional<Json> found = look_for(client, entry);
+        if (found && kube::label_of(*found, kube::run_label) == run_id_) {
+            static_cast<void>(client.remove(
+                entry.key,
+                {.propagation = kube::Propagation::foreground, .uid = kube::uid_of(*found)}));
+        }
+    }
+    /// A request that nobody answered may still be on its way to the server, and overtaken by the
+    /// question whether the object is there: that is asked for some time.
+    [[nodiscard]] static std::optional<Json> look_for(const kube::Client& client,
+                                                      const Entry& entry) {
+        using std::chrono::milliseconds;
+        constexpr milliseconds longest{1000};
+        for (milliseconds pause{125};; pause *= 2) {
+            std::optional<Json> found = client.find(entry.key);
+            if (found || entry.is_confirmed || pause > longest) {
+                return found;
+            }
+            client.control().sleep(pause);
         }
     }
 
     kube::Client client_;
     std::string run_id_;
-    std::vector<kube::ObjectKey> keys_ = {};
+    std::vector<Entry> entries_ = {};
 };
 
 namespace detail {
@@ -20038,7 +20789,9 @@ inline Json create_guarded(const kube::Client& client, const Json& object,
                            CreatedObjects& created) {
     created.add(kube::key_of(object, client.cluster().namespace_));
     try {
-        return client.create(object);
+        Json stored = client.create(object);
+        created.confirm_last();
+        return stored;
     } catch (const kube::StatusError&) {
         created.drop_last();
         throw;
@@ -20100,6 +20853,7 @@ struct WorkloadHabits {
     Cleanup cleanup = Cleanup::never;
     bool stream_log = true;
     std::chrono::seconds start_timeout{0};  ///< zero waits
+    std::string only_pod = {};              ///< whose log alone is read; empty: all of them
 };
 
 /// The object, and the pods that it owns. Thread-safe.
@@ -20111,7 +20865,7 @@ public:
         : client_(client.with_stop({})),
           subject_(std::move(subject)),
           beside_(std::move(beside)),
-          habits_(habits) {}
+          habits_(std::move(habits)) {}
 
     [[nodiscard]] ObjectName name() const override {
         const kube::ObjectKey& key = subject_.key;
@@ -20140,7 +20894,8 @@ public:
         RunWatch watch{client_,
                        subject_,
                        {.sink = habits_.stream_log ? sink : OutputSink{},
-                        .start_timeout = habits_.start_timeout}};
+                        .start_timeout = habits_.start_timeout,
+                        .only = habits_.only_pod}};
         Outcome outcome = watch.follow(stop);
         {
             const std::lock_guard lock{mutex_};
@@ -21084,10 +21839,13 @@ struct JobDeployer {
     CompletionMode completion_mode = CompletionMode::non_indexed;
     bool suspend = false;
 
-    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: usage for
-    /// names that Kubernetes would refuse and for an image that no cluster can pull, before any
-    /// request; StatusError for what the server refuses. What was created before a failure is
-    /// removed.
+    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
+    /// it, and so does a pipeline before it builds the image.
+    void check() const;
+
+    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: as check()
+    /// does, and for an image that no cluster can pull, before any request; StatusError for what
+    /// the server refuses. What was created before a failure is removed.
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
 
     /// What deploy() would create, without I/O; the Job comes last. Equal run ids give equal bytes.
@@ -21133,7 +21891,7 @@ inline void check_rendered(const Image& image) {
     }
 }
 
-inline void check_job(const JobDeployer& deployer) {
+inline void check_job_numbers(const JobDeployer& deployer) {
     const auto at_least = [](const char* what, int value, int least) {
         if (value < least) {
             throw Error{ErrorCode::usage,
@@ -21147,6 +21905,18 @@ inline void check_job(const JobDeployer& deployer) {
     at_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
     at_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
     at_least("start_timeout", deployer.kubernetes.start_timeout, 0);
+}
+
+/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too.
+[[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
+                                              const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
+    if (deployer.completion_mode == CompletionMode::indexed) {
+        kube::check_dns_label("name of the last pod",
+                              identity.name + '-' + std::to_string(deployer.runs - 1));
+    }
+    return identity;
 }
 
 [[nodiscard]] inline Json job_metadata(const JobDeployer& deployer, const RunIdentity& identity,
@@ -21202,7 +21972,7 @@ inline void check_job(const JobDeployer& deployer) {
     if (!place.namespace_.empty()) {
         kube::check_dns_label("namespace", place.namespace_);
     }
-    const RunIdentity identity = run_identity(options, run_id, JobDeployer::name_prefix, "job");
+    const RunIdentity identity = job_identity(deployer, run_id);
     Json metadata = job_metadata(deployer, identity, place.namespace_);
     const std::string role;
     std::vector<Json> objects;
@@ -21230,10 +22000,21 @@ inline void check_job(const JobDeployer& deployer) {
             .diagnose = kube::diagnose_job};
 }
 
+inline void JobDeployer::check() const {
+    detail::check_job_numbers(*this);
+    if (!kubernetes.namespace_.empty()) {
+        kube::check_dns_label("namespace", kubernetes.namespace_);
+    }
+    // As long as the one that is drawn when there is none.
+    const std::string run_id = kubernetes.run_id.empty() ? "012345678901" : kubernetes.run_id;
+    static_cast<void>(detail::job_metadata(*this, detail::job_identity(*this, run_id), {}));
+    static_cast<void>(all_mutators(kubernetes));
+}
+
 inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
     check_pullable(image);
     const std::string run_id = kubernetes.run_id.empty() ? draw_run_id() : kubernetes.run_id;
-    detail::check_job(*this);
+    check();
     const kube::Client client = kubernetes::connect(kubernetes, session);
     const std::vector<Json> objects =
         detail::job_objects(*this, image, session, run_id,
@@ -21249,7 +22030,7 @@ inline Workload JobDeployer::deploy(const Image& image, const Session& session) 
 
 inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
     detail::check_rendered(image);
-    detail::check_job(*this);
+    check();
     const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
     std::vector<Json> objects =
         detail::job_objects(*this, image, session, run_id, {.namespace_ = kubernetes.namespace_});
@@ -21261,7 +22042,7 @@ inline std::vector<Json> JobDeployer::manifests(const Image& image, const Sessio
 
 inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
     detail::check_rendered(image);
-    detail::check_job(*this);
+    check();
     const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
     const kube::Client client = kubernetes::connect(kubernetes, session);
     std::vector<Json> stored = kubernetes::dry_run(
@@ -21274,7 +22055,7 @@ inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session&
     return stored;
 }
 
-static_assert(Deployer<JobDeployer> && Renderer<JobDeployer>);
+static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);
 
 }  // namespace fairing
 
@@ -22956,6 +23737,41 @@ static_assert(Deployer<LocalDeployer> && Renderer<LocalDeployer>);
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/core/figures.hpp - sizes and times as a person reads them: three figures, decimal units.
+
+namespace fairing {
+
+namespace detail {
+
+[[nodiscard]] inline std::string figure_text(double value, int decimals, const char* unit) {
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), "%.*f %s", decimals, value, unit);
+    return text.data();
+}
+
+}  // namespace detail
+
+/// "1.30 MB".
+[[nodiscard]] inline std::string human_bytes(std::uint64_t bytes) {
+    constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
+    auto value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    while (value >= 999.5 && unit + 1 < units.size()) {
+        value /= 1000;
+        ++unit;
+    }
+    const bool whole = unit == 0 || value >= 99.95;
+    return detail::figure_text(value, whole ? 0 : value < 9.995 ? 2 : 1, units[unit]);
+}
+
+/// "0.42 s".
+[[nodiscard]] inline std::string human_seconds(double seconds) {
+    return detail::figure_text(seconds, 2, "s");
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/pipeline.hpp - the three stages in order: Fairing<Preprocessor, Builder, Deployer>.
 
 namespace fairing {
@@ -22966,7 +23782,7 @@ static_assert(!Deployer<NoDeployer>);
 
 /// Stateless: every call may run at once with another. Every call unwinds before an exception
 /// leaves it, so that nothing stays behind even when nobody catches (an uncaught exception need not
-/// unwind at all).
+/// unwind at all). The session's log is told the image's reference and the workload's name.
 template <Preprocessor P, Builder B, class D = NoDeployer>
 class Fairing {
 public:
@@ -23007,8 +23823,13 @@ public:
             return Handle{};
         }
         try {
+            check_deployer();
             const Session ordered = session.ordered();
-            return deployer_.deploy(build_ordered(ordered), ordered);
+            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
+            RemoveOnExit guard{workload, ordered.log};
+            say_started(workload.object(), ordered);
+            guard.keep();
+            return workload;
         } catch (...) {
             throw;
         }
@@ -23023,9 +23844,11 @@ public:
             return Handle{};
         }
         try {
+            check_deployer();
             const Session ordered = session.ordered();
             Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
             RemoveOnExit guard{workload, ordered.log};
+            say_started(workload.object(), ordered);
             Outcome outcome = workload.follow(ordered.output, ordered.stop);
             guard.keep();
             if (outcome.state == State::failed) {
@@ -23041,10 +23864,35 @@ public:
     }
 
 private:
+    /// What it would refuse in the end is refused before anything is built and sent.
+    void check_deployer() const {
+        if constexpr (SelfChecking<D>) {
+            deployer_.check();
+        }
+    }
+
     [[nodiscard]] Image build_ordered(const Session& session) const {
         const Context context = preprocessor_.prepare(session);
         session.control().check("build image");
-        return builder_.build(context, session);
+        Image image = builder_.build(context, session);
+        say_built(image, context.files.size(), session);
+        return image;
+    }
+
+    /// What a builder has not measured is not said.
+    static void say_built(const Image& image, std::size_t files, const Session& session) {
+        const BuildFigures& figures = image.figures;
+        const double seconds = figures.build_seconds + figures.push_seconds;
+        const std::string cost = seconds > 0 ? ": " + std::to_string(files) + " files, " +
+                                                   human_bytes(figures.bytes_read) + " read, " +
+                                                   human_bytes(figures.bytes_uploaded) +
+                                                   " sent in " + human_seconds(seconds)
+                                             : std::string{};
+        session.control().say(Level::info, "image " + image.reference + cost);
+    }
+
+    static void say_started(const ObjectName& object, const Session& session) {
+        session.control().say(Level::info, object.kind + ' ' + object.name + " started");
     }
 
     static bool skipped_in_job(const Session& session) {
@@ -25067,12 +25915,10 @@ static_assert(Preprocessor<NotebookPreprocessor>);
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/preprocessors/full_notebook.hpp - a notebook that runs as a whole, by papermill, and
-// leaves an output notebook.
+// fairing/preprocessors/notebook/papermill.hpp - how papermill is asked to run a notebook, and the
+// program of ours in the job that asks it.
 
-namespace fairing {
-
-namespace notebook {
+namespace fairing::notebook {
 
 /// JSON that is YAML 1.1 with the same values: there 1e-05 is a text, and 1.0e-05 a number.
 [[nodiscard]] inline std::string to_flow_yaml(const Json& value) {
@@ -25105,11 +25951,163 @@ namespace notebook {
     return {"-y", '{' + Json(name).dump() + ": " + to_flow_yaml(value) + '}'};
 }
 
-}  // namespace notebook
+/// Whether Jupyter can have a kernel of this name (jupyter_client, kernelspec.py).
+[[nodiscard]] inline bool is_kernel_name(std::string_view name) {
+    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '.' || c == '_' || c == '-';
+    });
+}
+
+/// The language of a kernel that has the same name everywhere, in lower case; "" for others.
+[[nodiscard]] inline std::string language_of_kernel(std::string_view kernel) {
+    constexpr std::array<std::pair<std::string_view, const char*>, 5> known = {
+        {{"python", "python"},
+         {"python2", "python"},
+         {"python3", "python"},
+         {"ir", "r"},
+         {"bash", "bash"}}};
+    const auto* const found = std::find_if(
+        known.begin(), known.end(), [&](const auto& entry) { return entry.first == kernel; });
+    return found != known.end() ? found->second : kernel.starts_with("julia-") ? "julia" : "";
+}
+
+/// Whether the notebook is, or may be, of this language; one that is not known may be any.
+[[nodiscard]] inline bool is_written_in(const Document& document, const std::string& language) {
+    const std::string written = document.language == "ipython" ? "python" : document.language;
+    return written.empty() || language.empty() || written == language;
+}
+
+/// The program: papermill's own arguments, in front of them the notebook. The last line that it
+/// prints of a failure is one sentence, and its exit code is 65 when the image can not run the
+/// notebook, 1 when the notebook fails.
+inline constexpr std::string_view papermill_runner =
+    R"py(# Runs a notebook by papermill, and says in one sentence why it failed. Written by fairing.
+import json
+import os
+import shutil
+import sys
+import traceback
+
+def stop(notebook, reason, code=65):
+    sys.stdout.flush()
+    sys.stderr.write("fairing: cannot run notebook %s: %s\n" % (notebook, reason))
+    sys.exit(code)
+
+def one_line(text):
+    return " ".join(str(text).split())
+
+def python_of(program):
+    """The Python that a script names in its first line, or None."""
+    with open(program, "rb") as file:
+        start = file.readline().decode("utf-8", "replace")
+    words = start[2:].split() if start.startswith("#!") else []
+    is_python = len(words) == 1 and os.path.basename(words[0]).startswith("python")
+    return words[0] if is_python and os.access(words[0], os.X_OK) else None
+
+def go_on_with_another(arguments):
+    """Lets a papermill that belongs to another Python take over this process, if there is one."""
+    program = shutil.which("papermill")
+    if program is None:
+        return
+    python = python_of(program)
+    if python is None or python == sys.executable:
+        os.execv(program, ["papermill"] + arguments)
+    os.execv(python, [python, os.path.abspath(__file__)] + arguments)
+
+def load(notebook):
+    try:
+        from papermill.cli import papermill
+
+        return papermill
+    except ImportError as error:
+        if (error.name or "").split(".")[0] != "papermill":
+            stop(notebook, "papermill does not start: %s; install all that it needs" % one_line(error))
+    go_on_with_another(sys.argv[1:])
+    stop(notebook, "there is no papermill here; take a base image that has it, or install it with "
+         "--requirements (papermill and ipykernel)")
+
+def kernel_of(arguments):
+    """The kernel that papermill will start, as far as that can be told."""
+    if "-k" in arguments:
+        return arguments[len(arguments) - arguments[::-1].index("-k")]
+    try:
+        with open(arguments[0], encoding="utf-8") as file:
+            return json.load(file)["metadata"]["kernelspec"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+def check_kernel(arguments):
+    """Before papermill does, since Jupyter logs a traceback. Another engine has its own kernels."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    name = kernel_of(arguments)
+    if name and "--engine" not in arguments:
+        KernelSpecManager().get_kernel_spec(name)
+
+def no_kernel(name):
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    known = sorted(KernelSpecManager().find_kernel_specs())
+    if known:
+        return ("there is no kernel %s here, only %s; name one that is here with --kernel, or install that one "
+                "in the image" % (name, ", ".join(known)))
+    return ("there is no kernel %s here, nor any other; install it in the image, for Python the package "
+            "ipykernel (--requirements)" % name)
+
+def main():
+    if os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]
+    notebook = sys.argv[1]
+    papermill = load(notebook)
+    from jupyter_client.kernelspec import NoSuchKernel
+    from papermill.exceptions import PapermillExecutionError
+
+    sys.argv[0] = "papermill"
+    try:
+        check_kernel(sys.argv[1:])
+        papermill()
+    except NoSuchKernel as error:
+        stop(notebook, no_kernel(error.name))
+    except PapermillExecutionError as error:
+        sys.stderr.write("%s\n" % error)
+        stop(notebook, "cell In [%s] failed: %s: %s" % (error.exec_count, error.ename, one_line(error.evalue)), 1)
+    except Exception as error:
+        traceback.print_exc()
+        stop(notebook, "%s: %s" % (type(error).__name__, one_line(error)), 1)
+
+if __name__ == "__main__":
+    main()
+)py";
+
+/// `command` with that program, which lies at `program` in the image, instead of papermill itself.
+/// A command that does not plainly call papermill stays as it is: false.
+[[nodiscard]] inline bool use_papermill_runner(std::vector<std::string>& command,
+                                               const std::string& program) {
+    const std::size_t size = command.size();
+    if (command == std::vector<std::string>{"papermill"}) {
+        command = {"python3", program};
+    } else if (size > 2 && command[size - 2] == "-m" && command[size - 1] == "papermill") {
+        command.resize(size - 2);
+        command.push_back(program);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+}  // namespace fairing::notebook
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/preprocessors/full_notebook.hpp - a notebook that runs as a whole, by papermill, and
+// leaves an output notebook.
+
+namespace fairing {
 
 /// Packages a notebook and its inputs; in the image papermill runs it, writes what its cells say to
 /// the log, and leaves the executed notebook at `output_file`. Needs papermill and the notebook's
-/// kernel in the image.
+/// kernel in the image; a small program of ours calls papermill, so that the log of a job that
+/// lacks one of them, or whose notebook fails, ends with one sentence.
 struct FullNotebookPreprocessor {
     std::string notebook_file = {};  ///< empty: the one in whose kernel this runs
     /// A path of the image (relative: below the path prefix; best on a mounted volume) or a URL
@@ -25118,6 +26116,7 @@ struct FullNotebookPreprocessor {
     std::map<std::string, Json> parameters = {};  ///< for the cell that is tagged "parameters"
     std::vector<Input> input_files = {};          ///< files, folders, globs
     std::string kernel = {};                      ///< empty: the one that the notebook names
+    /// Ours is called for "papermill" and for "… -m papermill"; another command is taken as it is.
     std::vector<std::string> command = {"papermill"};
     std::string path_prefix = "/app/";  ///< where inputs land, and the working directory
     std::map<std::string, std::string> output_map = {};
@@ -25128,45 +26127,69 @@ struct FullNotebookPreprocessor {
     std::string python_version = {};  ///< of the image, for `requirements`
     std::string wheel_platform = {};  ///< of the image, for `requirements`
 
-    /// Throws Error: what parse() and collect() throw, input for a notebook that names no kernel.
+    /// Throws Error: what parse() and collect() throw, input for a notebook that names no kernel, a
+    /// name that no kernel has, and a kernel of another language.
     [[nodiscard]] Context prepare(const Session& session) const {
         const std::string file = notebook::file_or_session(notebook_file);
-        check(file);
+        const notebook::Document document = notebook::read(file);
+        check(document, file);
         packaging::CollectOptions options = payload::collect_options(*this);
         options.inputs.emplace_back(file);
         Context context = payload::context_of(options, session);
         context.command = command;
+        const std::string runner = payload::own_folder(path_prefix) + "notebook.py";
+        if (notebook::use_papermill_runner(context.command, runner)) {
+            payload::OwnFiles own;
+            own.add(runner, notebook::papermill_runner);
+            own.add_to(context);
+        }
         if (!requirements.empty()) {
             requirements::add(context, requirements, {python_version, wheel_platform}, path_prefix,
                               session);
-            if (command == std::vector<std::string>{"papermill"}) {
-                context.command = {"python3", "-m", "papermill"};  // such a layer has no programs
-            }
         }
-        add_arguments(context.command, packaging::destination_of(file, options));
+        add_arguments(context.command, document, packaging::destination_of(file, options));
         return context;
     }
 
 private:
     // An aggregate has no private data; these functions are not for users.
-    void check(const std::string& file) const {
-        const notebook::Document document = notebook::read(file);
-        const auto wrong = [&](const char* answer, const char* advice) {
+    [[nodiscard]] const std::string& kernel_of(const notebook::Document& document) const {
+        return kernel.empty() ? document.kernel : kernel;
+    }
+
+    void check(const notebook::Document& document, const std::string& file) const {
+        const auto wrong = [&](std::string answer, std::string advice) {
             return Error{ErrorCode::input,
                          {.attempted = "run notebook",
                           .subject = packaging::escaped(file),
-                          .answer = answer,
-                          .advice = advice}};
+                          .answer = std::move(answer),
+                          .advice = std::move(advice)}};
         };
-        if (document.kernel.empty() && kernel.empty()) {
+        const std::string& name = kernel_of(document);
+        if (name.empty()) {
             throw wrong("it names no kernel", "name one with --kernel, such as python3");
+        }
+        if (!notebook::is_kernel_name(name)) {
+            throw wrong("no kernel can have the name \"" + packaging::escaped(name) + '"',
+                        "name one with --kernel, such as python3");
+        }
+        const std::string language = notebook::language_of_kernel(name);
+        if (!kernel.empty() && !notebook::is_written_in(document, language)) {
+            throw wrong("it is written in " + packaging::escaped(document.language) +
+                            ", and kernel " + name + " runs " + language,
+                        "name a kernel of its language with --kernel");
+        }
+        if (!parameters.empty() && document.language.empty() && language.empty()) {
+            throw wrong("it does not say in which language its parameters are to be set",
+                        "run it once in Jupyter with kernel " + name + ", and save it");
         }
         if (output_file.empty()) {
             throw wrong("no output file is named", "name one with --output-file");
         }
     }
 
-    void add_arguments(std::vector<std::string>& words, const std::string& file) const {
+    void add_arguments(std::vector<std::string>& words, const notebook::Document& document,
+                       const std::string& file) const {
         words.push_back(file);
         words.push_back(output_file);
         for (const auto& [name, value] : parameters) {
@@ -25175,6 +26198,10 @@ private:
         }
         if (!kernel.empty()) {
             words.insert(words.end(), {"-k", kernel});
+        }
+        if (!parameters.empty() && document.language.empty()) {
+            const std::string language = notebook::language_of_kernel(kernel_of(document));
+            words.insert(words.end(), {"-l", language == "r" ? "R" : language});  // papermill's way
         }
         if (log_output) {
             words.emplace_back("--log-output");
@@ -25195,7 +26222,7 @@ inline constexpr auto fields<FullNotebookPreprocessor> = std::tuple{
     field("kernel", &FullNotebookPreprocessor::kernel,
           "the kernel that runs it (default: the one that the notebook names)"),
     field("command", &FullNotebookPreprocessor::command,
-          "what runs the file, split at blanks, without quoting (default: papermill)"),
+          "what runs the notebook, split at blanks, without quoting (default: papermill)"),
     field("path_prefix", &FullNotebookPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &FullNotebookPreprocessor::output_map,
@@ -25711,7 +26738,9 @@ def main():
     if options.python_version and options.python_version != here:
         stop("%s: it was made with Python %s, and this is Python %s" % (what, options.python_version, here))
     sys.argv = [options.file or options.module or options.pickle] + options.arguments
-    sys.path[0] = os.getcwd()
+    if os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]
+    sys.path.insert(0, os.getcwd())
     if options.pickle:
         found = from_pickle(options.pickle)
     elif options.file:
@@ -26012,6 +27041,9 @@ public:
         : deploy_([stage](const Image& image, const Session& session) -> Workload {
               return stage.deploy(image, session);
           }) {
+        if constexpr (SelfChecking<T>) {
+            check_ = [stage] { stage.check(); };
+        }
         if constexpr (DryRunner<T>) {
             dry_run_ = [stage](const Image& image, const Session& session) {
                 return stage.dry_run(image, session);
@@ -26025,6 +27057,11 @@ public:
     }
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
         return deploy_(image, session);
+    }
+    void check() const {
+        if (check_) {
+            check_();
+        }
     }
     [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
         return manifests_ ? manifests_(image, session) : std::vector<Json>{};
@@ -26043,11 +27080,12 @@ public:
 
 private:
     std::function<Workload(const Image&, const Session&)> deploy_;
+    std::function<void()> check_ = {};
     std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
     std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
 };
 static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
-              Renderer<AnyDeployer>);
+              Renderer<AnyDeployer> && SelfChecking<AnyDeployer>);
 
 }  // namespace fairing
 
@@ -26466,6 +27504,7 @@ struct FindOptions {
     std::filesystem::path config_file = {};
     std::string context = {};
     bool stream_log = true;
+    std::string pod = {};  ///< only this one's log: by its label ("worker-0"), number or name
 };
 
 template <>
@@ -26498,7 +27537,7 @@ inline constexpr std::array<WorkloadKind, 1> workload_kinds{{{"batch/v1", "Job",
                                           const FindOptions& options) {
     return Workload{std::make_shared<ClusterWorkload>(
         client, std::move(subject), std::vector<kube::ObjectKey>{},
-        WorkloadHabits{.stream_log = options.stream_log})};
+        WorkloadHabits{.stream_log = options.stream_log, .only_pod = options.pod})};
 }
 
 }  // namespace kubernetes
