@@ -130,9 +130,9 @@ TEST_CASE("a volume that is missing is explained by an event, and with a limit f
                  {"reason", "FailedMount"},
                  {"message", "secret \"s\" not found"}});
     const std::string why = "pod p does not start: FailedMount: secret \"s\" not found";
-    const Outcome outcome = run.follow({.start_timeout = std::chrono::seconds{4}});
+    const Outcome outcome = run.follow({.start_timeout = std::chrono::seconds{6}});
     CHECK(outcome.state == State::failed);
-    CHECK(outcome.reason == "nothing has started within 4 s: " + why);
+    CHECK(outcome.reason == "nothing has started within 6 s: " + why);
     CHECK(run.has_said(why));
 }
 
