@@ -67,10 +67,10 @@ TEST_CASE("without pip, or a version to install for, that is said") {
     space.file("requirements.txt", "numpy\n");
     space.folder("empty");
     const support::PathVariable path{space / "empty"};
-    const auto said = [&](const std::string& version) {
+    const auto said = [&](const std::string& python) {
         return error_of([&] {
             Context context;
-            requirements::add(context, space / "requirements.txt", {.python_version = version},
+            requirements::add(context, space / "requirements.txt", {.python_version = python},
                               "/app/", {.cache_directory = space / "cache"});
         });
     };
