@@ -37,7 +37,7 @@ struct Step {
     const char* method = "";
     std::vector<const char*> target = {};
     const char* to_registry = "";  ///< or one to the registry
-    std::size_t uploads = 0;       ///< that the registry waits for then
+    bool uploads = false;          ///< whether the registry waits for some then
     /// Or when this is true; `said` is all that the command has said.
     std::function<bool(const JobSite&, const std::string& said)> reached = {};
     const char* pod = runs_for_ever;
@@ -58,7 +58,7 @@ std::vector<Step> steps() {
         return pods.body.contains(reason) && pods.body[reason] == "ContainerCreating";
     };
     return {
-        {.name = "a layer goes to the registry", .to_registry = "_state=", .uploads = 1},
+        {.name = "a layer goes to the registry", .to_registry = "_state=", .uploads = true},
         {.name = "the manifest goes to the registry",
          .to_registry = "PUT /v2/demo/fairing-job/manifests/"},
         {.name = "the Secret is not there yet",
@@ -253,7 +253,7 @@ TEST_CASE("fault 55: an interrupt at any step leaves no Job, pod, Secret, upload
         InterruptedRun run{*site, step};
         const bool is_there = run.reaches_its_step();
         REQUIRE_MESSAGE(is_there, run.said() << read_file(site->registry.log()));
-        CHECK(uploads_begun(*site) == step.uploads);
+        CHECK((uploads_begun(*site) > 0) == step.uploads);
         const std::optional<int> code = run.interrupt();
         const std::string said = run.said();
         CAPTURE(said);
