@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/compressor_suite.hpp"
 #include "../support/samples.hpp"
 #include "../support/shell.hpp"
 
@@ -20,17 +21,7 @@ constexpr std::size_t no_limit = std::size_t{1} << 30;
 
 /// A file made block by block, as the layer writer does it.
 std::string gzip_in_blocks(std::string_view text, std::size_t block_size) {
-    const GzipCompressor compressor;
-    std::vector<std::byte> out;
-    compressor.begin(out);
-    std::uint32_t crc = 0;
-    for (std::size_t at = 0; at < text.size(); at += block_size) {
-        const auto block = bytes_of(text.substr(at, block_size));
-        compressor.block(block, out);
-        crc = combine_crc32(crc, crc32(block), block.size());
-    }
-    compressor.end(crc, text.size(), out);
-    return support::text_of(out);
+    return support::compressed(GzipCompressor{}, text, block_size);
 }
 
 std::string refusal(std::string_view file) {
