@@ -9,12 +9,16 @@
 #include "fairing/config.hpp"
 #include "fairing/pipeline.hpp"
 #include "fairing/run_main.hpp"
+#include "fairing/tasks.hpp"
 
 // The stages.
 #include "fairing/builders/append.hpp"
 #include "fairing/deployers/find_workload.hpp"
+#include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
+#include "fairing/deployers/predict_protocol.hpp"
+#include "fairing/deployers/serving.hpp"
 #include "fairing/preprocessors/entry.hpp"
 #include "fairing/preprocessors/full_notebook.hpp"
 #include "fairing/preprocessors/function.hpp"

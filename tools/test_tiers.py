@@ -29,7 +29,7 @@ WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
 USER_WARNINGS = "-Wall -Wextra -Wpedantic -Werror".split()
 THREADED = ("core", "packaging", "net", "kube", "builders", "deployers")  # what ThreadSanitizer runs
 # Those of $FAIRING_TEST_DATA/api that need only what there is.
-API_PROGRAMS = ("01_job.cpp", "05_build.cpp", "07_config.cpp", "09_embed.cpp")
+API_PROGRAMS = ("01_job.cpp", "05_build.cpp", "07_config.cpp", "08_serving.cpp", "09_embed.cpp")
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 # Macro -> package of what is never needed.
 OPTIONAL = {"YAML": "yaml-cpp", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}

@@ -14,8 +14,10 @@
 #include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
+#include "deployers/inference_service.hpp"
 #include "deployers/job.hpp"
 #include "deployers/local.hpp"
+#include "deployers/serving.hpp"
 #include "pipeline.hpp"
 #include "preprocessors/full_notebook.hpp"
 #include "preprocessors/function.hpp"
@@ -49,6 +51,8 @@ public:
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
+        deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
+        deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
         deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
         // In a notebook's own kernel that notebook is what runs.
         set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");

@@ -141,7 +141,8 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
                       "python_function (default: what ENTRY looks like)");
     parser.add_option("--builder", builder_, "how the image is made: append");
     parser.add_option("--deployer", deployer_,
-                      "where it runs: local (default), or job: a Kubernetes Job");
+                      "where it runs: local (default); in Kubernetes: job, serving (an endpoint), "
+                      "kfserving (KServe)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser.add_option("--report", report_, "write what was done, as JSON, to this file");
@@ -156,6 +157,8 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::AppendBuilder>("builder append");
     declare<fairing::LocalDeployer>("deployer local");
     declare<fairing::JobDeployer>("deployer job");
+    declare<fairing::ServingDeployer>("deployer serving");
+    declare<fairing::InferenceServiceDeployer>("deployer kfserving");
     for (auto& [name, option] : options_) {
         add_to(parser, name, option);
     }

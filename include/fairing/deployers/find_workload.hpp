@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -17,9 +18,12 @@
 #include "../kube/names.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/workload.hpp"
+#include "inference_service.hpp"
 #include "job.hpp"
 #include "kubernetes/cluster_workload.hpp"
 #include "kubernetes/connection.hpp"
+#include "kubernetes/endpoint_workload.hpp"
+#include "serving.hpp"
 
 namespace fairing {
 
@@ -30,6 +34,7 @@ struct FindOptions {
     std::string context = {};
     bool stream_log = true;
     std::string pod = {};  ///< only this one's log: by its label ("worker-0"), number or name
+    int predict_timeout = 60;  ///< seconds that an endpoint may take to answer
 };
 
 template <>
@@ -50,6 +55,10 @@ struct WorkloadKind {
     Subject (*subject)(const Json& object);
 };
 inline constexpr std::array<WorkloadKind, 1> workload_kinds{{{"batch/v1", "Job", job_subject}}};
+
+/// The same for what serves requests.
+inline constexpr std::array<EndpointKind, 3> endpoint_kinds{
+    {deployment_kind, inference_service_kind, legacy_inference_service_kind}};
 
 [[nodiscard]] inline kube::Client connect(const FindOptions& options, const Session& session) {
     return connect(KubernetesOptions{.namespace_ = options.namespace_,
@@ -83,6 +92,9 @@ inline constexpr std::array<WorkloadKind, 1> workload_kinds{{{"batch/v1", "Job",
     for (const WorkloadKind& kind : workload_kinds) {
         add(kind.api_version, kind.kind);
     }
+    for (const EndpointKind& kind : endpoint_kinds) {
+        add(kind.api_version, kind.kind);
+    }
     if (found.empty() && denial) {
         std::rethrow_exception(denial);
     }
@@ -102,7 +114,18 @@ template <class Kinds>
 }
 
 [[nodiscard]] inline Workload workload_of(const kube::Client& client, const Json& object,
-                                          const FindOptions& options) {
+                                          const FindOptions& options,
+                                          const net::AnyTransport& transport) {
+    if (const EndpointKind* kind = kind_of(endpoint_kinds, object)) {
+        // Whoever reads the log of a server reads on.
+        return Workload{std::make_shared<EndpointWorkload>(
+            client, *kind, object, std::vector<kube::ObjectKey>{},
+            EndpointHabits{.stream_log = options.stream_log,
+                           .predict_timeout = std::chrono::seconds{options.predict_timeout},
+                           .only_pod = options.pod,
+                           .end = EndpointEnd::removed,
+                           .transport = transport})};
+    }
     return Workload{std::make_shared<ClusterWorkload>(
         client, kind_of(workload_kinds, object)->subject(object), std::vector<kube::ObjectKey>{},
         WorkloadHabits{.stream_log = options.stream_log, .only_pod = options.pod})};
@@ -110,6 +133,9 @@ template <class Kinds>
 
 /// The state that the object's own status tells: enough for a list, its pods are not asked.
 [[nodiscard]] inline Outcome own_state(const Json& object) {
+    if (const EndpointKind* kind = kind_of(endpoint_kinds, object)) {
+        return endpoint_outcome(kind->diagnose(object, {}, {}));
+    }
     const WorkloadKind* kind = kind_of(workload_kinds, object);
     kube::Diagnosis diagnosis = kind->subject(object).diagnose(object, {}, {});
     if (diagnosis.phase == kube::Phase::pending &&
@@ -153,7 +179,8 @@ struct RunSummary {
     return runs;
 }
 
-/// The workload of that name or run id. Its follow() removes nothing. Throws Error: not_found when
+/// The workload of that name or run id. Its follow() removes nothing; of an endpoint it gives the
+/// log until that is removed, and wait() returns when it is ready. Throws Error: not_found when
 /// there is none that we created.
 [[nodiscard]] inline Workload find_workload(const std::string& name, const FindOptions& options,
                                             const Session& session) {
@@ -162,12 +189,12 @@ struct RunSummary {
     const std::vector<Json> ours = kubernetes::list_ours(client);
     for (const Json& object : ours) {
         if (kube::name_of(object) == name) {
-            return kubernetes::workload_of(client, object, options);
+            return kubernetes::workload_of(client, object, options, session.transport);
         }
     }
     for (const Json& object : ours) {
         if (kube::label_of(object, kube::run_label) == name) {
-            return kubernetes::workload_of(client, object, options);
+            return kubernetes::workload_of(client, object, options, session.transport);
         }
     }
     throw Error{ErrorCode::not_found,
@@ -175,6 +202,28 @@ struct RunSummary {
                  .subject = name,
                  .answer = "the namespace " + client.cluster().namespace_ + " holds no run of that name or run id",
                  .advice = "fairing list shows what there is; --namespace names another place"}};
+}
+
+/// Gives the newest model of an InferenceService that we created another share of the requests: 100
+/// makes it the only one, 0 goes back to the one before.
+[[nodiscard]] inline Endpoint shift_traffic(const std::string& name, int percent,
+                                            const FindOptions& options, const Session& session) {
+    const ObjectName found = find_workload(name, options, session).object();
+    const kube::Client client = kubernetes::connect(options, session);
+    if (found.kind != kubernetes::inference_service_kind.kind) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "divide the requests to",
+                     .subject = found.kind + ' ' + found.name,
+                     .answer = "it is no InferenceService"}};
+    }
+    const kube::ObjectKey key{.api_version = found.api_version,
+                              .kind = found.kind,
+                              .namespace_ = found.namespace_,
+                              .name = found.name};
+    const Json stored = kubernetes::edit(client, key, [percent](Json service) {
+        return kubernetes::with_traffic(std::move(service), percent);
+    });
+    return Endpoint{kubernetes::workload_of(client, stored, options, session.transport)};
 }
 
 }  // namespace fairing
