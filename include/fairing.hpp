@@ -15,6 +15,8 @@
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
+#include "fairing/deployers/training_jobs.hpp"
+#include "fairing/deployers/trainjob.hpp"
 #include "fairing/preprocessors/entry.hpp"
 #include "fairing/preprocessors/full_notebook.hpp"
 #include "fairing/preprocessors/function.hpp"

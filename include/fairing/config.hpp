@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,8 @@
 #include "core/json_text.hpp"
 #include "deployers/job.hpp"
 #include "deployers/local.hpp"
+#include "deployers/training_jobs.hpp"
+#include "deployers/trainjob.hpp"
 #include "pipeline.hpp"
 #include "preprocessors/full_notebook.hpp"
 #include "preprocessors/function.hpp"
@@ -50,6 +53,11 @@ public:
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
         deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
+        deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
+        for (const TrainingKind& kind : training_kinds) {
+            deployers_[kind.deployer] =
+                deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
+        }
         // In a notebook's own kernel that notebook is what runs.
         set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
         set_builder("append").set_deployer("local");
@@ -164,6 +172,9 @@ private:
     [[nodiscard]] static DeployerMaker deployer_maker(std::string name) {
         return [name = std::move(name)](const Json& options, const Mutators& mutators) {
             auto stage = stage_from<Stage>(options, name);
+            if constexpr (std::is_same_v<Stage, TrainingJobDeployer>) {
+                stage.kind = training_kind(name.substr(name.find(' ') + 1));
+            }
             if constexpr (requires { stage.kubernetes.pod_spec_mutators; }) {
                 stage.kubernetes.pod_spec_mutators = mutators;
             }
