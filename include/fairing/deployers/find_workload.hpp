@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -71,11 +72,66 @@ inline constexpr std::array<WorkloadKind, 9> workload_kinds{
                    session);
 }
 
-[[nodiscard]] inline Workload workload_of(const kube::Client& client, Subject subject,
+/// What we created in the namespace, of every kind that the cluster knows and lets us see. Throws
+/// what the server says when there is nothing, and something was forbidden.
+[[nodiscard]] inline std::vector<Json> list_ours(const kube::Client& client) {
+    std::vector<Json> found;
+    std::exception_ptr denial;
+    const auto add = [&](const char* api_version, const char* kind) {
+        try {
+            for (Json& object :
+                 client
+                     .list(api_version, kind, client.cluster().namespace_,
+                           {.label_selector = std::string{kube::run_label} + ',' + deployer_label})
+                     .items) {
+                found.push_back(std::move(object));
+            }
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::denied) {
+                denial = denial ? denial : std::current_exception();
+            } else if (error.code() != ErrorCode::unsupported) {
+                throw;
+            }
+        }
+    };
+    for (const WorkloadKind& kind : workload_kinds) {
+        add(kind.api_version, kind.kind);
+    }
+    if (found.empty() && denial) {
+        std::rethrow_exception(denial);
+    }
+    return found;
+}
+
+/// The row of `kinds` that an object belongs to; null when it is of none.
+template <class Kinds>
+[[nodiscard]] auto kind_of(const Kinds& kinds, const Json& object) -> decltype(&*kinds.begin()) {
+    for (const auto& kind : kinds) {
+        if (text_or(object, "apiVersion") == kind.api_version &&
+            text_or(object, "kind") == kind.kind) {
+            return &kind;
+        }
+    }
+    return nullptr;
+}
+
+[[nodiscard]] inline Workload workload_of(const kube::Client& client, const Json& object,
                                           const FindOptions& options) {
     return Workload{std::make_shared<ClusterWorkload>(
-        client, std::move(subject), std::vector<kube::ObjectKey>{},
+        client, kind_of(workload_kinds, object)->subject(object), std::vector<kube::ObjectKey>{},
         WorkloadHabits{.stream_log = options.stream_log, .only_pod = options.pod})};
+}
+
+/// The state that the object's own status tells: enough for a list, its pods are not asked.
+[[nodiscard]] inline Outcome own_state(const Json& object) {
+    const WorkloadKind* kind = kind_of(workload_kinds, object);
+    kube::Diagnosis diagnosis = kind->subject(object).diagnose(object, {}, {});
+    if (diagnosis.phase == kube::Phase::pending &&
+        kube::number(object, {"status", "active"}) > 0) {
+        diagnosis.phase = kube::Phase::running;
+        diagnosis.reason.clear();
+    }
+    return outcome_of(diagnosis);
 }
 
 }  // namespace kubernetes
@@ -94,30 +150,16 @@ struct RunSummary {
                                                             const Session& session) {
     const kube::Client client = kubernetes::connect(options, session);
     std::vector<RunSummary> runs;
-    for (const kubernetes::WorkloadKind& kind : kubernetes::workload_kinds) {
-        for (const Json& object :
-             client
-                 .list(kind.api_version, kind.kind, client.cluster().namespace_,
-                       {.label_selector = std::string{kube::run_label} + ',' + deployer_label})
-                 .items) {
-            const kubernetes::Subject subject = kind.subject(object);
-            // The Job's own status is enough for a list; its pods are not asked.
-            kube::Diagnosis diagnosis = subject.diagnose(object, {}, {});
-            if (diagnosis.phase == kube::Phase::pending &&
-                kube::number(object, {"status", "active"}) > 0) {
-                diagnosis.phase = kube::Phase::running;
-                diagnosis.reason.clear();
-            }
-            const Outcome outcome = kubernetes::outcome_of(diagnosis);
-            runs.push_back({.object = {.api_version = kind.api_version,
-                                       .kind = kind.kind,
-                                       .namespace_ = subject.key.namespace_,
-                                       .name = subject.key.name},
-                            .run_id = subject.run_id,
-                            .created = kube::text(object, {"metadata", "creationTimestamp"}),
-                            .state = outcome.state,
-                            .reason = outcome.reason});
-        }
+    for (const Json& object : kubernetes::list_ours(client)) {
+        const Outcome outcome = kubernetes::own_state(object);
+        runs.push_back({.object = {.api_version = text_or(object, "apiVersion"),
+                                   .kind = text_or(object, "kind"),
+                                   .namespace_ = kube::key_of(object).namespace_,
+                                   .name = kube::name_of(object)},
+                        .run_id = kube::label_of(object, kube::run_label),
+                        .created = kube::text(object, {"metadata", "creationTimestamp"}),
+                        .state = outcome.state,
+                        .reason = outcome.reason});
     }
     std::stable_sort(runs.begin(), runs.end(), [](const RunSummary& a, const RunSummary& b) {
         return a.created < b.created;
@@ -131,26 +173,21 @@ struct RunSummary {
                                             const Session& session) {
     kube::check_dns_label("name", name);
     const kube::Client client = kubernetes::connect(options, session);
-    const std::string& namespace_ = client.cluster().namespace_;
-    for (const kubernetes::WorkloadKind& kind : kubernetes::workload_kinds) {
-        const auto found = client.find({.api_version = kind.api_version,
-                                        .kind = kind.kind,
-                                        .namespace_ = namespace_,
-                                        .name = name});
-        if (found && !kube::label_of(*found, kube::run_label).empty()) {
-            return kubernetes::workload_of(client, kind.subject(*found), options);
+    const std::vector<Json> ours = kubernetes::list_ours(client);
+    for (const Json& object : ours) {
+        if (kube::name_of(object) == name) {
+            return kubernetes::workload_of(client, object, options);
         }
-        const auto of_run =
-            client.list(kind.api_version, kind.kind, namespace_,
-                        {.label_selector = std::string{kube::run_label} + '=' + name});
-        if (!of_run.items.empty()) {
-            return kubernetes::workload_of(client, kind.subject(of_run.items.front()), options);
+    }
+    for (const Json& object : ours) {
+        if (kube::label_of(object, kube::run_label) == name) {
+            return kubernetes::workload_of(client, object, options);
         }
     }
     throw Error{ErrorCode::not_found,
                 {.attempted = "find",
                  .subject = name,
-                 .answer = "the namespace " + namespace_ + " holds no run of that name or run id",
+                 .answer = "the namespace " + client.cluster().namespace_ + " holds no run of that name or run id",
                  .advice = "fairing list shows what there is; --namespace names another place"}};
 }
 

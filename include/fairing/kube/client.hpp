@@ -2,6 +2,7 @@
 // using-api/api-concepts): created once, read, changed, removed.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -191,6 +192,20 @@ public:
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
         stream(std::move(call), sink, idle);
     }
+    /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
+    /// answers, and with whatever status, it is given as it is. Is not repeated.
+    [[nodiscard]] net::Answer ask_service(const ObjectKey& service, const std::string& port,
+                                          const std::string& path, const std::string& body,
+                                          std::chrono::milliseconds deadline) const {
+        ObjectKey at_port = service;
+        at_port.name += ':' + port;
+        Call call = on_object(at_port, "proxy" + path, "ask");
+        call.method = "POST";
+        call.body = body;
+        call.repeat = net::Repeat::never;
+        call.deadline = deadline;
+        return send(call);
+    }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
     void read_watch(const std::string& api_version, const std::string& kind,
                     const std::string& namespace_, Query query, const net::BodySink& sink,
@@ -230,6 +245,7 @@ private:
         std::string attempted = {}, subject = {};
         net::Repeat repeat = net::Repeat::automatic;
         int attempts = 0;  ///< of ours so far, for the error
+        std::chrono::milliseconds deadline = {};  ///< zero: that of the options
     };
 
     [[nodiscard]] static std::string plural_text(const std::string& kind,
@@ -269,7 +285,9 @@ private:
         net::Request request{.method = call.method,
                              .url = shared_->cluster.server + call.path + query_text(call.query),
                              .headers = {{"Accept", "application/json"}},
-                             .deadline = shared_->options.deadline,
+                             .deadline = call.deadline.count() > 0 ? call.deadline
+                                                                   : shared_->options.deadline,
+                             .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
                              .max_body = std::uint64_t{256} << 20};
         if (!call.body.empty()) {
             request.headers.emplace("Content-Type", call.content_type);
