@@ -19,6 +19,8 @@
 #include "fairing/deployers/local.hpp"
 #include "fairing/deployers/predict_protocol.hpp"
 #include "fairing/deployers/serving.hpp"
+#include "fairing/deployers/training_jobs.hpp"
+#include "fairing/deployers/trainjob.hpp"
 #include "fairing/preprocessors/entry.hpp"
 #include "fairing/preprocessors/full_notebook.hpp"
 #include "fairing/preprocessors/function.hpp"

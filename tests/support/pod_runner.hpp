@@ -373,7 +373,17 @@ private:
     // --- a container as a process
     // ------------------------------------------------------------------------------------
 
+    /// What the operators' init containers wait for or copy is a network's, which is not here.
+    [[nodiscard]] static bool needs_network(const Container& container) {
+        return container.init &&
+               (container.name == "init-pytorch" || container.name == "kubectl-delivery");
+    }
+
     ContainerEnd run_process(Container& container) {
+        if (needs_network(container)) {
+            set_running(container);
+            return {};
+        }
         const fairing::TemporaryDirectory directory;
         const fairing::oci::Image image = pull(container, directory.path() / "root");
         std::optional<Variables> environment;
@@ -516,12 +526,26 @@ private:
                 value = referred_value(entry["valueFrom"], reason);
             }
             if (value) {
-                result.insert_or_assign(entry["name"].get<std::string>(), *std::move(value));
+                result.insert_or_assign(entry["name"].get<std::string>(),
+                                        resolved(*std::move(value)));
             } else if (!reason.empty()) {
                 return std::nullopt;
             }
         }
         return result;
+    }
+
+    /// The cluster's DNS: HOST.SUBDOMAIN of the pod's own subdomain is this machine.
+    [[nodiscard]] std::string resolved(std::string value) const {
+        const std::string subdomain = fairing::text_or(pod_["spec"], "subdomain");
+        const std::size_t dot = value.find('.' + subdomain);
+        if (subdomain.empty() || dot == std::string::npos) {
+            return value;
+        }
+        const std::size_t before =
+            value.find_last_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", dot - 1);
+        const std::size_t start = before == std::string::npos ? 0 : before + 1;
+        return value.replace(start, dot + 1 + subdomain.size() - start, "127.0.0.1");
     }
 
     enum class Kept { secret, config_map };
@@ -598,6 +622,9 @@ private:
             }
         }
         program.insert(program.end(), rest.begin(), rest.end());
+        if (!program.empty() && program.front() == "/usr/sbin/sshd") {
+            program = {"sleep", "infinity"};  // nobody could connect to it
+        }
         const Json working = image.setting("WorkingDir");
         const std::string directory = fairing::text_or(
             container.spec, "workingDir",

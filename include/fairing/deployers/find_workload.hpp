@@ -24,6 +24,8 @@
 #include "kubernetes/connection.hpp"
 #include "kubernetes/endpoint_workload.hpp"
 #include "serving.hpp"
+#include "trainjob.hpp"
+#include "training/objects.hpp"
 
 namespace fairing {
 
@@ -35,6 +37,7 @@ struct FindOptions {
     bool stream_log = true;
     std::string pod = {};  ///< only this one's log: by its label ("worker-0"), number or name
     int predict_timeout = 60;  ///< seconds that an endpoint may take to answer
+    std::string profile = {};  ///< its namespace
 };
 
 template <>
@@ -44,6 +47,7 @@ inline constexpr auto fields<FindOptions> = std::tuple{
     field("config_file", &FindOptions::config_file,
           "kubeconfig file (default: KUBECONFIG, then ~/.kube/config)", "kubeconfig"),
     field("context", &FindOptions::context, "context of the kubeconfig"),
+    field("profile", &FindOptions::profile, "profile of Kubeflow: its namespace"),
 };
 
 namespace kubernetes {
@@ -54,16 +58,26 @@ struct WorkloadKind {
     const char* kind;
     Subject (*subject)(const Json& object);
 };
-inline constexpr std::array<WorkloadKind, 1> workload_kinds{{{"batch/v1", "Job", job_subject}}};
+inline constexpr std::array<WorkloadKind, 9> workload_kinds{
+    {{"batch/v1", "Job", job_subject},
+     {"kubeflow.org/v1", "TFJob", training_subject},
+     {"kubeflow.org/v1", "PyTorchJob", training_subject},
+     {"kubeflow.org/v1", "XGBoostJob", training_subject},
+     {"kubeflow.org/v1", "PaddleJob", training_subject},
+     {"kubeflow.org/v1", "JAXJob", training_subject},
+     {"kubeflow.org/v1", "MPIJob", training_subject},
+     {"kubeflow.org/v2beta1", "MPIJob", training_subject},
+     {"trainer.kubeflow.org/v1alpha1", "TrainJob", trainjob_subject}}};
 
 /// The same for what serves requests.
 inline constexpr std::array<EndpointKind, 3> endpoint_kinds{
     {deployment_kind, inference_service_kind, legacy_inference_service_kind}};
 
 [[nodiscard]] inline kube::Client connect(const FindOptions& options, const Session& session) {
-    return connect(KubernetesOptions{.namespace_ = options.namespace_,
-                                     .config_file = options.config_file,
-                                     .context = options.context},
+    return connect(with_profile({.namespace_ = options.namespace_,
+                                 .config_file = options.config_file,
+                                 .context = options.context,
+                                 .profile = options.profile}),
                    session);
 }
 

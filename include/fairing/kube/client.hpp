@@ -121,6 +121,15 @@ public:
             });
     }
 
+    /// The OpenAPI v3 document of a group version, "GROUP/VERSION"; nullopt when there is none.
+    [[nodiscard]] std::optional<Json> find_schema(const std::string& api_version) const {
+        const Call call{.path = "/openapi/v3" + group_path(api_version),
+                        .attempted = "read the schema of",
+                        .subject = api_version};
+        const net::Answer answer = send(call);
+        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+    }
+
     /// Creates `object` once, whatever happens to replies: after a lost one, and when there is an
     /// object of that name already, the one that carries the run label of `object` is given. Its
     /// name must be its own (no generateName) for that.
