@@ -1,4 +1,5 @@
-// fairing/tasks.hpp - Fairing's high-level tasks: what is done, in one value, with the stages chosen.
+// fairing/tasks.hpp - Fairing's high-level tasks: what is done, in one value, with the stages
+// chosen.
 #pragma once
 
 #include <string>
@@ -26,13 +27,13 @@ struct PredictionEndpoint {
     /// Packages, pushes, deploys, and waits until it is ready. Throws WorkloadError that says why
     /// it is not.
     [[nodiscard]] Endpoint create(const Session& session = {}) const {
-        return Fairing{PythonPreprocessor{.executable = module_file(), .input_files = input_files},
-                       AppendBuilder{.base_image = base_image,
-                                     .registry = registry,
-                                     .image_name = "fairing-endpoint"},
-                       ServingDeployer{.kubernetes = kubernetes,
-                                       .serving_class = model_class,
-                                       .service_type = service_type}}
+        return Fairing{
+            PythonPreprocessor{.executable = module_file(), .input_files = input_files},
+            AppendBuilder{
+                .base_image = base_image, .registry = registry, .image_name = "fairing-endpoint"},
+            ServingDeployer{.kubernetes = kubernetes,
+                            .serving_class = model_class,
+                            .service_type = service_type}}
             .run(session);
     }
 

@@ -15,6 +15,7 @@
 #include "../support/job_site.hpp"
 #include "fairing/core/yaml.hpp"
 #include "fairing/deployers/find_workload.hpp"
+#include "fairing/tasks.hpp"
 
 using namespace fairing;
 using support::in_time;
@@ -92,6 +93,15 @@ bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
+/// Whether a server may have that port of this machine.
+bool is_free(std::uint16_t port) {
+    const UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
 /// A JobSite whose pods have an address that the API server's proxy takes.
 class ServingSite {
 public:
@@ -122,12 +132,13 @@ public:
     }
     /// The model server as an endpoint.
     [[nodiscard]] ShellResult serve(const std::string& options) const {
-        return launch("run", model_server,
-                      "--deployer serving --port " + port_ + " --env PORT=" + port_ + ' ' + options);
+        return launch(
+            "run", model_server,
+            "--deployer serving --port " + port_ + " --env PORT=" + port_ + ' ' + options);
     }
     [[nodiscard]] std::string path(const std::string& group, const std::string& plural) const {
-        return (group == "v1" ? "/api/v1" : "/apis/" + group) + "/namespaces/" + site_->space + '/' +
-               plural;
+        return (group == "v1" ? "/api/v1" : "/apis/" + group) + "/namespaces/" + site_->space +
+               '/' + plural;
     }
     [[nodiscard]] std::size_t count(const std::string& group, const std::string& plural) const {
         return site_->count(path(group, plural) + "?labelSelector=fairing-id");
@@ -150,7 +161,8 @@ public:
                                       Session{})};
     }
     void annotate(const std::string& name, const std::string& key, const std::string& value) const {
-        REQUIRE(kube().api()
+        REQUIRE(kube()
+                    .api()
                     .patch(path("apps/v1", "deployments") + '/' + name,
                            {{"metadata", {{"annotations", {{key, value}}}}}})
                     .ok());
@@ -163,42 +175,69 @@ private:
     std::string port_ = std::to_string(fairing::test::free_port());
 };
 
-/// The real CRD of a group, once; false, with a message, when there is none.
-bool install_crd(KubeTestenv& kube, const std::string& group, const std::string& folder) {
-    const std::string crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+constexpr const char* crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// The CRD of v1beta1 that KFServing has as one of v1, which servers take: what is new there is that
+/// the keys of lists have defaults.
+void give_defaults(Json& schema) {
+    if (schema.is_object() && schema.contains("x-kubernetes-list-map-keys")) {
+        Json& protocol = schema["items"]["properties"]["protocol"];
+        if (protocol.is_object()) {
+            protocol["default"] = "TCP";
+        }
+    }
+    if (schema.is_structured()) {
+        for (Json& each : schema) {
+            give_defaults(each);
+        }
+    }
+}
+Json as_v1(Json crd) {
+    Json spec = crd["spec"];
+    Json& newest = spec["versions"][0];
+    newest["schema"] = spec["validation"];
+    newest["subresources"] = spec.value("subresources", Json::object());
+    give_defaults(newest["schema"]);
+    for (const char* old : {"validation", "subresources", "version", "additionalPrinterColumns"}) {
+        spec.erase(old);
+    }
+    crd["apiVersion"] = "apiextensions.k8s.io/v1";
+    crd["spec"] = spec;
+    return crd;
+}
+
+/// The real CRD of "kserve" or "kfserving", once, from the test data or the Go module; false, with a
+/// message, when there is none.
+bool install_crd(KubeTestenv& kube, const std::string& project, const std::string& folder) {
+    const std::string group = project == "kserve" ? "serving.kserve.io" : "serving.kubeflow.org";
     const std::string name = "inferenceservices." + group;
-    if (kube.api().get(crds + '/' + name).ok()) {
+    if (kube.api().get(crds + ('/' + name)).ok()) {
         return true;
     }
-    const std::string file =
-        env("FAIRING_TEST_DATA", "") + "/crds/" + folder + '/' + group + "_inferenceservices.yaml";
-    if (!std::filesystem::exists(file)) {
-        MESSAGE("skipped: there is no " << file);
-        return false;
+    std::string place = env("FAIRING_TEST_DATA", "") + "/crds/" + folder;
+    if (!std::filesystem::is_directory(place)) {
+        const ShellResult found = support::run(*env("FAIRING_SOURCE_ROOT") +
+                                               "/tools/kube-testenv crds --name " + project);
+        if (found.exit_code != 0) {
+            MESSAGE("skipped: there are no CRDs of " << project);
+            return false;
+        }
+        place = found.output.substr(0, found.output.find('\n'));
     }
+    const std::string file = place + '/' + group + "_inferenceservices.yaml";
     Json crd = parse_yaml(read_file(file), file);
     if (crd["apiVersion"] == "apiextensions.k8s.io/v1beta1") {
-        // KFServing's CRD is of the version before, which no server takes any more.
-        Json& spec = crd["spec"];
-        Json version = spec["versions"][0];
-        version["schema"] = spec["validation"];
-        version["subresources"] = spec.value("subresources", Json::object());
-        crd = {{"apiVersion", "apiextensions.k8s.io/v1"},
-               {"kind", "CustomResourceDefinition"},
-               {"metadata", {{"name", name}}},
-               {"spec",
-                {{"group", group},
-                 {"names", spec["names"]},
-                 {"scope", spec["scope"]},
-                 {"versions", Json::array({version})}}}};
+        crd = as_v1(std::move(crd));
     }
     crd.erase("status");
     const support::ApiAnswer made = kube.api().post(crds, crd);
     REQUIRE_MESSAGE(made.ok(), made.body.dump());
+    REQUIRE(in_time([&] {
+        return kube::condition(kube.api().get(crds + ('/' + name)).body, "Established").is_object();
+    }));
     return in_time([&] {
-        return kube.api().get("/apis/" + group + '/' +
-                              crd["spec"]["versions"][0]["name"].get<std::string>())
-            .ok();
+        const std::string version = crd["spec"]["versions"][0]["name"];
+        return has(kube.api().text("/apis/" + group + '/' + version), "InferenceService");
     });
 }
 
@@ -267,6 +306,62 @@ TEST_CASE("an endpoint is run, asked in Seldon's forms, listed, read and deleted
     CHECK(has(site->fairing(ask + "1").output, "holds no run of that name or run id"));
 }
 
+TEST_CASE("the task: a Python class behind Seldon's command") {
+    const auto site = ServingSite::make();
+    if (!site) {
+        return;
+    }
+    if (!is_free(5000)) {
+        MESSAGE("skipped: somebody listens on port 5000, which is Seldon's");
+        return;
+    }
+    // A double of Seldon's program: it loads the class that it is told, and asks that.
+    const support::Workspace& folder = site->site().folder;
+    folder.file("HousingServe.py", "class HousingServe:\n    def predict(self, rows, names):\n"
+                                   "        return [[names[0], sum(row)] for row in rows]\n");
+    folder.file("seldon-core-microservice", R"(#!/usr/bin/env python3
+import http.server, importlib, json, os, sys
+sys.path.append(os.getcwd())
+assert sys.argv[2:] == ["REST", "--service-type=MODEL", "--persistence=0"], sys.argv
+model = getattr(importlib.import_module(sys.argv[1]), sys.argv[1])()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        data = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["data"]
+        answer = json.dumps({"data": {"ndarray": model.predict(data["ndarray"], data["names"])}})
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+port = int(os.environ["PREDICTIVE_UNIT_HTTP_SERVICE_PORT"])
+http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()
+)",
+                0755);
+    const PredictionEndpoint task{
+        .model_class = "HousingServe",
+        .base_image = "scratch",
+        .registry = site->site().host() + "/demo",
+        .input_files = {folder / "HousingServe.py", folder / "seldon-core-microservice"},
+        .kubernetes = {.namespace_ = site->site().space,
+                       .config_file = folder / "kubeconfig",
+                       .environment = {{"PATH", "/app:" + env("PATH", "")}}}};
+    std::string said;
+    Endpoint endpoint;
+    try {
+        endpoint =
+            task.create({.output = [&said](const OutputLine& line) { said += line.text + '\n'; }});
+    } catch (const WorkloadError& error) {
+        FAIL(error.what() << '\n' << said);
+    }
+    const Json answer = endpoint.predict(
+        {{"data", {{"names", {"rooms", "area"}}, {"ndarray", Json::array({{1, 37}})}}}});
+    CHECK(answer["data"]["ndarray"][0] == Json({"rooms", 38}));
+    CHECK(has(endpoint.url(), ".svc.cluster.local:5000/predict"));
+    const Workload plain = endpoint;
+    CHECK(plain.wait().state == State::ready);
+    plain.remove();
+    CHECK(site->is_gone());
+}
+
 TEST_CASE("KServe's protocols, v1 and v2, and what a server may answer instead") {
     const auto site = ServingSite::make();
     if (!site) {
@@ -277,8 +372,8 @@ TEST_CASE("KServe's protocols, v1 and v2, and what a server may answer instead")
     REQUIRE(ran.exit_code == 0);
     CHECK(has(ran.output, "/v1/models/houses:predict\n"));
     const Endpoint endpoint = site->find("houses");
-    CHECK(endpoint.url() == "http://houses." + site->site().space + ".svc.cluster.local:" +
-                                site->port() + "/v1/models/houses:predict");
+    CHECK(endpoint.url() == "http://houses." + site->site().space +
+                                ".svc.cluster.local:" + site->port() + "/v1/models/houses:predict");
     CHECK(endpoint.status().state == State::ready);
     CHECK(endpoint.predict({{"instances", {{1, 2}, {3, 4}}}})["predictions"] == Json({3, 7}));
 
@@ -311,9 +406,11 @@ TEST_CASE("KServe's protocols, v1 and v2, and what a server may answer instead")
     CHECK(answer["outputs"][0]["datatype"] == "FP64");
 
     // No pod behind the Service: the API server itself says so.
-    REQUIRE(site->kube().api()
-                .patch(site->path("apps/v1", "deployments") + "/houses", {{"spec", {{"replicas", 0}}}})
-                .ok());
+    REQUIRE(
+        site->kube()
+            .api()
+            .patch(site->path("apps/v1", "deployments") + "/houses", {{"spec", {{"replicas", 0}}}})
+            .ok());
     REQUIRE(in_time([&] { return site->count("v1", "pods") == 0; }));
     const std::string empty = said("houses");
     CHECK(empty.starts_with(code(ErrorCode::unavailable)));
@@ -328,21 +425,22 @@ TEST_CASE("an address that arrives late, and a port of the nodes") {
         return;
     }
     ShellResult ran;
-    std::jthread launching{[&] {
-        ran = site->serve("--name late --service-type LoadBalancer --run-id late");
-    }};
+    std::jthread launching{
+        [&] { ran = site->serve("--name late --service-type LoadBalancer --run-id late"); }};
     const auto is_available = [&] {
-        const Json deployment = site->object("apps/v1", "deployments", "late");
-        return deployment.contains("status") && deployment["status"].value("availableReplicas", 0) == 1;
+        return kube::number(site->object("apps/v1", "deployments", "late"),
+                            {"status", "availableReplicas"}) == 1;
     };
     REQUIRE(in_time(is_available));
     std::this_thread::sleep_for(std::chrono::seconds{2});
     const ShellResult waiting = site->fairing("predict late --data [[1]]");
     CHECK(waiting.exit_code == 69);
     CHECK(has(waiting.output, "of type LoadBalancer has no address yet"));
+    CHECK(has(site->fairing("status late").output, "late: running: Service"));
     // Here the load balancer is the test, and its address this machine's.
     const std::string address = support::machine_address();
-    REQUIRE(site->kube().api()
+    REQUIRE(site->kube()
+                .api()
                 .patch(site->path("v1", "services") + "/late/status",
                        {{"status",
                          {{"loadBalancer", {{"ingress", Json::array({{{"ip", address}}})}}}}}})
@@ -368,8 +466,8 @@ TEST_CASE("an address that arrives late, and a port of the nodes") {
     CAPTURE(node.output);
     CHECK(node.exit_code == 0);
     const Json service = site->object("v1", "services", "node");
-    CHECK(has(node.output,
-              "\nhttp://127.0.0.1:" + service["spec"]["ports"][0]["nodePort"].dump() + "/predict\n"));
+    CHECK(has(node.output, "\nhttp://127.0.0.1:" + service["spec"]["ports"][0]["nodePort"].dump() +
+                               "/predict\n"));
     CHECK(site->find("node").predict({{1, 2}})["data"]["ndarray"] == Json({{3}}));
     site->find("node").remove();
     CHECK(site->is_gone());
@@ -385,24 +483,25 @@ TEST_CASE("what does not get ready fails early, by name, with the server's last 
         std::string options;
         std::vector<std::string> said;
     };
-    const std::string scripted = " --annotation '" + JobSite::scripted(
-        R"([{"waiting":"InvalidImageName","message":"cannot parse"}])") + '\'';
+    const std::string scripted =
+        " --annotation '" +
+        JobSite::scripted(R"([{"waiting":"InvalidImageName","message":"cannot parse"}])") + '\'';
     for (const Failing& each : std::vector<Failing>{
              {"import sys\nprint('no model here')\nsys.exit(3)",
               "",
               {"does not stay up, and was restarted 3 times: its last exit code was 3",
                "no model here"}},
-             {"import time\nprint('deaf')\ntime.sleep(600)",
+             {"import time\nprint('deaf', flush=True)\ntime.sleep(600)",
               "--progress-deadline 5 --probe-period 1",
               {"ProgressDeadlineExceeded", "Startup probe failed: dial tcp", "deaf"}},
-             {"print('unused')", scripted, {"InvalidImageName: cannot parse"}},
-             {"print('unused')", "--node-selector no=where --start-timeout 3",
+             {"print('unused')", scripted, {"does not start: InvalidImageName", "cannot parse"}},
+             {"print('unused')",
+              "--node-selector no=where --start-timeout 3",
               {"it is not ready within 3 s: no node takes pod", "Unschedulable"}}}) {
         const auto begin = std::chrono::steady_clock::now();
-        const ShellResult ran =
-            site->launch("run", each.program,
-                         "--deployer serving --cleanup when-done --port " + site->port() + ' ' +
-                             each.options);
+        const ShellResult ran = site->launch(
+            "run", each.program,
+            "--deployer serving --cleanup when-done --port " + site->port() + ' ' + each.options);
         CAPTURE(ran.output);
         CHECK(ran.exit_code == 1);
         for (const std::string& words : each.said) {
@@ -412,7 +511,8 @@ TEST_CASE("what does not get ready fails early, by name, with the server's last 
         CHECK(site->is_gone());
     }
 
-    REQUIRE(site->kube().api()
+    REQUIRE(site->kube()
+                .api()
                 .post(site->path("v1", "resourcequotas"),
                       {{"metadata", {{"name", "none"}}}, {"spec", {{"hard", {{"pods", "0"}}}}}})
                 .ok());
@@ -433,7 +533,8 @@ TEST_CASE("what Kubernetes would refuse of an endpoint is refused before any req
         return;
     }
     const auto server_says = [&](const std::string& name, int port) {
-        return site->kube().api()
+        return site->kube()
+            .api()
             .post(site->path("v1", "services") + "?dryRun=All",
                   {{"metadata", {{"name", name}}},
                    {"spec", {{"ports", Json::array({{{"port", port}}})}}}})
@@ -459,13 +560,14 @@ TEST_CASE("what Kubernetes would refuse of an endpoint is refused before any req
     CHECK(site->site().proxy.seen().empty());
 }
 
-TEST_CASE("InferenceService: not installed, then ready, failing, a canary promoted and taken back") {
+TEST_CASE(
+    "InferenceService: not installed, then ready, failing, a canary promoted and taken back") {
     const auto site = ServingSite::make();
     if (!site) {
         return;
     }
     const std::string model = "--deployer kfserving --framework sklearn --storage-uri s3://models/";
-    if (!site->kube().api().get("/apis/serving.kserve.io/v1beta1").ok()) {
+    if (!site->kube().api().get(crds + std::string{"/inferenceservices.serving.kserve.io"}).ok()) {
         const ShellResult absent = site->launch("run", "print(1)", model + "houses");
         CAPTURE(absent.output);
         CHECK(absent.exit_code == 65);
@@ -473,7 +575,7 @@ TEST_CASE("InferenceService: not installed, then ready, failing, a canary promot
         CHECK(has(absent.output, "install KServe"));
         CHECK(site->fairing("list").exit_code == 0);
     }
-    if (!install_crd(site->kube(), "serving.kserve.io", "kserve-v0.20.0")) {
+    if (!install_crd(site->kube(), "kserve", "kserve-v0.20.0")) {
         return;
     }
     // It is strict: a field that the CRD does not know is an error, not dropped.
@@ -496,7 +598,8 @@ TEST_CASE("InferenceService: not installed, then ready, failing, a canary promot
     const ShellResult custom = site->launch(
         "run", "print(1)",
         "--deployer kfserving --storage-uri pvc://data/m --readiness-path /ready --port 9000"
-        " --serving-command 'python3 -m server' --runtime mine" + options);
+        " --serving-command 'python3 -m server' --runtime mine" +
+            options);
     CAPTURE(custom.output);
     CHECK(custom.exit_code == 0);
     CHECK(has(custom.output, "\"kserve-container\""));
@@ -507,9 +610,8 @@ TEST_CASE("InferenceService: not installed, then ready, failing, a canary promot
     ShellResult ran;
     const auto launch_and_tell = [&](const std::string& given, const std::function<void()>& play) {
         std::jthread launching{[&] { ran = site->launch("run", "print(1)", given); }};
-        REQUIRE(in_time([&] {
-            return site->object(kserve, "inferenceservices", "houses").contains("spec");
-        }));
+        REQUIRE(in_time(
+            [&] { return site->object(kserve, "inferenceservices", "houses").contains("spec"); }));
         play();
         launching.join();
     };
@@ -521,7 +623,8 @@ TEST_CASE("InferenceService: not installed, then ready, failing, a canary promot
     CAPTURE(ran.output);
     REQUIRE(ran.exit_code == 0);
     CHECK(has(ran.output, "\nhttp://houses.team.example.com/v1/models/houses:predict\n"));
-    CHECK(site->kube().api()
+    CHECK(site->kube()
+              .api()
               .post(site->path("v1", "services"),
                     {{"metadata", {{"name", "houses-predictor"}}},
                      {"spec",
@@ -540,9 +643,10 @@ TEST_CASE("InferenceService: not installed, then ready, failing, a canary promot
             "canaryTrafficPercent", -1);
     };
     const auto uri = [&] {
-        return site->object(kserve, "inferenceservices", "houses")["spec"]["predictor"]["model"]
-                   ["storageUri"]
-                       .get<std::string>();
+        return site
+            ->object(kserve, "inferenceservices",
+                     "houses")["spec"]["predictor"]["model"]["storageUri"]
+            .get<std::string>();
     };
     launch_and_tell(model + "two --name houses --canary-traffic-percent 10", [&] {
         REQUIRE(in_time([&] { return percent() == 10; }));
@@ -565,15 +669,16 @@ TEST_CASE("InferenceService: not installed, then ready, failing, a canary promot
     CHECK(has(promoted.output, "gets 100 % of the requests"));
 
     // A canary that can not load its model: the error says why, and the one before serves on.
-    launch_and_tell(model + "three --name houses --canary-traffic-percent 20 --cleanup when-done", [&] {
-        REQUIRE(in_time([&] { return percent() == 20; }));
-        Json status = ready_status("False", 100);
-        status["conditions"].push_back({{"type", "PredictorReady"},
-                                        {"status", "False"},
-                                        {"reason", "RevisionFailed"},
-                                        {"message", "Revision houses-predictor-00003 failed"}});
-        tell(*site, "houses", status);
-    });
+    launch_and_tell(
+        model + "three --name houses --canary-traffic-percent 20 --cleanup when-done", [&] {
+            REQUIRE(in_time([&] { return percent() == 20; }));
+            Json status = ready_status("False", 100);
+            status["conditions"].push_back({{"type", "PredictorReady"},
+                                            {"status", "False"},
+                                            {"reason", "RevisionFailed"},
+                                            {"message", "Revision houses-predictor-00003 failed"}});
+            tell(*site, "houses", status);
+        });
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 1);
     CHECK(has(ran.output,
@@ -607,15 +712,17 @@ TEST_CASE("InferenceService: not installed, then ready, failing, a canary promot
 
 TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say") {
     const auto site = ServingSite::make();
-    if (!site || !install_crd(site->kube(), "serving.kubeflow.org", "legacy-kfserving-v0.4.1")) {
+    if (!site || !install_crd(site->kube(), "kfserving", "legacy-kfserving-v0.4.1")) {
         return;
     }
     const std::string legacy = "--deployer kfserving --api v1alpha2 --name old ";
-    for (const char* framework : {"tensorflow", "onnx", "pytorch", "sklearn", "triton", "xgboost"}) {
+    for (const char* framework :
+         {"tensorflow", "onnx", "pytorch", "sklearn", "triton", "xgboost"}) {
         const ShellResult ran = site->launch(
             "run", "print(1)",
-            legacy + "--dry-run server --storage-uri gs://m/x --runtime-version 1 --min-replicas 1"
-                     " --max-replicas 2 --cpu 1 --memory 2 --service-account s --framework " +
+            legacy +
+                "--dry-run server --storage-uri gs://m/x --runtime-version 1 --min-replicas 1"
+                " --max-replicas 2 --cpu 1 --memory 2 --service-account s --framework " +
                 framework);
         CAPTURE(ran.output);
         CHECK(ran.exit_code == 0);
@@ -642,8 +749,8 @@ TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say
                            legacy + "--framework sklearn --storage-uri gs://m/one");
     }};
     REQUIRE(in_time([&] {
-        return tell_legacy({{"conditions", ready},
-                            {"url", "http://old.team.example.com/v1/models/old"}});
+        return tell_legacy(
+            {{"conditions", ready}, {"url", "http://old.team.example.com/v1/models/old"}});
     }));
     launching.join();
     CAPTURE(ran.output);
@@ -652,8 +759,9 @@ TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say
 
     std::jthread second{[&] {
         ran = site->launch("run", "print(1)",
-                           legacy + "--framework sklearn --storage-uri gs://m/two"
-                                    " --canary-traffic-percent 10");
+                           legacy +
+                               "--framework sklearn --storage-uri gs://m/two"
+                               " --canary-traffic-percent 10");
     }};
     const auto spec = [&] { return site->kube().api().get(path).body["spec"]; };
     REQUIRE(in_time([&] { return spec().contains("canary"); }));

@@ -1,5 +1,5 @@
-// tools/fairing/predict.cpp - fairing predict: one request to an endpoint, its answer on stdout; and
-// fairing traffic: which share of the requests the newest model gets.
+// tools/fairing/predict.cpp - fairing predict: one request to an endpoint, its answer on stdout;
+// and fairing traffic: which share of the requests the newest model gets.
 #include <cstdio>
 #include <fairing/core/files.hpp>
 #include <fairing/core/json_text.hpp>

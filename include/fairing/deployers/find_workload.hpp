@@ -24,8 +24,8 @@
 #include "kubernetes/connection.hpp"
 #include "kubernetes/endpoint_workload.hpp"
 #include "serving.hpp"
-#include "trainjob.hpp"
 #include "training/objects.hpp"
+#include "trainjob.hpp"
 
 namespace fairing {
 
@@ -35,7 +35,7 @@ struct FindOptions {
     std::filesystem::path config_file = {};
     std::string context = {};
     bool stream_log = true;
-    std::string pod = {};  ///< only this one's log: by its label ("worker-0"), number or name
+    std::string pod = {};      ///< only this one's log: by its label ("worker-0"), number or name
     int predict_timeout = 60;  ///< seconds that an endpoint may take to answer
     std::string profile = {};  ///< its namespace
 };
@@ -152,8 +152,7 @@ template <class Kinds>
     }
     const WorkloadKind* kind = kind_of(workload_kinds, object);
     kube::Diagnosis diagnosis = kind->subject(object).diagnose(object, {}, {});
-    if (diagnosis.phase == kube::Phase::pending &&
-        kube::number(object, {"status", "active"}) > 0) {
+    if (diagnosis.phase == kube::Phase::pending && kube::number(object, {"status", "active"}) > 0) {
         diagnosis.phase = kube::Phase::running;
         diagnosis.reason.clear();
     }
@@ -214,7 +213,8 @@ struct RunSummary {
     throw Error{ErrorCode::not_found,
                 {.attempted = "find",
                  .subject = name,
-                 .answer = "the namespace " + client.cluster().namespace_ + " holds no run of that name or run id",
+                 .answer = "the namespace " + client.cluster().namespace_ +
+                           " holds no run of that name or run id",
                  .advice = "fairing list shows what there is; --namespace names another place"}};
 }
 

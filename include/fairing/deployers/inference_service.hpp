@@ -116,8 +116,7 @@ namespace detail {
                   .advice = std::move(advice)}};
 }
 
-[[nodiscard]] inline bool is_one_of(std::string_view text,
-                                    const std::vector<std::string>& names) {
+[[nodiscard]] inline bool is_one_of(std::string_view text, const std::vector<std::string>& names) {
     return std::find(names.begin(), names.end(), text) != names.end();
 }
 
@@ -139,9 +138,8 @@ namespace detail {
 }
 
 inline void check_model(const InferenceServiceDeployer& deployer) {
-    static const std::vector<std::string> legacy{"tensorflow", "onnx",    "pytorch",
-                                                 "sklearn",    "triton",  "xgboost",
-                                                 "custom"};
+    static const std::vector<std::string> legacy{"tensorflow", "onnx",    "pytorch", "sklearn",
+                                                 "triton",     "xgboost", "custom"};
     if (is_legacy(deployer) && !deployer.framework.empty() &&
         !is_one_of(deployer.framework, legacy)) {
         throw unknown_name("use framework", "of v1alpha2", deployer.framework, legacy);
@@ -176,9 +174,9 @@ inline void check_canary(const InferenceServiceDeployer& deployer) {
                            "name it with --name");
     }
     if (is_one_of(deployer.deployment_mode, {"Standard", "RawDeployment"})) {
-        throw wrong_option("canary_traffic_percent", percent,
-                           "only Knative divides the requests, not the mode " +
-                               deployer.deployment_mode);
+        throw wrong_option(
+            "canary_traffic_percent", percent,
+            "only Knative divides the requests, not the mode " + deployer.deployment_mode);
     }
 }
 
@@ -188,17 +186,16 @@ inline void check_canary(const InferenceServiceDeployer& deployer) {
     RunIdentity identity = run_identity(deployer.kubernetes, run_id,
                                         InferenceServiceDeployer::name_prefix, "kfserving");
     kube::check_dns_1035_label("name", identity.name);
-    kube::check_dns_1035_label("name of the predictor's Service",
-                               identity.name +
-                                   (is_legacy(deployer) ? "-predictor-default" : "-predictor"));
+    kube::check_dns_1035_label(
+        "name of the predictor's Service",
+        identity.name + (is_legacy(deployer) ? "-predictor-default" : "-predictor"));
     return identity;
 }
 
 /// The image's server as KServe takes it.
 inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& pod) {
     Json& container = pod.container();
-    container["ports"] =
-        Json::array({Json{{"containerPort", deployer.port}, {"protocol", "TCP"}}});
+    container["ports"] = Json::array({Json{{"containerPort", deployer.port}, {"protocol", "TCP"}}});
     if (!deployer.readiness_path.empty()) {
         container["readinessProbe"] = {
             {"httpGet", {{"path", deployer.readiness_path}, {"port", deployer.port}}}};
@@ -251,8 +248,9 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
 }
 
 /// PredictorSpec of v1alpha2: the server alone; `left_out` is told of what it can not hold.
-[[nodiscard]] inline Json legacy_predictor_of(const InferenceServiceDeployer& deployer, Json pod,
-                                              const std::function<void(const std::string&)>& left_out) {
+[[nodiscard]] inline Json legacy_predictor_of(
+    const InferenceServiceDeployer& deployer, Json pod,
+    const std::function<void(const std::string&)>& left_out) {
     Json container = std::move(pod["containers"][0]);
     if (container.contains("volumeMounts")) {
         container.erase("volumeMounts");  // and the volumes, below
@@ -350,10 +348,10 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
 
 /// The objects of the run, the InferenceService last.
 [[nodiscard]] inline std::vector<Json> inference_objects(const InferenceServiceDeployer& deployer,
-                                                         const Image& image,
-                                                         const Session& session,
+                                                         const Image& image, const Session& session,
                                                          const std::string& run_id,
                                                          const kubernetes::Place& place) {
+    kubernetes::say_notes(inference_notes(deployer), session);
     const RunIdentity identity = inference_identity(deployer, run_id);
     Image served = image;
     if (!deployer.serving_command.empty()) {
@@ -379,12 +377,11 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
     if (!deployer.deployment_mode.empty() && !is_legacy(deployer)) {
         annotations["serving.kserve.io/deploymentMode"] = deployer.deployment_mode;
     }
-    objects.push_back(
-        {{"apiVersion",
-          is_legacy(deployer) ? "serving.kubeflow.org/v1alpha2" : "serving.kserve.io/v1beta1"},
-         {"kind", "InferenceService"},
-         {"metadata", std::move(metadata)},
-         {"spec", inference_spec(deployer, std::move(pods["spec"]), session)}});
+    objects.push_back({{"apiVersion", is_legacy(deployer) ? "serving.kubeflow.org/v1alpha2"
+                                                          : "serving.kserve.io/v1beta1"},
+                       {"kind", "InferenceService"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", inference_spec(deployer, std::move(pods["spec"]), session)}});
     return objects;
 }
 
@@ -400,8 +397,7 @@ namespace detail {
         legacy.is_number_integer()) {
         return legacy.get<std::int64_t>();
     }
-    const Json& traffic =
-        kube::list(service, {"status", "components", "predictor", "traffic"});
+    const Json& traffic = kube::list(service, {"status", "components", "predictor", "traffic"});
     if (traffic.empty()) {
         return std::nullopt;
     }
@@ -452,9 +448,9 @@ namespace detail {
         const Json& last = kube::member(model, {"lastFailureInfo"});
         kube::Diagnosis failed = diagnose_servers(pods, events);
         failed.phase = kube::Phase::failed;
-        failed.reason = what + " can not load its model (" + transition + "): " +
-                        kube::detail::joined(kube::text(last, {"reason"}),
-                                             kube::text(last, {"message"}));
+        failed.reason =
+            what + " can not load its model (" + transition + "): " +
+            kube::detail::joined(kube::text(last, {"reason"}), kube::text(last, {"message"}));
         return failed;
     }
     const auto told = detail::told_traffic(service);
@@ -471,9 +467,8 @@ namespace detail {
     const Json& failing = detail::failing_condition(service);
     if (failing.is_object()) {
         const std::string reason = kube::text(failing, {"reason"});
-        const std::string said =
-            what + ": " + kube::text(failing, {"type"}) + " is False: " +
-            kube::detail::joined(reason, kube::text(failing, {"message"}));
+        const std::string said = what + ": " + kube::text(failing, {"type"}) + " is False: " +
+                                 kube::detail::joined(reason, kube::text(failing, {"message"}));
         // These do not pass by waiting.
         const bool is_final = reason == "RevisionFailed" || reason == "ContainerMissing" ||
                               reason == "ProgressDeadlineExceeded" || reason == "InvalidSpec";
@@ -622,7 +617,6 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                      .answer = there ? "it is not ours" : "it is not there",
                      .advice = "deploy it first, without --canary-traffic-percent"}};
     }
-    detail::say_notes(plan, session);
     std::vector<Json> objects =
         plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
     const Json wanted = std::move(objects.back());
@@ -654,9 +648,9 @@ inline void InferenceServiceDeployer::check() const {
     kubernetes::check_range("max_replicas", max_replicas.value_or(0), 0, 10000);
     kubernetes::check_probe_path("readiness_path", readiness_path);
     if (max_replicas.value_or(0) > 0 && min_replicas.value_or(0) > *max_replicas) {
-        throw detail::wrong_option("min_replicas", std::to_string(*min_replicas),
-                                   "it is more than max_replicas, " +
-                                       std::to_string(*max_replicas));
+        throw detail::wrong_option(
+            "min_replicas", std::to_string(*min_replicas),
+            "it is more than max_replicas, " + std::to_string(*max_replicas));
     }
     if (!deployment_mode.empty() &&
         !detail::is_one_of(deployment_mode,
@@ -679,14 +673,11 @@ namespace detail {
     serving.check();
     serving.kubernetes = with_profile(std::move(serving.kubernetes));
     const KubernetesOptions options = serving.kubernetes;
-    std::vector<std::string> notes = inference_notes(serving);
     return {.options = options,
-            .objects =
-                [serving = std::move(serving), &image, &session](const std::string& run_id,
-                                                                 const kubernetes::Place& place) {
-                    return inference_objects(serving, image, session, run_id, place);
-                },
-            .notes = std::move(notes)};
+            .objects = [serving = std::move(serving), &image, &session](
+                           const std::string& run_id, const kubernetes::Place& place) {
+                return inference_objects(serving, image, session, run_id, place);
+            }};
 }
 
 }  // namespace detail
@@ -710,7 +701,7 @@ inline Endpoint InferenceServiceDeployer::deploy(const Image& image, const Sessi
 
 inline std::vector<Json> InferenceServiceDeployer::manifests(const Image& image,
                                                              const Session& session) const {
-    return kubernetes::render(detail::inference_plan(*this, image, session), image, session);
+    return kubernetes::render(detail::inference_plan(*this, image, session), image);
 }
 
 inline std::vector<Json> InferenceServiceDeployer::dry_run(const Image& image,

@@ -118,11 +118,7 @@ namespace detail {
         is_truth = is_truth && value.is_boolean();
         is_text = is_text && value.is_string();
     }
-    return is_whole    ? "INT64"
-           : is_number ? "FP64"
-           : is_truth  ? "BOOL"
-           : is_text   ? "BYTES"
-                       : "";
+    return is_whole ? "INT64" : is_number ? "FP64" : is_truth ? "BOOL" : is_text ? "BYTES" : "";
 }
 
 /// Rows alone, in the form of the protocol.
@@ -172,8 +168,8 @@ inline void check_tensors(const PredictTarget& target, const Json& body) {
     if (target.protocol == PredictProtocol::seldon) {
         check_tensor(target, kube::member(body, {"data", "tensor"}), "values");
     }
-    for (const Json& input : target.protocol == PredictProtocol::v2 ? kube::list(body, {"inputs"})
-                                                                    : Json::array()) {
+    for (const Json& input :
+         target.protocol == PredictProtocol::v2 ? kube::list(body, {"inputs"}) : Json::array()) {
         check_tensor(target, input, "data");
     }
 }
@@ -266,13 +262,12 @@ namespace detail {
                       net::status_text(status) + (words.empty() ? "" : ": " + words),
                       detail::predict_advice(target, status));
     }
-    Json answer = is_too_deep(body) ? Json(Json::value_t::discarded)
-                                    : Json::parse(body, nullptr, false);
+    Json answer =
+        is_too_deep(body) ? Json(Json::value_t::discarded) : Json::parse(body, nullptr, false);
     if (answer.is_discarded()) {
-        throw failure(ErrorCode::integrity,
-                      "the answer is no JSON: " + net::printable(body, 200),
-                      "see whether the server speaks " +
-                          std::string{protocol_name(target.protocol)});
+        throw failure(
+            ErrorCode::integrity, "the answer is no JSON: " + net::printable(body, 200),
+            "see whether the server speaks " + std::string{protocol_name(target.protocol)});
     }
     if (kube::text(answer, {"status", "status"}) == "FAILURE") {  // Seldon says so with a 200 too
         throw failure(ErrorCode::input, detail::refusal_words(body), {});

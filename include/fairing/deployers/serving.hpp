@@ -139,8 +139,7 @@ inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
         (deployer.progress_deadline + deployer.probe_period - 1) / deployer.probe_period;
     pod.json()["restartPolicy"] = "Always";
     Json& container = pod.container();
-    container["ports"] =
-        Json::array({Json{{"name", "http"}, {"containerPort", deployer.port}}});
+    container["ports"] = Json::array({Json{{"name", "http"}, {"containerPort", deployer.port}}});
     container["startupProbe"] = probe(deployer, deployer.readiness_path, startup_failures);
     container["readinessProbe"] = probe(deployer, deployer.readiness_path, 3);
     container["livenessProbe"] = probe(deployer, deployer.liveness_path, 3);
@@ -172,16 +171,16 @@ inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
     if (!namespace_.empty()) {
         metadata["namespace"] = namespace_;
     }
-    return {{"apiVersion", "v1"},
-            {"kind", "Service"},
-            {"metadata", std::move(metadata)},
-            {"spec",
-             {{"type", type},
-              {"selector",
-               {{kube::run_label, identity.run_id}, {deployer_label, identity.deployer}}},
-              {"ports", Json::array({Json{{"name", "http"},
-                                          {"port", deployer.port},
-                                          {"targetPort", deployer.port}}})}}}};
+    return {
+        {"apiVersion", "v1"},
+        {"kind", "Service"},
+        {"metadata", std::move(metadata)},
+        {"spec",
+         {{"type", type},
+          {"selector", {{kube::run_label, identity.run_id}, {deployer_label, identity.deployer}}},
+          {"ports",
+           Json::array({Json{
+               {"name", "http"}, {"port", deployer.port}, {"targetPort", deployer.port}}})}}}};
 }
 
 /// The objects of the run, the Deployment last.
@@ -189,6 +188,7 @@ inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
                                                        const Image& image, const Session& session,
                                                        const std::string& run_id,
                                                        const kubernetes::Place& place) {
+    kubernetes::say_notes(kubernetes::endpoint_notes(deployer.kubernetes), session);
     const RunIdentity identity = serving_identity(deployer, run_id);
     Image served = image;
     served.command = serving_command(deployer, image);
@@ -236,8 +236,10 @@ namespace kubernetes {
         return {.phase = kube::Phase::succeeded};
     }
     kube::Diagnosis result = diagnose_servers(pods, events);
-    if (!is_seen || result.phase == kube::Phase::failed) {
-        result.reason = is_seen ? result.reason : what + " has just been changed";
+    if (!is_seen) {
+        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
+    }
+    if (result.phase == kube::Phase::failed) {
         return result;
     }
     if (const Json& late = kube::condition(deployment, "Progressing", "False");
@@ -319,12 +321,10 @@ namespace detail {
     serving.kubernetes = with_profile(std::move(serving.kubernetes));
     const KubernetesOptions options = serving.kubernetes;
     return {.options = options,
-            .objects =
-                [serving = std::move(serving), &image, &session](const std::string& run_id,
-                                                                 const kubernetes::Place& place) {
-                    return serving_objects(serving, image, session, run_id, place);
-                },
-            .notes = kubernetes::endpoint_notes(options)};
+            .objects = [serving = std::move(serving), &image, &session](
+                           const std::string& run_id, const kubernetes::Place& place) {
+                return serving_objects(serving, image, session, run_id, place);
+            }};
 }
 
 }  // namespace detail
@@ -339,7 +339,7 @@ inline Endpoint ServingDeployer::deploy(const Image& image, const Session& sessi
 
 inline std::vector<Json> ServingDeployer::manifests(const Image& image,
                                                     const Session& session) const {
-    return kubernetes::render(detail::serving_plan(*this, image, session), image, session);
+    return kubernetes::render(detail::serving_plan(*this, image, session), image);
 }
 
 inline std::vector<Json> ServingDeployer::dry_run(const Image& image,

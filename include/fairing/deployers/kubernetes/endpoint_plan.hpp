@@ -64,11 +64,10 @@ inline void check_probe_path(const char* what, const std::string& path) {
     const std::string run_id = plan.options.run_id.empty() ? draw_run_id() : plan.options.run_id;
     const kube::Client client = connect(plan.options, session);
     static_cast<void>(client.discover(kind.api_version, kind.kind));
-    detail::say_notes(plan, session);
-    Submitted submitted = submit(
-        client,
-        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client}),
-        run_id);
+    Submitted submitted =
+        submit(client,
+               plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client}),
+               run_id);
     return Endpoint{std::make_shared<EndpointWorkload>(
         client, kind, submitted.main, std::move(submitted.beside), std::move(habits))};
 }
@@ -82,13 +81,21 @@ inline void check_probe_path(const char* what, const std::string& path) {
             .transport = session.transport};
 }
 
+/// Says what was asked for and can not be expressed.
+inline void say_notes(const std::vector<std::string>& notes, const Session& session) {
+    for (const std::string& note : notes) {
+        session.control().say(Level::warning, note);
+    }
+}
+
 /// What an endpoint can not do of the options that all deployers have.
 [[nodiscard]] inline std::vector<std::string> endpoint_notes(const KubernetesOptions& options) {
     if (options.cleanup != Cleanup::always) {
         return {};
     }
-    return {"an endpoint has no end of its own: with --cleanup always it is removed when it fails, "
-            "as with when-done"};
+    return {
+        "an endpoint has no end of its own: with --cleanup always it is removed when it fails, "
+        "as with when-done"};
 }
 
 }  // namespace fairing::kubernetes

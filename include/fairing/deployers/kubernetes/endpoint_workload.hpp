@@ -67,8 +67,8 @@ struct EndpointHabits {
     std::chrono::seconds address_timeout{300};  ///< ready, and still without an address
     std::chrono::seconds predict_timeout{60};
     std::string only_pod = {};
-    EndpointEnd end = EndpointEnd::ready;    ///< of a following with a sink
-    net::AnyTransport transport = {};        ///< for requests that go past the API server
+    EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
+    net::AnyTransport transport = {};      ///< for requests that go past the API server
     /// Of an edit of what was there before: remove() takes it back, and removes nothing.
     std::function<void(const kube::Client& client)> undo = {};
 };
@@ -221,11 +221,19 @@ public:
     [[nodiscard]] Outcome poll(std::stop_token stop) override {
         const kube::Client client = client_.with_stop(std::move(stop));
         const std::optional<Json> object = find(client);
-        return object ? endpoint_outcome(diagnose(client, *object)) : gone();
+        if (!object) {
+            return gone();
+        }
+        Outcome outcome = endpoint_outcome(diagnose(client, *object));
+        if (outcome.state == State::ready) {
+            outcome.reason = kind_.locate(client, *object).missing;
+            outcome.state = outcome.reason.empty() ? State::ready : State::running;
+        }
+        return outcome;
     }
 
     Outcome follow(const OutputSink& sink, std::stop_token stop) override {
-        const kube::Client client = client_.with_stop(stop);
+        const kube::Client client = client_.with_stop(std::move(stop));
         Outcome outcome = habits_.stream_log && sink ? follow_log(client, sink)
                                                      : wait(client, nullptr, EndpointEnd::ready);
         if (outcome.state == State::failed && habits_.cleanup != Cleanup::never) {
@@ -259,7 +267,7 @@ public:
     /// From inside the cluster, or where a load balancer has an address, straight to it; else
     /// through the API server.
     Json call(const Json& input, std::stop_token stop) override {
-        const kube::Client client = client_.with_stop(stop);
+        const kube::Client client = client_.with_stop(std::move(stop));
         const std::optional<Json> object = find(client);
         PredictTarget target = kind_.target(object ? *object : known_);
         target.subject = subject_.key.text();
@@ -291,11 +299,16 @@ private:
         std::optional<Json> object = client.find(subject_.key);
         return object && kube::uid_of(*object) == subject_.uid ? std::move(object) : std::nullopt;
     }
+    /// But for those that are on their way out: they tell of what was before.
     [[nodiscard]] std::vector<Json> pods(const kube::Client& client, const Json& object) const {
-        return client
-            .list("v1", "Pod", subject_.key.namespace_,
-                  {.label_selector = kind_.pod_selector(object)})
-            .items;
+        std::vector<Json> found = client
+                                      .list("v1", "Pod", subject_.key.namespace_,
+                                            {.label_selector = kind_.pod_selector(object)})
+                                      .items;
+        std::erase_if(found, [](const Json& pod) {
+            return !kube::metadata_text(pod, "deletionTimestamp").empty();
+        });
+        return found;
     }
     [[nodiscard]] kube::Diagnosis diagnose(const kube::Client& client, const Json& object) const {
         const std::vector<Json> pods_now = pods(client, object);
@@ -306,8 +319,7 @@ private:
         return kind_.diagnose(object, pods_now, events_of(client, subject_, now.pod));
     }
     [[nodiscard]] Outcome follow_log(const kube::Client& client, const OutputSink& sink) {
-        kube::PodLogs logs{client, sink,
-                           {.expected_pods = replicas(), .only = habits_.only_pod}};
+        kube::PodLogs logs{client, sink, {.expected_pods = replicas(), .only = habits_.only_pod}};
         Outcome outcome = wait(client, &logs, habits_.end);
         if (outcome.state == State::removed) {
             logs.finish();
@@ -329,7 +341,10 @@ private:
             client.control().check("follow " + subject_.key.text());
             const std::optional<Json> object = find(client);
             if (!object) {
-                return gone();
+                return end == EndpointEnd::removed
+                           ? gone()
+                           : Outcome{.state = State::failed,
+                                     .reason = subject_.key.text() + " was deleted"};
             }
             const std::vector<Json> pods_now = pods(client, *object);
             for (const Json& pod : pods_now) {
@@ -358,7 +373,7 @@ private:
                 result.tail = tail(client, now, pods_now);
                 return result;
             }
-            explain(client, now.reason);
+            explain(client, now);
             client.control().sleep(pause);
         }
     }
@@ -375,8 +390,7 @@ private:
                 now.phase = kube::Phase::failed;
             }
         }
-        const bool is_late =
-            habits_.start_timeout.count() > 0 && waited > habits_.start_timeout;
+        const bool is_late = habits_.start_timeout.count() > 0 && waited > habits_.start_timeout;
         if (kube::is_hopeless(now.cause) || is_late) {
             now.reason = (is_late ? "it is not ready within " +
                                         std::to_string(habits_.start_timeout.count()) + " s: "
@@ -398,10 +412,11 @@ private:
     }
 
     /// What is waited for, each answer once.
-    void explain(const kube::Client& client, const std::string& reason) {
+    void explain(const kube::Client& client, const kube::Diagnosis& now) {
         const std::lock_guard lock{mutex_};
-        if (!reason.empty() && std::exchange(explained_, reason) != reason) {
-            client.control().say(Level::info, reason);
+        if (!now.reason.empty() && std::exchange(explained_, now.reason) != now.reason) {
+            client.control().say(
+                now.cause == kube::Cause::starting ? Level::debug : Level::info, now.reason);
         }
     }
 
@@ -420,17 +435,15 @@ private:
             LineSplitter splitter;
             const auto take = [&lines](std::string line) { lines.push_back(std::move(line)); };
             try {
-                client.read_log({.api_version = "v1",
-                                 .kind = "Pod",
-                                 .namespace_ = subject_.key.namespace_,
-                                 .name = end.pod},
-                                {.container = container,
-                                 .previous = view.stage == kube::ContainerStage::waiting &&
-                                             view.has_previous,
-                                 .tail = tail_size},
-                                [&](std::span<const std::byte> bytes) {
-                                    splitter.write(bytes, take);
-                                });
+                client.read_log(
+                    {.api_version = "v1",
+                     .kind = "Pod",
+                     .namespace_ = subject_.key.namespace_,
+                     .name = end.pod},
+                    {.container = container,
+                     .previous = view.stage == kube::ContainerStage::waiting && view.has_previous,
+                     .tail = tail_size},
+                    [&](std::span<const std::byte> bytes) { splitter.write(bytes, take); });
                 splitter.finish(take);
             } catch (const kube::StatusError&) {
                 // there is none: it never ran
@@ -452,18 +465,17 @@ private:
             is_inside && !address.inside.empty() ? address.inside : address.outside;
         const net::AnyTransport transport =
             habits_.transport ? habits_.transport : net::default_transport();
-        net::Request request{.method = "POST",
-                             .url = server + path,
-                             .headers = {{"Accept", "application/json"},
-                                         {"Content-Type", "application/json"}},
-                             .body = net::Body::of(body),
-                             .deadline = habits_.predict_timeout,
-                             .idle_timeout = habits_.predict_timeout,
-                             .max_body = std::uint64_t{256} << 20};
-        return net::exchange(
-            transport, std::move(request),
-            {.attempted = "ask", .subject = subject, .repeat = net::Repeat::never},
-            client.control());
+        net::Request request{
+            .method = "POST",
+            .url = server + path,
+            .headers = {{"Accept", "application/json"}, {"Content-Type", "application/json"}},
+            .body = net::Body::of(body),
+            .deadline = habits_.predict_timeout,
+            .idle_timeout = habits_.predict_timeout,
+            .max_body = std::uint64_t{256} << 20};
+        return net::exchange(transport, std::move(request),
+                             {.attempted = "ask", .subject = subject, .repeat = net::Repeat::never},
+                             client.control());
     }
 
     kube::Client client_;
