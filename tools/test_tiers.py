@@ -34,6 +34,8 @@ API_PROGRAMS = ("01_job.cpp", "05_build.cpp", "07_config.cpp", "09_embed.cpp")
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 # Macro -> package of what is never needed.
 OPTIONAL = {"YAML": "yaml-cpp", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
+# Meson finds ccache by itself for the compiler that it finds by itself, and not for one that CXX names.
+CLANGXX_FOR_MESON = f"ccache {CLANGXX}" if shutil.which("ccache") else CLANGXX
 CPUS = os.cpu_count() or 1
 STEP_LIMIT = 900  # seconds that one program may take
 BUILD_LIMIT = 2400
@@ -374,7 +376,7 @@ class Tiers:
         folder = self.configure(
             "single",
             ["-Dbuildtype=plain", "-Db_ndebug=false", "-Dtests=enabled", "-Dcommand=disabled",
-             "-Dsingle_include=true", "-Dbench=disabled"], {"CXX": CLANGXX},
+             "-Dsingle_include=true", "-Dbench=disabled"], {"CXX": CLANGXX_FOR_MESON},
         )  # fmt: skip
         if folder is None:
             return FAILED
@@ -626,7 +628,7 @@ class Tiers:
              # doctest's signal handlers would come before the sanitizers' own, and hang in TSan.
              "-Dcpp_args=-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all"
              " -DDOCTEST_CONFIG_NO_POSIX_SIGNALS"],
-            {"CXX": CLANGXX},
+            {"CXX": CLANGXX_FOR_MESON},
         )  # fmt: skip
         if folder is None:
             return FAILED
@@ -723,7 +725,7 @@ class Tiers:
         folder = self.configure(
             "fuzz",
             ["-Dbuildtype=debug", "-Doptimization=1", "-Dfuzz=true", "-Dtests=enabled", "-Dcommand=disabled",
-             "-Db_lundef=false", "-Dbench=disabled"], {"CXX": CLANGXX},
+             "-Db_lundef=false", "-Dbench=disabled"], {"CXX": CLANGXX_FOR_MESON},
         )  # fmt: skip
         if folder is None:
             return FAILED
