@@ -20,8 +20,8 @@
 #include "job.hpp"
 #include "kubernetes/cluster_workload.hpp"
 #include "kubernetes/connection.hpp"
-#include "trainjob.hpp"
 #include "training/objects.hpp"
+#include "trainjob.hpp"
 
 namespace fairing {
 
@@ -31,7 +31,7 @@ struct FindOptions {
     std::filesystem::path config_file = {};
     std::string context = {};
     bool stream_log = true;
-    std::string pod = {};  ///< only this one's log: by its label ("worker-0"), number or name
+    std::string pod = {};      ///< only this one's log: by its label ("worker-0"), number or name
     std::string profile = {};  ///< its namespace
 };
 
@@ -126,8 +126,7 @@ template <class Kinds>
 [[nodiscard]] inline Outcome own_state(const Json& object) {
     const WorkloadKind* kind = kind_of(workload_kinds, object);
     kube::Diagnosis diagnosis = kind->subject(object).diagnose(object, {}, {});
-    if (diagnosis.phase == kube::Phase::pending &&
-        kube::number(object, {"status", "active"}) > 0) {
+    if (diagnosis.phase == kube::Phase::pending && kube::number(object, {"status", "active"}) > 0) {
         diagnosis.phase = kube::Phase::running;
         diagnosis.reason.clear();
     }
@@ -187,7 +186,8 @@ struct RunSummary {
     throw Error{ErrorCode::not_found,
                 {.attempted = "find",
                  .subject = name,
-                 .answer = "the namespace " + client.cluster().namespace_ + " holds no run of that name or run id",
+                 .answer = "the namespace " + client.cluster().namespace_ +
+                           " holds no run of that name or run id",
                  .advice = "fairing list shows what there is; --namespace names another place"}};
 }
 
