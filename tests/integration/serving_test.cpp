@@ -177,8 +177,8 @@ private:
 
 constexpr const char* crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// The CRD of v1beta1 that KFServing has as one of v1, which servers take: what is new there is that
-/// the keys of lists have defaults.
+/// The CRD of v1beta1 that KFServing has as one of v1, which servers take: what is new there is
+/// that the keys of lists have defaults.
 void give_defaults(Json& schema) {
     if (schema.is_object() && schema.contains("x-kubernetes-list-map-keys")) {
         Json& protocol = schema["items"]["properties"]["protocol"];
@@ -206,8 +206,8 @@ Json as_v1(Json crd) {
     return crd;
 }
 
-/// The real CRD of "kserve" or "kfserving", once, from the test data or the Go module; false, with a
-/// message, when there is none.
+/// The real CRD of "kserve" or "kfserving", once, from the test data or the Go module; false, with
+/// a message, when there is none.
 bool install_crd(KubeTestenv& kube, const std::string& project, const std::string& folder) {
     const std::string group = project == "kserve" ? "serving.kserve.io" : "serving.kubeflow.org";
     const std::string name = "inferenceservices." + group;
@@ -317,8 +317,9 @@ TEST_CASE("the task: a Python class behind Seldon's command") {
     }
     // A double of Seldon's program: it loads the class that it is told, and asks that.
     const support::Workspace& folder = site->site().folder;
-    folder.file("HousingServe.py", "class HousingServe:\n    def predict(self, rows, names):\n"
-                                   "        return [[names[0], sum(row)] for row in rows]\n");
+    folder.file("HousingServe.py",
+                "class HousingServe:\n    def predict(self, rows, names):\n"
+                "        return [[names[0], sum(row)] for row in rows]\n");
     folder.file("seldon-core-microservice", R"(#!/usr/bin/env python3
 import http.server, importlib, json, os, sys
 sys.path.append(os.getcwd())
@@ -524,6 +525,36 @@ TEST_CASE("what does not get ready fails early, by name, with the server's last 
     // Nothing is removed without --cleanup, so that it can be looked at.
     CHECK(has(site->fairing("status refused").output, "exceeded quota"));
     CHECK(site->fairing("delete refused").exit_code == 0);
+    CHECK(site->is_gone());
+}
+
+TEST_CASE("who stops while it waits, or has it deleted, leaves nothing, and is told") {
+    const auto site = ServingSite::make();
+    if (!site) {
+        return;
+    }
+    const std::string deaf = "import time\ntime.sleep(600)";
+    const std::string options = "--deployer serving --name deaf --port " + site->port();
+    const auto has_pod = [&] { return site->count("v1", "pods") == 1; };
+    ShellResult ran;
+    std::jthread launching{[&] { ran = site->launch("run", deaf, options); }};
+    REQUIRE(in_time(has_pod));
+    REQUIRE(site->kube()
+                .kubectl("delete deployment deaf --namespace " + site->site().space)
+                .exit_code == 0);
+    launching.join();
+    CAPTURE(ran.output);
+    CHECK(ran.exit_code == 1);
+    CHECK(has(ran.output, "deaf was deleted"));
+    CHECK(site->is_gone());
+
+    const ShellResult stopped = support::run(
+        "cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout -s INT 6 " + *env("FAIRING_COMMAND") +
+        " run " + site->site().program(deaf) + " --base-image scratch --registry " +
+        site->site().host() + "/demo --kubeconfig " + (site->site().folder / "kubeconfig") +
+        " --namespace " + site->site().space + ' ' + options + " 2>&1; echo code $?");
+    CAPTURE(stopped.output);
+    CHECK(has(stopped.output, "stopped on request"));
     CHECK(site->is_gone());
 }
 

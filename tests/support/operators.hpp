@@ -41,7 +41,8 @@ public:
             return true;
         }
         // MPIJobs of both versions are one CRD.
-        const auto mpijobs = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/mpijobs.kubeflow.org";
+        const auto mpijobs =
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/mpijobs.kubeflow.org";
         if (name == "mpi-operator") {
             kube_.api().remove(mpijobs);
             REQUIRE(in_time([&] { return kube_.api().get(mpijobs).status == 404; }));
@@ -63,11 +64,12 @@ public:
         REQUIRE(install("training-operator"));
         const int port = fairing::test::free_port();
         const std::string pki = std::filesystem::path{kube_.ca()}.parent_path().string();
-        training_ = launch("training", {"-webhook-port", std::to_string(port),
-                                        "-webhook-certificates", pki});
+        training_ = launch("training",
+                           {"-webhook-port", std::to_string(port), "-webhook-certificates", pki});
         REQUIRE(fairing::test::listens(port));
         fairing::Json hooks = fairing::Json::array();
-        for (const std::string kind : {"jaxjob", "paddlejob", "pytorchjob", "tfjob", "xgboostjob"}) {
+        for (const std::string kind :
+             {"jaxjob", "paddlejob", "pytorchjob", "tfjob", "xgboostjob"}) {
             hooks.push_back(
                 {{"name", "validator." + kind + ".training-operator.kubeflow.org"},
                  {"admissionReviewVersions", {"v1"}},
@@ -103,8 +105,8 @@ private:
         : kube_(kube), folder_(std::move(folder)) {}
 
     static std::unique_ptr<Operators> make(KubeTestenv& kube, std::string& reason) {
-        const ShellResult found =
-            run(*fairing::env("FAIRING_SOURCE_ROOT") + "/tools/kube-testenv where --operators 2>&1");
+        const ShellResult found = run(*fairing::env("FAIRING_SOURCE_ROOT") +
+                                      "/tools/kube-testenv where --operators 2>&1");
         reason = found.output;
         const std::string folder = found.output.substr(0, found.output.find('\n'));
         return found.exit_code == 0 ? std::unique_ptr<Operators>{new Operators{kube, folder}}

@@ -419,8 +419,7 @@ private:
         }
     }
 
-    ContainerEnd follow(fairing::Process& process, ContainerLog& log,
-                        const std::stop_token& stop) {
+    ContainerEnd follow(fairing::Process& process, ContainerLog& log, const std::stop_token& stop) {
         const auto sink = [&log](fairing::Stream, std::span<const std::byte> bytes) {
             log.write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
         };

@@ -25,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
-	schedulerplugins "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 )
 
 func must(err error) {
@@ -55,7 +54,6 @@ func main() {
 	mpi := flag.Bool("mpi-v2beta1", false, "the MPI operator instead of the training operator")
 	port := flag.Int("webhook-port", 9443, "port of the validating webhooks")
 	certificates := flag.String("webhook-certificates", "", "folder of their certificate, apiserver.crt and .key")
-	scheduler := flag.String("gang-scheduler", "", "scheduler of the PodGroups; none are made without it")
 	flag.Parse() // and -kubeconfig, which is controller-runtime's
 	ctrl.SetLogger(zap.New(zap.UseDevMode(true)))
 	cfg := ctrl.GetConfigOrDie()
@@ -73,7 +71,6 @@ func main() {
 	scheme := runtime.NewScheme()
 	must(clientgoscheme.AddToScheme(scheme))
 	must(kubeflowv1.AddToScheme(scheme))
-	must(schedulerplugins.AddToScheme(scheme))
 	manager, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:  scheme,
 		Metrics: metricsserver.Options{BindAddress: "0"},
@@ -82,12 +79,8 @@ func main() {
 		}),
 	})
 	must(err)
-	gang := common.GenNonGangSchedulerSetupFunc()
-	if *scheduler != "" {
-		gang = common.GenSchedulerPluginsSetupFunc(manager.GetClient(), *scheduler)
-	}
 	for kind, setUp := range controllerv1.SupportedSchemeReconciler {
-		must(setUp(manager, gang, 1))
+		must(setUp(manager, common.GenNonGangSchedulerSetupFunc(), 1))
 		must(webhooks.SupportedSchemeWebhook[kind](manager))
 	}
 	must(manager.Start(signals))

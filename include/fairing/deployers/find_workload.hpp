@@ -36,8 +36,8 @@ struct FindOptions {
     std::string context = {};
     bool stream_log = true;
     std::string pod = {};      ///< only this one's log: by its label ("worker-0"), number or name
-    int predict_timeout = 60;  ///< seconds that an endpoint may take to answer
     std::string profile = {};  ///< its namespace
+    int predict_timeout = 60;  ///< seconds that an endpoint may take to answer
 };
 
 template <>

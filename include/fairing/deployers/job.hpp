@@ -38,7 +38,7 @@ struct JobDeployer {
     std::optional<int> active_deadline_seconds = {};
     CompletionMode completion_mode = CompletionMode::non_indexed;
     bool suspend = false;
-    int workers = 0;  ///< of one distributed training; 0: independent runs
+    int workers = 0;        ///< of one distributed training; 0: independent runs
     int main_port = 29500;  ///< on which rank 0 of several workers listens
 
     /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls

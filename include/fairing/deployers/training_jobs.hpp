@@ -1,5 +1,6 @@
 // fairing/deployers/training_jobs.hpp - distributed training by Kubeflow's operators: TFJob,
-// PyTorchJob, XGBoostJob, PaddleJob and JAXJob of the training operator, MPIJob of the MPI operator.
+// PyTorchJob, XGBoostJob, PaddleJob and JAXJob of the training operator, MPIJob of the MPI
+// operator.
 #pragma once
 
 #include <optional>
@@ -132,7 +133,8 @@ struct XGBoostJobDeployer {
     [[nodiscard]] TrainingJobDeployer job() const {
         return {.kind = training_kind("xgboostjob"),
                 .kubernetes = kubernetes,
-                .worker_count = worker_count, .policy = policy};
+                .worker_count = worker_count,
+                .policy = policy};
     }
     void check() const { job().check(); }
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
@@ -184,7 +186,8 @@ struct JAXJobDeployer {
     [[nodiscard]] TrainingJobDeployer job() const {
         return {.kind = training_kind("jaxjob"),
                 .kubernetes = kubernetes,
-                .worker_count = worker_count, .policy = policy};
+                .worker_count = worker_count,
+                .policy = policy};
     }
     void check() const { job().check(); }
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {

@@ -25,8 +25,8 @@
 namespace fairing {
 
 /// The runtime says what a node is; the image, its command, environment and resources replace the
-/// runtime's, and what else the options ask of the pods goes into the field with which the installed
-/// Trainer patches pods. What that field can not express is said in a warning.
+/// runtime's, and what else the options ask of the pods goes into the field with which the
+/// installed Trainer patches pods. What that field can not express is said in a warning.
 struct TrainJobDeployer {
     static constexpr const char* name_prefix = "fairing-trainjob-";
     static constexpr const char* api_version = "trainer.kubeflow.org/v1alpha1";
@@ -166,11 +166,10 @@ struct PatchForm {
 [[nodiscard]] inline Json patch_list(const PatchForm& form, Json patch) {
     if (form.field == "runtimePatches") {
         Json job{{"name", "node"}, {"template", {{"spec", {{"template", std::move(patch)}}}}}};
-        return Json::array(
-            {Json{{"manager", "kubeflow.org/fairing"},
-                  {"trainingRuntimeSpec",
-                   {{"template",
-                     {{"spec", {{"replicatedJobs", Json::array({std::move(job)})}}}}}}}}});
+        return Json::array({Json{
+            {"manager", "kubeflow.org/fairing"},
+            {"trainingRuntimeSpec",
+             {{"template", {{"spec", {{"replicatedJobs", Json::array({std::move(job)})}}}}}}}}});
     }
     if (!form.has_metadata && patch.contains("spec")) {
         patch = std::move(patch["spec"]);
@@ -228,21 +227,23 @@ inline void say_leftovers(const Json& template_, const PatchForm& form, const Se
     if (job.processes_per_node) {
         trainer["numProcPerNode"] = *job.processes_per_node;
     }
-    for (const auto& [from, to] : {std::pair{"image", "image"}, {"command", "command"},
-                                   {"args", "args"}, {"env", "env"},
+    for (const auto& [from, to] : {std::pair{"image", "image"},
+                                   {"command", "command"},
+                                   {"args", "args"},
+                                   {"env", "env"},
                                    {"resources", "resourcesPerNode"}}) {
         if (container.contains(from)) {
             trainer[to] = std::move(container[from]);
             container.erase(from);
         }
     }
-    const PatchForm& form = patch_form(
-        job, place.client == nullptr || !job.patches.empty() ? Json() : trainjob_schema(*place.client));
-    Json spec{{"runtimeRef",
-               {{"apiGroup", "trainer.kubeflow.org"},
-                {"kind", job.runtime_kind},
-                {"name", job.runtime}}},
-              {"trainer", std::move(trainer)}};
+    const PatchForm& form = patch_form(job, place.client == nullptr || !job.patches.empty()
+                                                ? Json()
+                                                : trainjob_schema(*place.client));
+    Json spec{
+        {"runtimeRef",
+         {{"apiGroup", "trainer.kubeflow.org"}, {"kind", job.runtime_kind}, {"name", job.runtime}}},
+        {"trainer", std::move(trainer)}};
     if (Json patch = patch_of(form, pods); !patch.empty()) {
         spec[std::string{form.field}] = patch_list(form, std::move(patch));
     }

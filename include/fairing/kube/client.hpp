@@ -244,7 +244,7 @@ private:
         std::string content_type = "application/json";
         std::string attempted = {}, subject = {};
         net::Repeat repeat = net::Repeat::automatic;
-        int attempts = 0;  ///< of ours so far, for the error
+        int attempts = 0;                         ///< of ours so far, for the error
         std::chrono::milliseconds deadline = {};  ///< zero: that of the options
     };
 
@@ -282,13 +282,13 @@ private:
     }
 
     [[nodiscard]] net::Request request_of(const Call& call) const {
-        net::Request request{.method = call.method,
-                             .url = shared_->cluster.server + call.path + query_text(call.query),
-                             .headers = {{"Accept", "application/json"}},
-                             .deadline = call.deadline.count() > 0 ? call.deadline
-                                                                   : shared_->options.deadline,
-                             .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
-                             .max_body = std::uint64_t{256} << 20};
+        net::Request request{
+            .method = call.method,
+            .url = shared_->cluster.server + call.path + query_text(call.query),
+            .headers = {{"Accept", "application/json"}},
+            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
+            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
+            .max_body = std::uint64_t{256} << 20};
         if (!call.body.empty()) {
             request.headers.emplace("Content-Type", call.content_type);
             request.body = net::Body::of(call.body);

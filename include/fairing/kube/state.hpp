@@ -387,6 +387,9 @@ namespace detail {
             return {.cause = Cause::refused,
                     .reason = "the cluster takes no pod of " + phrase + ": " + refusal};
         }
+        if (condition(job, "Running").is_object()) {
+            return {.phase = Phase::running};  // its pods were not asked
+        }
         return {.cause = Cause::starting, .reason = phrase + " has no pod yet"};
     }
     if (result.phase == Phase::failed || result.phase == Phase::succeeded) {

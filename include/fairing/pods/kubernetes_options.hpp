@@ -102,12 +102,12 @@ inline constexpr auto fields<KubernetesOptions> = std::tuple{
         return options;
     }
     if (!options.namespace_.empty() && options.namespace_ != options.profile) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use profile",
-                     .subject = options.profile,
-                     .answer = "it is a namespace itself, and " + options.namespace_ +
-                               " is another one",
-                     .advice = "leave out --namespace"}};
+        throw Error{
+            ErrorCode::usage,
+            {.attempted = "use profile",
+             .subject = options.profile,
+             .answer = "it is a namespace itself, and " + options.namespace_ + " is another one",
+             .advice = "leave out --namespace"}};
     }
     options.namespace_ = options.profile;
     if (options.service_account.empty()) {

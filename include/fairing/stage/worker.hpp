@@ -119,8 +119,8 @@ inline bool read_tf_config(Worker& worker) {
         worker.rank = *rank;
         worker.world_size = detail::number_in(each.size).value_or(worker.rank + 1);
         detail::set_main_address(worker, env(each.address, ""));
-        worker.main_port = detail::number_from<std::uint16_t>(env(each.port, ""))
-                               .value_or(worker.main_port);
+        worker.main_port =
+            detail::number_from<std::uint16_t>(env(each.port, "")).value_or(worker.main_port);
         worker.role = env(each.role, "");
         break;
     }

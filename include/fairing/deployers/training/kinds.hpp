@@ -31,7 +31,7 @@ struct TrainingJobDeployer {
     const TrainingKind* kind = nullptr;  ///< one of training_kinds
     KubernetesOptions kubernetes = {};   ///< its cleanup is Cleanup::never when not set
     std::optional<int> worker_count = {}, ps_count = {}, chief_count = {}, master_count = {},
-        evaluator_count = {};
+                       evaluator_count = {};
     RunPolicy policy = {};
     std::string success_policy = {};       ///< TFJob: "AllWorkers" waits for every worker
     bool enable_dynamic_worker = false;    ///< TFJob: workers may come and go
@@ -40,7 +40,7 @@ struct TrainingJobDeployer {
     std::optional<int> max_workers = {};   ///< the same
     std::optional<int> max_restarts = {};  ///< the same
     std::string rdzv_backend = {};         ///< elastic PyTorchJob: "c10d", "etcd", …
-    std::string mpi_version = {};  ///< MPIJob: "v1", "v2beta1"; empty: what the cluster has
+    std::string mpi_version = {};          ///< MPIJob: "v1", "v2beta1"; empty: what the cluster has
     std::optional<int> slots_per_worker = {};  ///< MPIJob: processes of a worker
     std::vector<std::string> launcher = {};    ///< MPIJob: empty: mpirun -n PROCESSES
     std::string mpi_implementation = {};       ///< MPIJob v2beta1: OpenMPI, Intel, MPICH

@@ -41,7 +41,7 @@ inline void check_counts(const TrainingJobDeployer& job) {
             throw training_error(
                 std::string{role.name} + " count", std::to_string(count),
                 std::string{"a "} + kind.kind + " takes " + std::to_string(role.least) +
-                    (role.most == any_number    ? " or more"
+                    (role.most == any_number   ? " or more"
                      : role.least == role.most ? ""
                                                : " to " + std::to_string(role.most)));
         }
@@ -125,10 +125,11 @@ inline void check_values(const TrainingJobDeployer& job) {
             note(each.option);
         }
     }
-    for (const auto& [option, count] :
-         {std::pair{"worker_count", &Training::worker_count}, {"ps_count", &Training::ps_count},
-          {"chief_count", &Training::chief_count}, {"master_count", &Training::master_count},
-          {"evaluator_count", &Training::evaluator_count}}) {
+    for (const auto& [option, count] : {std::pair{"worker_count", &Training::worker_count},
+                                        {"ps_count", &Training::ps_count},
+                                        {"chief_count", &Training::chief_count},
+                                        {"master_count", &Training::master_count},
+                                        {"evaluator_count", &Training::evaluator_count}}) {
         const auto is_it = [member = count](const TrainingRole& role) {
             return role.count == member;
         };
@@ -228,11 +229,15 @@ inline void remove_gpus(Json& container) {
     /// As for a Job.
     constexpr int always_ttl = 300;
     constexpr std::array<const char*, 3> clean{"None", "Running", "All"};
-    Json spec{{"runPolicy",
-               {{"cleanPodPolicy",
-                 clean.at(static_cast<std::size_t>(job.policy.clean_pod_policy))}}}};
+    Json spec{
+        {"runPolicy",
+         {{"cleanPodPolicy", clean.at(static_cast<std::size_t>(job.policy.clean_pod_policy))}}}};
     if (job.kubernetes.cleanup == Cleanup::always) {
         spec["runPolicy"]["ttlSecondsAfterFinished"] = always_ttl;
+    }
+    // Else the launcher, a Job of the MPI operator's, would be tried six times more.
+    if (job.kind == mpi_v2 && job.policy.restart_policy == RestartPolicy::never) {
+        spec["runPolicy"]["backoffLimit"] = 0;
     }
     for (const TrainingField& each : training_fields) {
         Json value = each.value(job);
@@ -267,8 +272,8 @@ inline void remove_gpus(Json& container) {
     return mpi_v2;
 }
 
-[[nodiscard]] inline std::vector<Json> training_objects(TrainingJobDeployer job,
-                                                        const Image& image, const Session& session,
+[[nodiscard]] inline std::vector<Json> training_objects(TrainingJobDeployer job, const Image& image,
+                                                        const Session& session,
                                                         const std::string& run_id,
                                                         const kubernetes::Place& place) {
     job.kind = resolved_kind(job, place.client);
@@ -312,8 +317,7 @@ inline void remove_gpus(Json& container) {
             const Json& replicas = kube::member(job, {"spec", kind.replicas, role.name});
             subject.expected_pods += static_cast<int>(kube::number(replicas, {"replicas"}));
             const std::string restart = kube::text(replicas, {"restartPolicy"});
-            subject.tries_again =
-                subject.tries_again || (!restart.empty() && restart != "Never");
+            subject.tries_again = subject.tries_again || (!restart.empty() && restart != "Never");
         }
     }
     return subject;

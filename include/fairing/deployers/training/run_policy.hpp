@@ -43,18 +43,17 @@ inline constexpr auto value_names<RestartPolicy> =
          {"exit-code", RestartPolicy::exit_code}}};
 template <>
 inline constexpr auto value_names<CleanPodPolicy> =
-    std::array<std::pair<std::string_view, CleanPodPolicy>, 3>{{{"none", CleanPodPolicy::none},
-                                                                {"running",
-                                                                 CleanPodPolicy::running},
-                                                                {"all", CleanPodPolicy::all}}};
+    std::array<std::pair<std::string_view, CleanPodPolicy>, 3>{
+        {{"none", CleanPodPolicy::none},
+         {"running", CleanPodPolicy::running},
+         {"all", CleanPodPolicy::all}}};
 
 template <>
 inline constexpr auto fields<RunPolicy> = std::tuple{
     field("restart_policy", &RunPolicy::restart_policy, "what happens to a pod that failed"),
     field("clean_pod_policy", &RunPolicy::clean_pod_policy,
           "which pods are deleted once the job has ended"),
-    field("backoff_limit", &RunPolicy::backoff_limit,
-          "how many pods may fail before the job does"),
+    field("backoff_limit", &RunPolicy::backoff_limit, "how many pods may fail before the job does"),
     field("active_deadline_seconds", &RunPolicy::active_deadline_seconds,
           "the cluster stops the job after so long"),
     field("ttl_seconds_after_finished", &RunPolicy::ttl_seconds_after_finished,
