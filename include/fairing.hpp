@@ -29,6 +29,9 @@
 #include "fairing/preprocessors/python.hpp"
 #include "fairing/preprocessors/python_function.hpp"
 
+// Programs that bring a pipeline of their own.
+#include "fairing/frameworks/lightgbm.hpp"
+
 // What a cluster deployer takes.
 #include "fairing/pods/kubernetes_options.hpp"
 #include "fairing/pods/patch.hpp"
