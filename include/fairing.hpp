@@ -17,7 +17,7 @@
 #include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
-#include "fairing/deployers/predict_protocol.hpp"
+#include "fairing/deployers/serving/predict_protocol.hpp"
 #include "fairing/deployers/serving.hpp"
 #include "fairing/deployers/training_jobs.hpp"
 #include "fairing/deployers/trainjob.hpp"

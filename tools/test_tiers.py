@@ -28,7 +28,7 @@ GXX = "g++"
 CLANGXX = "clang++-14"
 WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
 USER_WARNINGS = "-Wall -Wextra -Wpedantic -Werror".split()
-THREADED = ("core", "packaging", "net", "kube", "builders", "deployers")  # what ThreadSanitizer runs
+THREADED = ("core", "packaging", "net", "kube", "builders", "runs", "deployers")  # what ThreadSanitizer runs
 # Those of $FAIRING_TEST_DATA/api that need only what there is.
 API_PROGRAMS = ("01_job.cpp", "02_function.cpp", "02b_functions.cpp", "04_ui.cpp", "05_build.cpp", "06_render.cpp",
                 "07_config.cpp", "08_serving.cpp", "09_embed.cpp")

@@ -1,8 +1,8 @@
-#include "fairing/deployers/predict_protocol.hpp"
+#include "fairing/deployers/serving/predict_protocol.hpp"
 
 #include <doctest/doctest.h>
 
-#include "../support/workspace.hpp"
+#include "../../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;

@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/plan.hpp - from a deployer's objects to a running workload, a
+// fairing/runs/plan.hpp - from a deployer's objects to a running workload, a
 // rendering or a rehearsal: the same for every kind; what differs is the objects.
 #pragma once
 
@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "../../kube/client.hpp"
-#include "../../pods/kubernetes_options.hpp"
-#include "../../pods/pod_template.hpp"
-#include "../../pods/run_identity.hpp"
-#include "../../stage/image.hpp"
-#include "../../stage/session.hpp"
-#include "../../stage/workload.hpp"
+#include "../kube/client.hpp"
+#include "../pods/kubernetes_options.hpp"
+#include "../pods/pod_template.hpp"
+#include "../pods/run_identity.hpp"
+#include "../stage/image.hpp"
+#include "../stage/session.hpp"
+#include "../stage/workload.hpp"
 #include "cluster_workload.hpp"
 #include "connection.hpp"
 #include "subject.hpp"

@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/subject.hpp - which run is meant, and how its object and pods are
+// fairing/runs/subject.hpp - which run is meant, and how its object and pods are
 // read.
 #pragma once
 
@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "../../core/error.hpp"
-#include "../../kube/client.hpp"
-#include "../../kube/document.hpp"
-#include "../../kube/object.hpp"
-#include "../../kube/state.hpp"
+#include "../core/error.hpp"
+#include "../kube/client.hpp"
+#include "../kube/document.hpp"
+#include "../kube/object.hpp"
+#include "../kube/state.hpp"
 
 namespace fairing::kubernetes {
 

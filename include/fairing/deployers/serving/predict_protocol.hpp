@@ -1,5 +1,5 @@
-// fairing/deployers/predict_protocol.hpp - how model servers are asked: Seldon's protocol, and
-// KServe's v1 and v2 (the Open Inference Protocol). Documents only, no I/O.
+// fairing/deployers/serving/predict_protocol.hpp - how model servers are asked: Seldon's protocol,
+// and KServe's v1 and v2 (the Open Inference Protocol). Documents only, no I/O.
 #pragma once
 
 #include <array>
@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "../core/error.hpp"
-#include "../core/json_text.hpp"
-#include "../kube/document.hpp"
-#include "../net/redact.hpp"
-#include "../net/status.hpp"
-#include "../net/url.hpp"
-#include "../stage/fields.hpp"
+#include "../../core/error.hpp"
+#include "../../core/json_text.hpp"
+#include "../../kube/document.hpp"
+#include "../../net/redact.hpp"
+#include "../../net/status.hpp"
+#include "../../net/url.hpp"
+#include "../../stage/fields.hpp"
 
 namespace fairing {
 

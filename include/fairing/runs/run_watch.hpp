@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/run_watch.hpp - follows one run to its end: the object and its pods
+// fairing/runs/run_watch.hpp - follows one run to its end: the object and its pods
 // by watches, the logs, and what is in their way.
 #pragma once
 
@@ -20,15 +20,15 @@
 #include <utility>
 #include <vector>
 
-#include "../../core/control.hpp"
-#include "../../kube/client.hpp"
-#include "../../kube/follow.hpp"
-#include "../../kube/names.hpp"
-#include "../../kube/object.hpp"
-#include "../../kube/pod_view.hpp"
-#include "../../kube/state.hpp"
-#include "../../kube/watch.hpp"
-#include "../../stage/workload.hpp"
+#include "../core/control.hpp"
+#include "../kube/client.hpp"
+#include "../kube/follow.hpp"
+#include "../kube/names.hpp"
+#include "../kube/object.hpp"
+#include "../kube/pod_view.hpp"
+#include "../kube/state.hpp"
+#include "../kube/watch.hpp"
+#include "../stage/workload.hpp"
 #include "stop_after.hpp"
 #include "subject.hpp"
 

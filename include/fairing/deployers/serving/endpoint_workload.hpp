@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/endpoint_workload.hpp - an object of a cluster that serves requests,
+// fairing/deployers/serving/endpoint_workload.hpp - an object of a cluster that serves requests,
 // as an Endpoint: ready or why not, its URL, its predictions, its end.
 #pragma once
 
@@ -24,11 +24,11 @@
 #include "../../kube/state.hpp"
 #include "../../net/exchange.hpp"
 #include "../../net/httplib_transport.hpp"
+#include "../../runs/cluster_workload.hpp"
+#include "../../runs/run_watch.hpp"
+#include "../../runs/subject.hpp"
 #include "../../stage/workload.hpp"
-#include "../predict_protocol.hpp"
-#include "cluster_workload.hpp"
-#include "run_watch.hpp"
-#include "subject.hpp"
+#include "predict_protocol.hpp"
 
 namespace fairing::kubernetes {
 
@@ -415,8 +415,8 @@ private:
     void explain(const kube::Client& client, const kube::Diagnosis& now) {
         const std::lock_guard lock{mutex_};
         if (!now.reason.empty() && std::exchange(explained_, now.reason) != now.reason) {
-            client.control().say(
-                now.cause == kube::Cause::starting ? Level::debug : Level::info, now.reason);
+            client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
+                                 now.reason);
         }
     }
 

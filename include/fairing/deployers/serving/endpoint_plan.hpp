@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/endpoint_plan.hpp - what the deployers of endpoints share: their
+// fairing/deployers/serving/endpoint_plan.hpp - what the deployers of endpoints share: their
 // checks, what they write down for later requests, and the start.
 #pragma once
 
@@ -10,12 +10,12 @@
 
 #include "../../kube/document.hpp"
 #include "../../kube/names.hpp"
+#include "../../runs/connection.hpp"
+#include "../../runs/plan.hpp"
+#include "../../runs/submission.hpp"
 #include "../../stage/workload.hpp"
-#include "../predict_protocol.hpp"
-#include "connection.hpp"
 #include "endpoint_workload.hpp"
-#include "plan.hpp"
-#include "submission.hpp"
+#include "predict_protocol.hpp"
 
 namespace fairing::kubernetes {
 
