@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../core/control.hpp"
 #include "../net/exchange.hpp"
@@ -21,6 +22,7 @@
 #include "../oci/reference.hpp"
 #include "../oci/store.hpp"
 #include "api.hpp"
+#include "referrers.hpp"
 #include "upload_session.hpp"
 
 namespace fairing::registry {
@@ -202,6 +204,13 @@ public:
             check_stated_digest(answer, digest, options);
             return std::nullopt;
         });
+    }
+
+    [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
+        return registry::find_referrers(api_, *this, digest, control_);
+    }
+    void write_referrer(const oci::RawManifest& manifest) override {
+        registry::write_referrer(api_, *this, manifest, control_);
     }
 
     [[nodiscard]] std::uint64_t requests() const noexcept override { return api_.requests(); }
