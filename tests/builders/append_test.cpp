@@ -428,8 +428,8 @@ TEST_CASE("an archive is as good as a layout, for the base and for the target") 
     const Image next = shop.build({.base_image = file, .registry = file, .tag = "v2"});
     CHECK(next.layers.size() == 2);
     CHECK(next.layers[0].digest == image.layers[0].digest);
-    const Image named = shop.build({.base_image = file + ":fairing-job:v2",
-                                    .registry = file + ":team/other:v3"});
+    const Image named =
+        shop.build({.base_image = file + ":fairing-job:v2", .registry = file + ":team/other:v3"});
     CHECK(named.layers.size() == 3);
     CHECK(oci::Archive{shop.directory.path() / "image.tar"}.find_manifest("team/other:v3"));
 }

@@ -97,11 +97,10 @@ private:
                              {"architecture", platform.architecture},
                              {"config", {{"Env", {"PATH=/bin"}}}},
                              {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}};
-        const Json manifest = {
-            {"schemaVersion", 2},
-            {"mediaType", oci::media_type::manifest},
-            {"config", put(oci::media_type::config, config.dump()).json()},
-            {"layers", std::move(descriptors)}};
+        const Json manifest = {{"schemaVersion", 2},
+                               {"mediaType", oci::media_type::manifest},
+                               {"config", put(oci::media_type::config, config.dump()).json()},
+                               {"layers", std::move(descriptors)}};
         const oci::RawManifest raw{.media_type = std::string{oci::media_type::manifest},
                                    .body = manifest.dump()};
         if (!tag.empty()) {
@@ -129,16 +128,15 @@ private:
             Json entry = each.descriptor().json();
             entry["platform"] = {
                 {"os", "linux"},
-                {"architecture",
-                 entries.empty() ? oci::host_platform().architecture : "riscv64"}};
+                {"architecture", entries.empty() ? oci::host_platform().architecture : "riscv64"}};
             entries.push_back(std::move(entry));
         }
-        layout_.write_manifest({.media_type = type,
-                                .body = Json{{"schemaVersion", 2},
-                                             {"mediaType", type},
-                                             {"manifests", std::move(entries)}}
-                                            .dump()},
-                               tag);
+        layout_.write_manifest(
+            {.media_type = type,
+             .body =
+                 Json{{"schemaVersion", 2}, {"mediaType", type}, {"manifests", std::move(entries)}}
+                     .dump()},
+            tag);
     }
 
     const support::Workspace& space_;
@@ -230,7 +228,7 @@ TEST_CASE("row 34: every kind of base: accepted, run, validated and unpacked by 
                    ".bundle >/dev/null 2>&1 && cat " + name + ".bundle/rootfs/app/words 2>&1");
     };
     struct Reader {
-        const char* name;
+        std::string name;
         std::function<ShellResult(const std::string&)> read;
     };
     const std::vector<Reader> readers = {
@@ -240,7 +238,7 @@ TEST_CASE("row 34: every kind of base: accepted, run, validated and unpacked by 
         {"umoci", umoci},
         {"crane", [&](const std::string& image) {
              return has_crane ? run("crane validate --insecure --remote " + image +
-                                    " >/dev/null 2>&1 && printf '" + said + "'")
+                                    " 2>&1 && echo hello from the image")
                               : ShellResult{.exit_code = 0, .output = said};
          }}};
     for (const std::string name : {"index", "list", "v2s2", "zstd", "sixty"}) {
@@ -254,6 +252,7 @@ TEST_CASE("row 34: every kind of base: accepted, run, validated and unpacked by 
                 CAPTURE(image);
                 CAPTURE(reader.name);
                 const ShellResult result = reader.read(image);
+                CAPTURE(result.output);
                 CHECK(result.exit_code == 0);
                 CHECK(contains(result.output, "hello from the image\n"));
             }
@@ -270,8 +269,7 @@ TEST_CASE("an archive is loaded by dockerd, podman and skopeo, and theirs are ba
     const support::Workspace space;
     const std::string file = space / "job.tar";
     const std::string on_index = bases->build("index");
-    static_cast<void>(
-        bases->line("copy " + on_index + " docker-archive:" + file + ":team/job:v1"));
+    static_cast<void>(bases->line("copy " + on_index + " docker-archive:" + file + ":team/job:v1"));
 
     const ShellResult loaded = docker->engine().docker("load -q -i " + file);
     CAPTURE(loaded.output);
@@ -285,16 +283,12 @@ TEST_CASE("an archive is loaded by dockerd, podman and skopeo, and theirs are ba
     CHECK(contains(taken.output, "team/job:v1"));
     CHECK(podman.run_local("team/job:v1").output == said);
 
-    const ShellResult copied = run("skopeo copy -q docker-archive:" + file + ":team/job:v1 oci:" +
-                                   (space / "skopeo") + ":x 2>&1");
+    const ShellResult copied = run("skopeo copy -q docker-archive:" + file +
+                                   ":team/job:v1 oci:" + (space / "skopeo") + ":x 2>&1");
     CHECK_MESSAGE(copied.exit_code == 0, copied.output);
 
     // Back again: what docker save, podman save and skopeo write, old form and layout in a tar.
     const std::string saved = space / "saved.tar";
-    struct Writer {
-        const char* name;
-        ShellResult result;
-    };
     const auto write = [&](const std::string& name) {
         std::filesystem::remove(saved);
         return name == "docker save" ? docker->engine().docker("save -o " + saved + " team/job:v1")
@@ -326,8 +320,8 @@ TEST_CASE("copies between registries are the same bytes, and tags are listed pag
     REQUIRE(other.running());
     const std::string there = other.host() + "/copies/index";
     for (int i = 0; i < 3; ++i) {
-        const std::string copy = bases->line("copy " + bases->base("index") + ' ' + there + ":v" +
-                                             std::to_string(i));
+        const std::string copy =
+            bases->line("copy " + bases->base("index") + ' ' + there + ":v" + std::to_string(i));
         CHECK(copy.starts_with(there + ":v" + std::to_string(i) + "@sha256:"));
     }
     const auto raw = [&](const std::string& what) {
@@ -346,8 +340,8 @@ TEST_CASE("copies between registries are the same bytes, and tags are listed pag
     CHECK(bases->site().fairing("tags " + there).output == "v0\nv1\nv2\n");
     CHECK(bases->site().fairing("tags " + there + ":v0").exit_code == 64);
     CHECK(bases->site().fairing("tags " + other.host() + "/absent").exit_code == 65);
-    const ShellResult skopeo = run("skopeo inspect --raw --tls-verify=false docker://" + there +
-                                   ":v1 2>&1");
+    const ShellResult skopeo =
+        run("skopeo inspect --raw --tls-verify=false docker://" + there + ":v1 2>&1");
     CHECK(skopeo.output == raw("--manifest " + there + ":v1"));
     if (test::has_program("crane")) {
         CHECK(run("crane validate --insecure --remote " + there + ":v2 2>&1").exit_code == 0);
@@ -378,7 +372,7 @@ TEST_CASE("referrers in a registry that has their API: without a tag") {
     const std::string copy = host + "/team/copy:v1";
     static_cast<void>(bases->line("copy --referrers " + image + ' ' + copy));
     CHECK(contains(bases->site().fairing("inspect --referrers " + copy).output,
-                   "application/spdx+json"));
+                   artifact.substr(artifact.find('@') + 1)));
 }
 
 TEST_CASE("referrers in a registry without their API: by the tag, as other tools read it") {
@@ -389,8 +383,8 @@ TEST_CASE("referrers in a registry without their API: by the tag, as other tools
     const support::Workspace space;
     space.file("sbom.json", R"({"spdxVersion":"SPDX-2.3"})");
     const std::string image = bases->base("v2s2");
-    const std::string artifact =
-        bases->line("attach " + image + ' ' + (space / "sbom.json") + " --type application/spdx+json");
+    const std::string artifact = bases->line("attach " + image + ' ' + (space / "sbom.json") +
+                                             " --type application/spdx+json");
     const ShellResult listed = bases->site().fairing("inspect --referrers " + image);
     CHECK(contains(listed.output, artifact.substr(artifact.find('@') + 1)));
     CHECK(contains(listed.output, "application/spdx+json"));
@@ -427,8 +421,8 @@ TEST_CASE("a base comes from its mirror, and from its registry when the mirror i
     CHECK_MESSAGE(mirrored.exit_code == 0, mirrored.output);
     space.file("fairing.json", "{}");
     const std::string nobody = "localhost:" + std::to_string(test::free_port());
-    const ShellResult fallen = run(build("x", bases->base("v2s2") + " --mirror " +
-                                                  bases->site().host() + '=' + nobody));
+    const ShellResult fallen =
+        run(build("x", bases->base("v2s2") + " --mirror " + bases->site().host() + '=' + nobody));
     CHECK_MESSAGE(fallen.exit_code == 0, fallen.output);
     CHECK(contains(fallen.output, "mirror " + nobody));
 }

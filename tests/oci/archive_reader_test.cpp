@@ -30,8 +30,7 @@ struct OldForm {
 
     explicit OldForm(std::size_t diff_ids = 3) {
         Json ids = Json::array();
-        for (const std::string& tar :
-             {layer, TarArchive{}.file("b", "2").bytes(), layer}) {
+        for (const std::string& tar : {layer, TarArchive{}.file("b", "2").bytes(), layer}) {
             if (ids.size() < diff_ids) {
                 ids.push_back(oci::digest_of(tar));
             }
@@ -125,7 +124,7 @@ TEST_CASE("what is no such archive is refused by name") {
     refused(old.write_bytes(codec::gzip("x")), "decompress it first");
     refused(old.write_bytes(TarArchive{}.file("manifest.json", "[]").bytes()), "names no image");
     refused(old.write_bytes(TarArchive{}.file("manifest.json", "[{\"Config\":\"c\"}]").bytes()),
-            "it has no c");
+            "it has no \"c\"");
     refused(old.write_bytes(TarArchive{}.file("x", std::string(2000, 'x')).bytes().substr(0, 1500)),
             "cut off");
     refused(old.write_bytes("x"), "cut off");

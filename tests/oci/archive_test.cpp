@@ -36,7 +36,8 @@ oci::RawManifest put(const std::string& path, const std::string& text, const std
 
 }  // namespace
 
-TEST_CASE("what is written is read by the same digest, replaces the file, and leaves nothing else") {
+TEST_CASE(
+    "what is written is read by the same digest, replaces the file, and leaves nothing else") {
     const support::Workspace space;
     const std::string path = space / "image.tar";
     const oci::RawManifest first = put(path, "1", "team/job:v1");

@@ -75,8 +75,7 @@ TEST_CASE("with its manifest the archive is an image layout too, and has its nam
     const Json& entry = index.at("manifests").at(0);
     CHECK(entry.at("digest") == made.image.digest);
     CHECK(entry.at("annotations").at("org.opencontainers.image.ref.name") == "job:v1");
-    CHECK(entry.at("annotations").at("io.containerd.image.name") ==
-          "docker.io/library/job:v1");
+    CHECK(entry.at("annotations").at("io.containerd.image.name") == "docker.io/library/job:v1");
     CHECK(members.contains("blobs/sha256/" + oci::digest_hex(made.image.digest)));
     CHECK(Json::parse(members.at("oci-layout")).at("imageLayoutVersion") == "1.0.0");
     CHECK(Json::parse(members.at("manifest.json"))[0].at("RepoTags") == Json{"job:v1"});

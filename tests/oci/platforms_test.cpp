@@ -10,7 +10,7 @@ using namespace fairing;
 TEST_CASE("the Linux images of an index; others are named, and what is no image is passed over") {
     support::MemoryStore store;
     support::put_index(store, "v1",
-              {"linux/amd64", "linux/arm64/v8", "windows/amd64", "unknown/unknown"});
+                       {"linux/amd64", "linux/arm64/v8", "windows/amd64", "unknown/unknown"});
     const oci::StoredIndex index = oci::load_index(store, "v1", "base:v1");
     REQUIRE(index.images.size() == 2);
     CHECK(index.images[1].image.platform().text() == "linux/arm64/v8");

@@ -14,8 +14,8 @@ TEST_CASE("what is attached in a layout refers to its image, which stays the onl
     const Image image = support::HandMade{}.write(layout, "x");
     CHECK(layout.find_referrers(image.digest).empty());
     const oci::Descriptor subject = layout.find_manifest("")->descriptor();
-    const oci::Descriptor sbom = oci::attach(layout, subject, "application/spdx+json", "{\"a\":1}",
-                                             {{"title", "a.json"}});
+    const oci::Descriptor sbom =
+        oci::attach(layout, subject, "application/spdx+json", "{\"a\":1}", {{"title", "a.json"}});
     const std::vector<Json> found = layout.find_referrers(image.digest);
     REQUIRE(found.size() == 1);
     CHECK(found[0].at("digest") == sbom.digest);

@@ -27,8 +27,8 @@ TEST_CASE("an index goes with all its images, from a layout to a registry and ba
     for (const support::Family family : {support::Family::oci, support::Family::docker}) {
         const support::Workspace space;
         oci::Layout source{space / "source"};
-        const oci::RawManifest index =
-            support::put_index(source, "v1", {"linux/amd64", "linux/arm64/v8", "windows/amd64"}, family);
+        const oci::RawManifest index = support::put_index(
+            source, "v1", {"linux/amd64", "linux/arm64/v8", "windows/amd64"}, family);
         support::MemoryRegistry memory;
         registry::Client client = client_of(memory, "team/job");
         const registry::Copied there = registry::copy(source, "v1", client, "v2", "oci:source:v1");
@@ -42,7 +42,8 @@ TEST_CASE("an index goes with all its images, from a layout to a registry and ba
 
         oci::Layout back{space / "back"};
         CHECK(registry::copy(client, "v2", back, "v1", "the registry").root == index.descriptor());
-        CHECK(back.find_manifest("")->body == index.body);  // its children are no images of their own
+        CHECK(back.find_manifest("")->body ==
+              index.body);  // its children are no images of their own
         for (const char* platform : {"linux/amd64", "linux/arm64/v8"}) {
             CHECK(oci::load_image(back, "v1", oci::parse_platform(platform), "x")
                       .image.platform()
@@ -94,7 +95,8 @@ TEST_CASE("referrers go with it when they are wanted, those of children too") {
         MemoryStore empty;
         const support::Workspace space;
         oci::Layout source{space / "source"};
-        const oci::RawManifest index = support::put_index(source, "v1", {"linux/amd64", "linux/arm64"});
+        const oci::RawManifest index =
+            support::put_index(source, "v1", {"linux/amd64", "linux/arm64"});
         const std::string child =
             Json::parse(index.body).at("manifests").at(0).at("digest").get<std::string>();
         oci::attach(source, index.descriptor(), "a/one", "1");
@@ -120,8 +122,8 @@ TEST_CASE("referrers go with it when they are wanted, those of children too") {
 
 TEST_CASE("row 25: foreign layers are not fetched; row 20: damage leaves no tag behind") {
     MemoryStore source;
-    const Image image = support::HandMade{.base = {support::TarArchive{}.file("a", "1")}}.write(
-        source, "x");
+    const Image image =
+        support::HandMade{.base = {support::TarArchive{}.file("a", "1")}}.write(source, "x");
     Json document = Json::parse(source.find_manifest(image.digest)->body);
     document["layers"].push_back({{"mediaType", "application/vnd.docker.image.rootfs.foreign.tar"},
                                   {"digest", oci::digest_of("elsewhere")},

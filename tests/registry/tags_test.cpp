@@ -14,10 +14,9 @@ TEST_CASE("all tags, over pages; a repository that is not there; names that are 
         manifests[name] = {.body = "{}"};
     }
     const auto list = [&](const std::string& reference) {
-        return registry::list_tags(oci::parse_reference(reference),
-                                   {.transport = std::ref(registry),
-                                    .files = std::vector<std::filesystem::path>{}},
-                                   {});
+        return registry::list_tags(
+            oci::parse_reference(reference),
+            {.transport = std::ref(registry), .files = std::vector<std::filesystem::path>{}}, {});
     };
     CHECK(list("localhost:5000/team/job") == std::vector<std::string>{"v1", "v2", "v3", "v4"});
     CHECK(registry.count("GET /v2/team/job/tags/list") == 3);

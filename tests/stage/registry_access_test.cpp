@@ -25,8 +25,8 @@ struct TwoRegistries {
 }  // namespace
 
 TEST_CASE("the table out of JSON; what is wrong in it is named") {
-    const Registries table = parse_registries(
-        Json::parse(R"({"r.example:5000": {"insecure": true, "ca_file": "a.pem"},
+    const Registries table =
+        parse_registries(Json::parse(R"({"r.example:5000": {"insecure": true, "ca_file": "a.pem"},
                         "docker.io": {"mirrors": ["m.example", "n.example/hub"]}})"));
     CHECK(table.at("r.example:5000").insecure);
     CHECK(table.at("r.example:5000").ca_file == "a.pem");
@@ -40,7 +40,8 @@ TEST_CASE("the table out of JSON; what is wrong in it is named") {
 
 TEST_CASE("--mirror comes before what the table has, in its order") {
     Registries table{{"docker.io", {.mirrors = {"last.example"}}}};
-    add_mirrors(table, {"docker.io=one.example", "docker.io=two.example:5000/hub", "r.example=x.y"});
+    add_mirrors(table,
+                {"docker.io=one.example", "docker.io=two.example:5000/hub", "r.example=x.y"});
     CHECK(table.at("docker.io").mirrors ==
           std::vector<std::string>{"one.example", "two.example:5000/hub", "last.example"});
     CHECK(table.at("r.example").mirrors == std::vector<std::string>{"x.y"});
@@ -83,8 +84,7 @@ TEST_CASE("a base is read from its mirror, by the mirror's path and never with t
     Session session{.transport = std::ref(both)};
     add_mirrors(session.registries, {"docker.io=mirror.example:5000/hub"});
     const oci::Reference reference = oci::parse_reference("python:3.11");
-    const auto store =
-        through_mirrors(reference, open_store(reference, session), session);
+    const auto store = through_mirrors(reference, open_store(reference, session), session);
     CHECK(store->find_manifest("3.11")->body == R"({"manifests":[]})");
     CHECK(both.urls == std::vector<std::string>{
                            "https://mirror.example:5000/v2/",

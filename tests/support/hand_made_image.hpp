@@ -42,8 +42,7 @@ struct HandMade {
         Json diff_ids = Json::array();
         const auto add = [&](const TarArchive& archive, fairing::Origin origin) {
             const std::string tar = archive.bytes();
-            const oci::Descriptor blob =
-                put(store, layer_type, fairing::codec::gzip(tar));
+            const oci::Descriptor blob = put(store, layer_type, fairing::codec::gzip(tar));
             layers.push_back(blob.json());
             diff_ids.push_back(oci::digest_of(tar));
             image.layers.push_back({.digest = blob.digest,
@@ -109,11 +108,14 @@ inline fairing::oci::RawManifest put_index(fairing::oci::Store& store, const std
     Json entries = Json::array();
     for (const std::string& text : platforms) {
         const oci::Platform platform = oci::parse_platform(text);
-        const fairing::Image image = HandMade{
-            .base = {TarArchive{}.file("shared", "the same"), TarArchive{}.file("own", text)},
-            .base_environment = {"PATH=/usr/bin:/bin", "PYTHONPATH=/of/" + platform.architecture},
-            .platform = platform,
-            .family = family}.write(store, "x");
+        const fairing::Image image =
+            HandMade{
+                .base = {TarArchive{}.file("shared", "the same"), TarArchive{}.file("own", text)},
+                .base_environment = {"PATH=/usr/bin:/bin",
+                                     "PYTHONPATH=/of/" + platform.architecture},
+                .platform = platform,
+                .family = family}
+                .write(store, "x");
         const oci::RawManifest raw = store.find_manifest(image.digest).value();
         Json entry = raw.descriptor().json();
         entry["platform"] = {{"os", platform.os}, {"architecture", platform.architecture}};
@@ -124,11 +126,10 @@ inline fairing::oci::RawManifest put_index(fairing::oci::Store& store, const std
     }
     const std::string type{family == Family::docker ? oci::media_type::docker_list
                                                     : oci::media_type::index};
-    const oci::RawManifest index{.media_type = type,
-                                 .body = Json{{"schemaVersion", 2},
-                                              {"mediaType", type},
-                                              {"manifests", std::move(entries)}}
-                                             .dump()};
+    const oci::RawManifest index{
+        .media_type = type,
+        .body = Json{{"schemaVersion", 2}, {"mediaType", type}, {"manifests", std::move(entries)}}
+                    .dump()};
     store.write_manifest(index, tag);
     return index;
 }

@@ -1,5 +1,6 @@
 // tests/support/memory_registry.hpp - a registry in memory, as a transport (OCI distribution-spec):
-// what the tests of whole pushes and pulls talk to. It refuses manifests whose parts it has not got.
+// what the tests of whole pushes and pulls talk to. It refuses manifests whose parts it has not
+// got.
 #pragma once
 
 #include <algorithm>
@@ -64,8 +65,9 @@ private:
     using Json = fairing::Json;
 
     static Response refused(int status, const std::string& code, const std::string& detail = {}) {
-        return {.status = status,
-                .body = Json{{"errors", {{{"code", code}, {"detail", {{"digest", detail}}}}}}}.dump()};
+        return {
+            .status = status,
+            .body = Json{{"errors", {{{"code", code}, {"detail", {{"digest", detail}}}}}}}.dump()};
     }
     /// The value of a parameter in a query; "" when there is none.
     static std::string parameter(const std::string& query, const std::string& name) {
@@ -84,8 +86,8 @@ private:
         const std::string path = target.substr(0, target.find('?'));
         const std::string query =
             path.size() < target.size() ? target.substr(path.size() + 1) : std::string{};
-        for (const char* part : {"/blobs/uploads/", "/blobs/", "/manifests/", "/tags/list",
-                                 "/referrers/"}) {
+        for (const char* part :
+             {"/blobs/uploads/", "/blobs/", "/manifests/", "/tags/list", "/referrers/"}) {
             const std::size_t at = path.find(part);
             if (at == std::string::npos || at < 4) {
                 continue;
@@ -186,8 +188,7 @@ private:
         }
         if (kind == "/referrers/" && has_referrers_api) {
             for (const auto& [digest, manifest] : from.manifests) {
-                if (fairing::oci::is_digest(digest) &&
-                    fairing::oci::subject_of(manifest) == name) {
+                if (fairing::oci::is_digest(digest) && fairing::oci::subject_of(manifest) == name) {
                     list.push_back(fairing::oci::referrer_descriptor(manifest));
                 }
             }

@@ -75,9 +75,7 @@ public:
     }
 
 private:
-    [[nodiscard]] std::string path(const std::string& name) const {
-        return folder_.path() / name;
-    }
+    [[nodiscard]] std::string path(const std::string& name) const { return folder_.path() / name; }
 
     // Short: a socket's path has at most 107 characters.
     fairing::TemporaryDirectory folder_ = fairing::TemporaryDirectory{"/tmp"};

@@ -72,10 +72,9 @@ int copy(const CopyCommand& options) {
     target.digest = copied.root.digest;
     session.control().say(
         fairing::Level::info,
-        std::to_string(copied.manifests) + " manifests; blobs: " +
-            std::to_string(copied.uploaded) + " copied (" + human_bytes(copied.bytes) + "), " +
-            std::to_string(copied.mounted) + " mounted, " + std::to_string(copied.present) +
-            " there already");
+        std::to_string(copied.manifests) + " manifests; blobs: " + std::to_string(copied.uploaded) +
+            " copied (" + human_bytes(copied.bytes) + "), " + std::to_string(copied.mounted) +
+            " mounted, " + std::to_string(copied.present) + " there already");
     // An archive's names hold colons: what it is read by is its digest.
     std::printf("%s\n", target.kind == ReferenceKind::archive
                             ? (target.name() + '@' + target.digest).c_str()
@@ -100,8 +99,7 @@ int print_tags(const TagsCommand& options) {
                      .advice = "write " + reference.name()}};
     }
     for (const std::string& tag : fairing::registry::list_tags(
-             reference,
-             fairing::registry_options(session, options.access.registry, reference.host),
+             reference, fairing::registry_options(session, options.access.registry, reference.host),
              session.control())) {
         std::printf("%s\n", tag.c_str());
     }
@@ -126,11 +124,10 @@ int attach(const AttachCommand& options) {
                      .subject = options.image,
                      .answer = "there is no such image"}};
     }
-    const fairing::Json annotations = {
-        {"org.opencontainers.image.title",
-         std::filesystem::path{options.file}.filename().string()}};
-    const fairing::oci::Descriptor artifact = fairing::oci::attach(
-        *store, subject->descriptor(), options.type, content, annotations);
+    const fairing::Json annotations = {{"org.opencontainers.image.title",
+                                        std::filesystem::path{options.file}.filename().string()}};
+    const fairing::oci::Descriptor artifact =
+        fairing::oci::attach(*store, subject->descriptor(), options.type, content, annotations);
     std::printf("%s@%s\n", reference.name().c_str(), artifact.digest.c_str());
     return 0;
 }

@@ -45,9 +45,9 @@ void print_descriptors(const Json& descriptors, const char* type, bool as_json) 
                                                  const InspectOptions& options) {
     fairing::oci::RawManifest raw = fairing::oci::detail::find_image(store, wanted, options.image);
     if (!options.platform.empty() && fairing::oci::media_type::is_index(raw.media_type)) {
-        const auto chosen = fairing::oci::select(
-            fairing::oci::parse_manifest(raw, options.image),
-            fairing::oci::parse_platform(options.platform), options.image);
+        const auto chosen =
+            fairing::oci::select(fairing::oci::parse_manifest(raw, options.image),
+                                 fairing::oci::parse_platform(options.platform), options.image);
         raw = fairing::oci::detail::find_image(store, chosen.digest, options.image);
     }
     return raw;

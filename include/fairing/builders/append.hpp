@@ -45,11 +45,12 @@ inline namespace FAIRING_ABI {
 /// archive ("docker-archive:FILE") is as good as a registry, for the base and for the target.
 struct AppendBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
-    std::string registry = {};    ///< "registry.example:5000/team" or "oci:DIR" or "docker-archive:FILE"
+    std::string registry =
+        {};  ///< "registry.example:5000/team" or "oci:DIR" or "docker-archive:FILE"
     std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
-    std::string platform = {};  ///< of an index; empty: linux on this machine's architecture
-    bool all_platforms = false;   ///< append to each Linux image of the base's index
+    std::string tag = {};        ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};   ///< of an index; empty: linux on this machine's architecture
+    bool all_platforms = false;  ///< append to each Linux image of the base's index
     bool push = true;
     bool insecure =
         false;  ///< plain http, or https with any certificate, for `registry` and the base's
@@ -114,7 +115,7 @@ namespace detail {
 /// The base as documents, and where its layers are.
 struct Base {
     oci::Reference reference = {};
-    oci::StoredIndex index = {};  ///< without a document when the base is one image
+    oci::StoredIndex index = {};             ///< without a document when the base is one image
     std::unique_ptr<oci::Store> store = {};  ///< null for scratch
 
     [[nodiscard]] const std::vector<oci::StoredImage>& images() const { return index.images; }
@@ -140,9 +141,8 @@ struct Base {
 [[nodiscard]] inline Base open_base(const AppendBuilder& builder, const oci::Reference& target,
                                     const registry::ClientOptions& target_options,
                                     const Session& session, const packaging::LayerCache& cache) {
-    Base base{.reference = oci::parse_reference(builder.base_image.empty()
-                                                    ? default_base_image(session)
-                                                    : builder.base_image)};
+    Base base{.reference = oci::parse_reference(
+                  builder.base_image.empty() ? default_base_image(session) : builder.base_image)};
     if (base.reference.kind == oci::ReferenceKind::scratch) {
         if (builder.all_platforms) {
             throw Error{ErrorCode::usage,
@@ -151,16 +151,15 @@ struct Base {
                          .answer = "it is of no platform",
                          .advice = "name one with --platform"}};
         }
-        base.index.images.push_back(
-            {.image = oci::scratch(oci::parse_platform(builder.platform))});
+        base.index.images.push_back({.image = oci::scratch(oci::parse_platform(builder.platform))});
         return base;
     }
     const bool same_registry = target.kind == oci::ReferenceKind::registry &&
                                target.api_host() == base.reference.api_host();
     const registry::ClientOptions options =
-        same_registry ? target_options
-                      : registry_options(session, {.ca_file = builder.ca_file},
-                                         base.reference.host);
+        same_registry
+            ? target_options
+            : registry_options(session, {.ca_file = builder.ca_file}, base.reference.host);
     const Control control = session.control();
     base.store = std::make_unique<packaging::CachedStore>(
         through_mirrors(base.reference, registry::open_store(base.reference, options, control),
@@ -194,8 +193,8 @@ struct Base {
     }
     oci::Reference target = oci::parse_reference(
         oci::is_local_reference(builder.registry) ? builder.registry
-        : builder.registry.empty()           ? "localhost/" + builder.image_name
-                                             : builder.registry + '/' + builder.image_name);
+        : builder.registry.empty()                ? "localhost/" + builder.image_name
+                                                  : builder.registry + '/' + builder.image_name);
     if (builder.compression < 1 || builder.compression > 9) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use compression level",
@@ -208,9 +207,8 @@ struct Base {
                      .subject = '"' + packaging::escaped(builder.tag) + '"',
                      .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
     }
-    if (!target.digest.empty() ||
-        (!builder.tag.empty() && !target.tag.empty() &&
-         oci::is_local_reference(builder.registry))) {
+    if (!target.digest.empty() || (!builder.tag.empty() && !target.tag.empty() &&
+                                   oci::is_local_reference(builder.registry))) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use registry",
                      .subject = builder.registry,
@@ -374,9 +372,8 @@ private:
             fitted_ = *context_;  // and its search paths, which differ from image to image
             fitted_.environment = environment_on(first.image, fitted_);
         } else {
-            fitted_ = fit_to_base(*context_, first.image, base_.store.get(),
-                                  base_.reference.text(), first.manifest.digest, cache_directory_,
-                                  control_);
+            fitted_ = fit_to_base(*context_, first.image, base_.store.get(), base_.reference.text(),
+                                  first.manifest.digest, cache_directory_, control_);
         }
         context_ = &fitted_;
     }
@@ -396,8 +393,8 @@ private:
             }
         });
     }
-    /// A registry takes blobs in any order, so the configs need not wait until the layers are there.
-    /// When nothing was made, the tag may well be what it is going to be.
+    /// A registry takes blobs in any order, so the configs need not wait until the layers are
+    /// there. When nothing was made, the tag may well be what it is going to be.
     void push_config_early() {
         if (!target_ || name_.kind != oci::ReferenceKind::registry) {
             return;
@@ -425,15 +422,14 @@ private:
             for (oci::NewLayer& layer : summary_.additions) {
                 layer.descriptor.media_type = oci::layer_media_type(base.image, work_.suffix());
             }
-            images_.push_back(
-                oci::append(base.image, summary_.additions,
-                            {.command = context_->command,
-                             .user = "0",
-                             .working_directory = context_->working_directory,
-                             .environment = environment_on(base.image, *context_),
-                             .created = created_time(packaging::source_date_epoch()),
-                             .base_name = base_name,
-                             .base_digest = base.manifest.digest}));
+            images_.push_back(oci::append(base.image, summary_.additions,
+                                          {.command = context_->command,
+                                           .user = "0",
+                                           .working_directory = context_->working_directory,
+                                           .environment = environment_on(base.image, *context_),
+                                           .created = created_time(packaging::source_date_epoch()),
+                                           .base_name = base_name,
+                                           .base_digest = base.manifest.digest}));
         }
         root_ = builder_.all_platforms ? oci::index_of(base_.index, images_, base_name)
                                        : oci::serialize(images_.front());
@@ -441,7 +437,8 @@ private:
 
     void push_configs() {
         for (const oci::Image& image : images_) {
-            const auto config = oci::Descriptor::from(image.manifest.at("config"), "the new config");
+            const auto config =
+                oci::Descriptor::from(image.manifest.at("config"), "the new config");
             if (configs_pushed_.contains(config.digest)) {
                 continue;
             }

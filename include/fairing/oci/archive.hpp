@@ -64,7 +64,8 @@ private:
     /// An engine wants a tag.
     [[nodiscard]] static std::string full_name(const std::string& name) {
         const std::size_t colon = name.rfind(':');
-        const bool has_tag = colon != std::string::npos && name.find('/', colon) == std::string::npos;
+        const bool has_tag =
+            colon != std::string::npos && name.find('/', colon) == std::string::npos;
         return name.empty() || has_tag ? name : name + ":latest";
     }
     [[nodiscard]] ArchiveReader& reader() {

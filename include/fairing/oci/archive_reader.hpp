@@ -163,11 +163,11 @@ private:
         const Blob& blob = blobs_.at(digest);
         std::string result = blob.made.empty() ? text(blob.place) : blob.made;
         if (digest_of(result) != digest) {
-            throw Error{ErrorCode::integrity,
-                        {.attempted = "read",
-                         .subject = "manifest " + digest + " of " + path_.string(),
-                         .answer = "digest mismatch: expected " + digest + ", got " +
-                                   digest_of(result)}};
+            throw Error{
+                ErrorCode::integrity,
+                {.attempted = "read",
+                 .subject = "manifest " + digest + " of " + path_.string(),
+                 .answer = "digest mismatch: expected " + digest + ", got " + digest_of(result)}};
         }
         return result;
     }
@@ -198,12 +198,15 @@ private:
             std::optional<codec::TarEntry> entry;
             codec::TarReader reader{[&entry](const codec::TarEntry& found) { entry = found; },
                                     [](std::span<const std::byte>) {}};
-            std::string block = text({at, block_size});
+            std::string block = text({at, std::min(block_size, end - at)});
             if (block.starts_with("\x1f\x8b") || block.starts_with("\x28\xb5\x2f\xfd")) {
                 refuse("it is compressed", "decompress it first, for example with gunzip");
             }
             if (block.find_first_not_of('\0') == std::string::npos) {
                 return;
+            }
+            if (block.size() < block_size) {
+                refuse("it is cut off");
             }
             for (reader.write(std::as_bytes(std::span{block})); !entry;
                  reader.write(std::as_bytes(std::span{block}))) {
@@ -240,7 +243,8 @@ private:
                 blobs_["sha256:" + path.substr(folder.size())].place = place;
             }
         }
-        const Json index = parse_json(text(member("index.json")), "index.json of " + path_.string());
+        const Json index =
+            parse_json(text(member("index.json")), "index.json of " + path_.string());
         const Json entries = index.is_object() ? index.value("manifests", Json()) : Json();
         for (const Json& each : entries.is_array() ? entries : Json::array()) {
             Entry& entry = entries_.emplace_back();

@@ -26,8 +26,8 @@ namespace fairing::oci {
 
 struct ArchiveOptions {
     std::string name = {};  ///< "team/job:v1": what it is loaded as; empty: without a name
-    /// The manifest as it is stored: then the archive is an image layout too, and whoever reads that
-    /// finds the image by the same digest.
+    /// The manifest as it is stored: then the archive is an image layout too, and whoever reads
+    /// that finds the image by the same digest.
     std::optional<RawManifest> manifest = {};
 };
 
@@ -52,8 +52,10 @@ public:
     }
     [[nodiscard]] net::Body body(Store& store) && {
         const std::uint64_t size = size_ + 2 * tar_block_size;
-        return {.size = size, .write = [&store, members = std::move(*this)](
-                                           const net::BodySink& sink) { members.write(store, sink); }};
+        return {.size = size,
+                .write = [&store, members = std::move(*this)](const net::BodySink& sink) {
+                    members.write(store, sink);
+                }};
     }
 
 private:
@@ -95,8 +97,8 @@ private:
 [[nodiscard]] inline net::Body docker_archive(Store& store, const Image& image,
                                               const ArchiveOptions& options = {}) {
     detail::ArchiveMembers members;
-    const std::string config = members.add(
-        Descriptor::from(image.manifest.at("config"), "the config of an image"));
+    const std::string config =
+        members.add(Descriptor::from(image.manifest.at("config"), "the config of an image"));
     Json layers = Json::array();
     for (const Descriptor& layer : image.layers()) {
         layers.push_back(members.add(layer));

@@ -170,8 +170,9 @@ namespace detail {
 }
 
 /// "python:3.11", "registry.example:5000/team/job:tag@sha256:…", "oci:DIR[:tag][@sha256:…]",
-/// "docker-archive:FILE[:NAME[:tag]][@sha256:…]" or "scratch". Throws Error{input} that names the text and the part that is wrong. A registry
-/// reference without tag and digest means the tag "latest".
+/// "docker-archive:FILE[:NAME[:tag]][@sha256:…]" or "scratch". Throws Error{input} that names the
+/// text and the part that is wrong. A registry reference without tag and digest means the tag
+/// "latest".
 [[nodiscard]] inline Reference parse_reference(const std::string& text) {
     const auto refuse = [&text](std::string answer) -> Error {
         std::string shown;

@@ -31,8 +31,8 @@ namespace fairing::oci {
 [[nodiscard]] inline Json referrer_descriptor(const RawManifest& manifest) {
     const Json document = parse_json(manifest.body, "a manifest");
     Json descriptor = manifest.descriptor().json();
-    const std::string type = text_or(document, "artifactType",
-                                     text_or(document.value("config", Json()), "mediaType"));
+    const std::string type =
+        text_or(document, "artifactType", text_or(document.value("config", Json()), "mediaType"));
     if (!type.empty()) {
         descriptor["artifactType"] = type;
     }
@@ -46,9 +46,8 @@ namespace fairing::oci {
 [[nodiscard]] inline RawManifest with_referrer(Json index, const RawManifest& referrer) {
     Json descriptor = referrer_descriptor(referrer);
     if (!index.is_object() || !index.value("manifests", Json()).is_array()) {
-        index = {{"schemaVersion", 2},
-                 {"mediaType", media_type::index},
-                 {"manifests", Json::array()}};
+        index = {
+            {"schemaVersion", 2}, {"mediaType", media_type::index}, {"manifests", Json::array()}};
     }
     bool known = false;
     for (Json& each : index["manifests"]) {

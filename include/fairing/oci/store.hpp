@@ -26,9 +26,9 @@ struct RawManifest {
     [[nodiscard]] static RawManifest from(std::string body, const std::string& subject) {
         const Json document = parse_json(body, subject);
         const bool is_index = document.is_object() && document.contains("manifests");
-        std::string type = text_or(
-            document, "mediaType",
-            std::string{is_index ? media_type::index : media_type::manifest});
+        std::string type =
+            text_or(document, "mediaType",
+                    std::string{is_index ? media_type::index : media_type::manifest});
         return {.media_type = std::move(type), .body = std::move(body)};
     }
     [[nodiscard]] Descriptor descriptor() const {

@@ -102,11 +102,11 @@ private:
             return;
         }
         if (seen_.size() > most_manifests) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "copy",
-                         .subject = subject_,
-                         .answer = "it is of more than " + std::to_string(most_manifests) +
-                                   " manifests"}};
+            throw Error{
+                ErrorCode::unsupported,
+                {.attempted = "copy",
+                 .subject = subject_,
+                 .answer = "it is of more than " + std::to_string(most_manifests) + " manifests"}};
         }
         const Json document = oci::parse_manifest(manifest, subject_);
         if (oci::media_type::is_index(manifest.media_type)) {

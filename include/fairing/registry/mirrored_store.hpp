@@ -19,9 +19,9 @@
 
 namespace fairing::registry {
 
-/// Mirrors are asked in order. One that has not got what is asked for is passed over; one that fails
-/// is left alone from then on. What is written goes to the origin. A blob is verified as a whole,
-/// whoever gave its parts.
+/// Mirrors are asked in order. One that has not got what is asked for is passed over; one that
+/// fails is left alone from then on. What is written goes to the origin. A blob is verified as a
+/// whole, whoever gave its parts.
 class MirroredStore final : public oci::Store {
 public:
     struct Mirror {
@@ -51,8 +51,8 @@ public:
         const auto read_from = [&](oci::Store& store) {
             std::uint64_t skip = done;  // a mirror gave these, before it failed
             store.read_blob(blob, [&](std::span<const std::byte> bytes) {
-                const auto known = static_cast<std::size_t>(
-                    std::min<std::uint64_t>(skip, bytes.size()));
+                const auto known =
+                    static_cast<std::size_t>(std::min<std::uint64_t>(skip, bytes.size()));
                 skip -= known;
                 bytes = bytes.subspan(known);
                 verifier.update(bytes);

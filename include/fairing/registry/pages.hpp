@@ -71,11 +71,11 @@ inline net::Answer read_pages(Api& api, PageRequest request, const Control& cont
         }
         const net::Url url = net::resolve(net::parse_url(request.url), next);
         if (!net::same_origin(url, first)) {
-            throw Error{ErrorCode::denied,
-                        {.attempted = options.attempted,
-                         .subject = options.subject,
-                         .answer = "the next page is at another place: " +
-                                   net::redact_url(url.origin())}};
+            throw Error{
+                ErrorCode::denied,
+                {.attempted = options.attempted,
+                 .subject = options.subject,
+                 .answer = "the next page is at another place: " + net::redact_url(url.origin())}};
         }
         request.url = url.text();
     }

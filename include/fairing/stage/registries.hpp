@@ -11,8 +11,8 @@ namespace fairing {
 struct RegistrySettings {
     /// "HOST[:PORT][/PREFIX]", asked in this order before the registry itself, for base images.
     std::vector<std::string> mirrors = {};
-    bool insecure = false;     ///< plain http
-    std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
+    bool insecure = false;                   ///< plain http
+    std::string ca_file = {};                ///< PEM file of the certificate authorities to trust
     std::string certificate = {}, key = {};  ///< PEM files: who we are to it
 };
 

@@ -86,8 +86,8 @@ namespace detail {
         return {};
     }
     return [chain = settings.certificate, key = settings.key](const std::stop_token&) {
-        return std::optional{net::ClientCertificate{.chain = read_file(chain),
-                                                    .key = Secret{read_file(key)}}};
+        return std::optional{
+            net::ClientCertificate{.chain = read_file(chain), .key = Secret{read_file(key)}}};
     };
 }
 
@@ -135,16 +135,17 @@ namespace detail {
 }
 
 /// `origin`, which `reference` names, read through the mirrors of its registry, when there are any.
-[[nodiscard]] inline std::unique_ptr<oci::Store> through_mirrors(
-    const oci::Reference& reference, std::unique_ptr<oci::Store> origin, const Session& session) {
+[[nodiscard]] inline std::unique_ptr<oci::Store> through_mirrors(const oci::Reference& reference,
+                                                                 std::unique_ptr<oci::Store> origin,
+                                                                 const Session& session) {
     std::vector<registry::MirroredStore::Mirror> mirrors;
     if (reference.kind == oci::ReferenceKind::registry) {
         for (const std::string& each : detail::settings_for(session, reference.host).mirrors) {
             const oci::Reference place = detail::mirrored(reference, each);
             registry::ClientOptions options = registry_options(session, {}, place.host);
             options.retry.attempts = 2;
-            mirrors.push_back({.name = each,
-                               .store = registry::open_store(place, options, session.control())});
+            mirrors.push_back(
+                {.name = each, .store = registry::open_store(place, options, session.control())});
         }
     }
     if (mirrors.empty()) {
