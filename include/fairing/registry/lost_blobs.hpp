@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,15 +27,27 @@ private:
     std::vector<std::string> digests_;
 };
 
-/// Calls `write`, which stores a manifest. When the registry has lost blobs of it, `send` is called
-/// and `write` once more.
+/// Calls `write`, which stores a manifest or several. When the registry has lost blobs of it,
+/// `send` is called and `write` once more; no blob is sent twice, and one that is missing then is
+/// an error.
 inline void write_in_spite_of_losses(const std::function<void()>& write,
                                      const std::function<void(const LostBlobs&)>& send) {
-    try {
-        write();
-    } catch (const MissingBlobs& missing) {
-        send(LostBlobs{missing.digests()});
-        write();
+    std::set<std::string> sent;
+    while (true) {
+        try {
+            return write();
+        } catch (const MissingBlobs& missing) {
+            // Some registries name one at a time, and some none: "" stands for all of them.
+            std::vector<std::string> digests = missing.digests();
+            std::size_t news = digests.empty() && sent.insert("").second ? 1 : 0;
+            for (const std::string& digest : digests) {
+                news += sent.insert(digest).second ? 1 : 0;
+            }
+            if (news == 0) {
+                throw;
+            }
+            send(LostBlobs{std::move(digests)});
+        }
     }
 }
 
