@@ -376,6 +376,53 @@ TEST_CASE("fault 11: refused addresses are not contacted") {
     }
 }
 
+TEST_CASE("fault 11: a name that leads to a refused address is not contacted, by a proxy neither") {
+    HttpServer server{says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")};
+    std::vector<std::string> addresses = {"169.254.169.254", "::ffff:169.254.169.254"};
+    net::HttplibTransport transport{{.resolve = [&](const std::string& host) {
+        CHECK(host == "r.example");
+        return addresses;
+    }}};
+    const std::string url = "http://r.example:" + std::to_string(server.port()) + "/";
+    CHECK(contains(
+        error_of([&] { send(transport, {.url = url}); }),
+        "cannot reach " + url.substr(0, url.size() - 1) + ": refused address 169.254.169.254"));
+    CHECK(server.connections() == 0);
+    addresses.emplace_back("127.0.0.1");  // then only the one that is not refused is taken
+    CHECK(send(transport, {.url = url}).body == "ok");
+    CHECK(server.connections() == 1);
+
+    net::HttplibTransport through{{.proxy = Secret{server.url()}}};
+    CHECK(contains(error_of([&] { send(through, {.url = "http://169.254.169.254/x"}); }),
+                   "refused address 169.254.169.254"));
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE("status and headers are shown before the body, and may end the exchange") {
+    HttpServer server{says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nok")};
+    net::HttplibTransport transport;
+    std::string order;
+    const net::BodySink sink = [&](std::span<const std::byte>) { order += "body"; };
+    send(transport,
+         {.url = server.url(),
+          .on_head =
+              [&](const net::Response& head) {
+                  order += std::to_string(head.status) + net::header(head.headers, "x-a") + ' ';
+              }},
+         sink);
+    CHECK(order == "200b body");
+    CHECK(error_of([&] {
+              send(transport,
+                   {.url = server.url(),
+                    .on_head =
+                        [](const net::Response&) {
+                            throw Error{ErrorCode::unavailable, {.attempted = "take it"}};
+                        }},
+                   sink);
+          }) == "cannot take it");
+    CHECK(order == "200b body");
+}
+
 TEST_CASE("a socket in the file system") {
     const TemporaryDirectory directory;
     const std::string path = (directory.path() / "engine.sock").string();
@@ -453,10 +500,21 @@ TEST_CASE("http goes through a proxy in absolute form, with the proxy's own cred
     net::HttplibTransport transport{
         {.proxy = Secret{"http://me@127.0.0.1:" + std::to_string(proxy.port())}}};
     CHECK(send(transport, {.url = "http://far.example/a?b"}).body == "from afar");
-    const std::lock_guard lock{mutex};
-    CHECK(
-        head.starts_with("GET http://far.example/a?b HTTP/1.1\r\n"
-                         "Proxy-Authorization: Basic bWU6\r\nHost: far.example\r\n"));
+    {
+        const std::lock_guard lock{mutex};
+        CHECK(
+            head.starts_with("GET http://far.example/a?b HTTP/1.1\r\n"
+                             "Proxy-Authorization: Basic bWU6\r\nHost: far.example\r\n"));
+    }
+    net::HttplibTransport chosen{
+        {.proxies = {.http = Secret{"127.0.0.1:" + std::to_string(proxy.port())},
+                     .exceptions = "near.example"},
+         .resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1"}; }}};
+    CHECK(send(chosen, {.url = "http://far.example/"}).body == "from afar");
+    CHECK(proxy.connections() == 2);
+    HttpServer near{says("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnear")};
+    CHECK(send(chosen, {.url = "http://near.example:" + std::to_string(near.port()) + "/"}).body ==
+          "near");
     for (const char* wrong : {"https://p", "p:1", "socks5://u:hidden@p", "http://", "http"}) {
         CAPTURE(wrong);
         const std::string what = error_of([&] { net::HttplibTransport{{.proxy = Secret{wrong}}}; });
