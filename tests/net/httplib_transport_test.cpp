@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/certificates.hpp"
 #include "../support/child_process.hpp"
 #include "../support/http_server.hpp"
 #include "../support/workspace.hpp"
@@ -27,6 +28,7 @@
 
 using namespace fairing;
 using namespace std::chrono_literals;
+using support::Certificates;
 using support::contains;
 using support::error_of;
 using test::HttpServer;
@@ -526,35 +528,6 @@ TEST_CASE("http goes through a proxy in absolute form, with the proxy's own cred
 #if FAIRING_TLS
 
 namespace {
-
-/// A CA and the certificates that it signed, made by the openssl program: good, expired, for
-/// another host.
-struct Certificates {
-    TemporaryDirectory directory;
-
-    Certificates() {
-        const std::string script =
-            "cd '" + directory.path().string() +
-            "' && exec >/dev/null 2>&1"
-            " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "
-            "ca.key"
-            " -out ca.pem -subj /CN=ca -days 30"
-            " && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem"
-            " -out request.pem -subj /CN=peer"
-            " && echo subjectAltName=IP:127.0.0.1,DNS:localhost >here"
-            " && echo subjectAltName=DNS:elsewhere.example >elsewhere"
-            " && sign() { openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key"
-            " -CAcreateserial -days $1 -extfile $2 -out $3; }"
-            " && sign 0 here expired.pem && sign 30 here good.pem && sign 30 elsewhere other.pem"
-            " && openssl req -x509 -key key.pem -out self.pem -subj /CN=self -days 30"
-            " -addext subjectAltName=IP:127.0.0.1";
-        made = std::system(script.c_str()) == 0;
-    }
-    [[nodiscard]] std::string path(const std::string& name) const {
-        return (directory.path() / name).string();
-    }
-    bool made = false;
-};
 
 /// openssl s_server as a peer that speaks TLS and answers nothing that we take.
 struct TlsServer {
