@@ -1,2 +1,0 @@
-// What the suite precompiles when it runs on the single header.
-#include <fairing.hpp>
