@@ -14,6 +14,7 @@
 #include "../support/certificates.hpp"
 #include "../support/http_server.hpp"
 #include "../support/nginx.hpp"
+#include "../support/nothing_left.hpp"
 #include "../support/registry_site.hpp"
 #include "../support/site.hpp"
 #include "../support/tcp_proxy.hpp"
@@ -101,6 +102,7 @@ const Content large{pseudo_random(4 << 20)};
 }  // namespace
 
 TEST_CASE("fault 1: a PUT that is reset half way is sent again, once") {
+    const support::NothingLeft check;
     if (missing_registry()) {
         return;
     }
@@ -123,6 +125,7 @@ TEST_CASE("fault 1: a PUT that is reset half way is sent again, once") {
 }
 
 TEST_CASE("fault 2: an upload that is reset every time ends after five attempts") {
+    const support::NothingLeft check;
     if (missing_registry()) {
         return;
     }
@@ -141,6 +144,7 @@ TEST_CASE("fault 2: an upload that is reset every time ends after five attempts"
 }
 
 TEST_CASE("fault 7, 8: chunks to docker-registry and distribution v3, whole and broken") {
+    const support::NothingLeft check;
     if (missing_registry()) {
         return;
     }
@@ -174,6 +178,7 @@ TEST_CASE("fault 7, 8: chunks to docker-registry and distribution v3, whole and 
 }
 
 TEST_CASE("fault 13: a blob on another port is read there, without credentials or cookies") {
+    const support::NothingLeft check;
     std::mutex mutex;
     std::string seen;
     HttpServer store{[&](Peer& peer) {
@@ -201,6 +206,7 @@ TEST_CASE("fault 13: a blob on another port is read there, without credentials o
 }
 
 TEST_CASE("fault 15, 21: a token of 2 MiB, a manifest of more than 4 MiB, a refusal of 100 MB") {
+    const support::NothingLeft check;
     HttpServer server{[&](Peer& peer) {
         for (std::string head = peer.head(); !head.empty(); head = peer.head()) {
             if (head.starts_with("GET /token")) {
@@ -228,6 +234,7 @@ TEST_CASE("fault 15, 21: a token of 2 MiB, a manifest of more than 4 MiB, a refu
 }
 
 TEST_CASE("fault 28: a registry without room says so five times") {
+    const support::NothingLeft check;
     if (missing_registry()) {
         return;
     }
@@ -274,6 +281,7 @@ TEST_CASE("fault 33: one tag and one blob pushed by two at once: both valid, the
 }
 
 TEST_CASE("fault 6: nginx limits bodies: refused once, with what to do; chunks pass") {
+    const support::NothingLeft check;
     if (missing_registry() || missing_nginx()) {
         return;
     }
@@ -411,7 +419,8 @@ TEST_CASE(
     CHECK(client.requests() == 14);  // POST 401, token, POST, 8 x PATCH and one 401, token, PUT
 }
 
-TEST_CASE("200 builds by 20 processes through a network that resets every 20th connection") {
+TEST_CASE(
+    "fault 1, 33: 200 builds by 20 processes through a network that resets 5 % of connections") {
     const support::Site* site = support::Site::get();
     if (site == nullptr) {
         return;
@@ -419,7 +428,7 @@ TEST_CASE("200 builds by 20 processes through a network that resets every 20th c
     const Registry registry;
     REQUIRE(registry.running());
     TcpProxy proxy{registry.port()};
-    proxy.reset_every(20);
+    proxy.reset_every(10);
     const std::string host = "localhost:" + std::to_string(proxy.port());
     const support::ShellResult all = support::run(
         "cd " + site->source() + " && export FAIRING_CACHE=" + site->file("load-cache") +
@@ -433,7 +442,7 @@ TEST_CASE("200 builds by 20 processes through a network that resets every 20th c
     const std::string digest = all.output.substr(all.output.find("@sha256:"), 72);
     CHECK(support::count(all.output, digest + "\n") == 200);
     MESSAGE(proxy.connections() << " connections, " << proxy.resets() << " of them reset");
-    CHECK(proxy.resets() > 20);
+    CHECK(proxy.resets() * 20 >= proxy.connections());
     // What the registry has is whole.
     for (const std::string repository : {"p1", "p20"}) {
         const support::ShellResult copied = support::run(

@@ -26,8 +26,7 @@ struct Fixture {
                      const std::string& registry = "https://r.example/")
         : authenticator("r.example", "team/job", net::parse_url(registry),
                         {.transport = std::ref(script),
-                         .credentials = std::move(credentials),
-                         .credential_files = {},
+                         .credentials = {.program = std::move(credentials)},
                          .retry = {.attempts = 2, .first_delay = 1ms}}) {
         control.clock = [this] { return now; };
     }

@@ -193,7 +193,7 @@ TEST_CASE("a directory in the place of the file is an error, no file is none") {
     CHECK(fixture.failure() != "no error");
 }
 
-TEST_CASE("the program comes first, then the files in their order") {
+TEST_CASE("the program comes first, then the files in their order, then the keychain") {
     Fixture first{R"({"auths": {"a": )" + auth("first:x") + "}}"};
     Fixture second{R"({"auths": {"a": )" + auth("second:x") + R"(, "b": )" + auth("second:x") +
                    "}}"};
@@ -210,12 +210,20 @@ TEST_CASE("the program comes first, then the files in their order") {
         }
         return std::nullopt;
     };
-    CHECK(find_login(provider, files, "p", "n", {})->user == "program");
-    CHECK(find_login(provider, files, "t", "n", {})->identity_token.reveal() == "identity");
-    CHECK(find_login(provider, files, "t", "n", {})->user.empty());
-    CHECK(find_login(provider, files, "a", "n", {})->user == "first");
-    CHECK(find_login(provider, files, "b", "n", {})->user == "second");
-    CHECK_FALSE(find_login({}, files, "c", "n", {}));
+    const registry::CredentialSources sources{
+        .program = provider, .files = files, .keychain = [](const CredentialRequest& request) {
+            return request.host == "c" || request.host == "a"
+                       ? std::optional{Credential{.user = "AWS", .password = Secret{"x"}}}
+                       : std::nullopt;
+        }};
+    CHECK(find_login(sources, "p", "n", {})->user == "program");
+    CHECK(find_login(sources, "t", "n", {})->identity_token.reveal() == "identity");
+    CHECK(find_login(sources, "t", "n", {})->user.empty());
+    CHECK(find_login(sources, "a", "n", {})->user == "first");
+    CHECK(find_login(sources, "b", "n", {})->user == "second");
+    CHECK(find_login(sources, "c", "n", {})->user == "AWS");
+    CHECK_FALSE(find_login(sources, "d", "n", {}));
+    CHECK_FALSE(find_login({.files = files}, "c", "n", {}));
 }
 
 TEST_CASE("where the files are") {

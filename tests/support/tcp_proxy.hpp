@@ -36,7 +36,8 @@ public:
         cut_way_ = way;
         cuts_ = times;
     }
-    /// Every `n`-th connection is reset after up to 8 KiB, at a place of its own.
+    /// Every `n`-th connection is reset, in turns within its first request and its answer, and
+    /// somewhere in its first 64 KiB, if it gets there.
     void reset_every(int n) { reset_every_ = n; }
     [[nodiscard]] int resets() const noexcept { return resets_; }
     [[nodiscard]] int cuts_left() const noexcept { return cuts_; }
@@ -54,10 +55,7 @@ public:
 private:
     void pass(int client) {
         const int number = ++number_;
-        const int every = reset_every_;
-        const std::size_t most = every > 0 && number % every == 0
-                                     ? static_cast<std::size_t>(number / every) * 2654435761U % 8192
-                                     : ~std::size_t{0};
+        const std::size_t most = reset_place(number);
         const int generation = generation_;
         const fairing::UniqueFd server{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
         sockaddr_in address = loopback(target_);
@@ -84,6 +82,15 @@ private:
                 return;
             }
         }
+    }
+    /// After how many bytes the connection is reset.
+    [[nodiscard]] std::size_t reset_place(int number) const {
+        const int every = reset_every_;
+        if (every == 0 || number % every != 0) {
+            return ~std::size_t{0};
+        }
+        const auto turn = static_cast<std::size_t>(number / every);
+        return turn * 2654435761U % (turn % 2 == 0 ? 500 : 65536);
     }
     bool take_cut(const std::array<std::size_t, 2>& passed) {
         int left = cuts_;

@@ -41,6 +41,8 @@ struct ClientOptions {
     net::RetryPolicy retry = {};
     /// Where credentials are looked for after `credentials`; nullopt means credential_files().
     std::optional<std::vector<std::filesystem::path>> files = {};
+    /// Asked by host when neither of these has an answer, and again when what it gave is refused.
+    CredentialsProvider keychain = {};
     Upload upload = Upload::automatic;
     /// Of Upload::chunked, unless the registry wants larger ones; kept in memory per upload.
     std::uint64_t chunk_size = std::uint64_t{16} << 20;
@@ -73,11 +75,13 @@ public:
           chunk_size_(options.chunk_size),
           transport_(Counting{options.transport, count_}),
           connected_(static_cast<bool>(options.transport)),
-          authenticator_(reference.host, reference.repository, base_,
-                         {.transport = transport_,
-                          .credentials = options.credentials,
-                          .credential_files = options.files ? *options.files : credential_files(),
-                          .retry = options.retry}) {}
+          authenticator_(
+              reference.host, reference.repository, base_,
+              {.transport = transport_,
+               .credentials = {.program = options.credentials,
+                               .files = options.files ? *options.files : credential_files(),
+                               .keychain = options.keychain},
+               .retry = options.retry}) {}
 
     [[nodiscard]] std::string name() const { return reference_.name(); }
     [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return retry_; }

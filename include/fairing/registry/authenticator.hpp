@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -29,8 +28,7 @@ class Authenticator {
 public:
     struct Options {
         net::AnyTransport transport = {};
-        CredentialsProvider credentials = {};
-        std::vector<std::filesystem::path> credential_files = {};
+        CredentialSources credentials = {};
         net::RetryPolicy retry = {};
     };
 
@@ -77,8 +75,7 @@ public:
             return "Bearer " + held->second.value.reveal();  // another thread was quicker
         }
         if (!login_known_ || !refused.empty()) {  // a helper may have a newer one by now
-            login_ = find_login(options_.credentials, options_.credential_files, host_, repository_,
-                                control);
+            login_ = find_login(options_.credentials, host_, repository_, control);
             login_known_ = true;
         }
         if (is_basic) {

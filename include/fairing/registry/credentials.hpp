@@ -151,6 +151,24 @@ inline constexpr std::array<const char*, 3> hub_names = {"docker.io", "index.doc
     return login.empty() ? std::nullopt : std::optional<Login>{std::move(login)};
 }
 
+/// The first of `names` that has an entry in `auths`.
+[[nodiscard]] inline std::optional<Login> find_entry(const Json& document,
+                                                     const std::vector<std::string>& names,
+                                                     const std::filesystem::path& file) {
+    const Json entries = document.value("auths", Json());
+    for (const std::string& name : entries.is_object() ? names : std::vector<std::string>{}) {
+        for (const auto& [key, entry] : entries.items()) {
+            if (normal_key(key) != name) {
+                continue;
+            }
+            if (auto login = read_entry(entry, file)) {
+                return login;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
 /// The helper program that keeps the secret of this host; empty when there is none, also where an
 /// empty name in `credHelpers` takes the host out of the store.
 [[nodiscard]] inline std::string helper_for(const Json& document,
@@ -187,40 +205,41 @@ inline constexpr std::array<const char*, 3> hub_names = {"docker.io", "index.doc
             return login;
         }
     }
-    const Json entries = document->value("auths", Json());
-    if (entries.is_object()) {
-        for (const std::string& name : names) {
-            for (const auto& [key, entry] : entries.items()) {
-                if (detail::normal_key(key) != name) {
-                    continue;
-                }
-                if (auto login = detail::read_entry(entry, file)) {
-                    return login;
-                }
-            }
-        }
-    }
-    return std::nullopt;
+    return detail::find_entry(*document, names, file);
 }
 
-/// What `provider` gives, else what the first of `files` with an entry holds; nullopt means
-/// anonymous.
-[[nodiscard]] inline std::optional<Login> find_login(
-    const CredentialsProvider& provider, const std::vector<std::filesystem::path>& files,
-    const std::string& host, const std::string& repository, const Control& control) {
-    if (provider) {
-        if (const auto given = provider({.service = Service::registry, .host = host})) {
-            Login login = login_of(given->user, given->password, "the program");
-            login.bearer_token = given->token;
-            return login;
+/// Who is asked for a login, one after the other.
+struct CredentialSources {
+    CredentialsProvider program = {};
+    std::vector<std::filesystem::path> files = {};
+    CredentialsProvider keychain = {};  ///< for hosts whose cloud gives short-lived credentials
+};
+
+/// What the first of the sources that has an answer gives; nullopt means anonymous.
+[[nodiscard]] inline std::optional<Login> find_login(const CredentialSources& sources,
+                                                     const std::string& host,
+                                                     const std::string& repository,
+                                                     const Control& control) {
+    const auto ask = [&host](const CredentialsProvider& provider,
+                             const char* source) -> std::optional<Login> {
+        const auto given =
+            provider ? provider({.service = Service::registry, .host = host}) : std::nullopt;
+        if (!given) {
+            return std::nullopt;
         }
+        Login login = login_of(given->user, given->password, source);
+        login.bearer_token = given->token;
+        return login;
+    };
+    if (auto login = ask(sources.program, "the program")) {
+        return login;
     }
-    for (const std::filesystem::path& file : files) {
+    for (const std::filesystem::path& file : sources.files) {
         if (auto login = find_login(file, host, repository, control)) {
             return login;
         }
     }
-    return std::nullopt;
+    return ask(sources.keychain, "the cloud's own");
 }
 
 }  // namespace fairing::registry
