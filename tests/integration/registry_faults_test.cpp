@@ -23,17 +23,21 @@
 using namespace fairing;
 using namespace std::chrono_literals;
 using registry::Upload;
+using support::client_at;
 using support::config;
 using support::contains;
 using support::Content;
 using support::error_of;
 using support::manifest_of;
+using support::missing_nginx;
 using support::missing_registry;
 using support::Nginx;
 using support::pseudo_random;
+using support::push;
 using support::read;
 using support::Registry;
 using support::TcpProxy;
+using support::user;
 using support::Way;
 using test::HttpServer;
 using test::Peer;
@@ -42,20 +46,11 @@ namespace {
 
 using registry::Client;
 
-/// A client of team/job at `host`.
-Client client_at(const std::string& host,
-                 const registry::ClientOptions& options = support::client_options(),
-                 Control control = {}) {
-    return {oci::parse_reference(host + "/team/job"), options, std::move(control)};
-}
-Client client_at(const TcpProxy& proxy, Upload upload) {
+Client client_through(const TcpProxy& proxy, Upload upload) {
     return client_at("localhost:" + std::to_string(proxy.port()),
                      support::client_options({}, upload));
 }
 
-oci::Transfer push(Client& client, const Content& content) {
-    return client.write_blob(content.descriptor, net::Body::of(content.bytes), {});
-}
 /// As a blob that is being made, in pieces with a pause behind the first.
 oci::Transfer push_new(Client& client, const Content& content,
                        std::chrono::milliseconds pause = {}) {
@@ -72,20 +67,6 @@ oci::Transfer push_new(Client& client, const Content& content,
             return content.descriptor;
         },
         [&] { return net::Body::of(content.bytes); }, content.bytes.size());
-}
-
-CredentialsProvider user(const std::string& name, const std::string& password) {
-    return [=](const CredentialRequest&) {
-        return Credential{.user = name, .password = Secret{password}};
-    };
-}
-
-bool missing_nginx() {
-    if (!Nginx::program().empty()) {
-        return false;
-    }
-    MESSAGE("skipped: nginx is not installed");
-    return true;
 }
 
 /// docker-registry 2.8, and distribution v3 where it is there.
@@ -108,7 +89,7 @@ TEST_CASE("fault 1: a PUT that is reset half way is sent again, once") {
     }
     const Registry registry;
     TcpProxy proxy{registry.port()};
-    Client client = client_at(proxy, Upload::automatic);
+    Client client = client_through(proxy, Upload::automatic);
     proxy.cut_after(large.bytes.size() / 2, 1, Way::to_server);
     CHECK(push(client, large) == oci::Transfer::uploaded);
     CHECK(proxy.cuts_left() == 0);
@@ -131,7 +112,7 @@ TEST_CASE("fault 2: an upload that is reset every time ends after five attempts"
     }
     const Registry registry;
     TcpProxy proxy{registry.port()};
-    Client client = client_at(proxy, Upload::automatic);
+    Client client = client_through(proxy, Upload::automatic);
     proxy.cut_after(large.bytes.size() / 2, 1000, Way::to_server);
     const std::string what = error_of([&] { (void)push(client, large); });
     CHECK(contains(what, "cannot upload blob " + large.descriptor.digest +
@@ -154,7 +135,7 @@ TEST_CASE("fault 7, 8: chunks to docker-registry and distribution v3, whole and 
         REQUIRE(registry.running());
         TcpProxy proxy{registry.port()};
         {
-            Client client = client_at(proxy, Upload::chunked);
+            Client client = client_through(proxy, Upload::chunked);
             CHECK(push(client, large) == oci::Transfer::uploaded);
             CHECK(client.requests() == 11);  // HEAD POST 8 x PATCH, PUT
             CHECK(read(client, large.descriptor) == large.bytes);
@@ -163,7 +144,7 @@ TEST_CASE("fault 7, 8: chunks to docker-registry and distribution v3, whole and 
             CHECK(read(client, made.descriptor) == made.bytes);
         }
         for (const bool fresh : {false, true}) {
-            Client client = client_at(proxy, Upload::chunked);
+            Client client = client_through(proxy, Upload::chunked);
             const Content broken{std::string{"broken "} + (fresh ? "new " : "") + large.bytes};
             proxy.cut_after(large.bytes.size() / 2 + 100'000, 1, Way::to_server);
             CHECK((fresh ? push_new(client, broken) : push(client, broken)) ==
@@ -428,14 +409,16 @@ TEST_CASE(
     const Registry registry;
     REQUIRE(registry.running());
     TcpProxy proxy{registry.port()};
-    proxy.reset_every(10);
+    proxy.reset_every(8);
     const std::string host = "localhost:" + std::to_string(proxy.port());
     const support::ShellResult all = support::run(
         "cd " + site->source() + " && export FAIRING_CACHE=" + site->file("load-cache") +
-        " && for p in $(seq 20); do (for t in $(seq 10); do " + site->command() +
+        " && for p in $(seq 20); do mode=$(echo auto single chunked | "
+        "cut -d' ' -f$((p % 3 + 1))); (for t in $(seq 10); do " +
+        site->command() +
         " build examples/train.py --input examples/data --quiet --base-image oci:" +
         env("FAIRING_BASE_LAYOUT", "") + " --registry " + host +
-        "/load --image-name p$p --tag t$t 2>&1; echo exit $?; done) & done; wait");
+        "/load --image-name p$p --tag t$t --upload $mode 2>&1; echo exit $?; done) & done; wait");
     CAPTURE(all.output);
     CHECK(support::count(all.output, "exit 0\n") == 200);
     CHECK(support::count(all.output, "exit ") == 200);

@@ -1,6 +1,7 @@
 // tests/support/nginx.hpp - nginx on a free loopback port, as what stands before registries.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -56,5 +57,13 @@ private:
     std::unique_ptr<fairing::test::ChildProcess> process_ = {};
     bool running_ = false;
 };
+
+inline bool missing_nginx() {
+    if (!Nginx::program().empty()) {
+        return false;
+    }
+    MESSAGE("skipped: nginx is not installed");
+    return true;
+}
 
 }  // namespace support

@@ -52,6 +52,19 @@ inline bool missing_registry() {
     return true;
 }
 
+/// A client of team/job at `host`.
+inline fairing::registry::Client client_at(
+    const std::string& host, const fairing::registry::ClientOptions& options = client_options(),
+    fairing::Control control = {}) {
+    return {fairing::oci::parse_reference(host + "/team/job"), options, std::move(control)};
+}
+
+inline fairing::CredentialsProvider user(const std::string& name, const std::string& password) {
+    return [=](const fairing::CredentialRequest&) {
+        return fairing::Credential{.user = name, .password = fairing::Secret{password}};
+    };
+}
+
 struct Content {
     std::string bytes;
     fairing::oci::Descriptor descriptor;
@@ -63,6 +76,9 @@ struct Content {
                      .size = bytes.size()} {}
 };
 
+inline fairing::oci::Transfer push(fairing::registry::Client& client, const Content& content) {
+    return client.write_blob(content.descriptor, fairing::net::Body::of(content.bytes), {});
+}
 inline std::string read(fairing::registry::Client& client, const fairing::oci::Descriptor& blob) {
     std::string got;
     client.read_blob(blob, [&](std::span<const std::byte> bytes) {

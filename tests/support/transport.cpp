@@ -9,9 +9,10 @@
 
 namespace support {
 
-fairing::net::AnyTransport make_transport(const std::string& ca_file, const ClientFiles& client) {
+fairing::net::AnyTransport make_transport(const std::string& ca_file, const ClientFiles& client,
+                                          const std::string& proxy) {
     using fairing::net::ClientCertificate;
-    fairing::net::HttplibOptions options{.ca_file = ca_file};
+    fairing::net::HttplibOptions options{.ca_file = ca_file, .proxy = fairing::Secret{proxy}};
     if (!client.certificate.empty()) {
         options.certificate = [client](const std::stop_token&) -> std::optional<ClientCertificate> {
             return ClientCertificate{fairing::read_file(client.certificate),

@@ -13,7 +13,9 @@ struct ClientFiles {
     std::string certificate = {}, key = {};
 };
 
+/// `proxy` is "http://[user:password@]host:port", and stands before this machine too.
 [[nodiscard]] fairing::net::AnyTransport make_transport(const std::string& ca_file = {},
-                                                        const ClientFiles& client = {});
+                                                        const ClientFiles& client = {},
+                                                        const std::string& proxy = {});
 
 }  // namespace support

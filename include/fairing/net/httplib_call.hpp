@@ -252,9 +252,10 @@ private:
             return refuse(ErrorCode::timeout, "no connection in time");
         }
         if (error_ == Error::ProxyConnection) {
-            return refuse(answer_.status == 407 || answer_.status == 403 ? ErrorCode::denied
-                                                                         : ErrorCode::unavailable,
-                          "the proxy refused the connection: " + status_text(answer_.status));
+            const int status = answer_.status;
+            return refuse(status == 407 || status == 403 || status == 401 ? ErrorCode::denied
+                                                                          : ErrorCode::unavailable,
+                          "the proxy refused the connection: " + status_text(status));
         }
 #if FAIRING_TLS
         constexpr const char* advice = "name the CA that signed its certificate with --ca-file";
