@@ -58,6 +58,7 @@ struct AppendBuilder {
     int compression = 1;       ///< 1 (fast) to 9 (small)
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
     LayerCompressor compressor = LayerCompressor::gzip;
+    registry::Upload upload = registry::Upload::automatic;
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
     /// compressor, integrity, denied, unavailable for a registry that does not take the image. The
@@ -90,6 +91,8 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
     field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
     field("compressor", &AppendBuilder::compressor, detail::compressors_there),
+    field("upload", &AppendBuilder::upload,
+          "how blobs are sent: while they are made, in one piece when they are, or in chunks"),
 };
 
 namespace detail {
@@ -310,7 +313,9 @@ public:
           cache_(cache_directory_),
           work_(cache_, make_compressor(builder.compressor, builder.compression), control_) {
         const registry::ClientOptions options = registry_options(
-            session, {.insecure = builder.insecure, .ca_file = builder.ca_file}, name_.host);
+            session,
+            {.insecure = builder.insecure, .ca_file = builder.ca_file, .upload = builder.upload},
+            name_.host);
         if (builder.push) {
             target_ = registry::open_store(name_, options, control_);
         }

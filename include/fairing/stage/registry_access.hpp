@@ -2,11 +2,13 @@
 // and what its table says of each of them.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -26,7 +28,15 @@ namespace fairing {
 struct RegistryAccess {
     bool insecure = false;  ///< plain http; registries of this machine may always be spoken to so
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
+    registry::Upload upload = registry::Upload::automatic;
 };
+
+template <>
+inline constexpr auto value_names<registry::Upload> =
+    std::array<std::pair<std::string_view, registry::Upload>, 3>{
+        {{"auto", registry::Upload::automatic},
+         {"single", registry::Upload::single},
+         {"chunked", registry::Upload::chunked}}};
 
 template <>
 inline constexpr auto fields<RegistrySettings> = std::tuple{
@@ -120,10 +130,12 @@ namespace detail {
                     ? session.transport
                     : net::default_transport(
                           {.ca_file = settings.ca_file.empty() ? access.ca_file : settings.ca_file,
-                           .certificate = detail::client_certificate(settings)}),
+                           .certificate = detail::client_certificate(settings),
+                           .proxies = net::environment_proxies()}),
             .credentials = session.credentials,
             .plain_http = access.insecure || settings.insecure ? registry::PlainHttp::insecure
-                                                               : registry::PlainHttp::loopback};
+                                                               : registry::PlainHttp::loopback,
+            .upload = access.upload};
 }
 
 /// The store that `reference` names, with the session's settings for its registry.
