@@ -32,7 +32,7 @@ THREADED = ("core", "packaging", "net", "kube", "builders", "deployers")  # what
 API_PROGRAMS = ("01_job.cpp", "05_build.cpp", "07_config.cpp", "09_embed.cpp")
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 # Macro -> package of what is never needed.
-OPTIONAL = {"YAML": "yaml-cpp", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
+OPTIONAL = {"YAML": "yaml-cpp", "XML": "pugixml", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
 CPUS = os.cpu_count() or 1
 STEP_LIMIT = 900  # seconds that one program may take
 BUILD_LIMIT = 2400
