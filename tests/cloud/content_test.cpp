@@ -40,7 +40,9 @@ TEST_CASE("a file that becomes shorter, and what is no file") {
     place.file("f", "abcdef");
     const Content content = Content::of_file(place / "f");
     std::filesystem::resize_file(place / "f", 3);
-    CHECK(support::contains(support::error_of([&] { bytes_of(content, {0, 6}); }),
+    CHECK(support::contains(support::error_of([&] {
+                                bytes_of(content, {0, 6});
+                            }),
                             "it became shorter while it was uploaded"));
     CHECK(support::contains(support::error_of([&] { (void)Content::of_file(place.path()); }),
                             "it is no regular file"));

@@ -28,8 +28,9 @@ struct Configured;
 
 TEST_CASE("units of another configuration have other names") {
     const std::string digits = std::to_string(FAIRING_TLS) + std::to_string(FAIRING_YAML) +
-                               std::to_string(FAIRING_XML) + std::to_string(FAIRING_ZLIB) + std::to_string(FAIRING_LIBDEFLATE) +
-                               std::to_string(FAIRING_ISAL) + std::to_string(FAIRING_ZSTD);
+                               std::to_string(FAIRING_XML) + std::to_string(FAIRING_ZLIB) +
+                               std::to_string(FAIRING_LIBDEFLATE) + std::to_string(FAIRING_ISAL) +
+                               std::to_string(FAIRING_ZSTD);
     const std::string name = typeid(fairing::Configured*).name();
     CHECK(name.find("v0_" + digits) != std::string::npos);
 }

@@ -36,8 +36,7 @@ struct CloudSite {
                 .retry = {.attempts = 5, .first_delay = std::chrono::milliseconds{1}},
                 .variable = [this](const char* name) -> std::optional<std::string> {
                     const auto found = variables.find(name);
-                    return found == variables.end() ? std::nullopt
-                                                    : std::optional{found->second};
+                    return found == variables.end() ? std::nullopt : std::optional{found->second};
                 }};
     }
     /// Everything that was said, for tests that no secret is in it.

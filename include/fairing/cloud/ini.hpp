@@ -23,8 +23,7 @@ using Ini = std::map<std::string, std::map<std::string, std::string>>;
         const std::size_t begin = part.find_first_not_of(" \t\r");
         return begin == std::string_view::npos
                    ? std::string{}
-                   : std::string{
-                         part.substr(begin, part.find_last_not_of(" \t\r") - begin + 1)};
+                   : std::string{part.substr(begin, part.find_last_not_of(" \t\r") - begin + 1)};
     };
     Ini sections;
     std::string section;

@@ -28,10 +28,9 @@ inline namespace FAIRING_ABI {
                                             const std::string& subject) {
 #if FAIRING_TLS
     const auto refuse = [&subject](const char* answer) {
-        return Error{ErrorCode::input,
-                     {.attempted = "sign with the private key of",
-                      .subject = subject,
-                      .answer = answer}};
+        return Error{
+            ErrorCode::input,
+            {.attempted = "sign with the private key of", .subject = subject, .answer = answer}};
     };
     const auto* data = reinterpret_cast<const unsigned char*>(pem.reveal().data());
     std::size_t size = pem.reveal().size();
@@ -42,8 +41,8 @@ inline namespace FAIRING_ABI {
         &OSSL_DECODER_CTX_free};
     // An encrypted key would ask for its passphrase on the terminal; the empty one is wrong.
     if (decoder) {
-        OSSL_DECODER_CTX_set_passphrase(decoder.get(),
-                                        reinterpret_cast<const unsigned char*>(""), 0);
+        OSSL_DECODER_CTX_set_passphrase(decoder.get(), reinterpret_cast<const unsigned char*>(""),
+                                        0);
     }
     const bool decoded =
         decoder && OSSL_DECODER_from_data(decoder.get(), &data, &size) == 1 && read != nullptr;

@@ -42,8 +42,8 @@
 #endif
 
 // "v0_1000000": the macros' values in the order above.
-#define FAIRING_ABI                                                                           \
-    FAIRING_ABI_OF(FAIRING_TLS, FAIRING_YAML, FAIRING_XML, FAIRING_ZLIB, FAIRING_LIBDEFLATE,  \
+#define FAIRING_ABI                                                                          \
+    FAIRING_ABI_OF(FAIRING_TLS, FAIRING_YAML, FAIRING_XML, FAIRING_ZLIB, FAIRING_LIBDEFLATE, \
                    FAIRING_ISAL, FAIRING_ZSTD)
 #define FAIRING_ABI_OF(...) FAIRING_ABI_NAME(__VA_ARGS__)
 #define FAIRING_ABI_NAME(tls, yaml, xml, zlib, libdeflate, isal, zstd) \

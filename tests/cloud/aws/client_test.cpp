@@ -82,8 +82,9 @@ TEST_CASE("a wrong clock is corrected once, and said") {
 
 TEST_CASE("any other 403 is not repeated, and shows nothing but code and message") {
     AwsSite site;
-    site.script.expect("PUT", key_url, answer(403, xml_error("SignatureDoesNotMatch"),
-                                              {{"Date", "Thu, 01 Jan 2026 00:00:01 GMT"}}));
+    site.script.expect("PUT", key_url,
+                       answer(403, xml_error("SignatureDoesNotMatch"),
+                              {{"Date", "Thu, 01 Jan 2026 00:00:01 GMT"}}));
     const std::string error =
         error_of([&] { site.bucket().put("builds/a b", Content::of("abc")); });
     CHECK(contains(error, "403 Forbidden: SignatureDoesNotMatch: no"));
@@ -158,8 +159,8 @@ TEST_CASE("a stop aborts the upload all the same") {
     Connection connection = site.connection();
     connection.control.stop = stop.get_token();
     const aws::Client client{connection, {[] { return aws::Credentials{}; }, {}}, "eu-west-1"};
-    const aws::S3Bucket bucket{client, "bucket", {.endpoint = "http://s3.local:9000",
-                                                  .part_size = 4}};
+    const aws::S3Bucket bucket{
+        client, "bucket", {.endpoint = "http://s3.local:9000", .part_size = 4}};
     CHECK_THROWS_AS(bucket.put("builds/a b", Content::of("abcdefg")), Cancelled);
     CHECK(site.script.complaint() == "");
 }
@@ -224,10 +225,11 @@ TEST_CASE("STS says who we are") {
     AwsSite site;
     site.script.expect(
         "POST", "https://sts.eu-west-1.amazonaws.com/",
-        answer(200, "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
-                    "<GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/a</Arn>"
-                    "<Account>123456789012</Account></GetCallerIdentityResult>"
-                    "</GetCallerIdentityResponse>"));
+        answer(200,
+               "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
+               "<GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/a</Arn>"
+               "<Account>123456789012</Account></GetCallerIdentityResult>"
+               "</GetCallerIdentityResponse>"));
     const auto identity = aws::caller_identity(site.client());
     CHECK(identity.account == "123456789012");
     CHECK(identity.arn == "arn:aws:iam::123456789012:user/a");
@@ -240,10 +242,10 @@ TEST_CASE("STS says who we are") {
 TEST_CASE("ECR gives a password, and makes a repository that is missing") {
     AwsSite site;
     const std::string url = "https://api.ecr.eu-west-1.amazonaws.com/";
-    site.script.expect("POST", url,
-                       answer(200, R"({"authorizationData": [{"authorizationToken": ")" +
-                                       codec::base64_encode("AWS:p:w") +
-                                       R"(", "expiresAt": 1.7672256E9}]})"));
+    site.script.expect(
+        "POST", url,
+        answer(200, R"({"authorizationData": [{"authorizationToken": ")" +
+                        codec::base64_encode("AWS:p:w") + R"(", "expiresAt": 1.7672256E9}]})"));
     const auto given = aws::ecr_authorization(site.client(), "123456789012");
     CHECK(given.user == "AWS");
     CHECK(given.password.reveal() == "p:w");

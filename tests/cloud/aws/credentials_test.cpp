@@ -31,9 +31,7 @@ struct ChainSite : support::CloudSite {
     [[nodiscard]] std::string failure(aws::CredentialOptions options = {}) {
         return error_of([&] { (void)find(std::move(options)); });
     }
-    void no_instance() {
-        metadata.expect_broken("PUT", imds + "api/token");
-    }
+    void no_instance() { metadata.expect_broken("PUT", imds + "api/token"); }
 };
 
 }  // namespace
@@ -103,7 +101,8 @@ TEST_CASE("a web identity is exchanged for a role's keys, unsigned") {
     CHECK(contains(site.script.recorded().at(0).body, "&WebIdentityToken=jwt.of.pod"));
     site.script.expect("POST", "", answer(403, "<Error><Code>AccessDenied</Code></Error>"));
     const std::string error = site.failure();
-    CHECK(contains(error, "cannot take on role arn:aws:iam::1:role/r: 403 Forbidden: AccessDenied"));
+    CHECK(
+        contains(error, "cannot take on role arn:aws:iam::1:role/r: 403 Forbidden: AccessDenied"));
     CHECK_FALSE(contains(error, "jwt.of.pod"));
 }
 

@@ -42,9 +42,8 @@ TEST_CASE("the shared key's signature covers method, headers and resource") {
 TEST_CASE("what proves who we are: key, shared access signature, token") {
     support::CloudSite site;
     const auto put = [&](azure::StorageCredential credential) {
-        const azure::BlobContainer container{site.connection(),
-                                             {.name = "acct", .credential = std::move(credential)},
-                                             "c"};
+        const azure::BlobContainer container{
+            site.connection(), {.name = "acct", .credential = std::move(credential)}, "c"};
         container.put("builds/a b", Content::of("abc"));
         return site.script.recorded().back();
     };
@@ -57,10 +56,12 @@ TEST_CASE("what proves who we are: key, shared access signature, token") {
     CHECK(sent.header("Authorization") == "Bearer tok");
     CHECK(sent.header("x-ms-blob-type") == "BlockBlob");
     CHECK(sent.body == "abc");
-    site.script.expect("PUT", "", answer(403, "<Error><Code>AuthenticationFailed</Code><Message>"
-                                              "Server failed.\nRequestId:1</Message>"
-                                              "<AuthenticationErrorDetail>signed geheim"
-                                              "</AuthenticationErrorDetail></Error>"));
+    site.script.expect("PUT", "",
+                       answer(403,
+                              "<Error><Code>AuthenticationFailed</Code><Message>"
+                              "Server failed.\nRequestId:1</Message>"
+                              "<AuthenticationErrorDetail>signed geheim"
+                              "</AuthenticationErrorDetail></Error>"));
     const std::string error = error_of([&] { put({.sas = Secret{"sv=1&sig=geheim"}}); });
     CHECK(contains(error, "403 Forbidden: AuthenticationFailed: Server failed."));
     CHECK_FALSE(contains(error + site.said(), "geheim"));
@@ -92,7 +93,8 @@ TEST_CASE("containers are made when they are missing") {
     const std::string url = "https://acct.blob.core.windows.net/c?restype=container";
     site.script.expect("PUT", url, answer(201));
     CHECK(container.ensure());
-    site.script.expect("PUT", url, answer(409, "", {{"x-ms-error-code", "ContainerAlreadyExists"}}));
+    site.script.expect("PUT", url,
+                       answer(409, "", {{"x-ms-error-code", "ContainerAlreadyExists"}}));
     CHECK_FALSE(container.ensure());
     site.script.expect("PUT", url, answer(409, "", {{"x-ms-error-code", "ContainerBeingDeleted"}}));
     CHECK(contains(error_of([&] { container.ensure(); }), "409 Conflict: ContainerBeingDeleted"));
@@ -162,10 +164,9 @@ TEST_CASE("accounts stand in the environment") {
     CHECK(contains(error, "neither AccountName nor an endpoint"));
     CHECK_FALSE(contains(error, "geheim"));
     for (const char* name : {"", "a", "ACCT", "evil.example/", "acct.evil"}) {
-        CHECK(contains(error_of([&] {
-                           azure::BlobContainer(site.connection(), {.name = name}, "c");
-                       }),
-                       "cannot use storage account"));
+        CHECK(contains(
+            error_of([&] { azure::BlobContainer(site.connection(), {.name = name}, "c"); }),
+            "cannot use storage account"));
     }
 }
 
@@ -185,8 +186,7 @@ TEST_CASE("a service principal's token is asked for once, and no secret is shown
           "grant_type=client_credentials&client_id=id&client_secret=geheim&"
           "scope=https%3A%2F%2Fstorage.azure.com%2F.default");
     site.now += std::chrono::hours{1};
-    site.script.expect("POST", url,
-                       answer(401, R"({"error": "invalid_client",
+    site.script.expect("POST", url, answer(401, R"({"error": "invalid_client",
                                        "error_description": "AADSTS7000215: Invalid secret."})"));
     const std::string error = error_of([&] { (void)token.get(); });
     CHECK(contains(error, "service principal id: 401 Unauthorized: invalid_client: AADSTS7000215"));

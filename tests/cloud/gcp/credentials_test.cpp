@@ -82,7 +82,8 @@ TEST_CASE("a bad file is named, and no word of its key is shown") {
         {service_account(key), "it is no RSA key in PEM"},
         {service_account(key).substr(0, 120), "not valid JSON"},
         {R"({"type": "service_account", "private_key": "geheim"})", "it has no token_uri"},
-        {R"({"type": "external_account", "secret": "geheim"})", "external_account are not supported"},
+        {R"({"type": "external_account", "secret": "geheim"})",
+         "external_account are not supported"},
         {R"(["geheim"])", "it has no type"},
         {service_account(key, "http://evil.example/"), "it is not https"}};
     for (const auto& [text, expected] : cases) {
@@ -104,8 +105,8 @@ TEST_CASE("an authorized user's refresh token is exchanged") {
     CHECK(site.token().value.reveal() == "tok");
     CHECK(site.script.recorded().at(0).body ==
           "grant_type=refresh_token&client_id=id&client_secret=geheim1&refresh_token=geheim2");
-    site.script.expect("POST", "",
-                       answer(400, R"({"error": "invalid_grant", "error_description": "Revoked."})"));
+    site.script.expect(
+        "POST", "", answer(400, R"({"error": "invalid_grant", "error_description": "Revoked."})"));
     const std::string error = site.failure();
     CHECK(contains(error, "400 Bad Request: invalid_grant: Revoked."));
     CHECK_FALSE(contains(error, "geheim"));

@@ -29,8 +29,9 @@ struct StorageSite : support::CloudSite {
                       answer(200, "", {{"Location", session}}));
     }
     void chunk_answered(int status, const std::string& range = {}) {
-        script.expect("PUT", session,
-                      answer(status, "", range.empty() ? net::Headers{} : net::Headers{{"Range", range}}));
+        script.expect(
+            "PUT", session,
+            answer(status, "", range.empty() ? net::Headers{} : net::Headers{{"Range", range}}));
     }
     [[nodiscard]] std::vector<std::string> ranges() const {
         std::vector<std::string> found;
@@ -73,10 +74,9 @@ TEST_CASE("a broken upload goes on where the service is") {
         site.chunk_answered(308, "bytes=0-199");
         site.chunk_answered(201);
         site.bucket().put("builds/x", content);
-        CHECK(site.ranges() == std::vector<std::string>{
-                                   "bytes 0-262143/262154", "bytes */262154",
-                                   "bytes 100-262153/262154", "bytes */262154",
-                                   "bytes 200-262153/262154"});
+        CHECK(site.ranges() == std::vector<std::string>{"bytes 0-262143/262154", "bytes */262154",
+                                                        "bytes 100-262153/262154", "bytes */262154",
+                                                        "bytes 200-262153/262154"});
     }
     SUBCASE("or is complete already, and only the answer was lost") {
         site.script.expect_broken("PUT", session);
@@ -93,6 +93,10 @@ TEST_CASE("an upload that can not go on is cancelled, and its session not shown"
     SUBCASE("because the service refuses") {
         site.chunk_answered(403);
         expected = "cannot upload gs://b/builds/x: 403 Forbidden";
+    }
+    SUBCASE("because it has another number of bytes in the end") {
+        site.script.expect("PUT", session, answer(200, R"({"size": "5"})"));
+        expected = "cannot upload gs://b/builds/x: the service has 5 bytes of 262154";
     }
     SUBCASE("because it never takes a byte") {
         for (int i = 0; i < 4; ++i) {
@@ -127,10 +131,8 @@ TEST_CASE("buckets are made when they are missing") {
 TEST_CASE("a token goes nowhere in the clear but to this machine") {
     StorageSite site;
     const auto made = [&](const char* endpoint) {
-        return gcp::Bucket{site.connection(),
-                           {[] { return AccessToken{}; }, {}},
-                           "b",
-                           {.endpoint = endpoint}};
+        return gcp::Bucket{
+            site.connection(), {[] { return AccessToken{}; }, {}}, "b", {.endpoint = endpoint}};
     };
     CHECK(contains(error_of([&] { made("http://gcs.example"); }), "it is not https"));
     (void)made("http://127.0.0.1:4443");

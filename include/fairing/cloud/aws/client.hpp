@@ -28,8 +28,8 @@ inline namespace FAIRING_ABI {
     std::string name = "AWS_ENDPOINT_URL_" + service;
     std::transform(name.begin() + 17, name.end(), name.begin() + 17,
                    [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    for (const std::string& given : {connection.env(name.c_str()),
-                                     connection.env("AWS_ENDPOINT_URL")}) {
+    for (const std::string& given :
+         {connection.env(name.c_str()), connection.env("AWS_ENDPOINT_URL")}) {
         if (!given.empty()) {
             return checked_endpoint(given);
         }
@@ -41,8 +41,8 @@ inline namespace FAIRING_ABI {
 
 /// Throws Error{usage} unless `region` may stand in the name of a host.
 inline void check_region(const std::string& region) {
-    if (region.empty() || region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") !=
-                              std::string::npos) {
+    if (region.empty() ||
+        region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use region",
                      .subject = '"' + net::printable(region, 60) + '"',
@@ -74,11 +74,10 @@ public:
         net::Answer answer = send_once(call);
         if (const auto difference = clock_difference(answer)) {
             connection_.control.say(
-                Level::warning, "the clock of this machine is " +
-                                    std::to_string(std::abs(difference->count())) + " s " +
-                                    (difference->count() > 0 ? "behind" : "ahead of") +
-                                    " the one of " + net::parse_url(call.request.url).host +
-                                    "; signing with the latter");
+                Level::warning,
+                "the clock of this machine is " + std::to_string(std::abs(difference->count())) +
+                    " s " + (difference->count() > 0 ? "behind" : "ahead of") + " the one of " +
+                    net::parse_url(call.request.url).host + "; signing with the latter");
             *skew_ = difference->count();
             answer = send_once(call);
         }
@@ -126,14 +125,14 @@ private:
         if (!theirs) {
             return std::nullopt;
         }
-        const auto difference = std::chrono::duration_cast<std::chrono::seconds>(
-            *theirs - connection_.control.now());
+        const auto difference =
+            std::chrono::duration_cast<std::chrono::seconds>(*theirs - connection_.control.now());
         // Their own time would be refused again.
         const auto wrong_by = std::abs(difference.count() - skew_->load());
         // The answer to HEAD has no body that says why; a quarter of an hour is what they allow.
         const bool is_silent = answer.body.empty() && wrong_by > 840;
-        const bool is_skew = is_silent || code == "RequestTimeTooSkewed" || code == "RequestExpired" ||
-                             code == "RequestInTheFuture" ||
+        const bool is_skew = is_silent || code == "RequestTimeTooSkewed" ||
+                             code == "RequestExpired" || code == "RequestInTheFuture" ||
                              message.find("Signature expired") != std::string::npos ||
                              message.find("Signature not yet current") != std::string::npos;
         return is_skew && wrong_by >= 60 ? std::optional{difference} : std::nullopt;

@@ -48,22 +48,23 @@ public:
 
     /// Throws Error{denied} that lists where we looked when there are none.
     [[nodiscard]] Credentials find() const {
-        for (const auto source : {&CredentialChain::from_environment, &CredentialChain::from_files,
-                                  &CredentialChain::from_web_identity,
-                                  &CredentialChain::from_container,
-                                  &CredentialChain::from_instance}) {
+        for (const auto source :
+             {&CredentialChain::from_environment, &CredentialChain::from_files,
+              &CredentialChain::from_web_identity, &CredentialChain::from_container,
+              &CredentialChain::from_instance}) {
             if (auto found = (this->*source)()) {
                 connection_.control.say(Level::debug, "AWS credentials from " + found->source);
                 return *std::move(found);
             }
         }
-        throw Error{ErrorCode::denied,
-                    {.attempted = "find credentials for",
-                     .subject = "AWS",
-                     .answer = "none in the environment, profile " + options_.profile + " of " +
-                               credentials_file_.string() + " and " + config_file_.string() +
-                               ", a web identity, a container's endpoint or the instance's metadata",
-                     .advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"}};
+        throw Error{
+            ErrorCode::denied,
+            {.attempted = "find credentials for",
+             .subject = "AWS",
+             .answer = "none in the environment, profile " + options_.profile + " of " +
+                       credentials_file_.string() + " and " + config_file_.string() +
+                       ", a web identity, a container's endpoint or the instance's metadata",
+             .advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"}};
     }
     /// The same, fetched anew before they end.
     [[nodiscard]] Renewed<Credentials> renewed() const {
@@ -112,15 +113,16 @@ private:
         const std::string key = connection_.env("AWS_ACCESS_KEY_ID");
         const std::string secret = connection_.env("AWS_SECRET_ACCESS_KEY");
         if (key.empty() != secret.empty()) {
-            throw broken("the environment", "only one of AWS_ACCESS_KEY_ID and "
-                                            "AWS_SECRET_ACCESS_KEY is set");
+            throw broken("the environment",
+                         "only one of AWS_ACCESS_KEY_ID and "
+                         "AWS_SECRET_ACCESS_KEY is set");
         }
-        return key.empty() ? Found{}
-                           : Credentials{.access_key_id = key,
-                                         .secret_access_key = Secret{secret},
-                                         .session_token =
-                                             Secret{connection_.env("AWS_SESSION_TOKEN")},
-                                         .source = "the environment"};
+        return key.empty()
+                   ? Found{}
+                   : Credentials{.access_key_id = key,
+                                 .secret_access_key = Secret{secret},
+                                 .session_token = Secret{connection_.env("AWS_SESSION_TOKEN")},
+                                 .source = "the environment"};
     }
 
     [[nodiscard]] Found from_files() const {
@@ -131,9 +133,9 @@ private:
         }
         if (named_ && !credentials.contains(options_.profile) &&
             !config.contains(config_section(options_.profile))) {
-            throw broken("profile " + options_.profile,
-                         "neither " + credentials_file_.string() + " nor " + config_file_.string() +
-                             " has it");
+            throw broken("profile " + options_.profile, "neither " + credentials_file_.string() +
+                                                            " nor " + config_file_.string() +
+                                                            " has it");
         }
         return std::nullopt;
     }
@@ -185,8 +187,7 @@ private:
     [[nodiscard]] static Credentials static_keys(const std::string& key, const std::string& secret,
                                                  const Value& value, const std::string& source) {
         if (key.empty() || secret.empty()) {
-            throw broken(source,
-                         "aws_access_key_id and aws_secret_access_key are not both set");
+            throw broken(source, "aws_access_key_id and aws_secret_access_key are not both set");
         }
         return {.access_key_id = key,
                 .secret_access_key = Secret{secret},
@@ -251,14 +252,13 @@ private:
         }
         const auto end = std::chrono::steady_clock::now() + metadata_limit;
         const auto ask = [&](net::Request request) {
-            return connection_.ask_metadata(
-                std::move(request), std::chrono::duration_cast<std::chrono::milliseconds>(
-                                        end - std::chrono::steady_clock::now()));
+            return connection_.ask_metadata(std::move(request),
+                                            std::chrono::duration_cast<std::chrono::milliseconds>(
+                                                end - std::chrono::steady_clock::now()));
         };
-        const auto token =
-            ask({.method = "PUT",
-                 .url = options_.metadata_endpoint + "/latest/api/token",
-                 .headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "21600"}}});
+        const auto token = ask({.method = "PUT",
+                                .url = options_.metadata_endpoint + "/latest/api/token",
+                                .headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "21600"}}});
         if (!token || token->status != 200) {
             return std::nullopt;
         }

@@ -61,7 +61,8 @@ namespace detail {
                      .url = client.endpoint("ecr") + '/',
                      .headers = {{"Content-Type", "application/x-amz-json-1.1"},
                                  {"X-Amz-Target",
-                                  std::string{"AmazonEC2ContainerRegistry_V20150921."} + operation}},
+                                  std::string{"AmazonEC2ContainerRegistry_V20150921."} +
+                                      operation}},
                      .body = net::Body::of(body)},
          .attempted = attempted,
          .subject = subject,
@@ -111,9 +112,9 @@ inline bool ensure_ecr_repository(const Client& client, const std::string& repos
         }
         return detail::call_ecr(client, operation, arguments, attempted, subject);
     };
-    const net::Answer found = call("DescribeRepositories",
-                                   {{"repositoryNames", Json::array({repository})}},
-                                   "look for repository");
+    const net::Answer found =
+        call("DescribeRepositories", {{"repositoryNames", Json::array({repository})}},
+             "look for repository");
     if (is_success(found.status)) {
         return false;
     }

@@ -50,10 +50,9 @@ public:
                                          ? client_.endpoint("s3")
                                          : checked_endpoint(options_.endpoint);
         // A dot in the bucket's name does not fit the host's certificate.
-        const bool in_host =
-            options_.address == BucketAddress::host ||
-            (options_.address == BucketAddress::automatic && is_aws &&
-             bucket_.find('.') == std::string::npos);
+        const bool in_host = options_.address == BucketAddress::host ||
+                             (options_.address == BucketAddress::automatic && is_aws &&
+                              bucket_.find('.') == std::string::npos);
         const std::size_t host = endpoint.find("://") + 3;
         base_ = in_host ? endpoint.substr(0, host) + bucket_ + '.' + endpoint.substr(host)
                         : endpoint + '/' + bucket_;
@@ -84,8 +83,7 @@ public:
                                      ? ""
                                      : "<CreateBucketConfiguration><LocationConstraint>" + region +
                                            "</LocationConstraint></CreateBucketConfiguration>";
-        const net::Answer made =
-            send("PUT", {}, Content::of(body), "create bucket", subject);
+        const net::Answer made = send("PUT", {}, Content::of(body), "create bucket", subject);
         if (refusal_of(made).code == "BucketAlreadyOwnedByYou") {
             return made.attempts > 1;
         }
@@ -167,16 +165,14 @@ private:
         for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
             const std::string number = std::to_string(tags.size() + 1);
             const std::string subject = "part " + number + " of " + url(key);
-            const net::Answer answer =
-                send_range("PUT", upload + "&partNumber=" + number, content,
-                           content.part(offset, longest), "upload", subject);
+            const net::Answer answer = send_range("PUT", upload + "&partNumber=" + number, content,
+                                                  content.part(offset, longest), "upload", subject);
             need_success(answer, "upload", subject);
             tags.push_back(net::header(answer.headers, "ETag"));
-            client_.connection().control.show(
-                {.step = "upload",
-                 .item = url(key),
-                 .done = std::min(offset + longest, content.size),
-                 .total = content.size});
+            client_.connection().control.show({.step = "upload",
+                                               .item = url(key),
+                                               .done = std::min(offset + longest, content.size),
+                                               .total = content.size});
         }
         return tags;
     }
@@ -188,7 +184,10 @@ private:
         for (std::size_t i = 0; i < tags.size(); ++i) {
             std::string tag;
             for (const char c : tags[i]) {
-                tag += c == '"' ? "&quot;" : c == '&' ? "&amp;" : c == '<' ? "&lt;" : std::string{c};
+                tag += c == '"'   ? "&quot;"
+                       : c == '&' ? "&amp;"
+                       : c == '<' ? "&lt;"
+                                  : std::string{c};
             }
             list += "<Part><PartNumber>" + std::to_string(i + 1) + "</PartNumber><ETag>" + tag +
                     "</ETag></Part>";

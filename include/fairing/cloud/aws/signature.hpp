@@ -1,5 +1,6 @@
 // fairing/cloud/aws/signature.hpp - signatures of requests to AWS and to whatever speaks S3: AWS
-// Signature Version 4 (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+// Signature Version 4
+// (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 #pragma once
 
 #include <algorithm>
@@ -174,8 +175,8 @@ inline constexpr const char* algorithm = "AWS4-HMAC-SHA256";
                             utc_text(scope.time, "%Y%m%dT%H%M%SZ") + '\n' + credential_scope +
                             '\n' + codec::sha256_hex(result.canonical_request);
     std::string key = "AWS4" + credentials.secret_access_key.reveal();
-    for (const std::string& part : {date, scope.region, scope.service,
-                                    std::string{"aws4_request"}}) {
+    for (const std::string& part :
+         {date, scope.region, scope.service, std::string{"aws4_request"}}) {
         key = codec::hmac_sha256(key, part);
     }
     result.signature = codec::hmac_sha256_hex(key, result.string_to_sign);
@@ -197,10 +198,10 @@ inline Signature sign_headers(net::Request& request, std::string_view target,
     if (!token.empty() && scope.token == SignedToken::no) {
         request.headers.emplace("X-Amz-Security-Token", token);
     }
-    request.headers.emplace("Authorization",
-                            std::string{detail::algorithm} + " Credential=" + made.credential +
-                                ", SignedHeaders=" + made.signed_headers +
-                                ", Signature=" + made.signature);
+    request.headers.emplace("Authorization", std::string{detail::algorithm} +
+                                                 " Credential=" + made.credential +
+                                                 ", SignedHeaders=" + made.signed_headers +
+                                                 ", Signature=" + made.signature);
     return made;
 }
 

@@ -50,8 +50,9 @@ struct CallerIdentity {
 };
 
 [[nodiscard]] inline CallerIdentity caller_identity(const Client& client) {
-    const auto call = detail::sts_call(
-        client, {{"Action", "GetCallerIdentity"}, {"Version", "2011-06-15"}}, "ask", "AWS who we are");
+    const auto call =
+        detail::sts_call(client, {{"Action", "GetCallerIdentity"}, {"Version", "2011-06-15"}},
+                         "ask", "AWS who we are");
     const net::Answer answer = client.send(call);
     need_success(answer, call.attempted, call.subject);
     return {needed_xml_text(answer.body, "Account", "AWS STS"),

@@ -1,5 +1,5 @@
-// fairing/cloud/azure/account.hpp - who we are to Azure, and requests to a storage account: a shared
-// key, a shared access signature, or a token of a service principal
+// fairing/cloud/azure/account.hpp - who we are to Azure, and requests to a storage account: a
+// shared key, a shared access signature, or a token of a service principal
 // (learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key).
 #pragma once
 
@@ -46,7 +46,9 @@ inline namespace FAIRING_ABI {
 [[nodiscard]] inline std::optional<ServicePrincipal> environment_principal(
     const Connection& connection) {
     for (const std::string prefix : {"AZURE_", "AZ_"}) {
-        const auto value = [&](const char* name) { return connection.env((prefix + name).c_str()); };
+        const auto value = [&](const char* name) {
+            return connection.env((prefix + name).c_str());
+        };
         ServicePrincipal found{.tenant = value("TENANT_ID"),
                                .client_id = value("CLIENT_ID"),
                                .client_secret = Secret{value("CLIENT_SECRET")}};
@@ -69,15 +71,14 @@ inline namespace FAIRING_ABI {
             net::percent_encode(principal.tenant) + "/oauth2/v2.0/token";
         check_token_url(url);
         const std::string subject = "service principal " + principal.client_id;
-        const net::Answer answer = connection.send(
-            form_request(url, {{"grant_type", "client_credentials"},
-                               {"client_id", principal.client_id},
-                               {"client_secret", principal.client_secret.reveal()},
-                               {"scope", scope}}),
-            "get a token for", subject, net::Repeat::always);
+        const net::Answer answer =
+            connection.send(form_request(url, {{"grant_type", "client_credentials"},
+                                               {"client_id", principal.client_id},
+                                               {"client_secret", principal.client_secret.reveal()},
+                                               {"scope", scope}}),
+                            "get a token for", subject, net::Repeat::always);
         if (answer.status == 400) {  // RFC 6749, 5.2
-            throw Error{ErrorCode::denied,
-                        refuse(answer, "get a token for", subject).details()};
+            throw Error{ErrorCode::denied, refuse(answer, "get a token for", subject).details()};
         }
         need_success(answer, "get a token for", subject);
         const Json document = parse_json(answer.body, "the token of " + subject);
@@ -188,8 +189,8 @@ inline namespace FAIRING_ABI {
         const std::string_view one = query.substr(0, query.find('&'));
         query.remove_prefix(std::min(one.size() + 1, query.size()));
         const std::size_t equals = std::min(one.find('='), one.size());
-        parameters[std::string{one.substr(0, equals)}] = net::detail::percent_decode(
-            one.substr(std::min(equals + 1, one.size())), "the query");
+        parameters[std::string{one.substr(0, equals)}] =
+            net::detail::percent_decode(one.substr(std::min(equals + 1, one.size())), "the query");
     }
     for (const auto& [name, value] : parameters) {
         text += '\n' + name + ':' + value;
@@ -235,17 +236,17 @@ public:
                                    const std::string& attempted, const std::string& subject) const {
         request.url = endpoint_ + target;
         request.headers.emplace("x-ms-version", "2021-12-02");
-        request.headers.emplace("x-ms-date", utc_text(connection_.control.now(),
-                                                      "%a, %d %b %Y %H:%M:%S GMT"));
+        request.headers.emplace("x-ms-date",
+                                utc_text(connection_.control.now(), "%a, %d %b %Y %H:%M:%S GMT"));
         if (request.body.size > 0) {
             request.headers.emplace("Content-Type", "application/octet-stream");
         }
         const StorageCredential& credential = account_.credential;
         if (!credential.key.empty()) {
-            request.headers.emplace(
-                "Authorization", "SharedKey " + account_.name + ':' +
-                                     shared_key_signature(request, net::parse_url(request.url),
-                                                          account_.name, credential.key));
+            request.headers.emplace("Authorization",
+                                    "SharedKey " + account_.name + ':' +
+                                        shared_key_signature(request, net::parse_url(request.url),
+                                                             account_.name, credential.key));
         } else if (!credential.sas.empty()) {
             const std::string& sas = credential.sas.reveal();
             request.url += (target.find('?') == std::string::npos ? '?' : '&') +

@@ -51,21 +51,21 @@ public:
             const std::string number = std::to_string(1000000 + offset / longest);
             const std::string id = codec::base64_encode(number);  // all of one length
             const ByteRange range = content.part(offset, longest);
-            need_success(client_.send({.method = "PUT", .body = content.body(range)},
-                                      target(name) +
-                                          "?comp=block&blockid=" + net::percent_encode(id),
-                                      "upload", "a block of " + subject),
-                         "upload", "a block of " + subject);
+            need_success(
+                client_.send({.method = "PUT", .body = content.body(range)},
+                             target(name) + "?comp=block&blockid=" + net::percent_encode(id),
+                             "upload", "a block of " + subject),
+                "upload", "a block of " + subject);
             list += "<Latest>" + id + "</Latest>";
             client_.connection().control.show({.step = "upload",
                                                .item = subject,
                                                .done = offset + range.size,
                                                .total = content.size});
         }
-        need_success(client_.send({.method = "PUT", .body = net::Body::of(list + "</BlockList>")},
-                                  target(name) + "?comp=blocklist", "finish the upload of",
-                                  subject),
-                     "finish the upload of", subject);
+        need_success(
+            client_.send({.method = "PUT", .body = net::Body::of(list + "</BlockList>")},
+                         target(name) + "?comp=blocklist", "finish the upload of", subject),
+            "finish the upload of", subject);
     }
 
     /// Removes the blob; one that is not there counts as removed.

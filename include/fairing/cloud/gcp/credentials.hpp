@@ -49,13 +49,13 @@ public:
         if (auto token = metadata_token()) {
             return *std::move(token);
         }
-        throw Error{ErrorCode::denied,
-                    {.attempted = "find credentials for",
-                     .subject = "Google Cloud",
-                     .answer = "neither " + options_.file.string() +
-                               " nor a metadata server is there",
-                     .advice = "run gcloud auth application-default login, or set "
-                               "GOOGLE_APPLICATION_CREDENTIALS"}};
+        throw Error{
+            ErrorCode::denied,
+            {.attempted = "find credentials for",
+             .subject = "Google Cloud",
+             .answer = "neither " + options_.file.string() + " nor a metadata server is there",
+             .advice = "run gcloud auth application-default login, or set "
+                       "GOOGLE_APPLICATION_CREDENTIALS"}};
     }
     /// The same, fetched anew before it ends.
     [[nodiscard]] Renewed<AccessToken> renewed() const {
@@ -152,10 +152,11 @@ private:
                                               text_or(document, "private_key_id"), url, key)}}));
         }
         if (type == "authorized_user") {
-            return ask(form_request(options_.token_url, {{"grant_type", "refresh_token"},
-                                                         {"client_id", need("client_id")},
-                                                         {"client_secret", need("client_secret")},
-                                                         {"refresh_token", need("refresh_token")}}));
+            return ask(
+                form_request(options_.token_url, {{"grant_type", "refresh_token"},
+                                                  {"client_id", need("client_id")},
+                                                  {"client_secret", need("client_secret")},
+                                                  {"refresh_token", need("refresh_token")}}));
         }
         throw broken("credentials of type " + net::printable(type, 60) + " are not supported",
                      ErrorCode::unsupported);
@@ -178,14 +179,13 @@ private:
                              {"exp", now + 3600}};
         const std::string text =
             codec::base64url_encode(head.dump()) + '.' + codec::base64url_encode(claims.dump());
-        return text + '.' +
-               codec::base64url_encode(sign_rs256(key, text, options_.file.string()));
+        return text + '.' + codec::base64url_encode(sign_rs256(key, text, options_.file.string()));
     }
 
     [[nodiscard]] AccessToken ask(net::Request request) const {
         const std::string subject = "Google Cloud";
-        const net::Answer answer = connection_.send(std::move(request), "get a token for", subject,
-                                                    net::Repeat::always);
+        const net::Answer answer =
+            connection_.send(std::move(request), "get a token for", subject, net::Repeat::always);
         if (answer.status == 400) {  // RFC 6749, 5.2: what is wrong is what we showed
             Error::Details details =
                 refuse(answer, "get a token for", subject, "see " + options_.file.string())

@@ -40,9 +40,8 @@ public:
         if (endpoint.empty()) {
             endpoint = "https://storage.googleapis.com";
         }
-        endpoint_ = checked_endpoint(endpoint.find("://") == std::string::npos
-                                         ? "http://" + endpoint
-                                         : endpoint);
+        endpoint_ = checked_endpoint(
+            endpoint.find("://") == std::string::npos ? "http://" + endpoint : endpoint);
         if (token_) {
             check_token_url(endpoint_);
         }
@@ -57,8 +56,7 @@ public:
     /// Creates the bucket in `project` unless it is there. True when it was created.
     bool ensure(const std::string& project) const {
         const std::string subject = "gs://" + bucket_;
-        const net::Answer found =
-            send({.url = bucket_url()}, "look for bucket", subject);
+        const net::Answer found = send({.url = bucket_url()}, "look for bucket", subject);
         if (is_success(found.status)) {
             return false;
         }
@@ -150,6 +148,7 @@ private:
             try {
                 const net::Answer answer = send_chunk(name, content, session, offset);
                 if (is_success(answer.status)) {
+                    check_size(name, content, answer);
                     control.show({.step = "upload",
                                   .item = url(name),
                                   .done = content.size,
@@ -197,15 +196,15 @@ private:
                                          const std::string& session, std::uint64_t offset) const {
         const ByteRange range = content.part(offset, options_.chunk_size);
         const std::string total = '/' + std::to_string(content.size);
-        return send({.method = "PUT",
-                     .url = session,
-                     .headers = {{"Content-Range",
-                                  range.size == 0
-                                      ? "bytes *" + total
-                                      : "bytes " + std::to_string(offset) + '-' +
-                                            std::to_string(offset + range.size - 1) + total}},
-                     .body = content.body(range)},
-                    "upload", url(name), net::Repeat::never);
+        return send(
+            {.method = "PUT",
+             .url = session,
+             .headers = {{"Content-Range",
+                          range.size == 0 ? "bytes *" + total
+                                          : "bytes " + std::to_string(offset) + '-' +
+                                                std::to_string(offset + range.size - 1) + total}},
+             .body = content.body(range)},
+            "upload", url(name), net::Repeat::never);
     }
 
     /// How many bytes the service has; nullopt when it has all and the object is there.
@@ -221,7 +220,22 @@ private:
             return std::min(received(answer), content.size);
         }
         need_success(answer, "resume the upload of", url(name));
+        check_size(name, content, answer);
         return std::nullopt;
+    }
+
+    /// The last answer describes the object.
+    void check_size(const std::string& name, const Content& content,
+                    const net::Answer& answer) const {
+        const std::string size =
+            text_or(Json::parse(answer.body, nullptr, false), "size", std::to_string(content.size));
+        if (size != std::to_string(content.size)) {
+            throw Error{ErrorCode::integrity,
+                        {.attempted = "upload",
+                         .subject = url(name),
+                         .answer = "the service has " + net::printable(size, 30) + " bytes of " +
+                                   std::to_string(content.size)}};
+        }
     }
 
     /// "bytes=0-42" is 43; no Range is nothing.
