@@ -13,6 +13,7 @@
 
 // The stages.
 #include "fairing/builders/append.hpp"
+#include "fairing/builders/cluster.hpp"
 #include "fairing/builders/context_sources/azure.hpp"
 #include "fairing/builders/context_sources/gcs.hpp"
 #include "fairing/builders/context_sources/s3.hpp"
@@ -21,8 +22,8 @@
 #include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
-#include "fairing/deployers/serving/predict_protocol.hpp"
 #include "fairing/deployers/serving.hpp"
+#include "fairing/deployers/serving/predict_protocol.hpp"
 #include "fairing/deployers/training_jobs.hpp"
 #include "fairing/deployers/trainjob.hpp"
 #include "fairing/preprocessors/entry.hpp"

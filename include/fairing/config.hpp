@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "builders/append.hpp"
+#include "builders/cluster.hpp"
 #include "builders/engine.hpp"
 #include "core/env.hpp"
 #include "core/files.hpp"
@@ -55,6 +56,7 @@ public:
         add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
+        add_builder("cluster", maker<AnyBuilder, ClusterBuilder>("builder cluster"));
         add_builder("docker", maker<AnyBuilder, DockerBuilder>("builder docker"));
         add_builder("podman", maker<AnyBuilder, PodmanBuilder>("builder podman"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");

@@ -30,6 +30,7 @@ public:
     };
 
     bool has_referrers_api = true;
+    bool lets_remove = true;
     std::size_t page_size = 1000;  ///< of lists, whatever a client asks for
     /// Collected as garbage just before the next manifest comes.
     std::set<std::string> lost = {};
@@ -103,6 +104,16 @@ private:
                                     fairing::net::header(request.headers, "Content-Type"), body);
             }
             const auto found = repositories.find(repository);
+            if (kind == "/manifests/" && request.method == "DELETE" && !lets_remove) {
+                return refused(405, "UNSUPPORTED");
+            }
+            if (kind == "/manifests/" && request.method == "DELETE" &&
+                found != repositories.end() && found->second.manifests.contains(name)) {
+                std::erase_if(found->second.manifests, [&name](const auto& each) {
+                    return each.second.descriptor().digest == name;
+                });
+                return {.status = 202};
+            }
             if (found == repositories.end()) {
                 return refused(404, "NAME_UNKNOWN");
             }

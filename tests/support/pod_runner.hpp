@@ -38,7 +38,8 @@ namespace support {
 /// How one run of a container ended.
 struct ContainerEnd {
     int exit_code = 0;
-    std::string reason = {};  ///< empty: Completed or Error
+    std::string reason = {};   ///< empty: Completed or Error
+    std::string message = {};  ///< what it wrote to /dev/termination-log
 };
 
 /// The annotation that makes a pod play a failure instead of pulling its image. A JSON object:
@@ -159,18 +160,27 @@ private:
         ended_ = true;
     }
 
-    /// Waits, as a kubelet does, for the Secrets and ConfigMaps of the pod's volumes; false when
-    /// the pod is deleted first. (Nothing is mounted: the containers are processes of this
-    /// machine.)
+    /// Makes a folder of each emptyDir, Secret and ConfigMap of the pod's volumes, and waits for
+    /// these, as a kubelet does; false when the pod is deleted first. (Nothing is mounted: the
+    /// containers are processes of this machine, and in_volumes() tells them where the folders
+    /// are.)
     [[nodiscard]] bool has_volumes() {
         for (const Json& volume : pod_["spec"].value("volumes", Json::array())) {
+            const std::filesystem::path folder =
+                volumes_.path() / volume["name"].get<std::string>();
+            std::filesystem::create_directories(folder);
             const bool is_secret = volume.contains("secret");
             if (!is_secret && !volume.contains("configMap")) {
                 continue;
             }
             std::string reason;
-            while (!data_of(is_secret ? Kept::secret : Kept::config_map,
-                            volume[is_secret ? "secret" : "configMap"], reason)) {
+            const Json& source = volume[is_secret ? "secret" : "configMap"];
+            for (;;) {
+                if (const auto data =
+                        data_of(is_secret ? Kept::secret : Kept::config_map, source, reason)) {
+                    write_data(folder, source, *data);
+                    break;
+                }
                 report_event("FailedMount", "MountVolume.SetUp failed for volume \"" +
                                                 volume["name"].get<std::string>() +
                                                 "\" : " + reason);
@@ -181,6 +191,48 @@ private:
             }
         }
         return true;
+    }
+
+    /// Every key is a file, or those that `items` name.
+    static void write_data(const std::filesystem::path& folder, const Json& source,
+                           const std::map<std::string, std::string>& data) {
+        if (!source.contains("items")) {
+            for (const auto& [key, text] : data) {
+                fairing::write_file(folder / key, text);
+            }
+            return;
+        }
+        for (const Json& item : source["items"]) {
+            fairing::write_file(folder / item["path"].get<std::string>(),
+                                data.at(item["key"].get<std::string>()));
+        }
+    }
+
+    /// "--context=dir:///workspace": the path of a mount, at the beginning or behind "=" or "://",
+    /// is that of its folder.
+    [[nodiscard]] std::string in_volumes(const Container& container, std::string text,
+                                         const std::filesystem::path& log) const {
+        const auto replace = [&text](std::string path, const std::string& folder) {
+            while (path.ends_with('/')) {
+                path.pop_back();
+            }
+            const std::size_t at = text.find(path);
+            const auto is_behind = [&](const std::string& mark) {
+                return at >= mark.size() && text.compare(at - mark.size(), mark.size(), mark) == 0;
+            };
+            if (at != std::string::npos && (at == 0 || is_behind("=") || is_behind("://")) &&
+                (at + path.size() == text.size() || text[at + path.size()] == '/')) {
+                text.replace(at, path.size(), folder);
+            }
+        };
+        replace("/dev/termination-log", log.string());
+        for (const Json& mount : container.spec.value("volumeMounts", Json::array())) {
+            const auto folder = volumes_.path() / mount["name"].get<std::string>();
+            if (std::filesystem::exists(folder)) {
+                replace(mount["mountPath"].get<std::string>(), folder.string());
+            }
+        }
+        return text;
     }
 
     [[nodiscard]] bool run_init_containers() {
@@ -267,6 +319,9 @@ private:
                              {"reason", reason},
                              {"startedAt", started},
                              {"finishedAt", rfc3339(now_in_nanoseconds(), 0)}}}};
+        if (!end.message.empty()) {
+            container.state["terminated"]["message"] = end.message;
+        }
         return end;
     }
 
@@ -410,7 +465,12 @@ private:
                 {.on_ready = [&](bool value) { set_ready(container, value); },
                  .on_unhealthy = [&](const auto& text) { report_event("Unhealthy", text); },
                  .on_dead = [&] { ending.request_stop(); }}};
-            return follow(process, log, ending.get_token());
+            ContainerEnd end = follow(process, log, ending.get_token());
+            if (const auto file = directory.path() / termination_log;
+                std::filesystem::exists(file)) {
+                end.message = fairing::read_file(file);
+            }
+            return end;
         } catch (const fairing::Cancelled&) {
             throw;
         } catch (const fairing::Error& error) {
@@ -470,16 +530,26 @@ private:
         }
     }
 
+    /// As files, for whoever pulls.
+    [[nodiscard]] std::vector<std::filesystem::path> pull_secrets() const {
+        std::vector<std::filesystem::path> files;
+        for (const Json& each : pod_["spec"].value("imagePullSecrets", Json::array())) {
+            std::string reason;
+            if (const auto data = data_of(Kept::secret, each, reason)) {
+                files.push_back(volumes_.path() / ("pull-secret-" + std::to_string(files.size())));
+                fairing::write_file(files.back(), data->at(".dockerconfigjson"));
+            }
+        }
+        return files;
+    }
+
     fairing::oci::Image unpack(const fairing::oci::Reference& reference, const std::string& name,
                                const std::filesystem::path& root) {
         namespace oci = fairing::oci;
         const fairing::Control control{.stop = stop_.get_token()};
-        const auto store =
-            fairing::registry::open_store(reference,
-                                          {.transport = registries_,
-                                           .retry = {.attempts = 1},
-                                           .files = std::vector<std::filesystem::path>{}},
-                                          control);
+        const auto store = fairing::registry::open_store(
+            reference,
+            {.transport = registries_, .retry = {.attempts = 1}, .files = pull_secrets()}, control);
         oci::Image image =
             oci::load_image(*store, reference.wanted(), oci::host_platform(), name).image;
         const std::vector<oci::Descriptor> all = image.layers();
@@ -606,8 +676,11 @@ private:
         return fairing::text_or(metadata.value(map, Json::object()), key.c_str());
     }
 
-    static fairing::Command command_of(const Container& container, const fairing::oci::Image& image,
-                                       const std::filesystem::path& root, Variables environment) {
+    static constexpr const char* termination_log = "termination-log";
+
+    fairing::Command command_of(const Container& container, const fairing::oci::Image& image,
+                                const std::filesystem::path& root, Variables environment) const {
+        const auto log = root.parent_path() / termination_log;
         const auto words = [](const Json& list) {
             return list.is_array() ? list.get<std::vector<std::string>>()
                                    : std::vector<std::string>{};
@@ -634,10 +707,10 @@ private:
         command.directory = directory == "/" ? root : std::filesystem::path{map(directory)};
         std::filesystem::create_directories(command.directory);
         for (const std::string& word : program) {
-            command.arguments.push_back(map(word));
+            command.arguments.push_back(map(in_volumes(container, word, log)));
         }
         for (const auto& [name, value] : environment) {
-            command.environment.emplace(name, map.list(value));
+            command.environment.emplace(name, map.list(in_volumes(container, value, log)));
         }
         command.environment.emplace("PATH", fairing::env("PATH", "/usr/bin:/bin"));
         command.environment.emplace("HOSTNAME", "test-kubelet");
@@ -744,6 +817,7 @@ private:
     const KubeApi& api_;
     Json pod_;
     fairing::net::AnyTransport registries_;
+    fairing::TemporaryDirectory volumes_ = fairing::TemporaryDirectory{};
     std::string uid_ = {}, path_ = {}, restart_policy_ = {};
     std::optional<Json> script_ = {};
     std::string started_ = rfc3339(now_in_nanoseconds(), 0);

@@ -54,6 +54,15 @@ template <class Number>
     return number;
 }
 
+/// Tells what would be built, and builds nothing.
+struct ForeseeingBuilder {
+    fairing::ClusterBuilder builder = {};
+    [[nodiscard]] fairing::Image build(const fairing::Context& context,
+                                       const fairing::Session& session) const {
+        return builder.foresee(context, session);
+    }
+};
+
 }  // namespace
 
 std::string option_name(std::string_view key, std::string_view option) {
@@ -144,7 +153,9 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("--preprocessor", preprocessor_,
                       "how the code is packaged: python, notebook, full_notebook, function or "
                       "python_function (default: what ENTRY looks like)");
-    parser.add_option("--builder", builder_, "how the image is made: append (default), docker or podman");
+    parser.add_option("--builder", builder_,
+                      "how the image is made: append (default), docker, podman, or cluster (Kaniko "
+                      "in Kubernetes)");
     parser.add_option("--deployer", deployer_,
                       "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
                       "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
@@ -166,6 +177,7 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::FunctionPreprocessor>("preprocessor function");
     declare<fairing::PythonFunctionPreprocessor>("preprocessor python_function");
     declare<fairing::AppendBuilder>("builder append");
+    declare<fairing::ClusterBuilder>("builder cluster");
     declare<fairing::DockerBuilder>("builder docker");
     declare<fairing::PodmanBuilder>("builder podman");
     declare<fairing::LocalDeployer>("deployer local");
@@ -219,12 +231,18 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
                                           : std::string{"the deployers of training jobs"}));
     } else if (is_of_deployers(option) && option.keys.size() == 1) {
         added->group("Options of the deployer job");
+    } else if (option.keys.size() == 1 && option.keys.contains("builder cluster")) {
+        added->group("Options of the builder cluster");
     }
 }
 
 bool LaunchOptions::is_of_deployers(const Option& option) {
-    return std::all_of(option.keys.begin(), option.keys.end(),
-                       [](const auto& each) { return each.first.starts_with("deployer "); });
+    // What says which cluster is the builder's too.
+    const auto is_theirs = [](const auto& each) { return each.first.starts_with("deployer "); };
+    return std::any_of(option.keys.begin(), option.keys.end(), is_theirs) &&
+           std::all_of(option.keys.begin(), option.keys.end(), [&](const auto& each) {
+               return is_theirs(each) || each.first == "builder cluster";
+           });
 }
 
 fairing::Registries LaunchOptions::registries() const {
@@ -389,6 +407,11 @@ LaunchOptions::Stages LaunchOptions::stages() const {
     stages.set_preprocessor(names.at("preprocessor"), preprocessor)
         .set_builder(names.at("builder"), options_for("builder", names.at("builder"), config))
         .set_deployer(names.at("deployer"), options_for("deployer", names.at("deployer"), config));
+    if (is_rehearsal && names.at("builder") == "cluster") {
+        stages.set_builder(
+            fairing::AnyBuilder{ForeseeingBuilder{fairing::stage_from<fairing::ClusterBuilder>(
+                options_for("builder", "cluster", config), "builder cluster")}});
+    }
     return {stages.preprocessor(), stages.builder(), stages.deployer(), std::move(notes)};
 }
 

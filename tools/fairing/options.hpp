@@ -58,6 +58,7 @@ public:
     /// What an option is that only other deployers have.
     enum class Foreign { refuse, note };
     Foreign foreign = Foreign::refuse;
+    bool is_rehearsal = false;  ///< no cluster is to build anything
 
     std::vector<std::string> arguments =
         {};  ///< what stood behind "--": appended to the command of the image

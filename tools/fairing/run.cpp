@@ -58,6 +58,7 @@ Action add_run(CLI::App& app) {
         std::optional<fairing::TemporaryDirectory> layout;
         if (!where->empty()) {
             options->set_default("--no-push", "true");
+            options->is_rehearsal = true;
         } else if (options->is_local() && !options->has_registry()) {
             if (options->uses_engine()) {
                 options->set_default("--no-push", "true");

@@ -34,6 +34,7 @@
 #include "../stage/registry_access.hpp"
 #include "append.hpp"
 #include "dockerfile.hpp"
+#include "dockerfile_build.hpp"
 #include "engine_progress.hpp"
 
 namespace fairing {
@@ -41,8 +42,8 @@ namespace fairing {
 inline namespace FAIRING_ABI {
 
 /// Builds the context with Docker's or Podman's engine and pushes the result, or leaves it there
-/// (Location::engine). The Dockerfile is generated (builders/dockerfile.hpp) unless one is given: it
-/// finds each file of the context at its destination ("app/train.py").
+/// (Location::engine). The Dockerfile is generated (builders/dockerfile.hpp) unless one is given:
+/// it finds each file of the context at its destination ("app/train.py").
 template <engine::Kind kind>
 struct EngineBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
@@ -98,9 +99,7 @@ using EngineBuild = EngineBuilder<engine::Kind::any>;
 /// Credentials as an engine takes them; an empty object for an anonymous client.
 [[nodiscard]] inline Json engine_credentials(const Session& session,
                                              const oci::Reference& reference) {
-    const auto login =
-        registry::find_login({.program = session.credentials, .files = registry::credential_files()},
-                             reference.host, reference.repository, session.control());
+    const auto login = registry_login(session, reference);
     Json result = Json::object();
     const auto add = [&result](const char* key, const std::string& value) {
         if (!value.empty()) {
@@ -178,8 +177,7 @@ public:
     }
 
     [[nodiscard]] Image build() {
-        fit_context();
-        const std::string text = dockerfile_text();
+        const std::string text = plan();
         const Stopwatch watch;
         packaging::ContextTar tar{context_, {{dockerfile_name, text}}, control_};
         const std::string id = build(tar, dockerfile::images_of(text));
@@ -206,45 +204,11 @@ public:
 private:
     static constexpr const char* dockerfile_name = "Dockerfile";
 
-    /// A program of ours is checked against its base, when that can be read here.
-    void fit_context() {
-        if (context_.needs.programs.empty() || !builder_.dockerfile_path.empty()) {
-            return;
-        }
-        const oci::Reference base = oci::parse_reference(base_image());
-        if (base.kind == oci::ReferenceKind::scratch) {
-            return;
-        }
-        const std::unique_ptr<oci::Store> store = registry::open_store(
-            base, registry_options(session_, {.insecure = builder_.insecure}), control_);
-        const oci::StoredImage stored = oci::load_image(
-            *store, base.wanted(), oci::parse_platform(builder_.platform), base.text());
-        context_ = fit_to_base(context_, stored.image, store.get(), base.text(),
-                               stored.manifest.digest, session_.cache_directory, control_);
-    }
-
-    [[nodiscard]] const std::string& base_image() {
-        if (base_image_.empty()) {
-            base_image_ = builder_.base_image.empty() ? default_base_image(session_)
-                                                      : builder_.base_image;
-        }
-        return base_image_;
-    }
-
-    [[nodiscard]] std::string dockerfile_text() {
-        if (!builder_.dockerfile_path.empty()) {
-            return read_file(builder_.dockerfile_path, std::size_t{1} << 20);
-        }
-        const oci::Reference base = oci::parse_reference(base_image());
-        if (base.kind != oci::ReferenceKind::registry &&
-            base.kind != oci::ReferenceKind::scratch) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "build on",
-                         .subject = base_image(),
-                         .answer = "a container engine takes its bases from registries",
-                         .advice = "push it to one, or use --builder append"}};
-        }
-        return dockerfile::generate(context_, base_image());
+    /// Fits the context; gives the Dockerfile.
+    [[nodiscard]] std::string plan() {
+        DockerfileBuild planned = plan_dockerfile(dockerfile_, context_, session_);
+        context_ = std::move(planned.context);
+        return std::move(planned.text);
     }
 
     /// Podman asks every registry for https, but for those of this machine, which always may do
@@ -268,7 +232,8 @@ private:
         EngineProgress progress{"build", control_};
         try {
             return engine_.build(
-                {.size = tar.size(), .write = [&tar](const net::BodySink& sink) { tar.write(sink); }},
+                {.size = tar.size(),
+                 .write = [&tar](const net::BodySink& sink) { tar.write(sink); }},
                 {.dockerfile = dockerfile_name,
                  .platform = builder_.platform,
                  .cache = builder_.cache,
@@ -292,13 +257,9 @@ private:
             std::ref(progress), session_.stop);
     }
 
-    /// A Dockerfile of the user's is part of what the image is.
     void name_by_content(const std::string& context_digest, const std::string& text) {
         if (target_.tag.empty()) {
-            target_.tag =
-                builder_.dockerfile_path.empty()
-                    ? packaging::context_tag(context_digest)
-                    : codec::sha256_hex(std::string_view{context_digest + '\n' + text}).substr(0, 12);
+            target_.tag = dockerfile_tag(dockerfile_, context_digest, text);
         }
     }
 
@@ -347,7 +308,10 @@ private:
     oci::Reference target_;
     engine::Address address_;
     engine::Engine engine_;
-    std::string base_image_ = {};
+    DockerfileOptions dockerfile_{.base_image = builder_.base_image,
+                                  .dockerfile_path = builder_.dockerfile_path,
+                                  .platform = builder_.platform,
+                                  .access = {.insecure = builder_.insecure}};
 };
 
 }  // namespace detail

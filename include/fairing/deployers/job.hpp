@@ -212,18 +212,6 @@ inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::st
 
 }  // namespace detail
 
-/// A Job as a subject to follow: one that was created, or found.
-[[nodiscard]] inline kubernetes::Subject job_subject(const Json& job) {
-    return {.key = kube::key_of(job),
-            .uid = kube::uid_of(job),
-            .run_id = kube::label_of(job, kube::run_label),
-            .main = job,
-            .expected_pods = std::max(1, static_cast<int>(std::min<std::int64_t>(
-                                             kube::number(job, {"spec", "completions"}), 100000))),
-            .tries_again = kube::number(job, {"spec", "backoffLimit"}) > 0,
-            .diagnose = kube::diagnose_job};
-}
-
 inline void JobDeployer::check() const {
     JobDeployer job = *this;
     job.kubernetes = with_profile(kubernetes);
@@ -247,7 +235,7 @@ namespace detail {
                                                          const kubernetes::Place& place) {
                     return job_objects(job, image, session, run_id, place);
                 },
-            .subject = job_subject};
+            .subject = kubernetes::job_subject};
 }
 
 }  // namespace detail

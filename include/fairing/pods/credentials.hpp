@@ -30,6 +30,31 @@ struct DockerCredentials {
     std::vector<std::filesystem::path> files = {};
 };
 
+/// What proves who we are at `host`, into a config.json of Docker's.
+inline void add_login(Json& config, const std::string& host, const registry::Login& login) {
+    // Docker Hub has a key of its own in these files.
+    const bool is_hub = host == "docker.io" || host == "registry-1.docker.io";
+    Json& entry = config["auths"][is_hub ? "https://index.docker.io/v1/" : host];
+    if (!login.password.empty()) {
+        entry["auth"] = codec::base64_encode(login.user + ':' + login.password.reveal());
+    }
+    if (!login.identity_token.empty()) {
+        entry["identitytoken"] = login.identity_token.reveal();
+    }
+    if (!login.bearer_token.empty()) {
+        entry["registrytoken"] = login.bearer_token.reveal();
+    }
+}
+
+/// A secret of type kubernetes.io/dockerconfigjson: pods pull with it, and Kaniko reads it.
+[[nodiscard]] inline Json docker_config_secret(const std::string& name, const Json& config) {
+    return {{"apiVersion", "v1"},
+            {"kind", "Secret"},
+            {"metadata", {{"name", name}}},
+            {"type", "kubernetes.io/dockerconfigjson"},
+            {"data", {{".dockerconfigjson", codec::base64_encode(config.dump())}}}};
+}
+
 namespace detail {
 
 [[nodiscard]] inline Json docker_config(const DockerCredentials& wanted, const std::string& host,
@@ -46,12 +71,9 @@ namespace detail {
                      .advice = "log in (docker login " + host +
                                "), or name a secret of the cluster with --image-pull-secrets"}};
     }
-    const std::string auth = codec::base64_encode(login->user + ':' + login->password.reveal());
-    // Docker Hub has a key of its own in these files.
-    const std::string key = host == "docker.io" || host == "registry-1.docker.io"
-                                ? "https://index.docker.io/v1/"
-                                : host;
-    return {{"auths", {{key, {{"auth", auth}}}}}};
+    Json config;
+    add_login(config, host, {.user = login->user, .password = login->password});
+    return config;
 }
 
 }  // namespace detail
@@ -74,12 +96,7 @@ namespace detail {
                 return;  // made for another role
             }
         }
-        context.objects.push_back(
-            {{"apiVersion", "v1"},
-             {"kind", "Secret"},
-             {"metadata", {{"name", name}}},
-             {"type", "kubernetes.io/dockerconfigjson"},
-             {"data", {{".dockerconfigjson", codec::base64_encode(config.dump())}}}});
+        context.objects.push_back(docker_config_secret(name, config));
     };
 }
 

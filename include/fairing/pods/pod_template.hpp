@@ -54,12 +54,10 @@ inline void check_pullable(const Image& image) {
         Json{{"containers", Json::array({std::move(main)})}, {"restartPolicy", "Never"}}};
 }
 
-/// core/v1 PodTemplateSpec. Mutators are called in order; what they create beside it is added to
-/// `context.objects`. Throws Error; a mutator's own exceptions pass.
-[[nodiscard]] inline Json pod_template(const Image& image, const PodRole& role,
-                                       const KubernetesOptions& options,
-                                       const RunIdentity& identity, PodContext& context) {
-    PodSpec pod = pod_of(image, role.container);
+/// core/v1 PodTemplateSpec of `pod` after the mutators, which are called in order; what they create
+/// beside it is added to `context.objects`. Throws Error; a mutator's own exceptions pass.
+[[nodiscard]] inline Json mutated_template(PodSpec pod, const KubernetesOptions& options,
+                                           const RunIdentity& identity, PodContext& context) {
     try {
         for (const PodSpecMutator& mutator : all_mutators(options)) {
             mutator(pod, context);
@@ -75,6 +73,13 @@ inline void check_pullable(const Image& image) {
         {"metadata",
          {{"labels", run_labels(options, identity)}, {"annotations", run_annotations(options)}}},
         {"spec", pod.json()}};
+}
+
+/// The pods of `image`.
+[[nodiscard]] inline Json pod_template(const Image& image, const PodRole& role,
+                                       const KubernetesOptions& options,
+                                       const RunIdentity& identity, PodContext& context) {
+    return mutated_template(pod_of(image, role.container), options, identity, context);
 }
 
 /// What mutators added, made part of the run: namespace and labels; a bad object is refused by

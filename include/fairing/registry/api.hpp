@@ -63,7 +63,7 @@ struct Limits {
 };
 
 /// What a token must allow.
-enum class Access { pull, push };
+enum class Access { pull, push, remove };
 
 class Api {
 public:
@@ -116,7 +116,9 @@ public:
     [[nodiscard]] std::vector<std::string> scopes(Access access,
                                                   const std::string& other = {}) const {
         std::vector<std::string> result = {"repository:" + reference_.repository +
-                                           (access == Access::push ? ":pull,push" : ":pull")};
+                                           (access == Access::pull   ? ":pull"
+                                            : access == Access::push ? ":pull,push"
+                                                                     : ":delete,pull")};
         if (!other.empty()) {
             result.push_back("repository:" + other + ":pull");
         }

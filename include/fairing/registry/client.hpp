@@ -58,6 +58,10 @@ public:
         push().write_manifest(manifest, tag);
     }
 
+    /// By its digest, with every tag that points at it; one that is not there is no error. Many
+    /// registries do not let their clients do so.
+    void remove_manifest(const std::string& digest) { push().remove_manifest(digest); }
+
     [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
         return registry::find_referrers(api_, *this, digest, control_);
     }

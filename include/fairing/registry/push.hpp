@@ -93,6 +93,20 @@ public:
     }
 
     /// Throws MissingBlobs when the registry lacks a blob of it.
+    /// One that is not there is no error.
+    void remove_manifest(const std::string& digest) {
+        const net::ExchangeOptions options{
+            .attempted = "remove manifest", .subject = api_.name_of(digest), .retry = api_.retry()};
+        const net::Answer answer = api_.call({.method = "DELETE",
+                                              .url = api_.manifest_url(digest),
+                                              .deadline = Limits::question,
+                                              .max_body = Limits::error_body},
+                                             options, api_.scopes(Access::remove), control_);
+        if (!is_success(answer) && answer.status != 404) {
+            throw api_.failure(answer, options);
+        }
+    }
+
     void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
         const std::string digest = oci::digest_of(manifest.body);
         const std::string& name = tag.empty() ? digest : tag;

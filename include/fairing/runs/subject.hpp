@@ -2,6 +2,8 @@
 // read.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -89,6 +91,18 @@ struct Subject {
     return wants_events(diagnosis)
                ? subject.diagnose(owner, pods, events_of(client, subject, diagnosis.pod))
                : diagnosis;
+}
+
+/// A Job as a subject to follow: one that was created, or found.
+[[nodiscard]] inline Subject job_subject(const Json& job) {
+    return {.key = kube::key_of(job),
+            .uid = kube::uid_of(job),
+            .run_id = kube::label_of(job, kube::run_label),
+            .main = job,
+            .expected_pods = std::max(1, static_cast<int>(std::min<std::int64_t>(
+                                             kube::number(job, {"spec", "completions"}), 100000))),
+            .tries_again = kube::number(job, {"spec", "backoffLimit"}) > 0,
+            .diagnose = kube::diagnose_job};
 }
 
 }  // namespace fairing::kubernetes

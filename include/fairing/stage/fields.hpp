@@ -86,6 +86,16 @@ template <class Stage, class Part>
         fields<Part>);
 }
 
+/// One of these fields, with words of the stage's own.
+template <class Stage, class Part, class Member>
+[[nodiscard]] constexpr PartField<Stage, Part, Member> part_field(std::string_view name,
+                                                                  Part Stage::*part,
+                                                                  Member Part::*member,
+                                                                  std::string_view help,
+                                                                  std::string_view option = {}) {
+    return {.name = name, .part = part, .member = member, .help = help, .option = option};
+}
+
 /// The names of an enumeration's values: an array of pairs, specialised beside the enumeration.
 template <class Enumeration>
 inline constexpr std::nullptr_t value_names = nullptr;

@@ -1,0 +1,509 @@
+// fairing/builders/cluster.hpp - an image built in a Kubernetes cluster, by a Job that runs Kaniko:
+// no engine is needed here, and none there.
+//
+// context + Dockerfile ─ context source ─ Job ─ log, digest ─ registry
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "../codec/gzip.hpp"
+#include "../core/control.hpp"
+#include "../core/error.hpp"
+#include "../core/files.hpp"
+#include "../kube/client.hpp"
+#include "../oci/image.hpp"
+#include "../oci/platform.hpp"
+#include "../oci/reference.hpp"
+#include "../packaging/context.hpp"
+#include "../packaging/context_tar.hpp"
+#include "../packaging/layer_writer.hpp"
+#include "../pods/kubernetes_options.hpp"
+#include "../pods/pod_template.hpp"
+#include "../pods/run_identity.hpp"
+#include "../runs/plan.hpp"
+#include "../stage/cloud_access.hpp"
+#include "../stage/concepts.hpp"
+#include "../stage/fields.hpp"
+#include "../stage/registry_access.hpp"
+#include "append.hpp"
+#include "context_sources/choice.hpp"
+#include "context_sources/registry.hpp"
+#include "dockerfile_build.hpp"
+#include "kaniko_job.hpp"
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// Builds the context in a cluster, and pushes from there. The Dockerfile is generated
+/// (builders/dockerfile.hpp) unless one is given. What the build needs of its own - a Job, a Secret
+/// with the credentials for the registries of the target and of the bases, the context in a store -
+/// is removed when it ends, also by an error or a stop.
+struct ClusterBuilder {
+    static constexpr const char* name_prefix = "fairing-builder-";
+
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< "registry.example:5000/team", as the cluster reaches it too
+    std::string image_name = "fairing-job";
+    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};  ///< empty: that of the node
+    bool push = true;
+    bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
+    std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
+    std::string dockerfile_path = {};  ///< empty: it is generated
+    bool cache = false;  ///< layers of RUN are kept in, and taken from, REGISTRY/IMAGE_NAME/cache
+    /// What takes Kaniko's arguments. Google's own image is no longer maintained; this is of a fork
+    /// that is.
+    std::string kaniko_image =
+        "ghcr.io/osscontainertools/kaniko:v1.28.2@"
+        "sha256:4ea0e7301e3f6806de15150e4982c73018351e28c1dca6947bd3b4afb5ae3c60";
+    std::vector<std::string> kaniko_arguments = {};  ///< more ones: "--single-snapshot"
+    ContextSourceOptions context_source = {};
+    /// A ContextSource of one's own, instead of `context_source`.
+    std::function<UploadedContext(const ContextUpload&)> upload_context = {};
+    /// Where, and with what. Its cleanup is Cleanup::when_done when not set; `never` leaves the Job
+    /// of a build that ended. Its run_id names the build; empty: drawn.
+    KubernetesOptions kubernetes = {};
+
+    /// Throws Error{usage} or Error{unsupported} for what can not be built. build() calls it before
+    /// anything is asked or uploaded.
+    void check() const;
+
+    /// Throws Error: as check() does, unsupported for what can not be written to a Dockerfile,
+    /// StatusError for what the API server refuses, input for a build that fails, with the last
+    /// that it said, and unavailable for one that does not start.
+    [[nodiscard]] Image build(const Context& context, const Session& session) const;
+
+    /// What build() would give, by its tag, since nobody knows its digest yet. May read the base's
+    /// registry; asks nobody else.
+    [[nodiscard]] Image foresee(const Context& context, const Session& session) const;
+};
+
+}  // inline namespace FAIRING_ABI
+
+template <>
+inline constexpr auto fields<ClusterBuilder> = std::tuple{
+    field("base_image", &ClusterBuilder::base_image,
+          "image to build on, or scratch (default: python:<yours>-slim)"),
+    field("registry", &ClusterBuilder::registry, "where the image goes: HOST[:PORT]/PATH"),
+    field("image_name", &ClusterBuilder::image_name,
+          "name below the registry (default: fairing-job)"),
+    field("tag", &ClusterBuilder::tag, "tag of the image (default: from its content)"),
+    field("platform", &ClusterBuilder::platform, "what to build for: OS/ARCHITECTURE[/VARIANT]"),
+    field("push", &ClusterBuilder::push, "build, but send nothing"),
+    field("insecure", &ClusterBuilder::insecure,
+          "speak plain http to the registry (those of this machine always may)"),
+    field("ca_file", &ClusterBuilder::ca_file, "PEM file of the certificate authorities to trust"),
+    field("dockerfile_path", &ClusterBuilder::dockerfile_path,
+          "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("cache", &ClusterBuilder::cache, "keep layers in the registry, and take them from there"),
+    field("kaniko_image", &ClusterBuilder::kaniko_image,
+          "image of the builder, which takes Kaniko's arguments (default: a fork of Kaniko)"),
+    field("kaniko_arguments", &ClusterBuilder::kaniko_arguments, "more arguments for it"),
+    field("context_source", &ClusterBuilder::context_source, "where its files come from"),
+    part_field("namespace", &ClusterBuilder::kubernetes, &KubernetesOptions::namespace_,
+               "namespace (default: the context's, or the pod's own in a cluster)"),
+    part_field("config_file", &ClusterBuilder::kubernetes, &KubernetesOptions::config_file,
+               "kubeconfig file (default: KUBECONFIG, then ~/.kube/config)", "kubeconfig"),
+    part_field("context", &ClusterBuilder::kubernetes, &KubernetesOptions::context,
+               "context of the kubeconfig"),
+    part_field("profile", &ClusterBuilder::kubernetes, &KubernetesOptions::profile,
+               "profile of Kubeflow: its namespace, and its service account default-editor"),
+    part_field("service_account", &ClusterBuilder::kubernetes, &KubernetesOptions::service_account,
+               "service account that the pods run as"),
+    part_field("image_pull_secrets", &ClusterBuilder::kubernetes,
+               &KubernetesOptions::image_pull_secrets,
+               "secrets of the namespace that the image is pulled with"),
+    part_field("labels", &ClusterBuilder::kubernetes, &KubernetesOptions::labels,
+               "label of everything that is created; repeatable", "label"),
+    part_field("annotations", &ClusterBuilder::kubernetes, &KubernetesOptions::annotations,
+               "annotation of the same; repeatable", "annotation"),
+    // The program's are not the builder's.
+    part_field("cleanup", &ClusterBuilder::kubernetes, &KubernetesOptions::cleanup,
+               "when the Job of the build is removed", "builder-cleanup"),
+    part_field("start_timeout", &ClusterBuilder::kubernetes, &KubernetesOptions::start_timeout,
+               "fail when the build does not start after so many seconds (default: wait)",
+               "builder-start-timeout"),
+    part_field("resources", &ClusterBuilder::kubernetes, &KubernetesOptions::resources, "limits",
+               not_an_option),
+    part_field("environment", &ClusterBuilder::kubernetes, &KubernetesOptions::environment,
+               "variables", not_an_option),
+    part_field("volumes", &ClusterBuilder::kubernetes, &KubernetesOptions::volumes, "volumes",
+               not_an_option),
+    part_field("node_selector", &ClusterBuilder::kubernetes, &KubernetesOptions::node_selector,
+               "nodes", not_an_option),
+    part_field("priority_class", &ClusterBuilder::kubernetes, &KubernetesOptions::priority_class,
+               "PriorityClass", not_an_option),
+    part_field("queue", &ClusterBuilder::kubernetes, &KubernetesOptions::queue, "Kueue queue",
+               not_an_option),
+};
+
+namespace detail {
+
+[[nodiscard]] inline DockerfileOptions dockerfile_options(const ClusterBuilder& builder) {
+    return {.base_image = builder.base_image,
+            .dockerfile_path = builder.dockerfile_path,
+            .platform = builder.platform,
+            .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
+}
+
+/// The target, as the builder that appends would have it.
+[[nodiscard]] inline AppendBuilder target_of(const ClusterBuilder& builder) {
+    return {.registry = builder.registry,
+            .image_name = builder.image_name,
+            .tag = builder.tag,
+            .platform = builder.platform,
+            .push = builder.push,
+            .insecure = builder.insecure,
+            .ca_file = builder.ca_file};
+}
+
+[[nodiscard]] inline bool uses_registry(const ClusterBuilder& builder) {
+    return !builder.upload_context && builder.context_source.name == ContextStore::registry;
+}
+
+/// With the labels by which Fairing's builds are known.
+[[nodiscard]] inline KubernetesOptions builder_options(const ClusterBuilder& builder,
+                                                       const std::string& id) {
+    KubernetesOptions options = with_profile(builder.kubernetes);
+    options.labels["fairing-builder"] = "kaniko";
+    options.labels["fairing-build-id"] = id;
+    return options;
+}
+
+[[nodiscard]] inline RunIdentity builder_identity(const KubernetesOptions& options,
+                                                  const std::string& id) {
+    return run_identity(options, id, ClusterBuilder::name_prefix, "builder");
+}
+
+/// The Job and what it needs beside it, the Job last. `secret` adds the credentials.
+[[nodiscard]] inline std::vector<Json> builder_objects(
+    const KubernetesOptions& options, const std::string& id, const KanikoCall& call,
+    const UploadedContext& uploaded,
+    const std::function<void(PodSpec&, std::vector<Json>&, const std::string& name)>& secret,
+    const kubernetes::Place& place, const Session& session) {
+    const RunIdentity identity = builder_identity(options, id);
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    PodSpec pod = kaniko_pod(call);
+    secret(pod, objects, identity.name + "-registries");
+    uploaded.prepare(pod, context);
+    Json template_ = mutated_template(std::move(pod), options, identity, context);
+    Json spec{{"backoffLimit", 0}, {"template", std::move(template_)}};
+    if (options.cleanup == Cleanup::always) {
+        spec["ttlSecondsAfterFinished"] = 300;
+    }
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back({{"apiVersion", "batch/v1"},
+                       {"kind", "Job"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", std::move(spec)}});
+    return objects;
+}
+
+/// The Job of one build, removed with what stands beside it unless it is kept.
+class BuilderJob {
+public:
+    BuilderJob(const kube::Client& client, const kubernetes::Submitted& submitted,
+               const KubernetesOptions& options)
+        : client_(client),
+          subject_(kubernetes::job_subject(submitted.main)),
+          workload_(client, subject_, submitted.beside,
+                    {.stream_log = options.stream_log,
+                     .start_timeout = std::chrono::seconds{options.start_timeout}}),
+          keeps_when_ended_(options.cleanup == Cleanup::never) {}
+    BuilderJob(BuilderJob&&) = delete;
+    BuilderJob& operator=(BuilderJob&&) = delete;
+    ~BuilderJob() {
+        if (kept_) {
+            return;
+        }
+        try {
+            workload_.remove({});
+        } catch (const std::exception& error) {
+            try {
+                client_.control().say(Level::warning, error.what());
+            } catch (const std::exception&) {
+                // a sink that throws must not end the program here
+            }
+        }
+    }
+
+    /// Follows it to its end. Gives the digest that it left, or "". Throws Error{input} or
+    /// Error{unavailable} for a build that fails.
+    [[nodiscard]] std::string follow() {
+        const Control& control = client_.control();
+        const Outcome outcome = workload_.follow(
+            [&control](const OutputLine& line) { control.say(Level::info, line.text); },
+            control.stop);
+        kept_ = keeps_when_ended_;
+        if (outcome.state == State::succeeded) {
+            return digest_in(kubernetes::pods_of(client_, subject_));
+        }
+        std::string answer = outcome.reason;
+        for (const std::string& line : outcome.tail) {
+            answer += (&line == &outcome.tail.front() ? "; its last words: " : "\n") + line;
+        }
+        throw Error{outcome.exit_code != 0 ? ErrorCode::input : ErrorCode::unavailable,
+                    {.attempted = "build an image in the cluster with",
+                     .subject = subject_.key.text(),
+                     .answer = std::move(answer)}};
+    }
+
+private:
+    const kube::Client& client_;
+    kubernetes::Subject subject_;
+    kubernetes::ClusterWorkload workload_;
+    bool keeps_when_ended_ = false, kept_ = false;
+};
+
+/// One build.
+class ClusterBuildRun {
+public:
+    ClusterBuildRun(const ClusterBuilder& builder, const Context& context, const Session& session)
+        : builder_(builder),
+          context_(context),
+          session_(session.ordered()),
+          control_(session_.control()),
+          id_(builder.kubernetes.run_id.empty() ? draw_run_id() : builder.kubernetes.run_id),
+          options_(builder_options(builder, id_)),
+          target_(check_and_name(target_of(builder))) {}
+
+    [[nodiscard]] Image build() {
+        const DockerfileBuild plan =
+            plan_dockerfile(dockerfile_options(builder_), context_, session_);
+        const kube::Client client = kubernetes::connect(options_, session_);
+        static_cast<void>(client.discover("batch/v1", "Job"));  // before anything is uploaded
+        const Stopwatch watch;
+        const UploadedContext uploaded = upload(plan, client);
+        name_by_content(plan.text);
+        const std::vector<oci::Reference> bases = dockerfile::images_of(plan.text);
+        const std::vector<Json> objects = builder_objects(
+            options_, id_, call(bases, uploaded), uploaded,
+            [&](PodSpec& pod, std::vector<Json>& beside, const std::string& name) {
+                add_credentials(pod, beside, name, bases);
+            },
+            {.namespace_ = client.cluster().namespace_, .client = &client}, session_);
+        BuilderJob job{client, kubernetes::submit(client, objects, id_), options_};
+        image_.digest = job.follow();
+        image_.figures.build_seconds = watch.seconds();
+        describe(plan.context);
+        if (builder_.push && (image_.digest.empty() || image_.command.empty())) {
+            ask_registry();
+        }
+        image_.location = builder_.push ? Location::registry : Location::nowhere;
+        image_.reference += image_.digest.empty() ? "" : '@' + image_.digest;
+        return std::move(image_);
+    }
+
+    [[nodiscard]] Image foresee() {
+        const DockerfileBuild plan =
+            plan_dockerfile(dockerfile_options(builder_), context_, session_);
+        packaging::ContextTar tar{plan.context, {}, control_};
+        tar.write([](std::span<const std::byte>) {});
+        image_.context_digest = tar.digest();
+        name_by_content(plan.text);
+        describe(plan.context);
+        image_.location = Location::nowhere;
+        return std::move(image_);
+    }
+
+private:
+    void name_by_content(const std::string& dockerfile) {
+        if (target_.tag.empty()) {
+            target_.tag =
+                dockerfile_tag(dockerfile_options(builder_), image_.context_digest, dockerfile);
+        }
+    }
+
+    /// Also computes the context's digest.
+    [[nodiscard]] UploadedContext upload(const DockerfileBuild& plan, const kube::Client& client) {
+        if (uses_registry(builder_)) {
+            AppendBuilder carrier = target_of(builder_);
+            carrier.base_image = builder_.context_source.image.empty()
+                                     ? "busybox:1.37.0"
+                                     : builder_.context_source.image;
+            PushedContext pushed = push_context(carrier, plan.context, plan.text, id_, session_);
+            image_.context_digest = std::move(pushed.context_digest);
+            image_.figures = pushed.figures;
+            return std::move(pushed.context);
+        }
+        BuildFiles files{plan.context, plan.text, {}};
+        const packaging::LayerBlob archive = packaging::write_layer(
+            files.files(), codec::GzipCompressor{.level = 1}, {.item = "build context"}, control_);
+        files.add(files.files(), archive.contents);
+        image_.context_digest = files.finish();
+        image_.figures.bytes_read = archive.bytes_read;
+        image_.figures.bytes_compressed = archive.bytes_compressed;
+        image_.figures.bytes_uploaded = archive.size;
+        const cloud::Content content =
+            cloud::Content::of_file("/proc/self/fd/" + std::to_string(archive.file.fd()));
+        const cloud::Connection connection = cloud_connection(session_);
+        const ContextUpload upload{.archive = content,
+                                   .hash = id_,
+                                   .connection = connection,
+                                   .client = &client,
+                                   .namespace_ = client.cluster().namespace_};
+        return builder_.upload_context ? builder_.upload_context(upload)
+                                       : upload_to_store(builder_.context_source, upload);
+    }
+
+    /// `insecure` is meant for the target's registry.
+    [[nodiscard]] bool is_plain(const oci::Reference& reference) const {
+        return net::is_loopback(net::parse_url("http://" + reference.host)) ||
+               (builder_.insecure && reference.host == target_.host) ||
+               settings_for(session_, reference.host).insecure;
+    }
+    /// Whom the pod speaks to, the target's registry first.
+    [[nodiscard]] std::vector<oci::Reference> peers(std::vector<oci::Reference> bases) const {
+        if (builder_.push) {
+            bases.insert(bases.begin(), target_);
+        }
+        return bases;
+    }
+
+    [[nodiscard]] KanikoCall call(const std::vector<oci::Reference>& bases,
+                                  const UploadedContext& uploaded) const {
+        KanikoCall result{.image = builder_.kaniko_image,
+                          .context = uploaded.url(),
+                          .destination = target_.text(),
+                          .platform = builder_.platform,
+                          .push = builder_.push,
+                          .cache = builder_.cache,
+                          .more = uploaded.arguments()};
+        const auto add = [](std::vector<std::string>& hosts, const std::string& host) {
+            if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) {
+                hosts.push_back(host);
+            }
+        };
+        for (const oci::Reference& peer : peers(bases)) {
+            if (is_plain(peer)) {
+                add(result.plain_hosts, peer.host);
+            } else if (!builder_.ca_file.empty()) {
+                add(result.private_hosts, peer.host);
+            }
+        }
+        result.more.insert(result.more.end(), builder_.kaniko_arguments.begin(),
+                           builder_.kaniko_arguments.end());
+        return result;
+    }
+
+    /// Only for these registries, and none when we are nobody there.
+    void add_credentials(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
+                         const std::vector<oci::Reference>& bases) const {
+        Json config{{"auths", Json::object()}};
+        std::vector<std::string> hosts;
+        for (const oci::Reference& peer : peers(bases)) {
+            if (std::find(hosts.begin(), hosts.end(), peer.host) != hosts.end()) {
+                continue;
+            }
+            hosts.push_back(peer.host);
+            if (const auto login = registry_login(session_, peer); login && !login->empty()) {
+                add_login(config, peer.host, *login);
+            }
+        }
+        const std::string ca = builder_.ca_file.empty() ? "" : read_file(builder_.ca_file);
+        if (!config["auths"].empty() || !ca.empty()) {
+            add_registry_secret(pod, objects, name, config, ca);
+        }
+    }
+
+    /// All but the digest.
+    void describe(const Context& context) {
+        image_.command = context.command;
+        image_.environment = context.environment;
+        image_.working_directory = context.working_directory;
+        image_.platform = builder_.platform;
+        image_.tag = target_.tag;
+        image_.reference =
+            builder_.registry.empty() ? builder_.image_name + ':' + target_.tag : target_.text();
+    }
+    /// What the build did not say: the digest of the tag, and the program of a Dockerfile.
+    void ask_registry() {
+        const std::unique_ptr<oci::Store> store = open_store(
+            target_, session_, {.insecure = builder_.insecure, .ca_file = builder_.ca_file});
+        const oci::StoredImage stored =
+            oci::load_image(*store, image_.digest.empty() ? target_.tag : image_.digest,
+                            oci::parse_platform(builder_.platform), target_.text());
+        if (image_.digest.empty()) {
+            image_.digest = stored.manifest.digest;
+        }
+        for (const char* key : {"Entrypoint", "Cmd"}) {
+            const Json words = stored.image.setting(key);
+            if (context_.command.empty() && words.is_array()) {
+                for (const Json& word : words) {
+                    image_.command.push_back(word.get<std::string>());
+                }
+            }
+        }
+    }
+
+    const ClusterBuilder& builder_;
+    const Context& context_;
+    Session session_;
+    Control control_;
+    std::string id_;
+    KubernetesOptions options_;
+    oci::Reference target_;
+    Image image_ = {};
+};
+
+}  // namespace detail
+
+inline void ClusterBuilder::check() const {
+    const oci::Reference target = detail::check_and_name(detail::target_of(*this));
+    if (target.kind != oci::ReferenceKind::registry) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build into",
+                     .subject = registry,
+                     .answer = "a cluster pushes to registries only",
+                     .advice = "name one that it reaches, or use --builder append"}};
+    }
+    if (registry.empty() && detail::uses_registry(*this)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "bring the context to the cluster",
+                     .answer = "no registry is given, through which it would go",
+                     .advice = "name one with --registry HOST/PATH, or choose a store with "
+                               "--context-source"}};
+    }
+    if (oci::parse_reference(kaniko_image).kind != oci::ReferenceKind::registry) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "run in the cluster",
+                     .subject = kaniko_image,
+                     .answer = "no cluster can pull it"}};
+    }
+    if (!platform.empty()) {
+        static_cast<void>(oci::parse_platform(platform));
+    }
+    detail::check_kaniko_arguments(kaniko_arguments);
+    if (!upload_context) {
+        detail::check_context_source(context_source);
+    }
+    const std::string id = kubernetes::checked_run_id(kubernetes);
+    const KubernetesOptions options = detail::builder_options(*this, id);
+    kubernetes::check_options(options);
+    static_cast<void>(run_metadata(options, detail::builder_identity(options, id), {}));
+}
+
+inline Image ClusterBuilder::foresee(const Context& context, const Session& session) const {
+    check();
+    return detail::ClusterBuildRun{*this, context, session}.foresee();
+}
+
+inline Image ClusterBuilder::build(const Context& context, const Session& session) const {
+    check();
+    return detail::ClusterBuildRun{*this, context, session}.build();
+}
+
+static_assert(Builder<ClusterBuilder> && SelfChecking<ClusterBuilder>);
+
+}  // namespace fairing
