@@ -78,11 +78,11 @@ struct Site : support::BuilderSite {
     }
     /// The refusal, before anybody was asked.
     [[nodiscard]] std::string refusal() {
-        const std::string said =
+        const std::string text =
             support::error_of([this] { static_cast<void>(builder.build(context, session())); });
         CHECK(api.requests().empty());
         CHECK(registry.requests.empty());
-        return said;
+        return text;
     }
 };
 
