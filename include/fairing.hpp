@@ -42,3 +42,5 @@
 #include "fairing/core/yaml.hpp"
 #include "fairing/kube/names.hpp"
 #include "fairing/kube/state.hpp"
+#include "fairing/registry/copy.hpp"
+#include "fairing/registry/tags.hpp"

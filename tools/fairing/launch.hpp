@@ -27,6 +27,7 @@ public:
           stages_(options.stages()),
           arguments_(options.arguments) {
         Report::check(file_);
+        session_.registries = options.registries();
     }
     Launch(Launch&&) = delete;
     Launch& operator=(Launch&&) = delete;

@@ -21,6 +21,9 @@ using Action = std::function<int(std::vector<std::string> arguments)>;
 [[nodiscard]] Action add_wait(CLI::App& app);
 [[nodiscard]] Action add_delete(CLI::App& app);
 [[nodiscard]] Action add_inspect(CLI::App& app);
+[[nodiscard]] Action add_copy(CLI::App& app);
+[[nodiscard]] Action add_tags(CLI::App& app);
+[[nodiscard]] Action add_attach(CLI::App& app);
 [[nodiscard]] Action add_cache(CLI::App& app);
 
 }  // namespace command

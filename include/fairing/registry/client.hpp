@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../core/control.hpp"
 #include "../oci/reference.hpp"
@@ -13,6 +14,7 @@
 #include "api.hpp"
 #include "pull.hpp"
 #include "push.hpp"
+#include "referrers.hpp"
 
 namespace fairing::registry {
 
@@ -55,6 +57,14 @@ public:
     void write_manifest(const oci::RawManifest& manifest, const std::string& tag) override {
         push().write_manifest(manifest, tag);
     }
+
+    [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
+        return registry::find_referrers(api_, *this, digest, control_);
+    }
+    void write_referrer(const oci::RawManifest& manifest) override {
+        registry::write_referrer(api_, *this, manifest, control_);
+    }
+
     [[nodiscard]] std::uint64_t requests() const noexcept override { return api_.requests(); }
 
 private:
