@@ -70,6 +70,27 @@ TEST_CASE("a builder of one's own, by name and by value") {
     CHECK(config.builder().build({}, {}).reference == "farm b");
 }
 
+TEST_CASE("deployers of endpoints by name") {
+    Config config;
+    const auto last = [&] {
+        return config.deployer().manifests({.reference = "r.example/a:1"}, {}).back();
+    };
+    config.set_deployer("serving", {{"serving_class", "Houses"},
+                                    {"service_type", "LoadBalancer"},
+                                    {"protocol", "v2"},
+                                    {"replicas", 2}});
+    CHECK(last()["kind"] == "Deployment");
+    CHECK(last()["spec"]["replicas"] == 2);
+    config.set_deployer("kfserving", {{"framework", "sklearn"},
+                                      {"storage_uri", "s3://m"},
+                                      {"protocol", "v2"},
+                                      {"min_replicas", 0}});
+    CHECK(last()["apiVersion"] == "serving.kserve.io/v1beta1");
+    CHECK(last()["spec"]["predictor"]["minReplicas"] == 0);
+    config.set_deployer("kfserving", {{"api", "v1alpha2"}});
+    CHECK(last()["apiVersion"] == "serving.kubeflow.org/v1alpha2");
+}
+
 TEST_CASE("a Kubernetes deployer takes mutators before and after it is chosen") {
     const auto named = [](const char* name) {
         return [name](PodSpec& pod, PodContext&) { pod.set_env(name, "1"); };

@@ -28,9 +28,10 @@ GXX = "g++"
 CLANGXX = "clang++-14"
 WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
 USER_WARNINGS = "-Wall -Wextra -Wpedantic -Werror".split()
-THREADED = ("core", "packaging", "net", "kube", "builders", "deployers")  # what ThreadSanitizer runs
+THREADED = ("core", "packaging", "net", "kube", "builders", "runs", "deployers")  # what ThreadSanitizer runs
 # Those of $FAIRING_TEST_DATA/api that need only what there is.
-API_PROGRAMS = ("01_job.cpp", "05_build.cpp", "07_config.cpp", "09_embed.cpp")
+API_PROGRAMS = ("01_job.cpp", "02_function.cpp", "02b_functions.cpp", "04_ui.cpp", "05_build.cpp", "06_render.cpp",
+                "07_config.cpp", "08_serving.cpp", "09_embed.cpp")
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 # Macro -> package of what is never needed.
 OPTIONAL = {"YAML": "yaml-cpp", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
@@ -610,6 +611,9 @@ class Tiers:
         if code == 0:
             folder = pathlib.Path(output.strip().split("\n")[-1])
             say((folder / "versions.txt").read_text().rstrip() if (folder / "versions.txt").is_file() else folder)
+            code, output = run(["tools/kube-testenv", "build", "--operators"], limit=KUBERNETES_LIMIT)
+        if code == 0:
+            say(output.strip().split("\n")[-1])
             return PASSED
         if os.environ.get("CI"):
             show_failure("tools/kube-testenv build", output)

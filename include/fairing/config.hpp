@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -14,8 +15,12 @@
 #include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
+#include "deployers/inference_service.hpp"
 #include "deployers/job.hpp"
 #include "deployers/local.hpp"
+#include "deployers/serving.hpp"
+#include "deployers/training_jobs.hpp"
+#include "deployers/trainjob.hpp"
 #include "pipeline.hpp"
 #include "preprocessors/full_notebook.hpp"
 #include "preprocessors/function.hpp"
@@ -50,7 +55,14 @@ public:
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
+        deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
+        deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
         deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
+        deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
+        for (const TrainingKind& kind : training_kinds) {
+            deployers_[kind.deployer] =
+                deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
+        }
         // In a notebook's own kernel that notebook is what runs.
         set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
         set_builder("append").set_deployer("local");
@@ -175,6 +187,9 @@ private:
     [[nodiscard]] static DeployerMaker deployer_maker(std::string name) {
         return [name = std::move(name)](const Json& options, const Mutators& mutators) {
             auto stage = stage_from<Stage>(options, name);
+            if constexpr (std::is_same_v<Stage, TrainingJobDeployer>) {
+                stage.kind = training_kind(name.substr(name.find(' ') + 1));
+            }
             if constexpr (requires { stage.kubernetes.pod_spec_mutators; }) {
                 stage.kubernetes.pod_spec_mutators = mutators;
             }

@@ -1,6 +1,7 @@
 // tools/fairing/options.cpp - see options.hpp.
 #include "options.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <fairing.hpp>
 #include <optional>
@@ -145,7 +146,9 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
                       "python_function (default: what ENTRY looks like)");
     parser.add_option("--builder", builder_, "how the image is made: append");
     parser.add_option("--deployer", deployer_,
-                      "where it runs: local (default), or job: a Kubernetes Job");
+                      "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
+                      "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
+                      "kfserving (KServe)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser
@@ -165,6 +168,18 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::AppendBuilder>("builder append");
     declare<fairing::LocalDeployer>("deployer local");
     declare<fairing::JobDeployer>("deployer job");
+    declare<fairing::ServingDeployer>("deployer serving");
+    declare<fairing::InferenceServiceDeployer>("deployer kfserving");
+    declare<fairing::TrainJobDeployer>("deployer trainjob");
+    declare<fairing::TrainingJobDeployer>("deployer tfjob");
+    for (auto& [name, option] : options_) {
+        if (const auto found = option.keys.find("deployer tfjob"); found != option.keys.end()) {
+            const std::string path = found->second;
+            for (const fairing::TrainingKind& kind : fairing::training_kinds) {
+                option.keys[std::string{"deployer "} + kind.deployer] = path;
+            }
+        }
+    }
     for (auto& [name, option] : options_) {
         add_to(parser, name, option);
     }
@@ -196,9 +211,18 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
                         ->type_name(option.type);
             break;
     }
-    if (option.keys.size() == 1 && option.keys.begin()->first.starts_with("deployer ")) {
-        added->group("Options of the " + option.keys.begin()->first);
+    if (is_of_deployers(option) && !option.keys.contains("deployer job")) {
+        added->group("Options of " + (option.keys.size() == 1
+                                          ? "the " + option.keys.begin()->first
+                                          : std::string{"the deployers of training jobs"}));
+    } else if (is_of_deployers(option) && option.keys.size() == 1) {
+        added->group("Options of the deployer job");
     }
+}
+
+bool LaunchOptions::is_of_deployers(const Option& option) {
+    return std::all_of(option.keys.begin(), option.keys.end(),
+                       [](const auto& each) { return each.first.starts_with("deployer "); });
 }
 
 fairing::Registries LaunchOptions::registries() const {
@@ -335,22 +359,28 @@ LaunchOptions::Stages LaunchOptions::stages() const {
                           .set_preprocessor(names.at("preprocessor"))
                           .set_builder(names.at("builder"))
                           .set_deployer(names.at("deployer")));
+    std::vector<std::string> notes;
     for (const auto& [flag, option] : options_) {
         bool used = option.values.empty();
         for (const auto& [role, name] : names) {
             used = used || option.keys.contains(role + ' ' + name);
         }
-        if (!used) {
+        if (used) {
+            continue;
+        }
+        if (foreign != Foreign::note || !is_of_deployers(option)) {
             throw usage(flag, "none of the chosen stages has it",
                         "it belongs to " + option.keys.begin()->first);
         }
+        notes.push_back("the deployer " + names.at("deployer") + " can not express " + flag +
+                        ": it is left out");
     }
     const Json preprocessor = preprocessor_options(names.at("preprocessor"), config);
     fairing::Config stages;
     stages.set_preprocessor(names.at("preprocessor"), preprocessor)
         .set_builder(names.at("builder"), options_for("builder", names.at("builder"), config))
         .set_deployer(names.at("deployer"), options_for("deployer", names.at("deployer"), config));
-    return {stages.preprocessor(), stages.builder(), stages.deployer()};
+    return {stages.preprocessor(), stages.builder(), stages.deployer(), std::move(notes)};
 }
 
 }  // namespace command

@@ -37,6 +37,7 @@ public:
         fairing::AnyPreprocessor preprocessor;
         fairing::AnyBuilder builder;
         fairing::AnyDeployer deployer;
+        std::vector<std::string> notes = {};  ///< what the deployer can not express
     };
     [[nodiscard]] Stages stages() const;
     /// The table of fairing.json, with --mirror.
@@ -51,6 +52,10 @@ public:
     [[nodiscard]] const std::string& report() const { return report_; }
     [[nodiscard]] bool quiet() const { return quiet_; }
     [[nodiscard]] bool verbose() const { return verbose_; }
+
+    /// What an option is that only other deployers have.
+    enum class Foreign { refuse, note };
+    Foreign foreign = Foreign::refuse;
 
     std::vector<std::string> arguments =
         {};  ///< what stood behind "--": appended to the command of the image
@@ -74,6 +79,7 @@ private:
     [[nodiscard]] fairing::Json value_of(const std::string& name, const Option& option) const;
     [[nodiscard]] fairing::Json options_for(const std::string& role, const std::string& name,
                                             const fairing::Json& defaults) const;
+    [[nodiscard]] static bool is_of_deployers(const Option& option);
     [[nodiscard]] bool given(const std::string& option) const;
     [[nodiscard]] std::string chosen(const fairing::Json& config, const std::string& role,
                                      const std::string& given) const;

@@ -34,10 +34,9 @@ namespace detail {
 
 [[nodiscard]] inline Json docker_config(const DockerCredentials& wanted, const std::string& host,
                                         const std::string& repository, const Session& session) {
-    const auto login = registry::find_login(
-        {.program = session.credentials,
-         .files = wanted.files.empty() ? registry::credential_files() : wanted.files},
-        host, repository, session.control());
+    const auto files = wanted.files.empty() ? registry::credential_files() : wanted.files;
+    const auto login = registry::find_login({.program = session.credentials, .files = files}, host,
+                                            repository, session.control());
     if (!login || login->password.empty()) {
         throw Error{ErrorCode::input,
                     {.attempted = "give the cluster credentials for",

@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/cluster_workload.hpp - an object of a cluster that runs pods, as a
+// fairing/runs/cluster_workload.hpp - an object of a cluster that runs pods, as a
 // Workload: its state, its pods' logs, its end.
 #pragma once
 
@@ -12,13 +12,13 @@
 #include <utility>
 #include <vector>
 
-#include "../../core/control.hpp"
-#include "../../kube/client.hpp"
-#include "../../kube/document.hpp"
-#include "../../kube/object.hpp"
-#include "../../kube/state.hpp"
-#include "../../pods/kubernetes_options.hpp"
-#include "../../stage/workload.hpp"
+#include "../core/control.hpp"
+#include "../kube/client.hpp"
+#include "../kube/document.hpp"
+#include "../kube/object.hpp"
+#include "../kube/state.hpp"
+#include "../pods/kubernetes_options.hpp"
+#include "../stage/workload.hpp"
 #include "run_watch.hpp"
 #include "stop_after.hpp"
 #include "subject.hpp"

@@ -1,11 +1,11 @@
-#include "fairing/deployers/kubernetes/run_watch.hpp"
+#include "fairing/runs/run_watch.hpp"
 
 #include <doctest/doctest.h>
 
 #include <thread>
 
-#include "../../support/memory_api.hpp"
-#include "../../support/workspace.hpp"
+#include "../support/memory_api.hpp"
+#include "../support/workspace.hpp"
 
 using namespace fairing;
 

@@ -1,14 +1,14 @@
-// fairing/deployers/kubernetes/connection.hpp - from a deployer's options to a client of its
+// fairing/runs/connection.hpp - from a deployer's options to a client of its
 // cluster.
 #pragma once
 
 #include <string>
 #include <utility>
 
-#include "../../kube/connect.hpp"
-#include "../../kube/kubeconfig.hpp"
-#include "../../pods/kubernetes_options.hpp"
-#include "../../stage/session.hpp"
+#include "../kube/connect.hpp"
+#include "../kube/kubeconfig.hpp"
+#include "../pods/kubernetes_options.hpp"
+#include "../stage/session.hpp"
 
 namespace fairing::kubernetes {
 

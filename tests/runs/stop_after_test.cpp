@@ -1,4 +1,4 @@
-#include "fairing/deployers/kubernetes/stop_after.hpp"
+#include "fairing/runs/stop_after.hpp"
 
 #include <doctest/doctest.h>
 

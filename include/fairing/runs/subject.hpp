@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/subject.hpp - which run is meant, and how its object and pods are
+// fairing/runs/subject.hpp - which run is meant, and how its object and pods are
 // read.
 #pragma once
 
@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "../../core/error.hpp"
-#include "../../kube/client.hpp"
-#include "../../kube/document.hpp"
-#include "../../kube/object.hpp"
-#include "../../kube/state.hpp"
+#include "../core/error.hpp"
+#include "../kube/client.hpp"
+#include "../kube/document.hpp"
+#include "../kube/object.hpp"
+#include "../kube/state.hpp"
 
 namespace fairing::kubernetes {
 
@@ -24,13 +24,22 @@ struct Subject {
     std::string run_id = {};
     Json main = {};  ///< as it was created or found; a watch starts at its version
     int expected_pods = 1;
+    bool tries_again = false;  ///< whether a pod that failed need not be the end
     Diagnose diagnose = {};
+    std::string selector = {};  ///< of the pods; empty: by the run's label
 
     [[nodiscard]] std::string pod_selector() const {
-        return std::string{kube::run_label} + '=' + run_id;
+        return selector.empty() ? std::string{kube::run_label} + '=' + run_id : selector;
     }
-    /// Whether a pod is one of this object, and not of an earlier one of the same run id.
+    /// Whether a pod is one of this object, and not of an earlier one of the same run id. Some
+    /// operators make pods through objects of their own (a launcher's Job, a JobSet): such a pod is
+    /// ours when it is younger than the run.
     [[nodiscard]] bool owns(const Json& pod) const {
+        const bool has_go_between = key.kind == "MPIJob" || key.kind == "TrainJob";
+        if (has_go_between && kube::text(pod, {"metadata", "creationTimestamp"}) >=
+                                  kube::text(main, {"metadata", "creationTimestamp"})) {
+            return true;
+        }
         for (const Json& owner : kube::list(pod, {"metadata", "ownerReferences"})) {
             if (kube::text(owner, {"uid"}) == uid) {
                 return true;

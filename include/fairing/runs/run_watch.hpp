@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/run_watch.hpp - follows one run to its end: the object and its pods
+// fairing/runs/run_watch.hpp - follows one run to its end: the object and its pods
 // by watches, the logs, and what is in their way.
 #pragma once
 
@@ -20,15 +20,16 @@
 #include <utility>
 #include <vector>
 
-#include "../../core/control.hpp"
-#include "../../kube/client.hpp"
-#include "../../kube/follow.hpp"
-#include "../../kube/names.hpp"
-#include "../../kube/object.hpp"
-#include "../../kube/pod_view.hpp"
-#include "../../kube/state.hpp"
-#include "../../kube/watch.hpp"
-#include "../../stage/workload.hpp"
+#include "../core/control.hpp"
+#include "../kube/client.hpp"
+#include "../kube/follow.hpp"
+#include "../kube/names.hpp"
+#include "../kube/object.hpp"
+#include "../kube/pod_view.hpp"
+#include "../kube/state.hpp"
+#include "../kube/watch.hpp"
+#include "../stage/workload.hpp"
+#include "stop_after.hpp"
 #include "subject.hpp"
 
 namespace fairing::kubernetes {
@@ -63,6 +64,8 @@ struct FollowOptions {
 class RunWatch {
 public:
     static constexpr std::size_t tail_size = 20;
+    /// How long pods may take to end after their object has.
+    static constexpr std::chrono::seconds log_patience{30};
 
     RunWatch(const kube::Client& client, const Subject& subject, FollowOptions options)
         : client_(client.with_stop(stopping_.get_token())),
@@ -71,7 +74,8 @@ public:
           owner_(subject.main) {
         if (options_.sink) {
             logs_.emplace(
-                client_, [this](const OutputLine& line) { deliver(line); },
+                client_.with_stop(reading_.get_token()),
+                [this](const OutputLine& line) { deliver(line); },
                 kube::FollowOptions{.expected_pods = subject_.expected_pods,
                                     .only = options_.only});
         }
@@ -113,16 +117,33 @@ private:
                          .answer = "stopped on request"}};
     }
 
-    /// The object may have ended before its pods' watch has told of all of them.
+    /// The object may have ended before its pods' watch has told of all of them. Pods that nobody
+    /// ends are not read for ever.
     void finish_logs() {
         std::string names;
-        bool has_chosen = false;
+        bool has_chosen = false, is_endless = false;
         for (const Json& pod : pods_of(client_, subject_)) {
             logs_->update(pod);
+            is_endless = is_endless || kube::text(pod, {"status", "phase"}) == "Running";
             has_chosen = has_chosen || kube::is_chosen(pod, options_.only);
             names += (names.empty() ? "" : ", ") + kube::pod_label(pod);
         }
-        logs_->finish();
+        std::optional<StopAfter> patience;
+        std::optional<std::stop_callback<std::function<void()>>> on_patience_end;
+        if (is_endless) {
+            on_patience_end.emplace(patience.emplace(log_patience).token(),
+                                    [this] { reading_.request_stop(); });
+        }
+        try {
+            logs_->finish();
+        } catch (const Cancelled&) {
+            if (stopping_.stop_requested()) {
+                throw;
+            }
+            client_.control().say(Level::warning,
+                                  "pods of " + subject_.key.text() +
+                                      " run on after its end; their logs are not read further");
+        }
         if (!has_chosen && !options_.only.empty()) {
             throw Error{ErrorCode::not_found,
                         {.attempted = "show the log of pod",
@@ -359,15 +380,11 @@ private:
         }
     }
 
-    /// Whether the first pod that fails ends the run: then its failure is told as the end.
-    [[nodiscard]] bool has_no_retries() {
-        const std::lock_guard lock{mutex_};
-        return kube::number(owner_, {"spec", "backoffLimit"}) == 0;
-    }
-
-    /// Says what the run waits for, each answer once.
+    /// Says what the run waits for, each answer once. Where the first pod that fails ends the run,
+    /// its failure is told as the end.
     void explain(const kube::Diagnosis& diagnosis) {
-        const bool is_last_chance = diagnosis.phase == kube::Phase::running && has_no_retries();
+        const bool is_last_chance =
+            diagnosis.phase == kube::Phase::running && !subject_.tries_again;
         if (diagnosis.reason.empty() || diagnosis.reason == explained_ || is_last_chance) {
             return;
         }
@@ -377,6 +394,9 @@ private:
     }
 
     std::stop_source stopping_ = {};
+    std::stop_source reading_ = {};
+    std::stop_callback<std::function<void()>> on_stopping_{stopping_.get_token(),
+                                                           [this] { reading_.request_stop(); }};
     kube::Client client_;
     const Subject& subject_;
     FollowOptions options_;

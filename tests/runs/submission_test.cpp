@@ -1,9 +1,9 @@
-#include "fairing/deployers/kubernetes/submission.hpp"
+#include "fairing/runs/submission.hpp"
 
 #include <doctest/doctest.h>
 
-#include "../../support/memory_api.hpp"
-#include "../../support/workspace.hpp"
+#include "../support/memory_api.hpp"
+#include "../support/workspace.hpp"
 
 using namespace fairing;
 

@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/stop_after.hpp - a stop token that also means "time is up".
+// fairing/runs/stop_after.hpp - a stop token that also means "time is up".
 #pragma once
 
 #include <chrono>

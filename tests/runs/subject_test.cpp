@@ -1,8 +1,8 @@
-#include "fairing/deployers/kubernetes/subject.hpp"
+#include "fairing/runs/subject.hpp"
 
 #include <doctest/doctest.h>
 
-#include "../../support/memory_api.hpp"
+#include "../support/memory_api.hpp"
 
 using namespace fairing;
 

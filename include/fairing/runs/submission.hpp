@@ -1,4 +1,4 @@
-// fairing/deployers/kubernetes/submission.hpp - creating a run's objects: all of them, or none.
+// fairing/runs/submission.hpp - creating a run's objects: all of them, or none.
 #pragma once
 
 #include <chrono>
@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "../../core/control.hpp"
-#include "../../kube/client.hpp"
-#include "../../kube/object.hpp"
+#include "../core/control.hpp"
+#include "../kube/client.hpp"
+#include "../kube/object.hpp"
 #include "stop_after.hpp"
 
 namespace fairing::kubernetes {

@@ -1,11 +1,11 @@
-#include "fairing/deployers/kubernetes/cluster_workload.hpp"
+#include "fairing/runs/cluster_workload.hpp"
 
 #include <doctest/doctest.h>
 
 #include <thread>
 
-#include "../../support/memory_api.hpp"
-#include "../../support/workspace.hpp"
+#include "../support/memory_api.hpp"
+#include "../support/workspace.hpp"
 
 using namespace fairing;
 
