@@ -351,7 +351,7 @@ http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()
         endpoint =
             task.create({.output = [&said](const OutputLine& line) { said += line.text + '\n'; }});
     } catch (const WorkloadError& error) {
-        FAIL(std::string{error.what()} + '\n' + said);
+        FAIL(std::string{error.what()} << '\n' << said);
     }
     const Json answer = endpoint.predict(
         {{"data", {{"names", {"rooms", "area"}}, {"ndarray", Json::array({{1, 37}})}}}});
