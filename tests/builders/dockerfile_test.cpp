@@ -35,9 +35,7 @@ TEST_CASE("FROM, USER, WORKDIR, ENV, the requirements, the code, what lies elsew
           R"(FROM localhost:5000/base:1
 USER 0
 WORKDIR /app/
-ENV FAIRING_RUNTIME="1"
-ENV SEED="a \"b\" \$c \\d"
-ENV PYTHONPATH="/app/lib${PYTHONPATH:+:$PYTHONPATH}"
+ENV FAIRING_RUNTIME="1" SEED="a \"b\" \$c \\d" PYTHONPATH="/app/lib${PYTHONPATH:+:$PYTHONPATH}"
 COPY ["app/constraints.txt","app/requirements.txt","/app/"]
 RUN ["env","PIP_BREAK_SYSTEM_PACKAGES=1","PIP_ROOT_USER_ACTION=ignore","python3","-m","pip","install","--no-cache-dir","--disable-pip-version-check","--no-input","-r","/app/requirements.txt"]
 COPY ["app/","/app/"]

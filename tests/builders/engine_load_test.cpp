@@ -1,9 +1,10 @@
-#include "fairing/builders/append.hpp"
+#include "fairing/builders/engine_load.hpp"
 
 #include <doctest/doctest.h>
 
 #include "../support/scripted_transport.hpp"
 #include "../support/workspace.hpp"
+#include "fairing/builders/append.hpp"
 
 using namespace fairing;
 using test::ScriptedTransport;
@@ -52,5 +53,5 @@ TEST_CASE("load: the image goes into the engine as an archive, gets its name, an
     CHECK(script.recorded().back().url ==
           base + "/images/" + net::percent_encode(id) + "/tag?repo=fairing-job&tag=" + image.tag);
     CHECK(script.recorded()[1].body.find("manifest.json") != std::string::npos);
-    CHECK(support::contains(refused, "it goes to one place"));
+    CHECK(support::contains(refused, "the image goes to oci:/tmp/x"));
 }

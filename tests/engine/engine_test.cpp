@@ -221,6 +221,26 @@ TEST_CASE("push gives the digest, out of what either engine says; without one it
                             "denied"));
 }
 
+TEST_CASE("what a container has written, and whether it runs") {
+    ScriptedTransport script;
+    const Engine engine = connected(script);
+    const std::string v = base + "/v1.41/containers/abc";
+    script
+        .expect("GET", v + "/logs?stdout=1&stderr=1",
+                {.status = 200, .body = std::string{"\x01\0\0\0\0\0\0\x03hi\n", 11}})
+        .expect("GET", v + "/json", {.status = 200, .body = R"({"State":{"Running":true}})"})
+        .expect("GET", v + "/json", {.status = 200, .body = R"({"State":{"Running":false}})"})
+        .expect("GET", v + "/json", {.status = 200, .body = "{}"});
+    std::string output;
+    engine.read_logs("abc", [&](Stream, std::span<const std::byte> bytes) {
+        output.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    });
+    CHECK(output == "hi\n");
+    CHECK(engine.is_running("abc"));
+    CHECK_FALSE(engine.is_running("abc"));
+    CHECK_FALSE(engine.is_running("abc"));
+}
+
 TEST_CASE("tag, and what an engine knows of an image") {
     ScriptedTransport script;
     const Engine engine = connected(script);

@@ -307,11 +307,11 @@ TEST_CASE("requirements are installed before the code is copied, and files land 
                 return support::contains(line, "'/app/requirements.txt'] numpy");
             });
         };
-        CHECK(output_of(LocalDeployer{}.deploy(build(), {})) == "one\n\n");
+        CHECK(output_of(LocalDeployer{}.deploy(build(), {})) == "one\n");
         CHECK(runs_pip());
         // An edit of the code takes the step as it is.
         add_file(context, space, "added.py", "pass\n");
-        CHECK(output_of(LocalDeployer{}.deploy(build(), {})) == "one\n\n");
+        CHECK(output_of(LocalDeployer{}.deploy(build(), {})) == "one\n");
         CHECK_FALSE(runs_pip());
         std::erase_if(context.files, [](const ContextFile& file) {
             return file.destination == "/app/added.py";
@@ -368,5 +368,5 @@ TEST_CASE("an engine elsewhere: TLS by DOCKER_HOST and by a context, and neither
               .fairing(build, by_host + " DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=" + tls)
               .exit_code == 69);
     CHECK(site.site().fairing(build, by_host).exit_code == 69);
-    CHECK(support::contains(site.site().errors(), host));
+    CHECK_MESSAGE(support::contains(site.site().errors(), host), site.site().errors());
 }

@@ -30,7 +30,7 @@ public:
                                            "--runroot",
                                            path("run"),
                                            "--storage-driver",
-                                           "vfs",
+                                           storage_driver(),
                                            "--cgroup-manager",
                                            "cgroupfs",
                                            "--events-backend",
@@ -60,6 +60,12 @@ public:
     [[nodiscard]] std::string socket() const { return path("podman.sock"); }
 
 private:
+    /// vfs goes anywhere, and copies the whole image for every step.
+    [[nodiscard]] std::string storage_driver() const {
+        const ShellResult result = run("podman --root " + path("probe") + " --runroot " +
+                                       path("probe-run") + " --storage-driver overlay info 2>&1");
+        return result.exit_code == 0 ? "overlay" : "vfs";
+    }
     [[nodiscard]] std::string path(const char* name) const { return (folder_.path() / name).string(); }
 
     /// In /tmp: podman takes no longer runroot than 50 characters.

@@ -165,14 +165,16 @@ namespace detail {
         throw refuse("the path", folder, "the working directory does not begin with /");
     }
     std::string text = "FROM " + base + "\nUSER 0\nWORKDIR " + folder + '\n';
+    std::string variables;  // in one step: each costs a layer with some engines
     for (const auto& [name, value] : context.environment) {
-        text += "ENV " + plain_variable(name) + "=\"" + quoted(name, value) + "\"\n";
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, value) + '"';
     }
     for (const auto& [name, folders] : context.search_paths) {
         // In front of what the base has, if it has any.
-        text += "ENV " + plain_variable(name) + "=\"" + quoted(name, folders) + "${" + name +
-                ":+:$" + name + "}\"\n";
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, folders) + "${" + name +
+                     ":+:$" + name + "}\"";
     }
+    text += variables.empty() ? "" : "ENV" + variables + '\n';
     if (const std::vector<std::string> files = requirement_files(context, folder); !files.empty()) {
         text += copy(files, folder) + "RUN " +
                 exec_form({"env", "PIP_BREAK_SYSTEM_PACKAGES=1", "PIP_ROOT_USER_ACTION=ignore",

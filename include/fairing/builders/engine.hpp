@@ -4,36 +4,30 @@
 // context ─ tar, as it is read ─ engine: build ─ name ─ push to the registry ─ digest
 #pragma once
 
+#include <algorithm>
 #include <exception>
-#include <map>
-#include <memory>
-#include <optional>
-#include <set>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "../codec/sha256.hpp"
 #include "../core/control.hpp"
 #include "../core/error.hpp"
-#include "../core/files.hpp"
 #include "../engine/address.hpp"
 #include "../engine/engine.hpp"
-#include "../oci/image.hpp"
 #include "../oci/reference.hpp"
 #include "../packaging/context.hpp"
-#include "../packaging/context_digest.hpp"
 #include "../packaging/context_tar.hpp"
 #include "../registry/credentials.hpp"
-#include "../registry/open.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/engine_access.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
 #include "append.hpp"
 #include "dockerfile.hpp"
+#include "dockerfile_context.hpp"
 #include "engine_progress.hpp"
 
 namespace fairing {
@@ -98,9 +92,12 @@ using EngineBuild = EngineBuilder<engine::Kind::any>;
 /// Credentials as an engine takes them; an empty object for an anonymous client.
 [[nodiscard]] inline Json engine_credentials(const Session& session,
                                              const oci::Reference& reference) {
-    const auto login =
-        registry::find_login(session.credentials, registry::credential_files(), reference.host,
-                             reference.repository, session.control());
+    const registry::ClientOptions options = registry_options(session, {}, reference.host);
+    const auto login = registry::find_login(
+        {.program = options.credentials,
+         .files = options.files ? *options.files : registry::credential_files(),
+         .keychain = options.keychain},
+        reference.host, reference.repository, session.control());
     Json result = Json::object();
     const auto add = [&result](const char* key, const std::string& value) {
         if (!value.empty()) {
@@ -159,7 +156,11 @@ public:
     EngineBuildRun(const EngineBuild& builder, engine::Kind kind, const Context& context,
                    const Session& session)
         : builder_(builder),
-          context_(context),
+          prepared_(prepare_dockerfile({.base_image = builder.base_image,
+                                        .dockerfile_path = builder.dockerfile_path,
+                                        .platform = builder.platform,
+                                        .insecure = builder.insecure},
+                                       context, session)),
           session_(session),
           control_(session.control()),
           target_(check_and_name({.registry = builder.registry,
@@ -178,12 +179,11 @@ public:
     }
 
     [[nodiscard]] Image build() {
-        fit_context();
-        const std::string text = dockerfile_text();
         const Stopwatch watch;
-        packaging::ContextTar tar{context_, {{dockerfile_name, text}}, control_};
-        const std::string id = build(tar, dockerfile::images_of(text));
-        name_by_content(tar.digest(), text);
+        packaging::ContextTar tar{
+            prepared_.context, {{dockerfile_name, prepared_.dockerfile}}, control_};
+        const std::string id = build(tar, dockerfile::images_of(prepared_.dockerfile));
+        name_by_content(tar.digest());
         const Json stored = engine_.find_image(id, session_.stop);
         EngineName name{engine_, id, repository(), target_.tag, session_.stop};
         Image image = describe(stored.is_null() ? id : text_or(stored, "Id", id), stored);
@@ -206,51 +206,13 @@ public:
 private:
     static constexpr const char* dockerfile_name = "Dockerfile";
 
-    /// A program of ours is checked against its base, when that can be read here.
-    void fit_context() {
-        if (context_.needs.programs.empty() || !builder_.dockerfile_path.empty()) {
-            return;
-        }
-        const oci::Reference base = oci::parse_reference(base_image());
-        if (base.kind == oci::ReferenceKind::scratch) {
-            return;
-        }
-        const std::unique_ptr<oci::Store> store = registry::open_store(
-            base, registry_options(session_, {.insecure = builder_.insecure}), control_);
-        const oci::StoredImage stored = oci::load_image(
-            *store, base.wanted(), oci::parse_platform(builder_.platform), base.text());
-        context_ = fit_to_base(context_, stored.image, store.get(), base.text(),
-                               stored.manifest.digest, session_.cache_directory, control_);
-    }
-
-    [[nodiscard]] const std::string& base_image() {
-        if (base_image_.empty()) {
-            base_image_ = builder_.base_image.empty() ? default_base_image(session_)
-                                                      : builder_.base_image;
-        }
-        return base_image_;
-    }
-
-    [[nodiscard]] std::string dockerfile_text() {
-        if (!builder_.dockerfile_path.empty()) {
-            return read_file(builder_.dockerfile_path, std::size_t{1} << 20);
-        }
-        const oci::Reference base = oci::parse_reference(base_image());
-        if (base.kind != oci::ReferenceKind::registry &&
-            base.kind != oci::ReferenceKind::scratch) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "build on",
-                         .subject = base_image(),
-                         .answer = "a container engine takes its bases from registries",
-                         .advice = "push it to one, or use --builder append"}};
-        }
-        return dockerfile::generate(context_, base_image());
-    }
-
     /// Podman asks every registry for https, but for those of this machine, which always may do
     /// without, as with the other builders.
     [[nodiscard]] bool verified(const oci::Reference& reference) const {
-        return !builder_.insecure && !net::is_loopback(net::parse_url("http://" + reference.host));
+        const registry::PlainHttp allowed =
+            registry_options(session_, {.insecure = builder_.insecure}, reference.host).plain_http;
+        return allowed != registry::PlainHttp::insecure &&
+               !net::is_loopback(net::parse_url("http://" + reference.host));
     }
 
     [[nodiscard]] std::string build(packaging::ContextTar& tar,
@@ -292,13 +254,9 @@ private:
             std::ref(progress), session_.stop);
     }
 
-    /// A Dockerfile of the user's is part of what the image is.
-    void name_by_content(const std::string& context_digest, const std::string& text) {
+    void name_by_content(const std::string& context_digest) {
         if (target_.tag.empty()) {
-            target_.tag =
-                builder_.dockerfile_path.empty()
-                    ? packaging::context_tag(context_digest)
-                    : codec::sha256_hex(std::string_view{context_digest + '\n' + text}).substr(0, 12);
+            target_.tag = image_tag(prepared_, context_digest);
         }
     }
 
@@ -308,15 +266,18 @@ private:
 
     /// As it lies in the engine: by its id.
     [[nodiscard]] Image describe(const std::string& id, const Json& stored) const {
-        const std::string variant = text_or(stored, "Variant");
+        std::string platform;
+        for (const char* part : {"Os", "Architecture", "Variant"}) {
+            const std::string value = text_or(stored, part);
+            platform += (platform.empty() || value.empty() ? "" : "/") + value;
+        }
         Image image{.reference = id,
                     .digest = id,
                     .location = Location::engine,
-                    .command = context_.command,
-                    .environment = context_.environment,
-                    .working_directory = context_.working_directory,
-                    .platform = text_or(stored, "Os") + '/' + text_or(stored, "Architecture") +
-                                (variant.empty() ? "" : '/' + variant),
+                    .command = prepared_.context.command,
+                    .environment = prepared_.context.environment,
+                    .working_directory = prepared_.context.working_directory,
+                    .platform = std::move(platform),
                     .tag = target_.tag,
                     .engine = address_.name};
         const Json config = stored.is_object() ? stored.value("Config", Json()) : Json();
@@ -333,7 +294,7 @@ private:
         }
         for (const std::string& entry : list("Env")) {
             const std::size_t equals = std::min(entry.find('='), entry.size());
-            if (context_.search_paths.contains(entry.substr(0, equals))) {
+            if (prepared_.context.search_paths.contains(entry.substr(0, equals))) {
                 image.environment[entry.substr(0, equals)] = entry.substr(equals + 1);
             }
         }
@@ -341,13 +302,12 @@ private:
     }
 
     const EngineBuild& builder_;
-    Context context_;
+    PreparedDockerfile prepared_;
     const Session& session_;
     Control control_;
     oci::Reference target_;
     engine::Address address_;
     engine::Engine engine_;
-    std::string base_image_ = {};
 };
 
 }  // namespace detail

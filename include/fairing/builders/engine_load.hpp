@@ -8,8 +8,8 @@
 #include "../core/control.hpp"
 #include "../core/json_text.hpp"
 #include "../engine/address.hpp"
-#include "../engine/archive.hpp"
 #include "../engine/engine.hpp"
+#include "../oci/docker_archive.hpp"
 #include "../oci/image.hpp"
 #include "../oci/platform.hpp"
 #include "../oci/store.hpp"
@@ -29,8 +29,8 @@ namespace fairing::detail {
     const oci::Image stored =
         oci::load_image(store, image.digest, oci::parse_platform(image.platform), image.reference)
             .image;
-    const std::string id = engine::image_id(stored);
-    net::Body archive = engine::docker_archive(store, stored);
+    const std::string id = oci::image_id(stored);
+    net::Body archive = oci::docker_archive(store, stored);
     Progress progress{.step = "load", .item = "image", .total = archive.size};
     archive.write = [&, write = std::move(archive.write)](const net::BodySink& sink) {
         progress.done = 0;

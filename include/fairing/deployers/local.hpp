@@ -50,8 +50,7 @@ struct LocalDeployer {
                                      .runtime = runtime,
                                      .engine = engine,
                                      .grace = std::chrono::seconds{grace_seconds}};
-        const registry::ClientOptions access =
-            registry_options(session, {.insecure = insecure, .ca_file = ca_file});
+        const RegistryAccess access{.insecure = insecure, .ca_file = ca_file};
         if (image.location == Location::engine) {
             return local::launch_in_engine(options, image, session);
         }
@@ -63,7 +62,7 @@ struct LocalDeployer {
                          .advice = "build it with --registry oci:DIR"}};
         }
         const std::unique_ptr<oci::Store> store =
-            registry::open_store(oci::parse_reference(image.reference), access, session.control());
+            open_store(oci::parse_reference(image.reference), session, access);
         return local::launch(options, image, *store, session);
     }
 

@@ -257,14 +257,20 @@ public:
     /// Gives what the container writes, from its beginning to its end.
     void follow_logs(const std::string& id, const FrameReader::Sink& sink,
                      const std::stop_token& stop = {}) const {
-        FrameReader reader{sink};
-        send(
-            {.method = "GET",
-             .url = container(id) + "/logs?follow=1&stdout=1&stderr=1",
-             .idle_timeout = silence},
-            "read the output of a container of",
-            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
-        reader.finish();
+        logs(id, "?follow=1&stdout=1&stderr=1", sink, stop);
+    }
+    /// Gives what the container has written so far.
+    void read_logs(const std::string& id, const FrameReader::Sink& sink,
+                   const std::stop_token& stop = {}) const {
+        logs(id, "?stdout=1&stderr=1", sink, stop);
+    }
+
+    /// Whether it was started and has not ended.
+    [[nodiscard]] bool is_running(const std::string& id, const std::stop_token& stop = {}) const {
+        const Json answer = json({.method = "GET", .url = container(id) + "/json"},
+                                 "look for a container of", stop);
+        const Json state = answer.is_object() ? answer.value("State", Json()) : Json();
+        return state.is_object() && state.value("Running", Json()) == Json(true);
     }
 
     /// Waits for the container's end.
@@ -355,6 +361,15 @@ private:
         return base_ + "/containers/" + net::percent_encode(id);
     }
 
+    void logs(const std::string& id, const char* query, const FrameReader::Sink& sink,
+              const std::stop_token& stop) const {
+        FrameReader reader{sink};
+        send({.method = "GET", .url = container(id) + "/logs" + query, .idle_timeout = silence},
+             "read the output of a container of",
+             [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
+        reader.finish();
+    }
+
     [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
                                 std::string answer) const {
         return Error{code,
@@ -391,14 +406,17 @@ private:
         } catch (const Cancelled&) {
             throw;
         } catch (const Error& error) {
-            if (own ||
-                (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::not_found)) {
+            const bool denied = error.code() == ErrorCode::denied;  // TLS
+            if (own || (!denied && error.code() != ErrorCode::unavailable &&
+                        error.code() != ErrorCode::not_found)) {
                 throw;
             }
-            Error::Details details =
-                failure(ErrorCode::unavailable, attempted, error.details().answer).details();
-            details.advice = "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
-            throw Error{ErrorCode::unavailable, std::move(details)};
+            const ErrorCode code = denied ? error.code() : ErrorCode::unavailable;
+            Error::Details details = failure(code, attempted, error.details().answer).details();
+            details.advice =
+                denied ? "check ca.pem, cert.pem and key.pem in the folder that DOCKER_CERT_PATH names"
+                       : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
+            throw Error{code, std::move(details)};
         }
     }
 

@@ -16,9 +16,9 @@
 
 #include "../../core/files.hpp"
 #include "../../engine/address.hpp"
-#include "../../engine/archive.hpp"
 #include "../../engine/engine.hpp"
 #include "../../oci/append.hpp"
+#include "../../oci/docker_archive.hpp"
 #include "../../oci/image.hpp"
 #include "../../oci/reference.hpp"
 #include "../../oci/unpack.hpp"
@@ -270,10 +270,10 @@ private:
 
     [[nodiscard]] Workload in_engine(const engine::Address& address) {
         const engine::Engine engine = connect_engine(session_, address);
-        const std::string id = engine::image_id(stored_);
+        const std::string id = oci::image_id(stored_);
         std::string brought;
         if (!engine.has_image(id, session_.stop)) {
-            engine.load(engine::docker_archive(store_, stored_), session_.stop);
+            engine.load(oci::docker_archive(store_, stored_), session_.stop);
             brought = id;
         }
         std::string name = random_name();
