@@ -9,7 +9,8 @@
 using namespace fairing;
 using test::ScriptedTransport;
 
-TEST_CASE("load: the image goes into the engine as an archive, gets its name, and leaves nothing here") {
+TEST_CASE(
+    "load: the image goes into the engine as an archive, gets its name, and leaves nothing here") {
     const support::Workspace space;
     const support::Workspace temporary;
     space.file("train.py", "x");

@@ -144,7 +144,8 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("--preprocessor", preprocessor_,
                       "how the code is packaged: python, notebook, full_notebook, function or "
                       "python_function (default: what ENTRY looks like)");
-    parser.add_option("--builder", builder_, "how the image is made: append (default), docker or podman");
+    parser.add_option("--builder", builder_,
+                      "how the image is made: append (default), docker or podman");
     parser.add_option("--deployer", deployer_,
                       "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
                       "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "

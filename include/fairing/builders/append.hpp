@@ -60,8 +60,8 @@ struct AppendBuilder {
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
     LayerCompressor compressor = LayerCompressor::gzip;
     registry::Upload upload = registry::Upload::automatic;
-    bool load = false;         ///< into a container engine of this machine, and push nothing
-    std::string engine = {};   ///< for `load`: what engine::find() takes; empty: Docker's, Podman's
+    bool load = false;        ///< into a container engine of this machine, and push nothing
+    std::string engine = {};  ///< for `load`: what engine::find() takes; empty: Docker's, Podman's
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
     /// compressor, integrity, denied, unavailable for a registry that does not take the image. The

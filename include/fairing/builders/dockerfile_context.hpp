@@ -73,8 +73,7 @@ struct PreparedDockerfile {
                      .answer = "its base comes from a registry",
                      .advice = "push it to one, or use --builder append"}};
     }
-    PreparedDockerfile prepared{.context =
-                                    fit_to_named_base(context, reference, options, session)};
+    PreparedDockerfile prepared{.context = fit_to_named_base(context, reference, options, session)};
     prepared.dockerfile = dockerfile::generate(prepared.context, base);
     return prepared;
 }

@@ -35,8 +35,8 @@ namespace fairing {
 inline namespace FAIRING_ABI {
 
 /// Builds the context with Docker's or Podman's engine and pushes the result, or leaves it there
-/// (Location::engine). The Dockerfile is generated (builders/dockerfile.hpp) unless one is given: it
-/// finds each file of the context at its destination ("app/train.py").
+/// (Location::engine). The Dockerfile is generated (builders/dockerfile.hpp) unless one is given:
+/// it finds each file of the context at its destination ("app/train.py").
 template <engine::Kind kind>
 struct EngineBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
@@ -230,7 +230,8 @@ private:
         EngineProgress progress{"build", control_};
         try {
             return engine_.build(
-                {.size = tar.size(), .write = [&tar](const net::BodySink& sink) { tar.write(sink); }},
+                {.size = tar.size(),
+                 .write = [&tar](const net::BodySink& sink) { tar.write(sink); }},
                 {.dockerfile = dockerfile_name,
                  .platform = builder_.platform,
                  .cache = builder_.cache,

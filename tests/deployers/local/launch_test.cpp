@@ -211,8 +211,7 @@ TEST_CASE("errors leave nothing behind: no program, no layer, a broken one, a st
     CHECK_THROWS_WITH_AS(static_cast<void>(local::launch(f.options, image, f.store, f.session)),
                          doctest::Contains(image.layers.front().digest.c_str()), Error);
     image.digest = "sha256:" + std::string(64, '0');
-    CHECK_THROWS_AS(static_cast<void>(local::launch(f.options, image, f.store, f.session)),
-                    Error);
+    CHECK_THROWS_AS(static_cast<void>(local::launch(f.options, image, f.store, f.session)), Error);
     std::stop_source source;
     source.request_stop();
     f.session.stop = source.get_token();
@@ -358,8 +357,7 @@ TEST_CASE("engine: a log that goes on after the end of its container is read to 
                     looked = true;
                     return net::Response{.status = 200, .body = R"({"State":{"Running":false}})"};
                 })
-        .expect("GET", v + "/containers/c1/logs?stdout=1&stderr=1",
-                {.status = 200, .body = frames})
+        .expect("GET", v + "/containers/c1/logs?stdout=1&stderr=1", {.status = 200, .body = frames})
         .expect("POST", v + "/containers/c1/wait", {.status = 200, .body = R"({"StatusCode":0})"})
         .expect("DELETE", v + "/containers/c1?force=1&v=1", {.status = 204});
     Image image;
