@@ -13,6 +13,7 @@
 
 // The stages.
 #include "fairing/builders/append.hpp"
+#include "fairing/builders/engine.hpp"
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"
