@@ -166,7 +166,7 @@ TEST_CASE("a build that fails is an error with the log's last lines, and leaves 
         FAIL("it did not fail");
     } catch (const Error& error) {
         CHECK(error.code() == ErrorCode::input);
-        CHECK(support::contains(error.what(), "Job fairing-builder-abc"));
+        CHECK(support::contains(error.what(), "Job team/fairing-builder-abc"));
         CHECK(support::contains(error.what(), "its last words: FROM b.example/base no space left"));
     }
     CHECK(site.is_clean());

@@ -20,24 +20,23 @@ std::string refusal(const Context& context, const std::string& base = "python:3"
     return support::error_of([&] { static_cast<void>(dockerfile::generate(context, base)); });
 }
 
-const std::vector<std::string> hostile = {"a\nRUN x", "a\"b", "$(touch x)", "${HOME}", "`id`",
-                                          "a\\", "a'b", "a*", "a[b", "<<E", "#x", "a\x01"};
+const std::vector<std::string> hostile = {"a\nRUN x", "a\"b", "$(touch x)", "${HOME}",
+                                          "`id`",     "a\\",  "a'b",        "a*",
+                                          "a[b",      "<<E",  "#x",         "a\x01"};
 
 }  // namespace
 
 TEST_CASE("FROM, USER, WORKDIR, ENV, the requirements, the code, what lies elsewhere, CMD") {
-    Context context = context_with({"/app/constraints.txt", "/app/data/requirements.txt",
-                                    "/app/requirements.txt", "/app/train.py", "/etc/a.conf",
-                                    "/etc/b.conf"});
+    Context context =
+        context_with({"/app/constraints.txt", "/app/data/requirements.txt", "/app/requirements.txt",
+                      "/app/train.py", "/etc/a.conf", "/etc/b.conf"});
     context.environment = {{"FAIRING_RUNTIME", "1"}, {"SEED", "a \"b\" $c \\d"}};
     context.search_paths = {{"PYTHONPATH", "/app/lib"}};
     CHECK(dockerfile::generate(context, "localhost:5000/base:1") ==
           R"(FROM localhost:5000/base:1
 USER 0
 WORKDIR /app/
-ENV FAIRING_RUNTIME="1"
-ENV SEED="a \"b\" \$c \\d"
-ENV PYTHONPATH="/app/lib${PYTHONPATH:+:$PYTHONPATH}"
+ENV FAIRING_RUNTIME="1" SEED="a \"b\" \$c \\d" PYTHONPATH="/app/lib${PYTHONPATH:+:$PYTHONPATH}"
 COPY ["app/constraints.txt","app/requirements.txt","/app/"]
 RUN ["env","PIP_BREAK_SYSTEM_PACKAGES=1","PIP_ROOT_USER_ACTION=ignore","python3","-m","pip","install","--no-cache-dir","--disable-pip-version-check","--no-input","-r","/app/requirements.txt"]
 COPY ["app/","/app/"]
@@ -73,7 +72,8 @@ TEST_CASE("row 46: the command is literal, whatever it holds") {
     CHECK(support::contains(refusal(context), "NUL"));
 }
 
-TEST_CASE("row 46: names below the working directory never reach the Dockerfile, others are refused") {
+TEST_CASE(
+    "row 46: names below the working directory never reach the Dockerfile, others are refused") {
     for (const std::string& name : hostile) {
         CAPTURE(name);
         CHECK(dockerfile::generate(context_with({"/app/" + name}), "scratch") ==

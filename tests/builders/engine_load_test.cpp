@@ -1,14 +1,16 @@
-#include "fairing/builders/append.hpp"
+#include "fairing/builders/engine_load.hpp"
 
 #include <doctest/doctest.h>
 
 #include "../support/scripted_transport.hpp"
 #include "../support/workspace.hpp"
+#include "fairing/builders/append.hpp"
 
 using namespace fairing;
 using test::ScriptedTransport;
 
-TEST_CASE("load: the image goes into the engine as an archive, gets its name, and leaves nothing here") {
+TEST_CASE(
+    "load: the image goes into the engine as an archive, gets its name, and leaves nothing here") {
     const support::Workspace space;
     const support::Workspace temporary;
     space.file("train.py", "x");
@@ -52,5 +54,5 @@ TEST_CASE("load: the image goes into the engine as an archive, gets its name, an
     CHECK(script.recorded().back().url ==
           base + "/images/" + net::percent_encode(id) + "/tag?repo=fairing-job&tag=" + image.tag);
     CHECK(script.recorded()[1].body.find("manifest.json") != std::string::npos);
-    CHECK(support::contains(refused, "it goes to one place"));
+    CHECK(support::contains(refused, "the image goes to oci:/tmp/x"));
 }

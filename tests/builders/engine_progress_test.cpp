@@ -7,7 +7,8 @@
 
 using namespace fairing;
 
-TEST_CASE("steps are said, what they print at debug, transfers are progress that ends at the total") {
+TEST_CASE(
+    "steps are said, what they print at debug, transfers are progress that ends at the total") {
     std::vector<LogRecord> said;
     std::vector<Progress> shown;
     detail::EngineProgress progress{

@@ -87,8 +87,8 @@ TEST_CASE("DOCKER_CERT_PATH and DOCKER_TLS_VERIFY make tcp speak TLS") {
     space.file("cert.pem");
     space.file("key.pem");
     {
-        const Variables set{{{"DOCKER_HOST", "tcp://build.example"},
-                             {"DOCKER_CERT_PATH", space.path().string()}}};
+        const Variables set{
+            {{"DOCKER_HOST", "tcp://build.example"}, {"DOCKER_CERT_PATH", space.path().string()}}};
         const Address address = *engine::find();
         CHECK(address.url == "https://build.example:2376");
         CHECK(address.ca_file == space / "ca.pem");
@@ -139,9 +139,9 @@ TEST_CASE("a context of Docker's, by its name, by DOCKER_CONTEXT and by docker c
 TEST_CASE("without a name Docker comes before Podman, the machine's socket before the user's") {
     const Variables set{{{"XDG_RUNTIME_DIR", "/run/user/7"}}};
     using Paths = std::vector<std::filesystem::path>;
-    CHECK(engine::usual_sockets() ==
-          Paths{"/var/run/docker.sock", "/run/user/7/docker.sock", "/run/podman/podman.sock",
-                "/run/user/7/podman/podman.sock"});
+    CHECK(engine::usual_sockets() == Paths{"/var/run/docker.sock", "/run/user/7/docker.sock",
+                                           "/run/podman/podman.sock",
+                                           "/run/user/7/podman/podman.sock"});
     CHECK(engine::usual_sockets(Kind::podman) ==
           Paths{"/run/podman/podman.sock", "/run/user/7/podman/podman.sock"});
 }

@@ -144,8 +144,9 @@ TEST_CASE("build gives the image's id, out of what either engine says") {
         ScriptedTransport script;
         const Engine engine = connected(script);
         script.expect("POST",
-                      base + "/v1.41/build?rm=1&forcerm=1&dockerfile=Dockerfile&nocache=1&platform="
-                             "linux%2Farm64&tlsVerify=false",
+                      base +
+                          "/v1.41/build?rm=1&forcerm=1&dockerfile=Dockerfile&nocache=1&platform="
+                          "linux%2Farm64&tlsVerify=false",
                       {.status = 200, .body = stream});
         int events = 0;
         CHECK(engine.build(net::Body::of("tar"),
@@ -183,8 +184,9 @@ TEST_CASE("row 60: a build without an image in the end failed, whatever it said 
                     std::string{"cannot build an image with the container engine at /run/e.sock: "
                                 "disk full"}});
     CHECK(building("{\"aux\":{\"ID\":\"sha256:a\"}}\n{\"stre").first == ErrorCode::unavailable);
-    CHECK(building("{\"errorDetail\":{\"code\":1,\"message\":\"step\"},\"error\":\"step\"}").first ==
-          ErrorCode::input);
+    CHECK(
+        building("{\"errorDetail\":{\"code\":1,\"message\":\"step\"},\"error\":\"step\"}").first ==
+        ErrorCode::input);
     CHECK(building("{\"error\":\"building at STEP \\\"RUN false\\\": exit status 1\\n\"}") ==
           std::pair{ErrorCode::input,
                     std::string{"cannot build an image with the container engine at /run/e.sock: "
@@ -215,18 +217,40 @@ TEST_CASE("push gives the digest, out of what either engine says; without one it
     CHECK(pushing("{\"status\":\"v1: digest: " + digest + " size: 7\"}\n", Secret{"eHk="}).empty());
     CHECK(support::contains(pushing("{\"status\":\"v2: digest: " + digest + " size: 7\"}\n"),
                             "its answer ended before the image was pushed"));
-    CHECK(support::contains(pushing("{\"aux\":{\"Digest\":\"sha256:short\"}}"), "before the image"));
+    CHECK(
+        support::contains(pushing("{\"aux\":{\"Digest\":\"sha256:short\"}}"), "before the image"));
     CHECK(support::contains(pushing("{\"aux\":{\"Digest\":\"" + digest +
                                     "\"}}\n{\"errorDetail\":{\"message\":\"denied\"}}"),
                             "denied"));
+}
+
+TEST_CASE("what a container has written, and whether it runs") {
+    ScriptedTransport script;
+    const Engine engine = connected(script);
+    const std::string v = base + "/v1.41/containers/abc";
+    script
+        .expect("GET", v + "/logs?stdout=1&stderr=1",
+                {.status = 200, .body = std::string{"\x01\0\0\0\0\0\0\x03hi\n", 11}})
+        .expect("GET", v + "/json", {.status = 200, .body = R"({"State":{"Running":true}})"})
+        .expect("GET", v + "/json", {.status = 200, .body = R"({"State":{"Running":false}})"})
+        .expect("GET", v + "/json", {.status = 200, .body = "{}"});
+    std::string output;
+    engine.read_logs("abc", [&](Stream, std::span<const std::byte> bytes) {
+        output.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    });
+    CHECK(output == "hi\n");
+    CHECK(engine.is_running("abc"));
+    CHECK_FALSE(engine.is_running("abc"));
+    CHECK_FALSE(engine.is_running("abc"));
 }
 
 TEST_CASE("tag, and what an engine knows of an image") {
     ScriptedTransport script;
     const Engine engine = connected(script);
     const std::string v = base + "/v1.41";
-    script.expect("POST", v + "/images/sha256%3Aabc/tag?repo=localhost%3A5%2Fjob&tag=v1",
-                  {.status = 201})
+    script
+        .expect("POST", v + "/images/sha256%3Aabc/tag?repo=localhost%3A5%2Fjob&tag=v1",
+                {.status = 201})
         .expect("GET", v + "/images/localhost%3A5/job%3Av1/json",
                 {.status = 200, .body = R"({"Id":"sha256:abc"})"})
         .expect("GET", v + "/images/none/json", {.status = 404, .body = R"({"message":"no"})"})

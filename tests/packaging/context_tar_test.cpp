@@ -70,7 +70,8 @@ TEST_CASE("the archive holds texts and files, is as long as it says, and is the 
                                    .kind = FileKind::symlink,
                                    .link_target = "large"});
     std::vector<Progress> shown;
-    ContextTar tar = bench.tar({.progress = [&](const Progress& value) { shown.push_back(value); }});
+    ContextTar tar =
+        bench.tar({.progress = [&](const Progress& value) { shown.push_back(value); }});
     for (int replay = 0; replay < 2; ++replay) {
         const Members members = members_of(tar);
         CHECK(members.size == tar.size());
@@ -88,8 +89,9 @@ TEST_CASE("the archive holds texts and files, is as long as it says, and is the 
 
     // The digest is the one that the other builders compute.
     packaging::ContextDigest digest;
-    digest.add(bench.context.files,
-               packaging::write_layer(bench.context.files, codec::GzipCompressor{}, {}, {}).contents);
+    digest.add(
+        bench.context.files,
+        packaging::write_layer(bench.context.files, codec::GzipCompressor{}, {}, {}).contents);
     CHECK(tar.digest() == digest.finish(bench.context));
 }
 

@@ -19,9 +19,10 @@ class PodmanEngine {
 public:
     PodmanEngine() {
         // Podman raises limits beyond what a nested machine may.
-        fairing::write_file(folder_.path() / "containers.conf",
-                            std::string_view{"[containers]\ndefault_ulimits = [\"nofile=1024:1024\", "
-                                             "\"nproc=1024:1024\"]\n"});
+        fairing::write_file(
+            folder_.path() / "containers.conf",
+            std::string_view{"[containers]\ndefault_ulimits = [\"nofile=1024:1024\", "
+                             "\"nproc=1024:1024\"]\n"});
         std::vector<std::string> arguments{"env",
                                            "CONTAINERS_CONF=" + path("containers.conf"),
                                            "podman",
@@ -30,7 +31,7 @@ public:
                                            "--runroot",
                                            path("run"),
                                            "--storage-driver",
-                                           "vfs",
+                                           storage_driver(),
                                            "--cgroup-manager",
                                            "cgroupfs",
                                            "--events-backend",
@@ -60,7 +61,15 @@ public:
     [[nodiscard]] std::string socket() const { return path("podman.sock"); }
 
 private:
-    [[nodiscard]] std::string path(const char* name) const { return (folder_.path() / name).string(); }
+    /// vfs goes anywhere, and copies the whole image for every step.
+    [[nodiscard]] std::string storage_driver() const {
+        const ShellResult result = run("podman --root " + path("probe") + " --runroot " +
+                                       path("probe-run") + " --storage-driver overlay info 2>&1");
+        return result.exit_code == 0 ? "overlay" : "vfs";
+    }
+    [[nodiscard]] std::string path(const char* name) const {
+        return (folder_.path() / name).string();
+    }
 
     /// In /tmp: podman takes no longer runroot than 50 characters.
     fairing::TemporaryDirectory folder_ = fairing::TemporaryDirectory{"/tmp"};

@@ -575,12 +575,13 @@ namespace detail {
     AppendBuilder named = builder;
     named.push = false;  // a registry is part of the name here
     const oci::Reference name = check_and_name(named);
-    if (name.kind != oci::ReferenceKind::registry) {
+    if (name.kind != oci::ReferenceKind::registry || builder.all_platforms) {
         throw Error{ErrorCode::usage,
-                    {.attempted = "load the image into an engine, and write it to",
-                     .subject = builder.registry,
-                     .answer = "it goes to one place",
-                     .advice = "leave out --load or --registry"}};
+                    {.attempted = "use --load",
+                     .answer = builder.all_platforms ? "an engine takes the image of one platform"
+                                                     : "the image goes to " + builder.registry,
+                     .advice = builder.all_platforms ? "choose one with --platform"
+                                                     : "leave out --load or --registry"}};
     }
     const engine::Address address =
         engine::require(builder.engine, engine::Kind::any, "load an image");

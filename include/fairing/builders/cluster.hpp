@@ -35,7 +35,7 @@
 #include "append.hpp"
 #include "context_sources/choice.hpp"
 #include "context_sources/registry.hpp"
-#include "dockerfile_build.hpp"
+#include "dockerfile_context.hpp"
 #include "kaniko_job.hpp"
 
 namespace fairing {
@@ -151,7 +151,8 @@ namespace detail {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
             .platform = builder.platform,
-            .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
+            .insecure = builder.insecure,
+            .ca_file = builder.ca_file};
 }
 
 /// The target, as the builder that appends would have it.
@@ -279,14 +280,14 @@ public:
           target_(check_and_name(target_of(builder))) {}
 
     [[nodiscard]] Image build() {
-        const DockerfileBuild plan =
-            plan_dockerfile(dockerfile_options(builder_), context_, session_);
+        const PreparedDockerfile plan =
+            prepare_dockerfile(dockerfile_options(builder_), context_, session_);
         const kube::Client client = kubernetes::connect(options_, session_);
         static_cast<void>(client.discover("batch/v1", "Job"));  // before anything is uploaded
         const Stopwatch watch;
         const UploadedContext uploaded = upload(plan, client);
-        name_by_content(plan.text);
-        const std::vector<oci::Reference> bases = dockerfile::images_of(plan.text);
+        name_by_content(plan);
+        const std::vector<oci::Reference> bases = dockerfile::images_of(plan.dockerfile);
         const std::vector<Json> objects = builder_objects(
             options_, id_, call(bases, uploaded), uploaded,
             [&](PodSpec& pod, std::vector<Json>& beside, const std::string& name) {
@@ -306,38 +307,39 @@ public:
     }
 
     [[nodiscard]] Image foresee() {
-        const DockerfileBuild plan =
-            plan_dockerfile(dockerfile_options(builder_), context_, session_);
+        const PreparedDockerfile plan =
+            prepare_dockerfile(dockerfile_options(builder_), context_, session_);
         packaging::ContextTar tar{plan.context, {}, control_};
         tar.write([](std::span<const std::byte>) {});
         image_.context_digest = tar.digest();
-        name_by_content(plan.text);
+        name_by_content(plan);
         describe(plan.context);
         image_.location = Location::nowhere;
         return std::move(image_);
     }
 
 private:
-    void name_by_content(const std::string& dockerfile) {
+    void name_by_conte void name_by_content(const PreparedDockerfile& plan) {
         if (target_.tag.empty()) {
-            target_.tag =
-                dockerfile_tag(dockerfile_options(builder_), image_.context_digest, dockerfile);
+            target_.tag = image_tag(plan, image_.context_digest);
         }
     }
 
     /// Also computes the context's digest.
-    [[nodiscard]] UploadedContext upload(const DockerfileBuild& plan, const kube::Client& client) {
+    [[nodiscard]] UploadedContext upload(const PreparedDockerfile& plan,
+                                         const kube::Client& client) {
         if (uses_registry(builder_)) {
             AppendBuilder carrier = target_of(builder_);
             carrier.base_image = builder_.context_source.image.empty()
                                      ? "busybox:1.37.0"
                                      : builder_.context_source.image;
-            PushedContext pushed = push_context(carrier, plan.context, plan.text, id_, session_);
+            PushedContext pushed =
+                push_context(carrier, plan.context, plan.dockerfile, id_, session_);
             image_.context_digest = std::move(pushed.context_digest);
             image_.figures = pushed.figures;
             return std::move(pushed.context);
         }
-        BuildFiles files{plan.context, plan.text, {}};
+        BuildFiles files{plan.context, plan.dockerfile, {}};
         const packaging::LayerBlob archive = packaging::write_layer(
             files.files(), codec::GzipCompressor{.level = 1}, {.item = "build context"}, control_);
         files.add(files.files(), archive.contents);

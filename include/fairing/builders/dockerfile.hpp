@@ -1,5 +1,5 @@
-// fairing/builders/dockerfile.hpp - the Dockerfile of a context (Dockerfile reference, docs.docker.com),
-// for builders that leave the building to somebody else. Pure.
+// fairing/builders/dockerfile.hpp - the Dockerfile of a context (Dockerfile reference,
+// docs.docker.com), for builders that leave the building to somebody else. Pure.
 //
 // Nothing here is read by a shell: every command is in JSON form, and what Docker itself would
 // expand or split is either quoted or refused.
@@ -27,11 +27,12 @@ namespace detail {
 
 [[nodiscard]] inline Error refuse(const std::string& what, std::string_view value,
                                   std::string answer) {
-    return Error{ErrorCode::unsupported,
-                 {.attempted = "write to a Dockerfile",
-                  .subject = what + " \"" + packaging::escaped(value) + '"',
-                  .answer = std::move(answer),
-                  .advice = "choose another name, or the builder append, which needs no Dockerfile"}};
+    return Error{
+        ErrorCode::unsupported,
+        {.attempted = "write to a Dockerfile",
+         .subject = what + " \"" + packaging::escaped(value) + '"',
+         .answer = std::move(answer),
+         .advice = "choose another name, or the builder append, which needs no Dockerfile"}};
 }
 
 /// Letters, digits, bytes of UTF-8 and what Docker takes literally in a path.
@@ -54,10 +55,10 @@ namespace detail {
     const auto is_first = [](char c) {
         return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
     };
-    const bool plain =
-        !name.empty() && is_first(name.front()) && std::all_of(name.begin(), name.end(), [&](char c) {
-            return is_first(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
-        });
+    const bool plain = !name.empty() && is_first(name.front()) &&
+                       std::all_of(name.begin(), name.end(), [&](char c) {
+                           return is_first(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
+                       });
     if (!plain) {
         throw refuse("the variable", name,
                      "a variable is of letters, digits and _.-, and begins with a letter");
@@ -158,21 +159,23 @@ namespace detail {
     if (base.starts_with('-') || base.find_first_of(" $") != std::string::npos) {
         throw refuse("the base image", base, "it is no name of an image");
     }
-    std::string folder = plain_path(context.working_directory.empty() ? "/"
-                                                                      : context.working_directory);
+    std::string folder =
+        plain_path(context.working_directory.empty() ? "/" : context.working_directory);
     folder += folder.ends_with('/') ? "" : "/";
     if (!folder.starts_with('/')) {
         throw refuse("the path", folder, "the working directory does not begin with /");
     }
     std::string text = "FROM " + base + "\nUSER 0\nWORKDIR " + folder + '\n';
+    std::string variables;  // in one step: each costs a layer with some engines
     for (const auto& [name, value] : context.environment) {
-        text += "ENV " + plain_variable(name) + "=\"" + quoted(name, value) + "\"\n";
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, value) + '"';
     }
     for (const auto& [name, folders] : context.search_paths) {
         // In front of what the base has, if it has any.
-        text += "ENV " + plain_variable(name) + "=\"" + quoted(name, folders) + "${" + name +
-                ":+:$" + name + "}\"\n";
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, folders) + "${" + name +
+                     ":+:$" + name + "}\"";
     }
+    text += variables.empty() ? "" : "ENV" + variables + '\n';
     if (const std::vector<std::string> files = requirement_files(context, folder); !files.empty()) {
         text += copy(files, folder) + "RUN " +
                 exec_form({"env", "PIP_BREAK_SYSTEM_PACKAGES=1", "PIP_ROOT_USER_ACTION=ignore",

@@ -4,37 +4,30 @@
 // context ─ tar, as it is read ─ engine: build ─ name ─ push to the registry ─ digest
 #pragma once
 
+#include <algorithm>
 #include <exception>
-#include <map>
-#include <memory>
-#include <optional>
-#include <set>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "../codec/sha256.hpp"
 #include "../core/control.hpp"
 #include "../core/error.hpp"
-#include "../core/files.hpp"
 #include "../engine/address.hpp"
 #include "../engine/engine.hpp"
-#include "../oci/image.hpp"
 #include "../oci/reference.hpp"
 #include "../packaging/context.hpp"
-#include "../packaging/context_digest.hpp"
 #include "../packaging/context_tar.hpp"
 #include "../registry/credentials.hpp"
-#include "../registry/open.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/engine_access.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
 #include "append.hpp"
 #include "dockerfile.hpp"
-#include "dockerfile_build.hpp"
+#include "dockerfile_context.hpp"
 #include "engine_progress.hpp"
 
 namespace fairing {
@@ -158,7 +151,11 @@ public:
     EngineBuildRun(const EngineBuild& builder, engine::Kind kind, const Context& context,
                    const Session& session)
         : builder_(builder),
-          context_(context),
+          prepared_(prepare_dockerfile({.base_image = builder.base_image,
+                                        .dockerfile_path = builder.dockerfile_path,
+                                        .platform = builder.platform,
+                                        .insecure = builder.insecure},
+                                       context, session)),
           session_(session),
           control_(session.control()),
           target_(check_and_name({.registry = builder.registry,
@@ -177,11 +174,11 @@ public:
     }
 
     [[nodiscard]] Image build() {
-        const std::string text = plan();
         const Stopwatch watch;
-        packaging::ContextTar tar{context_, {{dockerfile_name, text}}, control_};
-        const std::string id = build(tar, dockerfile::images_of(text));
-        name_by_content(tar.digest(), text);
+        packaging::ContextTar tar{
+            prepared_.context, {{dockerfile_name, prepared_.dockerfile}}, control_};
+        const std::string id = build(tar, dockerfile::images_of(prepared_.dockerfile));
+        name_by_content(tar.digest());
         const Json stored = engine_.find_image(id, session_.stop);
         EngineName name{engine_, id, repository(), target_.tag, session_.stop};
         Image image = describe(stored.is_null() ? id : text_or(stored, "Id", id), stored);
@@ -204,17 +201,13 @@ public:
 private:
     static constexpr const char* dockerfile_name = "Dockerfile";
 
-    /// Fits the context; gives the Dockerfile.
-    [[nodiscard]] std::string plan() {
-        DockerfileBuild planned = plan_dockerfile(dockerfile_, context_, session_);
-        context_ = std::move(planned.context);
-        return std::move(planned.text);
-    }
-
     /// Podman asks every registry for https, but for those of this machine, which always may do
     /// without, as with the other builders.
     [[nodiscard]] bool verified(const oci::Reference& reference) const {
-        return !builder_.insecure && !net::is_loopback(net::parse_url("http://" + reference.host));
+        const registry::PlainHttp allowed =
+            registry_options(session_, {.insecure = builder_.insecure}, reference.host).plain_http;
+        return allowed != registry::PlainHttp::insecure &&
+               !net::is_loopback(net::parse_url("http://" + reference.host));
     }
 
     [[nodiscard]] std::string build(packaging::ContextTar& tar,
@@ -257,9 +250,9 @@ private:
             std::ref(progress), session_.stop);
     }
 
-    void name_by_content(const std::string& context_digest, const std::string& text) {
+    void name_by_content(const std::string& context_digest) {
         if (target_.tag.empty()) {
-            target_.tag = dockerfile_tag(dockerfile_, context_digest, text);
+            target_.tag = image_tag(prepared_, context_digest);
         }
     }
 
@@ -269,15 +262,18 @@ private:
 
     /// As it lies in the engine: by its id.
     [[nodiscard]] Image describe(const std::string& id, const Json& stored) const {
-        const std::string variant = text_or(stored, "Variant");
+        std::string platform;
+        for (const char* part : {"Os", "Architecture", "Variant"}) {
+            const std::string value = text_or(stored, part);
+            platform += (platform.empty() || value.empty() ? "" : "/") + value;
+        }
         Image image{.reference = id,
                     .digest = id,
                     .location = Location::engine,
-                    .command = context_.command,
-                    .environment = context_.environment,
-                    .working_directory = context_.working_directory,
-                    .platform = text_or(stored, "Os") + '/' + text_or(stored, "Architecture") +
-                                (variant.empty() ? "" : '/' + variant),
+                    .command = prepared_.context.command,
+                    .environment = prepared_.context.environment,
+                    .working_directory = prepared_.context.working_directory,
+                    .platform = std::move(platform),
                     .tag = target_.tag,
                     .engine = address_.name};
         const Json config = stored.is_object() ? stored.value("Config", Json()) : Json();
@@ -294,7 +290,7 @@ private:
         }
         for (const std::string& entry : list("Env")) {
             const std::size_t equals = std::min(entry.find('='), entry.size());
-            if (context_.search_paths.contains(entry.substr(0, equals))) {
+            if (prepared_.context.search_paths.contains(entry.substr(0, equals))) {
                 image.environment[entry.substr(0, equals)] = entry.substr(equals + 1);
             }
         }
@@ -302,16 +298,12 @@ private:
     }
 
     const EngineBuild& builder_;
-    Context context_;
+    PreparedDockerfile prepared_;
     const Session& session_;
     Control control_;
     oci::Reference target_;
     engine::Address address_;
     engine::Engine engine_;
-    DockerfileOptions dockerfile_{.base_image = builder_.base_image,
-                                  .dockerfile_path = builder_.dockerfile_path,
-                                  .platform = builder_.platform,
-                                  .access = {.insecure = builder_.insecure}};
 };
 
 }  // namespace detail

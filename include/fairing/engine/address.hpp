@@ -27,7 +27,7 @@ enum class Kind { any, docker, podman };
 /// Where an engine listens, and what TLS needs there. Data, no I/O.
 struct Address {
     std::string name = {};  ///< as it was named, and can be again: a path, a URL, "context:NAME"
-    std::string url = {};   ///< "http+unix://%2Frun%2Fdocker.sock", "http://host:2375", "https://…"
+    std::string url = {};  ///< "http+unix://%2Frun%2Fdocker.sock", "http://host:2375", "https://…"
     std::filesystem::path socket = {};  ///< empty for one that listens elsewhere
     std::string ca_file = {}, certificate_file = {}, key_file = {};  ///< PEM; empty: there is none
     bool verified = true;  ///< the peer's certificate is checked
@@ -85,8 +85,7 @@ inline void add_certificates(Address& address, const std::filesystem::path& fold
     }
     const std::size_t colons = name.find("://");
     const std::string scheme = name.substr(0, std::min(colons, name.size()));
-    if (colons == std::string::npos ||
-        (scheme != "tcp" && scheme != "http" && scheme != "https")) {
+    if (colons == std::string::npos || (scheme != "tcp" && scheme != "http" && scheme != "https")) {
         throw bad_address(name, scheme == "ssh" ? "ssh is not spoken; forward its socket with "
                                                   "ssh -L /tmp/engine.sock:/run/docker.sock"
                                                 : "it is neither a socket nor tcp");
@@ -96,8 +95,8 @@ inline void add_certificates(Address& address, const std::filesystem::path& fold
     while (rest.ends_with('/')) {
         rest.pop_back();
     }
-    const bool has_port = rest.find(':', rest.rfind(']') == rest.npos ? 0 : rest.rfind(']')) !=
-                          std::string::npos;
+    const bool has_port =
+        rest.find(':', rest.rfind(']') == rest.npos ? 0 : rest.rfind(']')) != std::string::npos;
     if (!has_port && scheme == "tcp") {
         rest += tls ? ":2376" : ":2375";
     }

@@ -135,13 +135,12 @@ public:
         const std::string attempted = "build an image with";
         net::Request request{
             .method = "POST",
-            .url = base_ + "/build?rm=1&forcerm=1&dockerfile=" +
-                   net::percent_encode(options.dockerfile) +
-                   (options.cache ? "" : "&nocache=1") +
-                   (options.platform.empty() ? ""
-                                             : "&platform=" +
-                                                   net::percent_encode(options.platform)) +
-                   tls_parameter(options.verify_registries),
+            .url =
+                base_ + "/build?rm=1&forcerm=1&dockerfile=" +
+                net::percent_encode(options.dockerfile) + (options.cache ? "" : "&nocache=1") +
+                (options.platform.empty() ? ""
+                                          : "&platform=" + net::percent_encode(options.platform)) +
+                tls_parameter(options.verify_registries),
             .headers = {{"Content-Type", "application/x-tar"}},
             .body = context,
             .idle_timeout = silence};
@@ -158,7 +157,8 @@ public:
                 if (!given.empty()) {
                     id = given;
                 } else if (id.empty() && line.starts_with(built)) {
-                    id = line.substr(built.size(), line.find_last_not_of("\r\n") + 1 - built.size());
+                    id =
+                        line.substr(built.size(), line.find_last_not_of("\r\n") + 1 - built.size());
                 }
                 if (events) {
                     events(event);
@@ -176,9 +176,8 @@ public:
     void tag(const std::string& image, const std::string& repository, const std::string& tag,
              const std::stop_token& stop = {}) const {
         send({.method = "POST",
-              .url = base_ + "/images/" + path_of(image) +
-                     "/tag?repo=" + net::percent_encode(repository) +
-                     "&tag=" + net::percent_encode(tag)},
+              .url = base_ + "/images/" + path_of(image) + "/tag?repo=" +
+                     net::percent_encode(repository) + "&tag=" + net::percent_encode(tag)},
              "name image " + image + " in", {}, stop);
     }
 
@@ -191,12 +190,10 @@ public:
         std::string digest;
         stream(
             {.method = "POST",
-             .url = base_ + "/images/" + path_of(repository) +
-                    "/push?tag=" + net::percent_encode(tag) +
-                    tls_parameter(options.verify_registries),
-             .headers = {{"X-Registry-Auth", (options.credentials.empty() ? nobody
-                                                                          : options.credentials)
-                                                 .reveal()}},
+             .url = base_ + "/images/" + path_of(repository) + "/push?tag=" +
+                    net::percent_encode(tag) + tls_parameter(options.verify_registries),
+             .headers = {{"X-Registry-Auth",
+                          (options.credentials.empty() ? nobody : options.credentials).reveal()}},
              .idle_timeout = std::chrono::minutes{10}},
             attempted,
             [&](const Json& event) {
@@ -257,14 +254,20 @@ public:
     /// Gives what the container writes, from its beginning to its end.
     void follow_logs(const std::string& id, const FrameReader::Sink& sink,
                      const std::stop_token& stop = {}) const {
-        FrameReader reader{sink};
-        send(
-            {.method = "GET",
-             .url = container(id) + "/logs?follow=1&stdout=1&stderr=1",
-             .idle_timeout = silence},
-            "read the output of a container of",
-            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
-        reader.finish();
+        logs(id, "?follow=1&stdout=1&stderr=1", sink, stop);
+    }
+    /// Gives what the container has written so far.
+    void read_logs(const std::string& id, const FrameReader::Sink& sink,
+                   const std::stop_token& stop = {}) const {
+        logs(id, "?stdout=1&stderr=1", sink, stop);
+    }
+
+    /// Whether it was started and has not ended.
+    [[nodiscard]] bool is_running(const std::string& id, const std::stop_token& stop = {}) const {
+        const Json answer = json({.method = "GET", .url = container(id) + "/json"},
+                                 "look for a container of", stop);
+        const Json state = answer.is_object() ? answer.value("State", Json()) : Json();
+        return state.is_object() && state.value("Running", Json()) == Json(true);
     }
 
     /// Waits for the container's end.
@@ -355,6 +358,16 @@ private:
         return base_ + "/containers/" + net::percent_encode(id);
     }
 
+    void logs(const std::string& id, const char* query, const FrameReader::Sink& sink,
+              const std::stop_token& stop) const {
+        FrameReader reader{sink};
+        send(
+            {.method = "GET", .url = container(id) + "/logs" + query, .idle_timeout = silence},
+            "read the output of a container of",
+            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
+        reader.finish();
+    }
+
     [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
                                 std::string answer) const {
         return Error{code,
@@ -391,14 +404,18 @@ private:
         } catch (const Cancelled&) {
             throw;
         } catch (const Error& error) {
-            if (own ||
-                (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::not_found)) {
+            const bool denied = error.code() == ErrorCode::denied;  // TLS
+            if (own || (!denied && error.code() != ErrorCode::unavailable &&
+                        error.code() != ErrorCode::not_found)) {
                 throw;
             }
-            Error::Details details =
-                failure(ErrorCode::unavailable, attempted, error.details().answer).details();
-            details.advice = "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
-            throw Error{ErrorCode::unavailable, std::move(details)};
+            const ErrorCode code = denied ? error.code() : ErrorCode::unavailable;
+            Error::Details details = failure(code, attempted, error.details().answer).details();
+            details.advice =
+                denied
+                    ? "check ca.pem, cert.pem and key.pem in the folder that DOCKER_CERT_PATH names"
+                    : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
+            throw Error{code, std::move(details)};
         }
     }
 
@@ -456,13 +473,13 @@ private:
         std::string text = text_or(event, "error", text_or(detail, "message"));
         text.resize(text.find_last_not_of(" \r\n") + 1);
         const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
-        const bool step_failed = (detail.is_object() && detail.contains("code")) ||
-                                 says("building at STEP ");
-        const ErrorCode code =
-            step_failed                                                 ? ErrorCode::input
-            : says("unauthorized") || says("denied")                    ? ErrorCode::denied
-            : says("manifest unknown") || says("not found")             ? ErrorCode::not_found
-                                                                        : ErrorCode::unavailable;
+        const bool step_failed =
+            (detail.is_object() && detail.contains("code")) || says("building at STEP ");
+        const ErrorCode code = step_failed                              ? ErrorCode::input
+                               : says("unauthorized") || says("denied") ? ErrorCode::denied
+                               : says("manifest unknown") || says("not found")
+                                   ? ErrorCode::not_found
+                                   : ErrorCode::unavailable;
         return failure(code, attempted, text.empty() ? "an error without a text" : text);
     }
 

@@ -97,8 +97,7 @@ public:
             SourceFile source{file};
             std::uint64_t left = file.size;
             do {
-                buffer.resize(
-                    static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size)));
+                buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size)));
                 left -= buffer.size();
                 source.read(buffer);
                 codec::Sha256 hash;

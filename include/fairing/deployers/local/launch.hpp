@@ -117,8 +117,7 @@ inline void unpack_into(const TemporaryDirectory& parent, const char* name, oci:
 /// Starts `image`, whose manifest and layers `store` holds. See LocalDeployer::deploy.
 class Launcher {
 public:
-    Launcher(const Options& options, const Image& image, oci::Store& store,
-             const Session& session)
+    Launcher(const Options& options, const Image& image, oci::Store& store, const Session& session)
         : options_(options),
           image_(image),
           store_(store),
@@ -218,8 +217,8 @@ private:
         try {
             auto found = engine::find(options_.engine);
             // In automatic mode a DOCKER_HOST elsewhere is no engine of this machine.
-            const bool usable = found && engine::is_there(*found) &&
-                                !(automatic && found->socket.empty());
+            const bool usable =
+                found && engine::is_there(*found) && !(automatic && found->socket.empty());
             return usable ? found : std::nullopt;
         } catch (const Error&) {
             if (!automatic) {
