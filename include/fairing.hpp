@@ -9,6 +9,7 @@
 #include "fairing/config.hpp"
 #include "fairing/pipeline.hpp"
 #include "fairing/run_main.hpp"
+#include "fairing/tasks.hpp"
 
 // The stages.
 #include "fairing/builders/append.hpp"
@@ -16,8 +17,13 @@
 #include "fairing/builders/context_sources/gcs.hpp"
 #include "fairing/builders/context_sources/s3.hpp"
 #include "fairing/deployers/find_workload.hpp"
+#include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
+#include "fairing/deployers/serving/predict_protocol.hpp"
+#include "fairing/deployers/serving.hpp"
+#include "fairing/deployers/training_jobs.hpp"
+#include "fairing/deployers/trainjob.hpp"
 #include "fairing/preprocessors/entry.hpp"
 #include "fairing/preprocessors/full_notebook.hpp"
 #include "fairing/preprocessors/function.hpp"
@@ -25,6 +31,9 @@
 #include "fairing/preprocessors/notebook.hpp"
 #include "fairing/preprocessors/python.hpp"
 #include "fairing/preprocessors/python_function.hpp"
+
+// Programs that bring a pipeline of their own.
+#include "fairing/frameworks/lightgbm.hpp"
 
 // What a cluster deployer takes.
 #include "fairing/pods/cloud_credentials.hpp"
@@ -48,3 +57,5 @@
 #include "fairing/keychain/cloud_registries.hpp"
 #include "fairing/kube/names.hpp"
 #include "fairing/kube/state.hpp"
+#include "fairing/registry/copy.hpp"
+#include "fairing/registry/tags.hpp"

@@ -39,6 +39,16 @@ TEST_CASE("unknown names and keys list those there are") {
     CHECK(error_of([&] { Config{Json::array()}; }).find("not a JSON object") != std::string::npos);
 }
 
+TEST_CASE("registries stand beside the stages") {
+    const Config config{Json::parse(
+        R"({"registries": {"docker.io": {"mirrors": ["mirror.example"]}}, "builder": {}})")};
+    CHECK(config.registries().at("docker.io").mirrors ==
+          std::vector<std::string>{"mirror.example"});
+    CHECK(error_of([] {
+              Config{Json{{"registries", {{"docker.io", {{"mirror", "x"}}}}}}};
+          }).find("did you mean mirrors?") != std::string::npos);
+}
+
 TEST_CASE("a file is read, and named when it is wrong") {
     const TemporaryDirectory directory;
     const auto file = directory.path() / "fairing.json";
@@ -58,6 +68,27 @@ TEST_CASE("a builder of one's own, by name and by value") {
     CHECK(config.builder().build({}, {}).reference == "farm a");
     config.set_builder(Farm{"b"});
     CHECK(config.builder().build({}, {}).reference == "farm b");
+}
+
+TEST_CASE("deployers of endpoints by name") {
+    Config config;
+    const auto last = [&] {
+        return config.deployer().manifests({.reference = "r.example/a:1"}, {}).back();
+    };
+    config.set_deployer("serving", {{"serving_class", "Houses"},
+                                    {"service_type", "LoadBalancer"},
+                                    {"protocol", "v2"},
+                                    {"replicas", 2}});
+    CHECK(last()["kind"] == "Deployment");
+    CHECK(last()["spec"]["replicas"] == 2);
+    config.set_deployer("kfserving", {{"framework", "sklearn"},
+                                      {"storage_uri", "s3://m"},
+                                      {"protocol", "v2"},
+                                      {"min_replicas", 0}});
+    CHECK(last()["apiVersion"] == "serving.kserve.io/v1beta1");
+    CHECK(last()["spec"]["predictor"]["minReplicas"] == 0);
+    config.set_deployer("kfserving", {{"api", "v1alpha2"}});
+    CHECK(last()["apiVersion"] == "serving.kubeflow.org/v1alpha2");
 }
 
 TEST_CASE("a Kubernetes deployer takes mutators before and after it is chosen") {

@@ -21,19 +21,23 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+from join_units import joined  # noqa: E402
 from own_headers import INCLUDE, ROOT, all_headers, includes, name_of  # noqa: E402
 
 GXX = "g++"
 CLANGXX = "clang++-14"
 WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
 USER_WARNINGS = "-Wall -Wextra -Wpedantic -Werror".split()
-THREADED = ("core", "packaging", "net", "kube", "builders", "deployers")  # what ThreadSanitizer runs
+THREADED = ("core", "packaging", "net", "kube", "builders", "runs", "deployers")  # what ThreadSanitizer runs
 # Those of $FAIRING_TEST_DATA/api that need only what there is.
-API_PROGRAMS = ("01_job.cpp", "05_build.cpp", "07_config.cpp", "09_embed.cpp")
+API_PROGRAMS = ("01_job.cpp", "02_function.cpp", "02b_functions.cpp", "04_ui.cpp", "05_build.cpp", "06_render.cpp",
+                "07_config.cpp", "08_serving.cpp", "09_embed.cpp")
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 # Macro -> package of what is never needed.
 OPTIONAL = {"YAML": "yaml-cpp", "XML": "pugixml", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
 CLOUD_PEERS = ("moto_server", "s3rver", "fake-gcs-server", "azurite-blob")
+# Meson finds ccache by itself for the compiler that it finds by itself, and not for one that CXX names.
+CLANGXX_FOR_MESON = f"ccache {CLANGXX}" if shutil.which("ccache") else CLANGXX
 CPUS = os.cpu_count() or 1
 STEP_LIMIT = 900  # seconds that one program may take
 BUILD_LIMIT = 2400
@@ -374,7 +378,7 @@ class Tiers:
         folder = self.configure(
             "single",
             ["-Dbuildtype=plain", "-Db_ndebug=false", "-Dtests=enabled", "-Dcommand=disabled",
-             "-Dsingle_include=true", "-Dbench=disabled"], {"CXX": CLANGXX},
+             "-Dsingle_include=true", "-Dbench=disabled"], {"CXX": CLANGXX_FOR_MESON},
         )  # fmt: skip
         if folder is None:
             return FAILED
@@ -460,13 +464,17 @@ class Tiers:
         data = os.environ.get("FAIRING_TEST_DATA")
         if not data:
             return skip(f"FAIRING_TEST_DATA is not set: api programs {', '.join(API_PROGRAMS)}")
-        edges = []
-        for name in API_PROGRAMS:
-            source = pathlib.Path(data, "api", name)
-            for compiler in (GXX, CLANGXX):
-                line = self.compiler_line(compiler, source, more=["-fsyntax-only"], warnings=USER_WARNINGS)
-                edges.append((f"{compiler}-{name}", line, [source]))
-        return self.checks("api", edges)
+        folder = pathlib.Path(data, "api").resolve()
+        sources = [folder / name for name in API_PROGRAMS]
+        unit = self.build / "api" / "programs.cpp"
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.write_text(joined(sources, folder), encoding="utf-8")
+        # In a namespace main() is a function like others, which must say what it returns.
+        more = ["-I", str(folder), "-Wno-return-type", "-fsyntax-only"]
+        return self.checks("api", [
+            (compiler, self.compiler_line(compiler, unit, more=more, warnings=USER_WARNINGS), [unit, *sources])
+            for compiler in (GXX, CLANGXX)
+        ])  # fmt: skip
 
     def example_programs(self):
         """Each example is compiled with the headers, and run where the tree's examples/ lies."""
@@ -565,6 +573,18 @@ class Tiers:
         say(self.base_layout)
         return PASSED
 
+    def build_go_peers(self):
+        """crane and registries that Debian has not; without them the tests that need them are skipped. Not in CI."""
+        code, output = run(["tools/dependencies", "peers"], limit=BUILD_LIMIT)
+        if code == 0:
+            self.go_peers = output.strip().split("\n")[-1]
+            say(self.go_peers)
+            return PASSED
+        if os.environ.get("CI"):
+            show_failure("tools/dependencies peers", output)
+            return FAILED
+        return skip(output.strip())
+
     def get_cloud_peers(self):
         """What plays the clouds; the tests that need what is not there are skipped."""
         code, output = run(["tools/dependencies", "cloud-peers"], limit=BUILD_LIMIT)
@@ -583,15 +603,16 @@ class Tiers:
         env = {"FAIRING_COMMAND": str(self.command())}
         if self.base_layout:
             env["FAIRING_BASE_LAYOUT"] = self.base_layout
-        if self.cloud_peers:
-            env["PATH"] = f"{self.cloud_peers}:{os.environ['PATH']}"
+        folders = [folder for folder in (self.go_peers, self.cloud_peers) if folder]
+        env["PATH"] = ":".join([*folders, os.environ["PATH"]])
         for name, program in programs.items():
             counts += self.run_doctest(name, program, env)
         return counts
 
     def peers(self):
-        self.base_layout = self.cloud_peers = None
+        self.base_layout = self.go_peers = self.cloud_peers = None
         self.step("base image", self.base_image)
+        self.step("peers in Go", self.build_go_peers)
         self.step("peers that play the clouds", self.get_cloud_peers)
         self.step("integration tests", self.integration_tests)
 
@@ -601,6 +622,9 @@ class Tiers:
         if code == 0:
             folder = pathlib.Path(output.strip().split("\n")[-1])
             say((folder / "versions.txt").read_text().rstrip() if (folder / "versions.txt").is_file() else folder)
+            code, output = run(["tools/kube-testenv", "build", "--operators"], limit=KUBERNETES_LIMIT)
+        if code == 0:
+            say(output.strip().split("\n")[-1])
             return PASSED
         if os.environ.get("CI"):
             show_failure("tools/kube-testenv build", output)
@@ -634,7 +658,7 @@ class Tiers:
              # doctest's signal handlers would come before the sanitizers' own, and hang in TSan.
              "-Dcpp_args=-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all"
              " -DDOCTEST_CONFIG_NO_POSIX_SIGNALS"],
-            {"CXX": CLANGXX},
+            {"CXX": CLANGXX_FOR_MESON},
         )  # fmt: skip
         if folder is None:
             return FAILED
@@ -678,7 +702,7 @@ class Tiers:
             add(path)
         return self.tidy_unit(unit, lines), origins
 
-    def joined(self, unit, paths):
+    def texts_of(self, unit, paths):
         """One file with the text of all of `paths`, for the same reason; their includes stay."""
         lines, origins = [], []
         for path in paths:
@@ -703,7 +727,7 @@ class Tiers:
         for unit, paths in units.items():
             source, origins[f"{unit}.cpp"] = self.tidy_source(unit, paths)
             sources.append((unit, source))
-        source, origins["command.cpp"] = self.joined("command", sorted((ROOT / "tools" / "fairing").glob("*.cpp")))
+        source, origins["command.cpp"] = self.texts_of("command", sorted((ROOT / "tools" / "fairing").glob("*.cpp")))
         sources.append(("command", source))
         for path in sorted((ROOT / "examples").glob("*.cpp")):
             sources.append((f"examples.{path.name}", path))
@@ -731,7 +755,7 @@ class Tiers:
         folder = self.configure(
             "fuzz",
             ["-Dbuildtype=debug", "-Doptimization=1", "-Dfuzz=true", "-Dtests=enabled", "-Dcommand=disabled",
-             "-Db_lundef=false", "-Dbench=disabled"], {"CXX": CLANGXX},
+             "-Db_lundef=false", "-Dbench=disabled"], {"CXX": CLANGXX_FOR_MESON},
         )  # fmt: skip
         if folder is None:
             return FAILED

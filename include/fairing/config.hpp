@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -14,8 +15,12 @@
 #include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
+#include "deployers/inference_service.hpp"
 #include "deployers/job.hpp"
 #include "deployers/local.hpp"
+#include "deployers/serving.hpp"
+#include "deployers/training_jobs.hpp"
+#include "deployers/trainjob.hpp"
 #include "pipeline.hpp"
 #include "preprocessors/full_notebook.hpp"
 #include "preprocessors/function.hpp"
@@ -24,6 +29,7 @@
 #include "preprocessors/python_function.hpp"
 #include "stage/any.hpp"
 #include "stage/fields.hpp"
+#include "stage/registry_access.hpp"
 
 namespace fairing {
 
@@ -49,14 +55,21 @@ public:
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
+        deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
+        deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
         deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
+        deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
+        for (const TrainingKind& kind : training_kinds) {
+            deployers_[kind.deployer] =
+                deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
+        }
         // In a notebook's own kernel that notebook is what runs.
         set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
         set_builder("append").set_deployer("local");
     }
 
-    /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…}}, each of
-    /// them optional.
+    /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…},
+    /// "registries": {"docker.io": {"mirrors": […]}, …}}, each of them optional.
     explicit Config(const Json& document) : Config() {
         if (!document.is_object()) {
             throw Error{ErrorCode::input,
@@ -80,9 +93,11 @@ public:
                 set_builder(name.empty() ? "append" : name, options);
             } else if (key == "deployer") {
                 set_deployer(name.empty() ? "local" : name, options);
+            } else if (key == "registries") {
+                registries_ = parse_registries(value);
             } else {
                 throw unknown_name("read", "the configuration", key,
-                                   {"preprocessor", "builder", "deployer"});
+                                   {"preprocessor", "builder", "deployer", "registries"});
             }
         }
     }
@@ -145,8 +160,16 @@ public:
     [[nodiscard]] const AnyBuilder& builder() const { return *builder_; }
     [[nodiscard]] const AnyDeployer& deployer() const { return *deployer_; }
 
+    [[nodiscard]] const Registries& registries() const { return registries_; }
+
     [[nodiscard]] AnyFairing fairing() const { return {preprocessor(), builder(), deployer()}; }
-    Workload run(const Session& session = {}) const { return fairing().run(session); }
+    /// With the configuration's registries, unless the session has some.
+    Workload run(Session session = {}) const {
+        if (session.registries.empty()) {
+            session.registries = registries_;
+        }
+        return fairing().run(session);
+    }
 
 private:
     template <class Stage>
@@ -164,6 +187,9 @@ private:
     [[nodiscard]] static DeployerMaker deployer_maker(std::string name) {
         return [name = std::move(name)](const Json& options, const Mutators& mutators) {
             auto stage = stage_from<Stage>(options, name);
+            if constexpr (std::is_same_v<Stage, TrainingJobDeployer>) {
+                stage.kind = training_kind(name.substr(name.find(' ') + 1));
+            }
             if constexpr (requires { stage.kubernetes.pod_spec_mutators; }) {
                 stage.kubernetes.pod_spec_mutators = mutators;
             }
@@ -189,6 +215,7 @@ private:
     Makers<AnyBuilder> builders_ = {};
     std::map<std::string, DeployerMaker> deployers_ = {};
     Mutators mutators_ = {};
+    Registries registries_ = {};
     std::optional<std::pair<std::string, Json>> named_deployer_ = {};
     std::optional<AnyPreprocessor> preprocessor_ = {};  // never empty after construction
     std::optional<AnyBuilder> builder_ = {};

@@ -105,6 +105,43 @@ TEST_CASE("a Job has Fairing's labels, names and limits, and equal run ids give 
           unnamed.manifests(sample_image, {})[0].dump());
 }
 
+TEST_CASE("several workers know rank, world size and where rank 0 is") {
+    const JobDeployer deployer{.kubernetes = {.namespace_ = "ml", .run_id = "abc"}, .workers = 4};
+    const std::vector<Json> objects = deployer.manifests(sample_image, {});
+    REQUIRE(objects.size() == 2);
+    const Json& service = objects[0];
+    CHECK(service["kind"] == "Service");
+    CHECK(service["metadata"]["name"] == "fairing-job-abc");
+    CHECK(service["metadata"]["labels"]["fairing-id"] == "abc");
+    CHECK(service["spec"]["clusterIP"] == "None");
+    CHECK(service["spec"]["selector"]["fairing-id"] == "abc");
+    CHECK(service["spec"]["publishNotReadyAddresses"] == true);
+    const Json& spec = objects[1]["spec"];
+    CHECK(spec["completionMode"] == "Indexed");
+    CHECK(spec["completions"] == 4);
+    CHECK(spec["parallelism"] == 4);
+    const Json& pod = spec["template"]["spec"];
+    CHECK(pod["subdomain"] == "fairing-job-abc");
+    std::map<std::string, Json> variables;
+    for (const Json& each : pod["containers"][0]["env"]) {
+        variables[each["name"]] = each;
+    }
+    CHECK(variables["WORLD_SIZE"]["value"] == "4");
+    CHECK(variables["MASTER_ADDR"]["value"] == "fairing-job-abc-0.fairing-job-abc");
+    CHECK(variables["MASTER_PORT"]["value"] == "29500");
+    CHECK(variables["RANK"]["valueFrom"]["fieldRef"]["fieldPath"] ==
+          "metadata.annotations['batch.kubernetes.io/job-completion-index']");
+    if (const auto api = support::OpenApi::find()) {
+        CHECK(api->findings(objects[0]).empty());
+        CHECK(api->findings(objects[1]).empty());
+    }
+    for (const JobDeployer& bad : {JobDeployer{.runs = 2, .workers = 2}, JobDeployer{.workers = -1},
+                                   JobDeployer{.workers = 2, .main_port = 70000},
+                                   JobDeployer{.kubernetes = {.name = "1st"}, .workers = 2}}) {
+        CHECK_THROWS_AS(bad.check(), Error);
+    }
+}
+
 TEST_CASE("every option of a Job has its place") {
     const JobDeployer deployer{.kubernetes = {.name = "mine",
                                               .annotations = {{"note", "a b"}},

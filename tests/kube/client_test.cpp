@@ -265,7 +265,7 @@ TEST_CASE("a kind that the cluster does not know is named") {
     CHECK(error_of(
               [&] { static_cast<void>(client_of(script).discover("kubeflow.org/v1", "TFJob")); }) ==
           "cannot use kubeflow.org/v1 TFJob: the cluster does not know it: it does not serve "
-          "kubeflow.org/v1; install the operator that defines it");
+          "kubeflow.org/v1; install the Kubeflow Training Operator, or mpi-operator");
 }
 
 TEST_CASE("a 401 drops what can be renewed and tries once more; else it is told") {

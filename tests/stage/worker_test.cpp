@@ -60,6 +60,56 @@ TEST_CASE("TF_CONFIG counts the chief first") {
     CHECK(worker.main_port == 2222);
 }
 
+TEST_CASE("every launcher's own variables") {
+    struct Launcher {
+        std::map<std::string, std::string> variables;
+        int rank, size;
+        const char* address = "";
+        int port = 0;
+    };
+    for (const Launcher& each :
+         {Launcher{{{"PROCESS_ID", "1"},
+                    {"NUM_PROCESSES", "2"},
+                    {"COORDINATOR_ADDRESS", "j-worker-0"},
+                    {"COORDINATOR_PORT", "6666"}},
+                   1,
+                   2,
+                   "j-worker-0",
+                   6666},
+          Launcher{
+              {{"PADDLE_RANK", "1"}, {"PADDLE_NNODES", "2"}, {"PADDLE_MASTER", "p-worker-0:36543"}},
+              1,
+              2,
+              "p-worker-0",
+              36543},
+          Launcher{{{"PADDLE_TRAINER_ID", "3"}, {"PADDLE_TRAINERS_NUM", "4"}}, 3, 4},
+          Launcher{{{"DMLC_TASK_ID", "1"},
+                    {"DMLC_NUM_WORKER", "3"},
+                    {"DMLC_TRACKER_URI", "t"},
+                    {"DMLC_TRACKER_PORT", "29500"}},
+                   1,
+                   3,
+                   "t",
+                   29500},
+          Launcher{{{"PET_NODE_RANK", "2"},
+                    {"PET_NNODES", "3"},
+                    {"PET_MASTER_ADDR", "n-0"},
+                    {"PET_MASTER_PORT", "29400"}},
+                   2,
+                   3,
+                   "n-0",
+                   29400},
+          Launcher{{{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}}, 1, 2}}) {
+        const Environment set{each.variables};
+        const Worker worker = worker_from_environment();
+        CAPTURE(each.variables.begin()->first);
+        CHECK(worker.rank == each.rank);
+        CHECK(worker.world_size == each.size);
+        CHECK(worker.main_address == each.address);
+        CHECK(worker.main_port == each.port);
+    }
+}
+
 TEST_CASE("MPI, DMLC and Indexed Jobs; nonsense is ignored") {
     {
         const Environment set{{{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "3"}}};

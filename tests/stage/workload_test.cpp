@@ -53,6 +53,19 @@ TEST_CASE("copies name the same thing; as a Workload an Endpoint loses nothing")
     CHECK(seen == "line");
 }
 
+TEST_CASE("what answers nothing says so") {
+    struct Silent : Workload::Model {
+        ObjectName name() const override { return {.kind = "Job", .name = "train"}; }
+        Outcome poll(std::stop_token) override { return {}; }
+        Outcome follow(const OutputSink&, std::stop_token) override { return {}; }
+        void remove(std::stop_token) override {}
+    };
+    const Endpoint endpoint{Workload{std::make_shared<Silent>()}};
+    CHECK(endpoint.url().empty());
+    CHECK_THROWS_WITH_AS((void)endpoint.predict(1),
+                         "cannot ask Job train: it is no endpoint, and answers no requests", Error);
+}
+
 TEST_CASE("RemoveOnExit removes once, unless kept, and reports a failure to the log") {
     const auto model = std::make_shared<Recorder>();
     { const RemoveOnExit guard{Workload{model}}; }

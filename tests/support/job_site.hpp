@@ -1,4 +1,4 @@
-// tests/support/job_site.hpp - what the tests of `fairing run --deployer job` stand on: a namespace
+// tests/support/job_site.hpp - what the tests of `fairing run` in a cluster stand on: a namespace
 // of a real API server, a registry, the command, and proxies between them.
 #pragma once
 
@@ -40,11 +40,16 @@ public:
     [[nodiscard]] std::string host() const { return "localhost:" + std::to_string(wire.port()); }
     /// Both streams together.
     [[nodiscard]] ShellResult run(const std::string& entry, const std::string& options = {}) const {
-        return support::run("cd " + *fairing::env("FAIRING_SOURCE_ROOT") + " && timeout 120 " +
-                            *fairing::env("FAIRING_COMMAND") + " run " + entry +
-                            " --base-image scratch --registry " + host() +
-                            "/demo --deployer job --kubeconfig " + (folder / "kubeconfig") +
-                            " --namespace " + space + ' ' + options + " 2>&1");
+        return support::run(command("run " + entry, options) + " --kubeconfig " +
+                            (folder / "kubeconfig") + " 2>&1");
+    }
+    /// The command line of a subcommand that makes an image.
+    [[nodiscard]] std::string command(const std::string& subcommand,
+                                      const std::string& options = {}) const {
+        return "cd " + *fairing::env("FAIRING_SOURCE_ROOT") + " && timeout 120 " +
+               *fairing::env("FAIRING_COMMAND") + ' ' + subcommand +
+               " --base-image scratch --registry " + host() + "/demo --deployer " + deployer +
+               (with_namespace ? " --namespace " + space + ' ' : " ") + options;
     }
     /// A program, and the option that makes its pod play `steps` instead of running it.
     [[nodiscard]] ShellResult play(const std::string& steps,
@@ -77,6 +82,8 @@ public:
     }
 
     KubeTestenv& kube;
+    std::string deployer = "job";
+    bool with_namespace = true;
     std::string space;
     Workspace folder = {};
     DockerRegistry registry = DockerRegistry{};

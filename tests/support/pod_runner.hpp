@@ -31,6 +31,7 @@
 #include "fairing/oci/unpack.hpp"
 #include "fairing/registry/open.hpp"
 #include "kube_api.hpp"
+#include "pod_prober.hpp"
 
 namespace support {
 
@@ -134,6 +135,7 @@ private:
         Json state = Json::object();
         Json last_state = Json::object();
         int restarts = 0;
+        bool ready = false;  ///< as its readiness probe says
         std::vector<std::shared_ptr<ContainerLog>> logs = {};
     };
     struct Evicted {
@@ -274,9 +276,17 @@ private:
             const std::lock_guard lock{mutex_};
             container.logs.push_back(log);
             container.state = {{"running", {{"startedAt", rfc3339(now_in_nanoseconds(), 0)}}}};
+            container.ready = !PodProber::has_probes(container.spec);
         }
         publish();
         return *log;
+    }
+    void set_ready(Container& container, bool ready) {
+        {
+            const std::lock_guard lock{mutex_};
+            container.ready = ready;
+        }
+        publish();
     }
     void set_waiting(Container& container, const std::string& reason, const std::string& message) {
         {
@@ -363,7 +373,17 @@ private:
     // --- a container as a process
     // ------------------------------------------------------------------------------------
 
+    /// What the operators' init containers wait for or copy is a network's, which is not here.
+    [[nodiscard]] static bool needs_network(const Container& container) {
+        return container.init &&
+               (container.name == "init-pytorch" || container.name == "kubectl-delivery");
+    }
+
     ContainerEnd run_process(Container& container) {
+        if (needs_network(container)) {
+            set_running(container);
+            return {};
+        }
         const fairing::TemporaryDirectory directory;
         const fairing::oci::Image image = pull(container, directory.path() / "root");
         std::optional<Variables> environment;
@@ -383,7 +403,14 @@ private:
         ContainerLog& log = set_running(container);
         try {
             fairing::Process process{command};
-            return follow(process, log);
+            std::stop_source ending;
+            const std::stop_callback on_stop{stop_.get_token(), [&] { ending.request_stop(); }};
+            const PodProber prober{
+                container.spec,
+                {.on_ready = [&](bool value) { set_ready(container, value); },
+                 .on_unhealthy = [&](const auto& text) { report_event("Unhealthy", text); },
+                 .on_dead = [&] { ending.request_stop(); }}};
+            return follow(process, log, ending.get_token());
         } catch (const fairing::Cancelled&) {
             throw;
         } catch (const fairing::Error& error) {
@@ -392,12 +419,12 @@ private:
         }
     }
 
-    ContainerEnd follow(fairing::Process& process, ContainerLog& log) {
+    ContainerEnd follow(fairing::Process& process, ContainerLog& log, const std::stop_token& stop) {
         const auto sink = [&log](fairing::Stream, std::span<const std::byte> bytes) {
             log.write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
         };
         try {
-            return {.exit_code = process.read(sink, stop_.get_token()).exit_code, .reason = {}};
+            return {.exit_code = process.read(sink, stop).exit_code, .reason = {}};
         } catch (const fairing::Cancelled&) {
             process.terminate(std::chrono::seconds{2});
             return {.exit_code = process.read(sink).exit_code, .reason = {}};
@@ -498,12 +525,26 @@ private:
                 value = referred_value(entry["valueFrom"], reason);
             }
             if (value) {
-                result.insert_or_assign(entry["name"].get<std::string>(), *std::move(value));
+                result.insert_or_assign(entry["name"].get<std::string>(),
+                                        resolved(*std::move(value)));
             } else if (!reason.empty()) {
                 return std::nullopt;
             }
         }
         return result;
+    }
+
+    /// The cluster's DNS: HOST.SUBDOMAIN of the pod's own subdomain is this machine.
+    [[nodiscard]] std::string resolved(std::string value) const {
+        const std::string subdomain = fairing::text_or(pod_["spec"], "subdomain");
+        const std::size_t dot = value.find('.' + subdomain);
+        if (subdomain.empty() || dot == std::string::npos) {
+            return value;
+        }
+        const std::size_t before =
+            value.find_last_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", dot - 1);
+        const std::size_t start = before == std::string::npos ? 0 : before + 1;
+        return value.replace(start, dot + 1 + subdomain.size() - start, "127.0.0.1");
     }
 
     enum class Kept { secret, config_map };
@@ -580,6 +621,9 @@ private:
             }
         }
         program.insert(program.end(), rest.begin(), rest.end());
+        if (!program.empty() && program.front() == "/usr/sbin/sshd") {
+            program = {"sleep", "infinity"};  // nobody could connect to it
+        }
         const Json working = image.setting("WorkingDir");
         const std::string directory = fairing::text_or(
             container.spec, "workingDir",
@@ -637,10 +681,11 @@ private:
         Json init_statuses = Json::array();
         for (const auto& each : containers_) {
             const bool runs = each->state.contains("running");
+            const bool answers = runs && each->ready;
             const bool done =
                 each->state.contains("terminated") && each->state["terminated"]["exitCode"] == 0;
             running = running || (!each->init && !each->logs.empty());
-            (each->init ? initialized : ready) &= each->init ? done : runs;
+            (each->init ? initialized : ready) &= each->init ? done : answers;
             (each->init ? init_statuses : statuses)
                 .push_back({{"name", each->name},
                             {"image", fairing::text_or(each->spec, "image")},
@@ -648,7 +693,7 @@ private:
                             {"state", each->state},
                             {"lastState", each->last_state},
                             {"restartCount", each->restarts},
-                            {"ready", each->init ? done : runs},
+                            {"ready", each->init ? done : answers},
                             {"started", runs}});
         }
         const auto condition = [](const char* type, bool value) {
@@ -665,6 +710,10 @@ private:
                        {"containerStatuses", statuses}};
         if (!init_statuses.empty()) {
             result["initContainerStatuses"] = init_statuses;
+        }
+        if (const std::string address = machine_address(); !address.empty()) {
+            result["podIP"] = address;
+            result["podIPs"] = Json::array({{{"ip", address}}});
         }
         if (!end_reason_.empty()) {
             result["reason"] = end_reason_;

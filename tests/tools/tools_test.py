@@ -1,4 +1,4 @@
-"""tools/check_layers.py, tools/amalgamate.py and tools/once.py must find what they are there to find."""
+"""tools/check_layers.py, amalgamate.py, join_units.py and once.py must do what they are there for."""
 
 import os
 import pathlib
@@ -188,6 +188,40 @@ class ToolsTest(unittest.TestCase):
     def test_amalgamate_own_include_in_angle_brackets(self):
         tree = self.with_line("fairing/codec/gzip.hpp", "#include <fairing/core/error.hpp>")
         self.fails(tree, "amalgamate.py", "by its relative path")
+
+
+class JoinUnits(unittest.TestCase):
+    def joined(self, sources):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for path, text in sources.items():
+                (folder / path).parent.mkdir(exist_ok=True)
+                (folder / path).write_text(text, encoding="utf-8")
+            units = [folder / path for path in sources if path.endswith(".cpp")]
+            subprocess.run([sys.executable, TOOLS / "join_units.py", folder, folder / "out", *units], check=True)
+            return (folder / "out").read_text(encoding="utf-8")
+
+    def test_includes_come_first_and_once_each_unit_in_its_namespace(self):
+        text = self.joined({
+            "core/a_test.cpp": "#include <string>\n#include \"../support/x.hpp\"\n#include \"fairing/y.hpp\"\n",
+            "core/b_test.cpp": "#include <string>\n// #include <map>\nint b();\n",
+            "support/x.hpp": "",
+        })  # fmt: skip
+        self.assertEqual(
+            text,
+            '#include <string>\n#include "support/x.hpp"\n#include "fairing/y.hpp"\n'
+            'namespace unit_core_a_test {\n#include "core/a_test.cpp"\n}  // namespace unit_core_a_test\n'
+            'namespace unit_core_b_test {\n#include "core/b_test.cpp"\n}  // namespace unit_core_b_test\n',
+        )
+
+    def test_what_can_not_stand_in_a_namespace_does_not(self):
+        text = self.joined({
+            "a.cpp": "int a();\n",
+            "b.cpp": "namespace fairing {\n}\n",
+            "c.cpp": "#if X\n#include <zlib.h>\n#endif\n",
+        })  # fmt: skip
+        self.assertTrue(text.startswith('#include "b.cpp"\n#include "c.cpp"\nnamespace unit_a {\n'), text)
+        self.assertNotIn("zlib", text)
 
 
 class Once(unittest.TestCase):

@@ -38,6 +38,12 @@ void ClusterOptions::choose_pod(CLI::App& parser) {
                       "only this one of several: its number, its label (worker-0) or its name");
 }
 
+void ClusterOptions::choose_timeout(CLI::App& parser) {
+    parser.add_option("--timeout", predict_timeout_, "seconds that the answer may take")
+        ->check(CLI::Range(1, 86400))
+        ->capture_default_str();
+}
+
 fairing::FindOptions ClusterOptions::find() const {
     const fairing::Json deployer =
         read_config(config_file_).value("deployer", fairing::Json::object());
@@ -49,11 +55,17 @@ fairing::FindOptions ClusterOptions::find() const {
     }
     auto found = fairing::stage_from<fairing::FindOptions>(options, "the cluster");
     found.pod = pod_;
+    found.predict_timeout = predict_timeout_;
     return found;
 }
 
 fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {
     return fairing::find_workload(name_, find(), session);
+}
+
+fairing::Workload ClusterOptions::shift_traffic(int percent,
+                                                const fairing::Session& session) const {
+    return fairing::shift_traffic(name_, percent, find(), session);
 }
 
 fairing::Session ClusterOptions::session(std::stop_token stop) const {

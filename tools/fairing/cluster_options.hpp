@@ -1,4 +1,4 @@
-// tools/fairing/cluster_options.hpp - what list, logs, status, wait and delete share: which
+// tools/fairing/cluster_options.hpp - what list, logs, status, wait, predict and delete share: which
 // cluster and namespace, and how much is said.
 #pragma once
 
@@ -25,16 +25,21 @@ public:
 
     /// Adds --pod.
     void choose_pod(CLI::App& parser);
+    /// Adds --timeout.
+    void choose_timeout(CLI::App& parser);
 
     /// Defaults are those of the deployer in fairing.json.
     [[nodiscard]] fairing::FindOptions find() const;
     [[nodiscard]] fairing::Session session(std::stop_token stop) const;
     /// The run of that name or run id.
     [[nodiscard]] fairing::Workload workload(const fairing::Session& session) const;
+    [[nodiscard]] fairing::Workload shift_traffic(int percent,
+                                                  const fairing::Session& session) const;
 
 private:
     fairing::Json given_ = fairing::Json::object();
     std::string name_ = {}, pod_ = {}, config_file_ = {};
+    int predict_timeout_ = 60;
     bool quiet_ = false, verbose_ = false;
 };
 

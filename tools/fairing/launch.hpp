@@ -27,6 +27,10 @@ public:
           stages_(options.stages()),
           arguments_(options.arguments) {
         Report::check(file_);
+        for (const std::string& note : stages_.notes) {
+            session_.log({.level = fairing::Level::warning, .text = note});
+        }
+        session_.registries = options.registries();
     }
     Launch(Launch&&) = delete;
     Launch& operator=(Launch&&) = delete;

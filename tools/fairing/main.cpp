@@ -22,6 +22,7 @@ constexpr const char* description =
     "  fairing run train.py:fit                                            one function of it\n"
     "  fairing run build/train --base-image debian:12-slim                 a program of C++\n"
     "  fairing run train.py --registry registry.example/team --deployer job   in a cluster\n"
+    "  fairing run serve.py --registry registry.example/team --deployer serving   an endpoint\n"
     "  fairing build train.py --input data/ --registry registry.example/team\n\n"
     "What stands behind -- goes to the program:  fairing run train.py -- --epochs 10";
 
@@ -64,7 +65,12 @@ int run(int argc, char** argv) {
     add(command::add_logs);
     add(command::add_wait);
     add(command::add_delete);
+    add(command::add_predict);
+    add(command::add_traffic);
     add(command::add_inspect);
+    add(command::add_copy);
+    add(command::add_tags);
+    add(command::add_attach);
     add(command::add_cache);
     CLI::App* version = app.add_subcommand("version", "Print the version.");
 

@@ -1,6 +1,7 @@
 // tools/fairing/options.cpp - see options.hpp.
 #include "options.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <fairing.hpp>
 #include <optional>
@@ -74,6 +75,10 @@ Json read_config(std::string file) {
     return config;
 }
 
+fairing::Registries registries_of(const Json& config) {
+    return fairing::parse_registries(config.value("registries", Json::object()));
+}
+
 /// What kind of option a member makes; `is_on` tells a flag that is on unless it is turned off.
 template <class Member>
 void LaunchOptions::describe(const Member& value, Option& option, bool& is_on) {
@@ -141,9 +146,16 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
                       "python_function (default: what ENTRY looks like)");
     parser.add_option("--builder", builder_, "how the image is made: append");
     parser.add_option("--deployer", deployer_,
-                      "where it runs: local (default), or job: a Kubernetes Job");
+                      "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
+                      "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
+                      "kfserving (KServe)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
+    parser
+        .add_option("--mirror", mirrors_,
+                    "where base images of a registry are looked for first; docker.io=HOST[/PATH]")
+        ->allow_extra_args(false)
+        ->type_name("HOST=MIRROR");
     parser.add_option("--report", report_, "write what was done, as JSON, to this file");
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
@@ -156,6 +168,18 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::AppendBuilder>("builder append");
     declare<fairing::LocalDeployer>("deployer local");
     declare<fairing::JobDeployer>("deployer job");
+    declare<fairing::ServingDeployer>("deployer serving");
+    declare<fairing::InferenceServiceDeployer>("deployer kfserving");
+    declare<fairing::TrainJobDeployer>("deployer trainjob");
+    declare<fairing::TrainingJobDeployer>("deployer tfjob");
+    for (auto& [name, option] : options_) {
+        if (const auto found = option.keys.find("deployer tfjob"); found != option.keys.end()) {
+            const std::string path = found->second;
+            for (const fairing::TrainingKind& kind : fairing::training_kinds) {
+                option.keys[std::string{"deployer "} + kind.deployer] = path;
+            }
+        }
+    }
     for (auto& [name, option] : options_) {
         add_to(parser, name, option);
     }
@@ -187,9 +211,24 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
                         ->type_name(option.type);
             break;
     }
-    if (option.keys.size() == 1 && option.keys.begin()->first.starts_with("deployer ")) {
-        added->group("Options of the " + option.keys.begin()->first);
+    if (is_of_deployers(option) && !option.keys.contains("deployer job")) {
+        added->group("Options of " + (option.keys.size() == 1
+                                          ? "the " + option.keys.begin()->first
+                                          : std::string{"the deployers of training jobs"}));
+    } else if (is_of_deployers(option) && option.keys.size() == 1) {
+        added->group("Options of the deployer job");
     }
+}
+
+bool LaunchOptions::is_of_deployers(const Option& option) {
+    return std::all_of(option.keys.begin(), option.keys.end(),
+                       [](const auto& each) { return each.first.starts_with("deployer "); });
+}
+
+fairing::Registries LaunchOptions::registries() const {
+    fairing::Registries table = registries_of(read_config(config_file_));
+    fairing::add_mirrors(table, mirrors_);
+    return table;
 }
 
 bool LaunchOptions::given(const std::string& option) const {
@@ -320,22 +359,28 @@ LaunchOptions::Stages LaunchOptions::stages() const {
                           .set_preprocessor(names.at("preprocessor"))
                           .set_builder(names.at("builder"))
                           .set_deployer(names.at("deployer")));
+    std::vector<std::string> notes;
     for (const auto& [flag, option] : options_) {
         bool used = option.values.empty();
         for (const auto& [role, name] : names) {
             used = used || option.keys.contains(role + ' ' + name);
         }
-        if (!used) {
+        if (used) {
+            continue;
+        }
+        if (foreign != Foreign::note || !is_of_deployers(option)) {
             throw usage(flag, "none of the chosen stages has it",
                         "it belongs to " + option.keys.begin()->first);
         }
+        notes.push_back("the deployer " + names.at("deployer") + " can not express " + flag +
+                        ": it is left out");
     }
     const Json preprocessor = preprocessor_options(names.at("preprocessor"), config);
     fairing::Config stages;
     stages.set_preprocessor(names.at("preprocessor"), preprocessor)
         .set_builder(names.at("builder"), options_for("builder", names.at("builder"), config))
         .set_deployer(names.at("deployer"), options_for("deployer", names.at("deployer"), config));
-    return {stages.preprocessor(), stages.builder(), stages.deployer()};
+    return {stages.preprocessor(), stages.builder(), stages.deployer(), std::move(notes)};
 }
 
 }  // namespace command

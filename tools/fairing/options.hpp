@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <fairing/core/json.hpp>
 #include <fairing/stage/any.hpp>
+#include <fairing/stage/registries.hpp>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -20,6 +21,9 @@ namespace command {
 /// one. Throws Error when a name or a key in it is wrong.
 [[nodiscard]] fairing::Json read_config(std::string file);
 
+/// The table "registries" of such a configuration.
+[[nodiscard]] fairing::Registries registries_of(const fairing::Json& config);
+
 /// What a subcommand that prepares an image takes: ENTRY, the stages and their options, and the
 /// program's arguments.
 class LaunchOptions {
@@ -33,8 +37,11 @@ public:
         fairing::AnyPreprocessor preprocessor;
         fairing::AnyBuilder builder;
         fairing::AnyDeployer deployer;
+        std::vector<std::string> notes = {};  ///< what the deployer can not express
     };
     [[nodiscard]] Stages stages() const;
+    /// The table of fairing.json, with --mirror.
+    [[nodiscard]] fairing::Registries registries() const;
 
     /// One option of a stage, set as if it had been given, unless it was.
     void set_default(const std::string& option, const std::string& value);
@@ -45,6 +52,10 @@ public:
     [[nodiscard]] const std::string& report() const { return report_; }
     [[nodiscard]] bool quiet() const { return quiet_; }
     [[nodiscard]] bool verbose() const { return verbose_; }
+
+    /// What an option is that only other deployers have.
+    enum class Foreign { refuse, note };
+    Foreign foreign = Foreign::refuse;
 
     std::vector<std::string> arguments =
         {};  ///< what stood behind "--": appended to the command of the image
@@ -68,6 +79,7 @@ private:
     [[nodiscard]] fairing::Json value_of(const std::string& name, const Option& option) const;
     [[nodiscard]] fairing::Json options_for(const std::string& role, const std::string& name,
                                             const fairing::Json& defaults) const;
+    [[nodiscard]] static bool is_of_deployers(const Option& option);
     [[nodiscard]] bool given(const std::string& option) const;
     [[nodiscard]] std::string chosen(const fairing::Json& config, const std::string& role,
                                      const std::string& given) const;
@@ -78,6 +90,7 @@ private:
     std::map<std::string, Option> options_ = {};
     std::string entry_ = {}, config_file_ = {}, report_ = {};
     std::string preprocessor_ = {}, builder_ = {}, deployer_ = {};
+    std::vector<std::string> mirrors_ = {};
     bool quiet_ = false, verbose_ = false;
 };
 

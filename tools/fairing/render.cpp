@@ -15,6 +15,7 @@ Action add_render(CLI::App& app) {
     return [options, format](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);
         options->set_default("--no-push", "true");
+        options->foreign = LaunchOptions::Foreign::note;  // one call for every deployer
         const fairing::StopOnSignal signals;
         Launch launch{*options, signals};
         return launch.reported([&] {

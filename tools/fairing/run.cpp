@@ -1,5 +1,6 @@
 // tools/fairing/run.cpp - fairing run: prepare, build, deploy, follow the log, exit as the workload
 // did.
+#include <cstdio>
 #include <fairing/core/files.hpp>
 
 #include "launch.hpp"
@@ -14,8 +15,13 @@ int run(Launch& launch) {
     const fairing::Fairing pipeline{launch.preprocessor(), launch.builder(), launch.deployer()};
     const fairing::Workload workload = pipeline.run(launch.session());
     launch.report().ended(workload.status());
-    launch.session().log({.text = workload.object().name + " succeeded after " +
+    const std::string url = fairing::Endpoint{workload}.url();
+    launch.session().log({.text = workload.object().name +
+                                  (url.empty() ? " succeeded after " : " is ready after ") +
                                   human_seconds(launch.report().elapsed())});
+    if (!url.empty()) {
+        std::printf("%s\n", url.c_str());
+    }
     return 0;
 }
 

@@ -1,4 +1,4 @@
-// tools/fairing/wait.cpp - fairing wait: until a run ends; exits as it did.
+// tools/fairing/wait.cpp - fairing wait: until a run ends, or an endpoint is ready; exits as it did.
 #include <fairing/run_main.hpp>
 
 #include "cluster_options.hpp"
@@ -9,20 +9,22 @@ namespace command {
 
 Action add_wait(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
-        "wait", "Wait for the end of a run; exits with its own code, and removes nothing.");
+        "wait", "Wait for the end of a run, or until an endpoint is ready; exits with the run's own code,\n"
+                "and removes nothing.");
     auto options = ClusterOptions::with_name(*parser);
     return [options](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token());
         const fairing::Workload workload = options->workload(session);
         fairing::Outcome outcome = workload.wait(session.stop);
-        if (outcome.state != fairing::State::succeeded) {
+        const bool is_ready = outcome.state == fairing::State::ready;
+        if (!is_ready && outcome.state != fairing::State::succeeded) {
             fairing::Error::Details details{.attempted = "wait for the success of",
                                             .subject = workload.object().name,
                                             .answer = outcome.reason};
             throw fairing::WorkloadError{std::move(details), std::move(outcome)};
         }
-        session.log({.text = workload.object().name + " succeeded"});
+        session.log({.text = workload.object().name + (is_ready ? " is ready" : " succeeded")});
         return 0;
     };
 }

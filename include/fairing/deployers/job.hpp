@@ -1,9 +1,9 @@
 // fairing/deployers/job.hpp - runs the image as a Kubernetes Job (batch/v1).
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <chrono>
-#include <memory>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,22 +11,22 @@
 #include <utility>
 #include <vector>
 
-#include "../kube/client.hpp"
+#include "../kube/names.hpp"
 #include "../kube/state.hpp"
 #include "../pods/pod_template.hpp"
+#include "../runs/plan.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
-#include "kubernetes/cluster_workload.hpp"
-#include "kubernetes/connection.hpp"
-#include "kubernetes/submission.hpp"
 
 namespace fairing {
 
 /// `indexed` gives every pod a number of its own (JOB_COMPLETION_INDEX) and a stable host name.
 enum class CompletionMode { non_indexed, indexed };
 
-/// `runs` pods at once, each to its own success. Nothing is tried again unless `backoff_limit` says
-/// so. The same run id is never submitted twice: a second deploy() finds the first one's Job.
+/// `runs` pods at once, each to its own success; or `workers` that know each other: RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT in their environment, and a headless Service by which
+/// they find rank 0. Nothing is tried again unless `backoff_limit` says so. The same run id is
+/// never submitted twice: a second deploy() finds the first one's Job.
 struct JobDeployer {
     static constexpr const char* name_prefix = "fairing-job-";
     static constexpr const char* container_name = "fairing-job";
@@ -38,6 +38,8 @@ struct JobDeployer {
     std::optional<int> active_deadline_seconds = {};
     CompletionMode completion_mode = CompletionMode::non_indexed;
     bool suspend = false;
+    int workers = 0;        ///< of one distributed training; 0: independent runs
+    int main_port = 29500;  ///< on which rank 0 of several workers listens
 
     /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
     /// it, and so does a pipeline before it builds the image.
@@ -74,76 +76,64 @@ inline constexpr auto fields<JobDeployer> = std::tuple_cat(
               "the cluster stops the Job after so long"),
         field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
         field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
+        field("workers", &JobDeployer::workers,
+              "how many pods train together; of a Job they know rank, world size and rank 0's "
+              "address"),
+        field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
     });
 
 namespace detail {
 
-/// The namespace, empty while it is not known, and the client, null offline.
-struct JobPlace {
-    std::string namespace_ = {};
-    const kube::Client* client = nullptr;
-};
-
-/// An image that was built and not pushed is rendered as what would be pushed.
-inline void check_rendered(const Image& image) {
-    if (image.location != Location::nowhere) {
-        check_pullable(image);
-    }
+[[nodiscard]] inline bool is_distributed(const JobDeployer& deployer) {
+    return deployer.workers > 0;
+}
+[[nodiscard]] inline int pod_count(const JobDeployer& deployer) {
+    return is_distributed(deployer) ? deployer.workers : deployer.runs;
 }
 
 inline void check_job_numbers(const JobDeployer& deployer) {
-    const auto at_least = [](const char* what, int value, int least) {
-        if (value < least) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = std::string{"use "} + what,
-                         .subject = std::to_string(value),
-                         .answer = "it is less than " + std::to_string(least)}};
-        }
-    };
-    at_least("runs", deployer.runs, 1);
-    at_least("backoff_limit", deployer.backoff_limit, 0);
-    at_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
-    at_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
-    at_least("start_timeout", deployer.kubernetes.start_timeout, 0);
+    using kubernetes::check_least;
+    check_least("runs", deployer.runs, 1);
+    check_least("workers", deployer.workers, 0);
+    check_least("backoff_limit", deployer.backoff_limit, 0);
+    check_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
+    check_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
+    check_least("main_port", deployer.main_port, 1);
+    if (is_distributed(deployer) && deployer.runs != 1) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use runs",
+                     .subject = std::to_string(deployer.runs),
+                     .answer = "there are workers too, which are one run together"}};
+    }
+    if (deployer.main_port > 65535) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use main_port",
+                     .subject = std::to_string(deployer.main_port),
+                     .answer = "it is no port"}};
+    }
 }
 
-/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too.
+/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too; so is
+/// the Service of several workers, whose name begins with a letter.
 [[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
                                               const std::string& run_id) {
     RunIdentity identity =
         run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
-    if (deployer.completion_mode == CompletionMode::indexed) {
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
         kube::check_dns_label("name of the last pod",
-                              identity.name + '-' + std::to_string(deployer.runs - 1));
+                              identity.name + '-' + std::to_string(pod_count(deployer) - 1));
+    }
+    if (is_distributed(deployer)) {
+        kube::check_dns_1035_label("name", identity.name);
     }
     return identity;
-}
-
-[[nodiscard]] inline Json job_metadata(const JobDeployer& deployer, const RunIdentity& identity,
-                                       const std::string& namespace_) {
-    const KubernetesOptions& options = deployer.kubernetes;
-    Labels labels = run_labels(options, identity);
-    const auto add = [&labels](const char* key, const std::string& value) {
-        if (!value.empty()) {
-            kube::check_label(key, value);
-            labels[key] = value;
-        }
-    };
-    add("kueue.x-k8s.io/queue-name", options.queue);
-    add("kueue.x-k8s.io/priority-class", options.queue_priority);
-    Json metadata{
-        {"name", identity.name}, {"labels", labels}, {"annotations", run_annotations(options)}};
-    if (!namespace_.empty()) {
-        metadata["namespace"] = namespace_;
-    }
-    return metadata;
 }
 
 [[nodiscard]] inline Json job_spec(const JobDeployer& deployer, Json pods) {
     /// Long enough to read the logs, when nobody waits for the end.
     constexpr int always_ttl = 300;
-    Json spec{{"parallelism", deployer.runs},
-              {"completions", deployer.runs},
+    Json spec{{"parallelism", pod_count(deployer)},
+              {"completions", pod_count(deployer)},
               {"backoffLimit", deployer.backoff_limit},
               {"template", std::move(pods)}};
     if (deployer.ttl_seconds_after_finished) {
@@ -154,7 +144,7 @@ inline void check_job_numbers(const JobDeployer& deployer) {
     if (deployer.active_deadline_seconds) {
         spec["activeDeadlineSeconds"] = *deployer.active_deadline_seconds;
     }
-    if (deployer.completion_mode == CompletionMode::indexed) {
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
         spec["completionMode"] = "Indexed";
     }
     if (deployer.suspend) {
@@ -163,22 +153,55 @@ inline void check_job_numbers(const JobDeployer& deployer) {
     return spec;
 }
 
+/// What torch.distributed, and others, read: `env://`. Rank 0 is the pod NAME-0 of the Service.
+inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::string& name) {
+    PodSpec pod{std::move(pod_spec)};
+    pod.json()["subdomain"] = name;
+    pod.set_env("WORLD_SIZE", std::to_string(deployer.workers));
+    pod.set_env("MASTER_ADDR", name + "-0." + name);
+    pod.set_env("MASTER_PORT", std::to_string(deployer.main_port));
+    pod.container()["env"].push_back(
+        {{"name", "RANK"},
+         {"valueFrom",
+          {{"fieldRef",
+            {{"fieldPath",
+              "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}}}}});
+    pod_spec = std::move(pod.json());
+}
+
+/// A headless Service: a name for every pod, also before it is ready.
+[[nodiscard]] inline Json workers_service(const JobDeployer& deployer,
+                                          const RunIdentity& identity) {
+    return {{"apiVersion", "v1"},
+            {"kind", "Service"},
+            {"metadata", {{"name", identity.name}}},
+            {"spec",
+             {{"clusterIP", "None"},
+              {"publishNotReadyAddresses", true},
+              {"selector", {{kube::run_label, identity.run_id}, {deployer_label, "job"}}},
+              {"ports", Json::array({Json{{"name", "main"}, {"port", deployer.main_port}}})}}}};
+}
+
 /// The objects of the run, the Job last.
 [[nodiscard]] inline std::vector<Json> job_objects(const JobDeployer& deployer, const Image& image,
                                                    const Session& session,
                                                    const std::string& run_id,
-                                                   const JobPlace& place) {
+                                                   const kubernetes::Place& place) {
     const KubernetesOptions& options = deployer.kubernetes;
     if (!place.namespace_.empty()) {
         kube::check_dns_label("namespace", place.namespace_);
     }
     const RunIdentity identity = job_identity(deployer, run_id);
-    Json metadata = job_metadata(deployer, identity, place.namespace_);
-    const std::string role;
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    const std::string role = is_distributed(deployer) ? "worker" : "";
     std::vector<Json> objects;
     PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
     Json pods =
         pod_template(image, {.container = JobDeployer::container_name}, options, identity, context);
+    if (is_distributed(deployer)) {
+        set_ranks(pods["spec"], deployer, identity.name);
+        objects.push_back(workers_service(deployer, identity));
+    }
     objects = adopted(std::move(objects), options, identity, place.namespace_);
     objects.push_back({{"apiVersion", "batch/v1"},
                        {"kind", "Job"},
@@ -197,62 +220,48 @@ inline void check_job_numbers(const JobDeployer& deployer) {
             .main = job,
             .expected_pods = std::max(1, static_cast<int>(std::min<std::int64_t>(
                                              kube::number(job, {"spec", "completions"}), 100000))),
+            .tries_again = kube::number(job, {"spec", "backoffLimit"}) > 0,
             .diagnose = kube::diagnose_job};
 }
 
 inline void JobDeployer::check() const {
-    detail::check_job_numbers(*this);
-    if (!kubernetes.namespace_.empty()) {
-        kube::check_dns_label("namespace", kubernetes.namespace_);
-    }
-    // As long as the one that is drawn when there is none.
-    const std::string run_id = kubernetes.run_id.empty() ? "012345678901" : kubernetes.run_id;
-    static_cast<void>(detail::job_metadata(*this, detail::job_identity(*this, run_id), {}));
-    static_cast<void>(all_mutators(kubernetes));
+    JobDeployer job = *this;
+    job.kubernetes = with_profile(kubernetes);
+    detail::check_job_numbers(job);
+    kubernetes::check_options(job.kubernetes);
+    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
+    static_cast<void>(run_metadata(job.kubernetes, detail::job_identity(job, run_id), {}));
 }
 
+namespace detail {
+
+/// Lives as long as `image` and `session`.
+[[nodiscard]] inline kubernetes::Plan job_plan(JobDeployer job, const Image& image,
+                                               const Session& session) {
+    job.check();
+    job.kubernetes = with_profile(std::move(job.kubernetes));
+    const KubernetesOptions options = job.kubernetes;
+    return {.options = options,
+            .objects =
+                [job = std::move(job), &image, &session](const std::string& run_id,
+                                                         const kubernetes::Place& place) {
+                    return job_objects(job, image, session, run_id, place);
+                },
+            .subject = job_subject};
+}
+
+}  // namespace detail
+
 inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
-    check_pullable(image);
-    const std::string run_id = kubernetes.run_id.empty() ? draw_run_id() : kubernetes.run_id;
-    check();
-    const kube::Client client = kubernetes::connect(kubernetes, session);
-    const std::vector<Json> objects =
-        detail::job_objects(*this, image, session, run_id,
-                            {.namespace_ = client.cluster().namespace_, .client = &client});
-    kubernetes::Submitted submitted = kubernetes::submit(client, objects, run_id);
-    return Workload{std::make_shared<kubernetes::ClusterWorkload>(
-        client, job_subject(submitted.main), std::move(submitted.beside),
-        kubernetes::WorkloadHabits{
-            .cleanup = kubernetes.cleanup.value_or(Cleanup::when_done),
-            .stream_log = kubernetes.stream_log,
-            .start_timeout = std::chrono::seconds{kubernetes.start_timeout}})};
+    return kubernetes::start(detail::job_plan(*this, image, session), image, session);
 }
 
 inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
-    detail::check_rendered(image);
-    check();
-    const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
-    std::vector<Json> objects =
-        detail::job_objects(*this, image, session, run_id, {.namespace_ = kubernetes.namespace_});
-    for (Json& object : objects) {
-        object = redacted(std::move(object));
-    }
-    return objects;
+    return kubernetes::render(detail::job_plan(*this, image, session), image);
 }
 
 inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
-    detail::check_rendered(image);
-    check();
-    const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
-    const kube::Client client = kubernetes::connect(kubernetes, session);
-    std::vector<Json> stored = kubernetes::dry_run(
-        client,
-        detail::job_objects(*this, image, session, run_id,
-                            {.namespace_ = client.cluster().namespace_, .client = &client}));
-    for (Json& object : stored) {
-        object = redacted(std::move(object));
-    }
-    return stored;
+    return kubernetes::rehearse(detail::job_plan(*this, image, session), image, session);
 }
 
 static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);

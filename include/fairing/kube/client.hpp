@@ -2,6 +2,7 @@
 // using-api/api-concepts): created once, read, changed, removed.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -120,6 +121,15 @@ public:
             });
     }
 
+    /// The OpenAPI v3 document of a group version, "GROUP/VERSION"; nullopt when there is none.
+    [[nodiscard]] std::optional<Json> find_schema(const std::string& api_version) const {
+        const Call call{.path = "/openapi/v3" + group_path(api_version),
+                        .attempted = "read the schema of",
+                        .subject = api_version};
+        const net::Answer answer = send(call);
+        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+    }
+
     /// Creates `object` once, whatever happens to replies: after a lost one, and when there is an
     /// object of that name already, the one that carries the run label of `object` is given. Its
     /// name must be its own (no generateName) for that.
@@ -182,6 +192,20 @@ public:
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
         stream(std::move(call), sink, idle);
     }
+    /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
+    /// answers, and with whatever status, it is given as it is. Is not repeated.
+    [[nodiscard]] net::Answer ask_service(const ObjectKey& service, const std::string& port,
+                                          const std::string& path, const std::string& body,
+                                          std::chrono::milliseconds deadline) const {
+        ObjectKey at_port = service;
+        at_port.name += ':' + port;
+        Call call = on_object(at_port, "proxy" + path, "ask");
+        call.method = "POST";
+        call.body = body;
+        call.repeat = net::Repeat::never;
+        call.deadline = deadline;
+        return send(call);
+    }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
     void read_watch(const std::string& api_version, const std::string& kind,
                     const std::string& namespace_, Query query, const net::BodySink& sink,
@@ -220,7 +244,8 @@ private:
         std::string content_type = "application/json";
         std::string attempted = {}, subject = {};
         net::Repeat repeat = net::Repeat::automatic;
-        int attempts = 0;  ///< of ours so far, for the error
+        int attempts = 0;                         ///< of ours so far, for the error
+        std::chrono::milliseconds deadline = {};  ///< zero: that of the options
     };
 
     [[nodiscard]] static std::string plural_text(const std::string& kind,
@@ -257,11 +282,13 @@ private:
     }
 
     [[nodiscard]] net::Request request_of(const Call& call) const {
-        net::Request request{.method = call.method,
-                             .url = shared_->cluster.server + call.path + query_text(call.query),
-                             .headers = {{"Accept", "application/json"}},
-                             .deadline = shared_->options.deadline,
-                             .max_body = std::uint64_t{256} << 20};
+        net::Request request{
+            .method = call.method,
+            .url = shared_->cluster.server + call.path + query_text(call.query),
+            .headers = {{"Accept", "application/json"}},
+            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
+            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
+            .max_body = std::uint64_t{256} << 20};
         if (!call.body.empty()) {
             request.headers.emplace("Content-Type", call.content_type);
             request.body = net::Body::of(call.body);

@@ -77,6 +77,19 @@ public:
     }
 
 private:
+    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
+    [[nodiscard]] static std::string installer(const std::string& api_version) {
+        static const std::map<std::string, const char*> known{
+            {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
+            {"trainer.kubeflow.org", "Kubeflow Trainer"},
+            {"serving.kserve.io", "KServe"},
+            {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
+            {"jobset.x-k8s.io", "JobSet"},
+            {"kueue.x-k8s.io", "Kueue"}};
+        const auto found = known.find(api_version.substr(0, api_version.find('/')));
+        return found == known.end() ? "the operator that defines it" : found->second;
+    }
+
     [[nodiscard]] static Error unknown(const std::string& api_version, const std::string& kind,
                                        std::string answer) {
         return Error{ErrorCode::unsupported,
@@ -85,7 +98,7 @@ private:
                       .answer = "the cluster does not know it: " + std::move(answer),
                       .advice = api_version.find('.') == std::string::npos
                                     ? ""
-                                    : "install the operator that defines it"}};
+                                    : "install " + installer(api_version)}};
     }
 
     std::mutex mutex_;

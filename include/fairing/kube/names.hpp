@@ -109,6 +109,18 @@ inline void check_dns_label(const std::string& what, std::string_view name) {
                  .advice = "use a-z, 0-9 and '-', a letter or digit at both ends (RFC 1123)"}};
 }
 
+/// The same for an RFC 1035 label: of Services, and of kinds whose pods are found through one.
+inline void check_dns_1035_label(const std::string& what, std::string_view name) {
+    check_dns_label(what, name);
+    if (!is_dns_1035_label(name)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use " + what,
+                     .subject = detail::quoted(name),
+                     .answer = "it does not begin with a letter",
+                     .advice = "use a-z, 0-9 and '-', a letter first (RFC 1035)"}};
+    }
+}
+
 /// The same for names that may hold dots: secrets, service accounts, volume claims, nodes.
 inline void check_dns_subdomain(const std::string& what, std::string_view name) {
     if (!is_dns_subdomain(name)) {

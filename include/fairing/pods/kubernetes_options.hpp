@@ -51,6 +51,7 @@ struct KubernetesOptions {
     std::string queue = {};           ///< Kueue's LocalQueue
     std::string queue_priority = {};  ///< Kueue's WorkloadPriorityClass
     int start_timeout = 0;  ///< seconds after which a run that has not started fails; 0: it waits
+    std::string profile = {};  ///< of Kubeflow: a namespace with a service account of its own
 };
 
 template <>
@@ -91,7 +92,29 @@ inline constexpr auto fields<KubernetesOptions> = std::tuple{
     field("queue_priority", &KubernetesOptions::queue_priority, "Kueue WorkloadPriorityClass"),
     field("start_timeout", &KubernetesOptions::start_timeout,
           "fail when nothing runs after so many seconds (default: wait)"),
+    field("profile", &KubernetesOptions::profile,
+          "profile of Kubeflow: its namespace, and its service account default-editor"),
 };
+
+/// The same with what a profile stands for. Throws Error{usage} when another namespace is named.
+[[nodiscard]] inline KubernetesOptions with_profile(KubernetesOptions options) {
+    if (options.profile.empty()) {
+        return options;
+    }
+    if (!options.namespace_.empty() && options.namespace_ != options.profile) {
+        throw Error{
+            ErrorCode::usage,
+            {.attempted = "use profile",
+             .subject = options.profile,
+             .answer = "it is a namespace itself, and " + options.namespace_ + " is another one",
+             .advice = "leave out --namespace"}};
+    }
+    options.namespace_ = options.profile;
+    if (options.service_account.empty()) {
+        options.service_account = "default-editor";
+    }
+    return options;
+}
 
 /// The mutators of the plain options, then the caller's own.
 [[nodiscard]] inline std::vector<PodSpecMutator> all_mutators(const KubernetesOptions& options) {

@@ -78,4 +78,26 @@ struct RunIdentity {
     return annotations;
 }
 
+/// What the main object of a run is called, and where: its metadata, with the labels that Kueue
+/// reads. `namespace_` is empty while it is not known.
+[[nodiscard]] inline Json run_metadata(const KubernetesOptions& options,
+                                       const RunIdentity& identity,
+                                       const std::string& namespace_) {
+    Labels labels = run_labels(options, identity);
+    const auto add = [&labels](const char* key, const std::string& value) {
+        if (!value.empty()) {
+            kube::check_label(key, value);
+            labels[key] = value;
+        }
+    };
+    add("kueue.x-k8s.io/queue-name", options.queue);
+    add("kueue.x-k8s.io/priority-class", options.queue_priority);
+    Json metadata{
+        {"name", identity.name}, {"labels", labels}, {"annotations", run_annotations(options)}};
+    if (!namespace_.empty()) {
+        metadata["namespace"] = namespace_;
+    }
+    return metadata;
+}
+
 }  // namespace fairing

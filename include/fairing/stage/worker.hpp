@@ -2,9 +2,11 @@
 // launcher sets.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,13 +37,10 @@ template <class Number>
                : std::nullopt;
 }
 
-[[nodiscard]] inline std::optional<int> number_in(std::initializer_list<const char*> variables) {
-    for (const char* variable : variables) {
-        if (const auto value = number_from<int>(env(variable, "")); value && *value >= 0) {
-            return value;
-        }
-    }
-    return std::nullopt;
+/// The number in a variable, when it is none below 0.
+[[nodiscard]] inline std::optional<int> number_in(const char* variable) {
+    const auto value = number_from<int>(env(variable, ""));
+    return value && *value >= 0 ? value : std::nullopt;
 }
 
 inline void set_main_address(Worker& worker, const std::string& host_and_port) {
@@ -51,6 +50,24 @@ inline void set_main_address(Worker& worker, const std::string& host_and_port) {
         worker.main_port = number_from<std::uint16_t>(host_and_port.substr(colon + 1)).value_or(0);
     }
 }
+
+/// How one launcher tells a process its place; "" where it tells nothing. An address may end with
+/// a port.
+struct LauncherVariables {
+    const char *rank, *size, *address, *port = "", *role = "";
+};
+inline constexpr std::array<LauncherVariables, 11> launchers{
+    {{"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
+     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ""},
+     {"PMIX_RANK", "PMIX_SIZE", ""},
+     {"PMI_RANK", "PMI_SIZE", ""},
+     {"PROCESS_ID", "NUM_PROCESSES", "COORDINATOR_ADDRESS", "COORDINATOR_PORT"},
+     {"PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_MASTER"},
+     {"PADDLE_RANK", "PADDLE_NNODES", "PADDLE_MASTER"},
+     {"DMLC_WORKER_ID", "DMLC_NUM_WORKER", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_ROLE"},
+     {"DMLC_TASK_ID", "DMLC_NUM_WORKER", "DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_ROLE"},
+     {"PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
+     {"JOB_COMPLETION_INDEX", "", "MASTER_ADDR", "MASTER_PORT"}}};
 
 /// TF_CONFIG (TensorFlow's cluster description): ranks count the chief or master, then the workers,
 /// then the parameter servers, then evaluators, each in the order of its list.
@@ -83,26 +100,30 @@ inline bool read_tf_config(Worker& worker) {
 
 }  // namespace detail
 
-/// This process's place: RANK and WORLD_SIZE with MASTER_ADDR and MASTER_PORT (PyTorchJob and
-/// others), else TF_CONFIG, else Open MPI's and PMI's variables, else DMLC_* , else
-/// JOB_COMPLETION_INDEX of an Indexed Job.
+/// This process's place, from the first launcher that has set its variables: PyTorch's RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT (PyTorchJob, XGBoostJob, several workers of a Job, and
+/// torchrun), TF_CONFIG (TFJob), MPI's (MPIJob), JAX's (JAXJob), PADDLE_* (PaddleJob), DMLC_*
+/// (MXNet, XGBoost in a TrainJob), PET_* of a node (TrainJob), else JOB_COMPLETION_INDEX of an
+/// Indexed Job.
 [[nodiscard]] inline Worker worker_from_environment() {
     Worker worker;
-    worker.main_address = env("MASTER_ADDR", env("DMLC_PS_ROOT_URI", ""));
-    worker.main_port =
-        detail::number_from<std::uint16_t>(env("MASTER_PORT", env("DMLC_PS_ROOT_PORT", "")))
-            .value_or(0);
-    worker.role = env("DMLC_ROLE", "");
-    const auto rank = detail::number_in({"RANK"});
-    if (!rank && detail::read_tf_config(worker)) {
-        return worker;
+    for (const detail::LauncherVariables& each : detail::launchers) {
+        const auto rank = detail::number_in(each.rank);
+        if (!rank) {
+            // More telling than what comes behind PyTorch's.
+            if (&each == detail::launchers.begin() && detail::read_tf_config(worker)) {
+                return worker;
+            }
+            continue;
+        }
+        worker.rank = *rank;
+        worker.world_size = detail::number_in(each.size).value_or(worker.rank + 1);
+        detail::set_main_address(worker, env(each.address, ""));
+        worker.main_port =
+            detail::number_from<std::uint16_t>(env(each.port, "")).value_or(worker.main_port);
+        worker.role = env(each.role, "");
+        break;
     }
-    const auto other = detail::number_in({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "DMLC_WORKER_ID",
-                                          "DMLC_TASK_ID", "JOB_COMPLETION_INDEX"});
-    worker.rank = rank.value_or(other.value_or(0));
-    worker.world_size =
-        detail::number_in({"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "DMLC_NUM_WORKER"})
-            .value_or(worker.rank + 1);
     return worker;
 }
 

@@ -57,9 +57,17 @@ public:
         virtual Outcome follow(const OutputSink& sink, std::stop_token stop) = 0;
         /// Ends it and removes everything that was made for it; doing so twice is no error.
         virtual void remove(std::stop_token stop) = 0;
+        /// Where requests go; empty for what answers none.
         [[nodiscard]] virtual std::string url() const { return {}; }
+        /// One prediction. Throws Error{unsupported} for what answers none.
         // NOLINTNEXTLINE(performance-unnecessary-value-param): by value, as in its siblings
-        virtual Json call(const Json& /*input*/, std::stop_token /*stop*/) { return {}; }
+        virtual Json call(const Json& /*input*/, std::stop_token /*stop*/) {
+            const ObjectName object = name();
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "ask",
+                         .subject = object.kind + ' ' + object.name,
+                         .answer = "it is no endpoint, and answers no requests"}};
+        }
     };
 
     Workload() =
@@ -90,6 +98,10 @@ protected:
 class Endpoint : public Workload {
 public:
     using Workload::Workload;
+    /// What was found by its name; of a workload that answers nothing url() is empty, and predict()
+    /// throws.
+    explicit Endpoint(const Workload& workload) : Workload(workload) {}
+
     [[nodiscard]] std::string url() const { return model_ ? model_->url() : std::string{}; }
     [[nodiscard]] Json predict(const Json& input, std::stop_token stop = {}) const {
         return model_ ? model_->call(input, std::move(stop)) : Json{};
