@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "../support/ecr_double.hpp"
 #include "../support/memory_registry.hpp"
 #include "../support/workspace.hpp"
 
@@ -100,47 +101,14 @@ TEST_CASE("a mirror is a host") {
         doctest::Contains("it has no host"), Error);
 }
 
-namespace {
-
-/// AWS's registry and its service that gives passwords, which answer as they do.
-struct EcrDouble {
-    std::vector<std::string> asked = {};
-
-    net::Response send(const net::Request& request, const net::BodySink& /*sink*/,
-                       const std::stop_token& /*stop*/) {
-        asked.push_back(request.method + ' ' + request.url);
-        if (request.url == "https://api.ecr.eu-west-1.amazonaws.com/") {
-            return {.status = 200,
-                    .body = Json{{"authorizationData",
-                                  Json::array({Json{
-                                      {"authorizationToken", codec::base64_encode("AWS:pass")}}})}}
-                                .dump()};
-        }
-        const std::string given = net::header(request.headers, "Authorization");
-        if (given != "Basic " + codec::base64_encode("AWS:pass")) {
-            return {.status = 401,
-                    .headers = {{"WWW-Authenticate", "Basic realm=\"https://ecr/\""}}};
-        }
-        return {.status = 404};
-    }
-};
-
-}  // namespace
-
 TEST_CASE("a registry of a cloud is entered with the cloud's own credentials") {
-    EcrDouble ecr;
-    ::setenv("AWS_ACCESS_KEY_ID", "ID", 1);
-    ::setenv("AWS_SECRET_ACCESS_KEY", "geheim", 1);
+    support::EcrDouble ecr;
     const Session session{.transport = std::ref(ecr)};
     registry::ClientOptions options = registry_options(session);
     options.files = std::vector<std::filesystem::path>{};
     const auto store = registry::open_store(
-        oci::parse_reference("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/job:1"), options,
-        {});
+        oci::parse_reference(std::string{ecr.host} + "/team/job:1"), options, {});
+    ecr.repositories.insert("team/job");
     CHECK_FALSE(store->find_manifest("1"));
-    CHECK(ecr.asked.size() == 3);  // who asks is told to say so, gets the password, is heard
-    CHECK(std::count(ecr.asked.begin(), ecr.asked.end(),
-                     "POST https://api.ecr.eu-west-1.amazonaws.com/") == 1);
-    ::unsetenv("AWS_ACCESS_KEY_ID");
-    ::unsetenv("AWS_SECRET_ACCESS_KEY");
+    CHECK(ecr.operations == std::vector<std::string>{"GetAuthorizationToken"});
 }
