@@ -90,3 +90,22 @@ TEST_CASE("public images are read without credentials, and other hosts are nobod
     CHECK_FALSE(provider({.service = Service::kubernetes, .host = "gcr.io"}));
     CHECK(site.metadata.complaint() == "");
 }
+
+TEST_CASE("a repository of ECR is made before it is pushed to, and no other registry is asked") {
+    support::CloudSite site;
+    site.variables.insert({{"AWS_ACCESS_KEY_ID", "ID"}, {"AWS_SECRET_ACCESS_KEY", "geheim"}});
+    const auto ensure = [&](const std::string& host) {
+        ensure_cloud_repository(site.connection(), host, "team/job");
+    };
+    ensure("gcr.io");
+    site.script.expect("POST", "", answer(400, R"({"__type": "RepositoryNotFoundException"})"));
+    site.script.expect("POST", "", answer(200, "{}"));
+    ensure(ecr);
+    CHECK(contains(site.said(), "created repository " + ecr + "/team/job"));
+    CHECK(site.script.recorded().at(1).body ==
+          R"({"registryId":"123456789012","repositoryName":"team/job"})");
+    site.script.expect("POST", "", answer(403, R"({"__type": "AccessDeniedException"})"));
+    ensure(ecr);
+    CHECK(contains(site.said(), "403 Forbidden: AccessDeniedException"));
+    CHECK(site.script.complaint() == "");
+}

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <ctime>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -101,7 +103,7 @@ inline constexpr std::chrono::milliseconds metadata_limit = std::chrono::millise
     return status >= 200 && status < 300;
 }
 
-/// `time` in UTC as strftime() writes it.
+/// `time` in UTC as strftime() writes it; `format` asks for digits only, which no locale changes.
 [[nodiscard]] inline std::string utc_text(std::chrono::system_clock::time_point time,
                                           const char* format) {
     const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
@@ -110,6 +112,16 @@ inline constexpr std::chrono::milliseconds metadata_limit = std::chrono::millise
     std::array<char, 64> text{};
     const std::size_t size = std::strftime(text.data(), text.size(), format, &parts);
     return std::string{text.data(), size};
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
+[[nodiscard]] inline std::string http_date(std::chrono::system_clock::time_point time) {
+    constexpr std::string_view days = "SunMonTueWedThuFriSat";
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const std::size_t day = std::stoul(utc_text(time, "%w"));
+    const std::size_t month = std::stoul(utc_text(time, "%m")) - 1;
+    return std::string{days.substr(3 * day, 3)} + utc_text(time, ", %d ") +
+           std::string{months.substr(3 * month, 3)} + utc_text(time, " %Y %H:%M:%S GMT");
 }
 
 /// "2026-01-02T03:04:05Z", whatever stands behind the seconds; nullopt for anything else.

@@ -121,6 +121,28 @@ inline namespace FAIRING_ABI {
     };
 }
 
+/// Makes the repository that an image is about to be pushed to where a registry wants it made
+/// first: ECR. Asks nobody for any other host. A cloud that refuses is a warning: the push may
+/// succeed all the same, and says better what is wrong.
+inline void ensure_cloud_repository(const cloud::Connection& connection, const std::string& host,
+                                    const std::string& repository) {
+    const auto place = cloud::aws::parse_ecr_host(host);
+    if (!place) {
+        return;
+    }
+    try {
+        const cloud::aws::Client client{
+            connection, cloud::aws::CredentialChain{connection}.renewed(), place->region};
+        if (cloud::aws::ensure_ecr_repository(client, repository, place->account)) {
+            connection.control.say(Level::info, "created repository " + host + '/' + repository);
+        }
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error& error) {
+        connection.control.say(Level::warning, error.what());
+    }
+}
+
 }  // inline namespace FAIRING_ABI
 
 }  // namespace fairing

@@ -236,8 +236,7 @@ public:
                                    const std::string& attempted, const std::string& subject) const {
         request.url = endpoint_ + target;
         request.headers.emplace("x-ms-version", "2021-12-02");
-        request.headers.emplace("x-ms-date",
-                                utc_text(connection_.control.now(), "%a, %d %b %Y %H:%M:%S GMT"));
+        request.headers.emplace("x-ms-date", http_date(connection_.control.now()));
         if (request.body.size > 0) {
             request.headers.emplace("Content-Type", "application/octet-stream");
         }
