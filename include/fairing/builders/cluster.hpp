@@ -319,7 +319,7 @@ public:
     }
 
 private:
-    void name_by_conte void name_by_content(const PreparedDockerfile& plan) {
+    void name_by_content(const PreparedDockerfile& plan) {
         if (target_.tag.empty()) {
             target_.tag = image_tag(plan, image_.context_digest);
         }
@@ -350,6 +350,9 @@ private:
         const cloud::Content content =
             cloud::Content::of_file("/proc/self/fd/" + std::to_string(archive.file.fd()));
         const cloud::Connection connection = cloud_connection(session_);
+        if (builder_.push) {
+            ensure_cloud_repository(connection, target_.host, target_.repository);
+        }
         const ContextUpload upload{.archive = content,
                                    .hash = id_,
                                    .connection = connection,
