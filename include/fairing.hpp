@@ -13,11 +13,12 @@
 
 // The stages.
 #include "fairing/builders/append.hpp"
+#include "fairing/builders/engine.hpp"
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"
 #include "fairing/deployers/local.hpp"
-#include "fairing/deployers/predict_protocol.hpp"
+#include "fairing/deployers/serving/predict_protocol.hpp"
 #include "fairing/deployers/serving.hpp"
 #include "fairing/deployers/training_jobs.hpp"
 #include "fairing/deployers/trainjob.hpp"
@@ -28,6 +29,9 @@
 #include "fairing/preprocessors/notebook.hpp"
 #include "fairing/preprocessors/python.hpp"
 #include "fairing/preprocessors/python_function.hpp"
+
+// Programs that bring a pipeline of their own.
+#include "fairing/frameworks/lightgbm.hpp"
 
 // What a cluster deployer takes.
 #include "fairing/pods/kubernetes_options.hpp"
@@ -48,3 +52,5 @@
 #include "fairing/core/yaml.hpp"
 #include "fairing/kube/names.hpp"
 #include "fairing/kube/state.hpp"
+#include "fairing/registry/copy.hpp"
+#include "fairing/registry/tags.hpp"

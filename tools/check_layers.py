@@ -32,6 +32,7 @@ LEVELS = [
     ["packaging"],
     ["stage"],
     ["pods", "keychain"],
+    ["runs"],
     ["preprocessors", "builders", "deployers"],
     ["pipeline.hpp", "run_main.hpp"],
     ["config.hpp"],

@@ -28,7 +28,7 @@ GXX = "g++"
 CLANGXX = "clang++-14"
 WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
 USER_WARNINGS = "-Wall -Wextra -Wpedantic -Werror".split()
-THREADED = ("core", "packaging", "net", "kube", "builders", "deployers")  # what ThreadSanitizer runs
+THREADED = ("core", "packaging", "net", "kube", "builders", "runs", "deployers")  # what ThreadSanitizer runs
 # Those of $FAIRING_TEST_DATA/api that need only what there is.
 API_PROGRAMS = ("01_job.cpp", "02_function.cpp", "02b_functions.cpp", "04_ui.cpp", "05_build.cpp", "06_render.cpp",
                 "07_config.cpp", "08_serving.cpp", "09_embed.cpp")
@@ -572,6 +572,18 @@ class Tiers:
         say(self.base_layout)
         return PASSED
 
+    def build_go_peers(self):
+        """crane and registries that Debian has not; without them the tests that need them are skipped. Not in CI."""
+        code, output = run(["tools/dependencies", "peers"], limit=BUILD_LIMIT)
+        if code == 0:
+            self.go_peers = output.strip().split("\n")[-1]
+            say(self.go_peers)
+            return PASSED
+        if os.environ.get("CI"):
+            show_failure("tools/dependencies peers", output)
+            return FAILED
+        return skip(output.strip())
+
     def integration_tests(self):
         folder = self.gcc_build()
         if folder is None:
@@ -581,13 +593,16 @@ class Tiers:
         env = {"FAIRING_COMMAND": str(self.command())}
         if self.base_layout:
             env["FAIRING_BASE_LAYOUT"] = self.base_layout
+        if self.go_peers:
+            env["PATH"] = f"{self.go_peers}:{os.environ['PATH']}"
         for name, program in programs.items():
             counts += self.run_doctest(name, program, env)
         return counts
 
     def peers(self):
-        self.base_layout = None
+        self.base_layout = self.go_peers = None
         self.step("base image", self.base_image)
+        self.step("peers in Go", self.build_go_peers)
         self.step("integration tests", self.integration_tests)
 
     def kubernetes(self):

@@ -20,7 +20,11 @@ public:
     /// What it asks clients for: nothing, or user "me" with password "s3cret".
     enum class Users { none, htpasswd };
 
-    explicit DockerRegistry(Users users = Users::none) : port_(fairing::test::free_port()) {
+    /// `auth` is further configuration, in lines. `program` is how it is started by sh;
+    /// distribution v3 takes the same configuration.
+    explicit DockerRegistry(Users users = Users::none, const std::string& auth = {},
+                            const std::string& program = "exec docker-registry")
+        : port_(fairing::test::free_port()) {
         const std::string root = directory_.path().string();
         std::string config =
             "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: " +
@@ -33,9 +37,9 @@ public:
                     "me:$2y$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n"});
             config += "auth:\n  htpasswd:\n    realm: test\n    path: " + root + "/htpasswd\n";
         }
-        fairing::write_file(directory_.path() / "config.yml", config);
+        fairing::write_file(directory_.path() / "config.yml", config + auth);
         process_ = std::make_unique<fairing::test::ChildProcess>(
-            std::vector<std::string>{"docker-registry", "serve", root + "/config.yml"},
+            std::vector<std::string>{"sh", "-c", program + " serve " + root + "/config.yml"},
             log().string());
         running_ = process_->started() && fairing::test::listens(port_);
     }
@@ -56,11 +60,13 @@ private:
 /// by SIGTERM.
 class DockerEngine {
 public:
-    explicit DockerEngine(const std::filesystem::path& folder) : folder_(folder.string()) {
+    /// `more` are further options of dockerd.
+    explicit DockerEngine(const std::filesystem::path& folder, const std::string& more = {})
+        : folder_(folder.string()) {
         static_cast<void>(run("dockerd --data-root " + folder_ + "/data --exec-root " + folder_ +
                               "/exec --pidfile " + folder_ + "/pid -H unix://" + folder_ +
-                              "/docker.sock --iptables=false --ip6tables=false --bridge=none > " +
-                              folder_ + "/dockerd.log 2>&1 &"));
+                              "/docker.sock --iptables=false --ip6tables=false --bridge=none " +
+                              more + " > " + folder_ + "/dockerd.log 2>&1 &"));
         for (int i = 0; i < 200 && !running_; ++i) {
             running_ = docker("version").exit_code == 0;
             if (!running_) {
@@ -77,9 +83,8 @@ public:
                               folder_ + "/exec/netns/default 2>/dev/null"));
     }
     [[nodiscard]] bool running() const { return running_; }
-    [[nodiscard]] std::string client() const {
-        return "docker -H unix://" + folder_ + "/docker.sock";
-    }
+    [[nodiscard]] std::string socket() const { return folder_ + "/docker.sock"; }
+    [[nodiscard]] std::string client() const { return "docker -H unix://" + socket(); }
     [[nodiscard]] ShellResult docker(const std::string& arguments) const {
         return run("(" + client() + ' ' + arguments + ") 2>&1");
     }

@@ -75,6 +75,10 @@ Json read_config(std::string file) {
     return config;
 }
 
+fairing::Registries registries_of(const Json& config) {
+    return fairing::parse_registries(config.value("registries", Json::object()));
+}
+
 /// What kind of option a member makes; `is_on` tells a flag that is on unless it is turned off.
 template <class Member>
 void LaunchOptions::describe(const Member& value, Option& option, bool& is_on) {
@@ -140,13 +144,19 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("--preprocessor", preprocessor_,
                       "how the code is packaged: python, notebook, full_notebook, function or "
                       "python_function (default: what ENTRY looks like)");
-    parser.add_option("--builder", builder_, "how the image is made: append");
+    parser.add_option("--builder", builder_,
+                      "how the image is made: append (default), docker or podman");
     parser.add_option("--deployer", deployer_,
                       "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
                       "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
                       "kfserving (KServe)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
+    parser
+        .add_option("--mirror", mirrors_,
+                    "where base images of a registry are looked for first; docker.io=HOST[/PATH]")
+        ->allow_extra_args(false)
+        ->type_name("HOST=MIRROR");
     parser.add_option("--report", report_, "write what was done, as JSON, to this file");
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
@@ -157,6 +167,8 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::FunctionPreprocessor>("preprocessor function");
     declare<fairing::PythonFunctionPreprocessor>("preprocessor python_function");
     declare<fairing::AppendBuilder>("builder append");
+    declare<fairing::DockerBuilder>("builder docker");
+    declare<fairing::PodmanBuilder>("builder podman");
     declare<fairing::LocalDeployer>("deployer local");
     declare<fairing::JobDeployer>("deployer job");
     declare<fairing::ServingDeployer>("deployer serving");
@@ -216,6 +228,12 @@ bool LaunchOptions::is_of_deployers(const Option& option) {
                        [](const auto& each) { return each.first.starts_with("deployer "); });
 }
 
+fairing::Registries LaunchOptions::registries() const {
+    fairing::Registries table = registries_of(read_config(config_file_));
+    fairing::add_mirrors(table, mirrors_);
+    return table;
+}
+
 bool LaunchOptions::given(const std::string& option) const {
     const auto found = options_.find(option);
     return found != options_.end() && !found->second.values.empty();
@@ -223,6 +241,13 @@ bool LaunchOptions::given(const std::string& option) const {
 
 bool LaunchOptions::is_local() const {
     return chosen(read_config(config_file_), "deployer", deployer_) == "local";
+}
+
+bool LaunchOptions::uses_engine() const {
+    const Json config = read_config(config_file_);
+    const std::string builder = chosen(config, "builder", builder_);
+    return given("--load") || builder == "docker" || builder == "podman" ||
+           options_for("builder", builder, config).value("load", Json()) == Json(true);
 }
 
 bool LaunchOptions::has_registry() const {

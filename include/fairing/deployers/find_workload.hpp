@@ -16,14 +16,14 @@
 
 #include "../kube/client.hpp"
 #include "../kube/names.hpp"
+#include "../runs/cluster_workload.hpp"
+#include "../runs/connection.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/workload.hpp"
 #include "inference_service.hpp"
 #include "job.hpp"
-#include "kubernetes/cluster_workload.hpp"
-#include "kubernetes/connection.hpp"
-#include "kubernetes/endpoint_workload.hpp"
 #include "serving.hpp"
+#include "serving/endpoint_workload.hpp"
 #include "training/objects.hpp"
 #include "trainjob.hpp"
 

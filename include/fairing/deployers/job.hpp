@@ -14,9 +14,9 @@
 #include "../kube/names.hpp"
 #include "../kube/state.hpp"
 #include "../pods/pod_template.hpp"
+#include "../runs/plan.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
-#include "kubernetes/plan.hpp"
 
 namespace fairing {
 

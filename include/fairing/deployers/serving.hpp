@@ -13,12 +13,12 @@
 #include "../kube/client.hpp"
 #include "../kube/state.hpp"
 #include "../pods/pod_template.hpp"
+#include "../runs/plan.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
-#include "kubernetes/endpoint_plan.hpp"
-#include "kubernetes/endpoint_workload.hpp"
-#include "kubernetes/plan.hpp"
-#include "predict_protocol.hpp"
+#include "serving/endpoint_plan.hpp"
+#include "serving/endpoint_workload.hpp"
+#include "serving/predict_protocol.hpp"
 
 namespace fairing {
 

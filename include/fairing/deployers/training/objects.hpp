@@ -16,7 +16,7 @@
 #include "../../kube/names.hpp"
 #include "../../kube/state.hpp"
 #include "../../pods/pod_template.hpp"
-#include "../kubernetes/plan.hpp"
+#include "../../runs/plan.hpp"
 #include "kinds.hpp"
 
 namespace fairing {

@@ -1,0 +1,110 @@
+// fairing/frameworks/lightgbm/runner.hpp - the program of ours in the job that runs LightGBM.
+#pragma once
+
+#include <string_view>
+
+namespace fairing::lightgbm {
+
+/// Reads lightgbm.json beside itself: "parameters", "machines", "fetch" and "store" (lists of
+/// [from, to, optional]), "partitions" (for each rank "data" and its "fetch"), "program". Fetches
+/// what is remote, finds the other machines, writes the configuration, runs the program, stores the
+/// results, and ends with the program's exit code.
+inline constexpr std::string_view runner =
+    R"py(# Runs the command line of LightGBM: files of object stores, and the list of machines. Written by fairing.
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+COPY = {"gs": ["gsutil", "-q", "cp"], "s3": ["aws", "s3", "cp", "--only-show-errors"]}
+THERE = {"gs": ["gsutil", "-q", "stat"], "s3": ["aws", "s3", "ls"]}
+PATIENCE = 600  # seconds until every machine has a name
+
+
+def fail(sentence):
+    print("lightgbm: " + sentence, file=sys.stderr, flush=True)
+    sys.exit(65)
+
+
+def call(command):
+    try:
+        return subprocess.call(command)
+    except OSError as error:
+        fail("cannot start %s: %s" % (command[0], error.strerror))
+
+
+def copy(source, target, optional=False):
+    scheme = (source if "://" in source else target).split("://")[0]
+    if optional and call(THERE[scheme] + [source]) != 0:
+        return
+    if call(COPY[scheme] + [source, target]) != 0:
+        fail("cannot copy %s to %s" % (source, target))
+    print("copied %s to %s" % (source, target), flush=True)
+
+
+def cluster(machines):
+    """The host and port of every machine in order, and the number of this one."""
+    text = os.environ.get("CLUSTER_SPEC") or os.environ.get("TF_CONFIG")
+    if not text:
+        fail("%d machines are wanted, and neither TF_CONFIG nor CLUSTER_SPEC names them" % machines)
+    spec = json.loads(text)
+    hosts, rank = [], None
+    task = spec.get("task") or {}
+    for role in ("chief", "master", "worker", "ps", "evaluator"):
+        members = spec["cluster"].get(role, [])
+        if role == task.get("type"):
+            rank = len(hosts) + int(task["index"])
+        hosts += [member.rsplit(":", 1) for member in members]
+    if len(hosts) != machines:
+        fail("%d machines are wanted, and %d are there" % (machines, len(hosts)))
+    if rank is None:
+        names = [host for host, _ in hosts]
+        if socket.gethostname() not in names:
+            fail("this machine, %s, is not one of %s" % (socket.gethostname(), ", ".join(names)))
+        rank = names.index(socket.gethostname())
+    return hosts, rank
+
+
+def address(host):
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+        except OSError as error:
+            if time.monotonic() > end:
+                fail("machine %s has no address: %s" % (host, error))
+            time.sleep(1)
+
+
+def main():
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "lightgbm.json")) as file:
+        plan = json.load(file)
+    parameters, fetch = plan["parameters"], plan["fetch"]
+    if plan["machines"] > 1:
+        hosts, rank = cluster(plan["machines"])
+        with open("machines.txt", "w") as file:
+            file.writelines("%s %s\n" % (address(host), port) for host, port in hosts)
+        parameters["machine_list_filename"] = "machines.txt"
+        parameters["local_listen_port"] = hosts[rank][1]
+        print("machine %d of %d" % (rank, len(hosts)), flush=True)
+        if plan["partitions"]:
+            parameters["data"] = plan["partitions"][rank]["data"]
+            fetch = fetch + plan["partitions"][rank]["fetch"]
+    for each in fetch:
+        copy(*each)
+    with open("lightgbm.conf", "w") as file:
+        file.writelines("%s=%s\n" % pair for pair in sorted(parameters.items()))
+    code = call([plan["program"], "config=lightgbm.conf"])
+    if code != 0:
+        sys.exit(code if code > 0 else 128 - code)
+    if plan["machines"] == 1 or rank == 0:
+        for each in plan["store"]:
+            copy(*each)
+
+
+main()
+)py";
+
+}  // namespace fairing::lightgbm
