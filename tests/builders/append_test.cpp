@@ -9,6 +9,7 @@
 #include <set>
 #include <stop_token>
 
+#include "../support/ecr_double.hpp"
 #include "../support/hand_made_image.hpp"
 #include "../support/memory_registry.hpp"
 #include "fairing/oci/archive.hpp"
@@ -456,4 +457,17 @@ TEST_CASE("row 26: blobs that the registry lost are sent once more, ours and the
     CHECK(registry.lost.empty());
     CHECK(registry.repositories["team/fairing-job"].manifests.at("v2").descriptor().digest ==
           image.digest);
+}
+
+TEST_CASE("a push to ECR makes the repository, and enters with AWS's own credentials") {
+    support::EcrDouble ecr;
+    const Workshop work;
+    const AppendBuilder builder{.base_image = "scratch",
+                                .registry = std::string{ecr.host} + "/team"};
+    const Session session{.transport = std::ref(ecr)};
+    const Image image = work.build(builder, session);
+    CHECK(image.reference.starts_with(std::string{ecr.host} + "/team/fairing-job:"));
+    CHECK(ecr.repositories == std::set<std::string>{"team/fairing-job"});
+    CHECK(ecr.registry.repositories.at("team/fairing-job").manifests.size() == 2);  // digest, tag
+    CHECK(std::count(ecr.operations.begin(), ecr.operations.end(), "CreateRepository") == 1);
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "../support/ecr_double.hpp"
 #include "../support/memory_registry.hpp"
 #include "../support/workspace.hpp"
 
@@ -100,4 +101,16 @@ TEST_CASE("a mirror is a host") {
     CHECK_THROWS_WITH_AS(
         static_cast<void>(through_mirrors(reference, open_store(reference, session), session)),
         doctest::Contains("it has no host"), Error);
+}
+
+TEST_CASE("a registry of a cloud is entered with the cloud's own credentials") {
+    support::EcrDouble ecr;
+    const Session session{.transport = std::ref(ecr)};
+    registry::ClientOptions options = registry_options(session);
+    options.files = std::vector<std::filesystem::path>{};
+    const auto store = registry::open_store(
+        oci::parse_reference(std::string{ecr.host} + "/team/job:1"), options, {});
+    ecr.repositories.insert("team/job");
+    CHECK_FALSE(store->find_manifest("1"));
+    CHECK(ecr.operations == std::vector<std::string>{"GetAuthorizationToken"});
 }

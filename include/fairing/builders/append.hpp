@@ -324,6 +324,9 @@ public:
             {.insecure = builder.insecure, .ca_file = builder.ca_file, .upload = builder.upload},
             name_.host);
         if (builder.push) {
+            if (name_.kind == oci::ReferenceKind::registry) {
+                ensure_cloud_repository(cloud_connection(session), name_.host, name_.repository);
+            }
             target_ = registry::open_store(name_, options, control_);
         }
         base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {

@@ -14,10 +14,12 @@
 #include <vector>
 
 #include "../core/files.hpp"
+#include "../keychain/cloud_registries.hpp"
 #include "../net/httplib_transport.hpp"
 #include "../registry/client.hpp"
 #include "../registry/mirrored_store.hpp"
 #include "../registry/open.hpp"
+#include "cloud_access.hpp"
 #include "fields.hpp"
 #include "registries.hpp"
 #include "session.hpp"
@@ -137,6 +139,7 @@ namespace detail {
             .plain_http = access.insecure || settings.insecure ? registry::PlainHttp::insecure
                           : wants_tls                          ? registry::PlainHttp::never
                                                                : registry::PlainHttp::loopback,
+            .keychain = cloud_registry_credentials(cloud_connection(session)),
             .upload = access.upload};
 }
 
