@@ -16,6 +16,7 @@
 #include "fairing/builders/context_sources/azure.hpp"
 #include "fairing/builders/context_sources/gcs.hpp"
 #include "fairing/builders/context_sources/s3.hpp"
+#include "fairing/builders/engine.hpp"
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "builders/append.hpp"
+#include "builders/engine.hpp"
 #include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
@@ -54,6 +55,8 @@ public:
         add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
+        add_builder("docker", maker<AnyBuilder, DockerBuilder>("builder docker"));
+        add_builder("podman", maker<AnyBuilder, PodmanBuilder>("builder podman"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
         deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
         deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");

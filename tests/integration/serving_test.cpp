@@ -351,7 +351,7 @@ http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()
         endpoint =
             task.create({.output = [&said](const OutputLine& line) { said += line.text + '\n'; }});
     } catch (const WorkloadError& error) {
-        FAIL(std::string{error.what()} + '\n' + said);
+        FAIL(std::string{error.what()} << '\n' << said);
     }
     const Json answer = endpoint.predict(
         {{"data", {{"names", {"rooms", "area"}}, {"ndarray", Json::array({{1, 37}})}}}});
@@ -574,7 +574,10 @@ TEST_CASE("what Kubernetes would refuse of an endpoint is refused before any req
     CHECK(server_says("a", 1) == 201);
     CHECK(server_says("0a", 1) == 422);
     CHECK(server_says("a", 70000) != 201);
-    for (const auto& [options, said] : std::vector<std::pair<std::string, std::string>>{
+    struct Refused {
+        std::string options, said;
+    };
+    for (const Refused& each : std::vector<Refused>{
              {"--deployer serving --name 0a", "RFC 1035"},
              {"--deployer serving --port 70000", "it is more than 65534"},
              {"--deployer serving --replicas 0", "it is less than 1"},
@@ -582,11 +585,11 @@ TEST_CASE("what Kubernetes would refuse of an endpoint is refused before any req
              {"--deployer kfserving --name 0a", "RFC 1035"},
              {"--deployer kfserving --name " + std::string(60, 'a'), "70 characters"},
              {"--deployer kfserving --canary-traffic-percent 10", "name it with --name"}}) {
-        CAPTURE(options);
-        const ShellResult ran = site->launch("run", "print('unused')", options);
+        CAPTURE(each.options);
+        const ShellResult ran = site->launch("run", "print('unused')", each.options);
         CAPTURE(ran.output);
         CHECK(ran.exit_code == 64);
-        CHECK(has(ran.output, said));
+        CHECK(has(ran.output, each.said));
     }
     CHECK(site->site().proxy.seen().empty());
 }

@@ -42,3 +42,27 @@ TEST_CASE("every request counts, redirects too") {
     CHECK(api.call({.url = api.url("x")}, {}, {}, {}).status == 200);
     CHECK(api.requests() == 2);
 }
+
+TEST_CASE("what a registry quotes of our credentials is not passed on") {
+    test::ScriptedTransport script;
+    registry::Api api{oci::parse_reference("localhost/a"),
+                      {.transport = std::ref(script),
+                       .credentials =
+                           [](const CredentialRequest&) {
+                               return Credential{.user = "me", .password = Secret{"geheim"}};
+                           },
+                       .files = std::vector<std::filesystem::path>{}}};
+    const auto quoting = [](const test::Recorded& recorded) {
+        return net::Response{.status = 403,
+                             .body = R"({"errors":[{"code":"DENIED","message":"no: )" +
+                                     recorded.header("Authorization") + ' ' +
+                                     recorded.header("Authorization") + "\"}]}"};
+    };
+    script.expect("GET", "", {.status = 401, .headers = {{"WWW-Authenticate", "Basic realm=x"}}})
+        .expect("GET", "", quoting)
+        .expect("GET", "", quoting);
+    for (int i = 0; i < 2; ++i) {
+        const net::Answer answer = api.call({.url = api.url("x")}, {}, {}, {});
+        CHECK(registry::registry_message(answer.body) == "DENIED: no: Basic *** Basic ***");
+    }
+}

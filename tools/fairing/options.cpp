@@ -144,7 +144,8 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("--preprocessor", preprocessor_,
                       "how the code is packaged: python, notebook, full_notebook, function or "
                       "python_function (default: what ENTRY looks like)");
-    parser.add_option("--builder", builder_, "how the image is made: append");
+    parser.add_option("--builder", builder_,
+                      "how the image is made: append (default), docker or podman");
     parser.add_option("--deployer", deployer_,
                       "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
                       "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
@@ -166,6 +167,8 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::FunctionPreprocessor>("preprocessor function");
     declare<fairing::PythonFunctionPreprocessor>("preprocessor python_function");
     declare<fairing::AppendBuilder>("builder append");
+    declare<fairing::DockerBuilder>("builder docker");
+    declare<fairing::PodmanBuilder>("builder podman");
     declare<fairing::LocalDeployer>("deployer local");
     declare<fairing::JobDeployer>("deployer job");
     declare<fairing::ServingDeployer>("deployer serving");
@@ -238,6 +241,13 @@ bool LaunchOptions::given(const std::string& option) const {
 
 bool LaunchOptions::is_local() const {
     return chosen(read_config(config_file_), "deployer", deployer_) == "local";
+}
+
+bool LaunchOptions::uses_engine() const {
+    const Json config = read_config(config_file_);
+    const std::string builder = chosen(config, "builder", builder_);
+    return given("--load") || builder == "docker" || builder == "podman" ||
+           options_for("builder", builder, config).value("load", Json()) == Json(true);
 }
 
 bool LaunchOptions::has_registry() const {

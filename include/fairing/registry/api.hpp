@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -137,12 +138,14 @@ public:
         std::string shown = authenticator_.authorization(scopes, control);
         authorize(request, shown);
         net::Answer answer = net::exchange(transport_, request, options, control, sink);
+        hide(answer, shown);
         if (answer.status != 401 || !is_ours(answer.url)) {
             return answer;
         }
         const std::string again = authenticator_.refresh(scopes, shown, answer.headers, control);
         authorize(request, again);
         answer = net::exchange(transport_, std::move(request), options, control, sink);
+        hide(answer, again);
         if (answer.status == 401 && is_ours(answer.url)) {
             Error::Details details = refusal(answer, options.attempted, options.subject, advice());
             if (!shown.empty()) {
@@ -223,6 +226,17 @@ private:
     }
     [[nodiscard]] bool is_ours(const std::string& url) const {
         return net::same_origin(net::parse_url(url), base_);
+    }
+    /// A registry may quote what it refuses, and its words get into errors.
+    static void hide(net::Answer& answer, const std::string& authorization) {
+        const std::string secret = authorization.substr(authorization.find(' ') + 1);
+        if (answer.status < 400 || secret.size() < 8) {
+            return;  // a shorter one is part of any text
+        }
+        std::string& body = answer.body;
+        for (std::size_t at = body.find(secret); at != std::string::npos; at = body.find(secret)) {
+            body.replace(at, secret.size(), "***");
+        }
     }
     static void authorize(net::Request& request, const std::string& value) {
         request.headers.erase("Authorization");

@@ -52,7 +52,7 @@ struct Fixture {
         }
     }
     Workload launch(const HandMade& image) {
-        return local::launch(options, image.write(store, "oci:/nowhere"), store, {}, session);
+        return local::launch(options, image.write(store, "oci:/nowhere"), store, session);
     }
 };
 
@@ -111,7 +111,7 @@ TEST_CASE(
     Image image = made.write(f.store, "oci:/nowhere");
     image.layers.clear();
     image.digest.clear();
-    CHECK(lines_of(local::launch(f.options, image, f.store, {}, f.session)) == Lines{"run.sh"});
+    CHECK(lines_of(local::launch(f.options, image, f.store, f.session)) == Lines{"run.sh"});
 }
 
 TEST_CASE("process: signals, success, no working directory in the layers, an executable of ours") {
@@ -208,11 +208,10 @@ TEST_CASE("errors leave nothing behind: no program, no layer, a broken one, a st
     CHECK_THROWS_WITH_AS(static_cast<void>(f.launch({})), doctest::Contains("no command"), Error);
     Image image = script("true").write(f.store, "oci:/nowhere");
     f.store.blobs[image.layers.front().digest] = "changed";
-    CHECK_THROWS_WITH_AS(static_cast<void>(local::launch(f.options, image, f.store, {}, f.session)),
+    CHECK_THROWS_WITH_AS(static_cast<void>(local::launch(f.options, image, f.store, f.session)),
                          doctest::Contains(image.layers.front().digest.c_str()), Error);
     image.digest = "sha256:" + std::string(64, '0');
-    CHECK_THROWS_AS(static_cast<void>(local::launch(f.options, image, f.store, {}, f.session)),
-                    Error);
+    CHECK_THROWS_AS(static_cast<void>(local::launch(f.options, image, f.store, f.session)), Error);
     std::stop_source source;
     source.request_stop();
     f.session.stop = source.get_token();
@@ -318,8 +317,8 @@ TEST_CASE("engine: the image is loaded when it is not there, runs, and both go")
     f.options.isolation = Isolation::container;
     f.options.engine = "/e.sock";
     {
-        const Workload workload =
-            local::launch(f.options, image, f.store, std::ref(script_), f.session);
+        f.session.transport = std::ref(script_);
+        const Workload workload = local::launch(f.options, image, f.store, f.session);
         ::setenv("PATH", path.c_str(), 1);
         CHECK(lines_of(workload) == Lines{"one", "two", "e", "t"});
         CHECK(workload.status().exit_code == 137);
@@ -333,6 +332,42 @@ TEST_CASE("engine: the image is loaded when it is not there, runs, and both go")
     CHECK(settings.at("Cmd") == Json::array({"/app/run.sh"}));
     CHECK(settings.at("Env") == Json::array({"FAIRING_RUNTIME=1", "PYTHONUNBUFFERED=1", "SEED=1"}));
     CHECK(settings.at("HostConfig").at("NetworkMode") == "host");
+}
+
+TEST_CASE("engine: a log that goes on after the end of its container is read to its end") {
+    Fixture f;
+    test::ScriptedTransport script_;
+    const std::string v = "http+unix://%2Fe.sock/v1.41";
+    const std::string frames{"\x01\0\0\0\0\0\0\x04one\n\x01\0\0\0\0\0\0\x04two\n", 24};
+    std::atomic<bool> looked = false;
+    script_
+        .expect("GET", "http+unix://%2Fe.sock/version",
+                {.status = 200, .body = R"({"ApiVersion":"1.41"})"})
+        .expect("POST", "", {.status = 201, .body = R"({"Id":"c1"})"})
+        .expect("POST", v + "/containers/c1/start", {.status = 204})
+        .expect("GET", v + "/containers/c1/logs?follow=1&stdout=1&stderr=1",
+                [&looked](const test::Recorded&) -> net::Response {
+                    while (!looked) {
+                        std::this_thread::sleep_for(10ms);
+                    }
+                    throw Cancelled{ErrorCode::cancelled, {.attempted = "reach"}};
+                })
+        .expect("GET", v + "/containers/c1/json",
+                [&looked](const test::Recorded&) {
+                    looked = true;
+                    return net::Response{.status = 200, .body = R"({"State":{"Running":false}})"};
+                })
+        .expect("GET", v + "/containers/c1/logs?stdout=1&stderr=1", {.status = 200, .body = frames})
+        .expect("POST", v + "/containers/c1/wait", {.status = 200, .body = R"({"StatusCode":0})"})
+        .expect("DELETE", v + "/containers/c1?force=1&v=1", {.status = 204});
+    Image image;
+    image.location = Location::engine;
+    image.reference = "job:tag";
+    image.engine = "/e.sock";
+    image.command = {"true"};
+    f.session.transport = std::ref(script_);
+    CHECK(lines_of(local::launch_in_engine(f.options, image, f.session)) == Lines{"one", "two"});
+    CHECK(script_.complaint().empty());
 }
 
 TEST_CASE(
@@ -352,8 +387,8 @@ TEST_CASE(
     image.reference = "job:tag";
     image.command = {"nothing"};
     f.options.engine = "/e.sock";
-    CHECK_THROWS_WITH_AS(
-        static_cast<void>(local::launch_in_engine(f.options, image, std::ref(script_), f.session)),
-        doctest::Contains("no such program"), Error);
+    f.session.transport = std::ref(script_);
+    CHECK_THROWS_WITH_AS(static_cast<void>(local::launch_in_engine(f.options, image, f.session)),
+                         doctest::Contains("no such program"), Error);
     CHECK(script_.complaint().empty());
 }

@@ -2,8 +2,12 @@
 // Podman.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <stop_token>
@@ -11,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "../../core/control.hpp"
 #include "../../core/line_splitter.hpp"
 #include "../../engine/engine.hpp"
 #include "../../stage/image.hpp"
@@ -65,9 +70,26 @@ public:
         const std::jthread ender = end_on(stop);
         LineSplitter output;
         LineSplitter errors;
-        engine_.follow_logs(id_, [&](Stream stream, std::span<const std::byte> bytes) {
+        std::array<std::uint64_t, 2> given{};  // bytes, of output and errors
+        const auto give = [&](Stream stream, std::span<const std::byte> bytes) {
+            ++heard_;
+            given[stream == Stream::output ? 0 : 1] += bytes.size();
             (stream == Stream::output ? output : errors).write(bytes, sink);
-        });
+        };
+        std::stop_source reading;
+        try {
+            const std::jthread watcher = end_reading(reading);
+            engine_.follow_logs(id_, give, reading.get_token());
+        } catch (const Cancelled&) {
+            std::array<std::uint64_t, 2> known = given;
+            engine_.read_logs(id_, [&](Stream stream, std::span<const std::byte> bytes) {
+                std::uint64_t& left = known[stream == Stream::output ? 0 : 1];
+                const std::size_t skipped =
+                    static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size()));
+                left -= skipped;
+                give(stream, bytes.subspan(skipped));
+            });
+        }
         output.finish(sink);
         errors.finish(sink);
         const engine::ContainerEnd end = engine_.wait(id_);
@@ -107,6 +129,28 @@ private:
         }};
     }
 
+    /// A thread that stops `reading` when the container has ended and nothing more comes. Podman
+    /// follows the log of a short container for ever when it missed its end.
+    [[nodiscard]] std::jthread end_reading(std::stop_source& reading) {
+        return std::jthread{[this, &reading](const std::stop_token& done) {
+            const Control control{.stop = done};
+            for (std::uint64_t before = 0;; before = heard_) {
+                control.sleep(patience);
+                if (done.stop_requested()) {
+                    return;
+                }
+                try {
+                    if (before == heard_ && !engine_.is_running(id_, done)) {
+                        reading.request_stop();
+                        return;
+                    }
+                } catch (const std::exception&) {
+                    // what is wrong with the engine, whoever reads from it hears as well
+                }
+            }
+        }};
+    }
+
     void kill() noexcept {
         try {
             engine_.kill(id_);
@@ -130,7 +174,10 @@ private:
         }
     }
 
+    static constexpr std::chrono::seconds patience{5};
+
     engine::Engine engine_;
+    std::atomic<std::uint64_t> heard_ = 0;  ///< frames
     std::string brought_;
     std::chrono::milliseconds grace_;
     std::string id_ = {};
