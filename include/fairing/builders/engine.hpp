@@ -247,6 +247,7 @@ private:
 
     [[nodiscard]] std::string push() const {
         EngineProgress progress{"push", control_};
+        ensure_cloud_repository(cloud_connection(session_), target_.host, target_.repository);
         const Json credentials = engine_credentials(session_, target_);
         return engine_.push(
             repository(), target_.tag,
