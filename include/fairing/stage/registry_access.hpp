@@ -143,6 +143,17 @@ namespace detail {
             .upload = access.upload};
 }
 
+/// Who the session is at the registry of `reference`; nullopt means anonymous.
+[[nodiscard]] inline std::optional<registry::Login> registry_login(
+    const Session& session, const oci::Reference& reference) {
+    const registry::ClientOptions options = registry_options(session, {}, reference.host);
+    return registry::find_login(
+        {.program = options.credentials,
+         .files = options.files ? *options.files : registry::credential_files(),
+         .keychain = options.keychain},
+        reference.host, reference.repository, session.control());
+}
+
 /// The store that `reference` names, with the session's settings for its registry.
 [[nodiscard]] inline std::unique_ptr<oci::Store> open_store(const oci::Reference& reference,
                                                             const Session& session,
