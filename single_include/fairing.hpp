@@ -233,6 +233,7 @@ public:
 //
 // FAIRING_TLS         1 unless defined as 0: https through cpp-httplib and OpenSSL.
 // FAIRING_YAML        0 unless defined as 1: YAML is read and written through yaml-cpp.
+// FAIRING_XML         0 unless defined as 1: answers of S3, STS and Azure are read through pugixml.
 // FAIRING_ZLIB        0 unless defined as 1: gzip layers may be made by zlib,
 // FAIRING_LIBDEFLATE  the same by libdeflate,
 // FAIRING_ISAL        the same by ISA-L (libisal);
@@ -252,6 +253,9 @@ public:
 #ifndef FAIRING_YAML
 #define FAIRING_YAML 0
 #endif
+#ifndef FAIRING_XML
+#define FAIRING_XML 0
+#endif
 
 #ifndef FAIRING_ZLIB
 #define FAIRING_ZLIB 0
@@ -266,13 +270,13 @@ public:
 #define FAIRING_ZSTD 0
 #endif
 
-// "v0_100000": the macros' values in the order above.
-#define FAIRING_ABI                                                                           \
-    FAIRING_ABI_OF(FAIRING_TLS, FAIRING_YAML, FAIRING_ZLIB, FAIRING_LIBDEFLATE, FAIRING_ISAL, \
-                   FAIRING_ZSTD)
+// "v0_1000000": the macros' values in the order above.
+#define FAIRING_ABI                                                                          \
+    FAIRING_ABI_OF(FAIRING_TLS, FAIRING_YAML, FAIRING_XML, FAIRING_ZLIB, FAIRING_LIBDEFLATE, \
+                   FAIRING_ISAL, FAIRING_ZSTD)
 #define FAIRING_ABI_OF(...) FAIRING_ABI_NAME(__VA_ARGS__)
-#define FAIRING_ABI_NAME(tls, yaml, zlib, libdeflate, isal, zstd) \
-    v0_##tls##yaml##zlib##libdeflate##isal##zstd
+#define FAIRING_ABI_NAME(tls, yaml, xml, zlib, libdeflate, isal, zstd) \
+    v0_##tls##yaml##xml##zlib##libdeflate##isal##zstd
 
 namespace fairing {
 
@@ -9234,7 +9238,8 @@ using CredentialsProvider = std::function<std::optional<Credential>(const Creden
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/base64.hpp - Base64 with the standard alphabet (RFC 4648, section 4).
+// fairing/codec/base64.hpp - Base64 with the standard alphabet (RFC 4648, section 4), and the form
+// for URLs that JSON Web Tokens are written in (section 5).
 
 namespace fairing::codec {
 
@@ -9269,6 +9274,16 @@ inline constexpr auto base64_values = [] {
             text += j <= group.size() ? detail::base64_alphabet[bits >> (18 - 6 * j) & 63] : '=';
         }
     }
+    return text;
+}
+
+/// With '-' and '_' for '+' and '/', and without padding.
+[[nodiscard]] inline std::string base64url_encode(std::string_view bytes) {
+    std::string text = base64_encode(bytes);
+    for (char& c : text) {
+        c = c == '+' ? '-' : c == '/' ? '_' : c;
+    }
+    text.resize(text.find_last_not_of('=') + 1);
     return text;
 }
 
@@ -10182,12 +10197,14 @@ public:
         std::string shown = authenticator_.authorization(scopes, control);
         authorize(request, shown);
         net::Answer answer = net::exchange(transport_, request, options, control, sink);
+        hide(answer, shown);
         if (answer.status != 401 || !is_ours(answer.url)) {
             return answer;
         }
         const std::string again = authenticator_.refresh(scopes, shown, answer.headers, control);
         authorize(request, again);
         answer = net::exchange(transport_, std::move(request), options, control, sink);
+        hide(answer, again);
         if (answer.status == 401 && is_ours(answer.url)) {
             Error::Details details = refusal(answer, options.attempted, options.subject, advice());
             if (!shown.empty()) {
@@ -10268,6 +10285,17 @@ private:
     }
     [[nodiscard]] bool is_ours(const std::string& url) const {
         return net::same_origin(net::parse_url(url), base_);
+    }
+    /// A registry may quote what it refuses, and its words get into errors.
+    static void hide(net::Answer& answer, const std::string& authorization) {
+        const std::string secret = authorization.substr(authorization.find(' ') + 1);
+        if (answer.status < 400 || secret.size() < 8) {
+            return;  // a shorter one is part of any text
+        }
+        std::string& body = answer.body;
+        for (std::size_t at = body.find(secret); at != std::string::npos; at = body.find(secret)) {
+            body.replace(at, secret.size(), "***");
+        }
     }
     static void authorize(net::Request& request, const std::string& value) {
         request.headers.erase("Authorization");
@@ -11425,8 +11453,8 @@ struct BuildFigures {
 };
 
 struct Image {
-    std::string reference = {};  ///< repo:tag@sha256:… or oci:DIR@sha256:…
-    std::string digest = {};     ///< of the manifest
+    std::string reference = {};  ///< repo:tag@sha256:… or oci:DIR@sha256:…; in an engine its id
+    std::string digest = {};     ///< of the manifest; in an engine its id
     Location location = Location::registry;
     std::vector<Layer> layers = {};
     std::vector<std::string> command = {};
@@ -11436,6 +11464,7 @@ struct Image {
     std::string tag = {};
     std::string context_digest = {};  ///< 64 hex digits: the same context, the same digest
     BuildFigures figures = {};
+    std::string engine = {};  ///< Location::engine: which, as engine::find() takes it
 };
 
 }  // namespace fairing
@@ -11449,8 +11478,10 @@ namespace fairing {
 struct RegistrySettings {
     /// "HOST[:PORT][/PREFIX]", asked in this order before the registry itself, for base images.
     std::vector<std::string> mirrors = {};
-    bool insecure = false;                   ///< plain http
-    std::string ca_file = {};                ///< PEM file of the certificate authorities to trust
+    bool insecure = false;  ///< plain http
+    /// PEM file of the certificate authorities to trust. A registry of this machine that has one,
+    /// or a certificate of ours, is spoken to by https like any other.
+    std::string ca_file = {};
     std::string certificate = {}, key = {};  ///< PEM files: who we are to it
 };
 
@@ -11933,6 +11964,2057 @@ template <class Stage>
     }
     return stage;
 }
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/ini.hpp - the settings files of the aws and gcloud commands: sections of `key =
+// value` lines.
+
+namespace fairing::cloud {
+
+/// Section -> key -> value.
+using Ini = std::map<std::string, std::map<std::string, std::string>>;
+
+/// Lines that are no setting are passed over, as the commands do; indented ones belong to a nested
+/// setting and are passed over too. What comes later wins.
+[[nodiscard]] inline Ini parse_ini(std::string_view text) {
+    const auto trimmed = [](std::string_view part) {
+        const std::size_t begin = part.find_first_not_of(" \t\r");
+        return begin == std::string_view::npos
+                   ? std::string{}
+                   : std::string{part.substr(begin, part.find_last_not_of(" \t\r") - begin + 1)};
+    };
+    Ini sections;
+    std::string section;
+    while (!text.empty()) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        const std::size_t equals = line.find('=');
+        if (line.empty() || line[0] == '#' || line[0] == ';' || line[0] == ' ' || line[0] == '\t') {
+            continue;
+        }
+        if (line[0] == '[') {
+            section = trimmed(line.substr(1, line.find(']') - 1));
+        } else if (equals != std::string_view::npos) {
+            sections[section][trimmed(line.substr(0, equals))] = trimmed(line.substr(equals + 1));
+        }
+    }
+    return sections;
+}
+
+/// The same of a file; empty when there is none.
+[[nodiscard]] inline Ini read_ini(const std::filesystem::path& path) {
+    try {
+        return path.empty() ? Ini{} : parse_ini(read_file(path, std::size_t{1} << 20));
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::not_found) {
+            return {};
+        }
+        throw;
+    }
+}
+
+/// A setting; empty when there is none.
+[[nodiscard]] inline std::string setting(const Ini& ini, const std::string& section,
+                                         const std::string& key) {
+    const auto found = ini.find(section);
+    if (found == ini.end()) {
+        return {};
+    }
+    const auto value = found->second.find(key);
+    return value == found->second.end() ? std::string{} : value->second;
+}
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/xml.hpp - what the answers of S3, STS and Azure say: the only header that includes
+// pugixml, and only with FAIRING_XML.
+
+#if FAIRING_XML
+#include <pugixml.hpp>
+#endif
+
+namespace fairing::cloud {
+
+inline namespace FAIRING_ABI {
+
+/// The text of the first element of that name, whatever its namespace; nullopt when `document` is
+/// no XML or has no such element. Entities of a document's own are not known.
+[[nodiscard]] inline std::optional<std::string> xml_text(std::string_view document,
+                                                         std::string_view element) {
+#if FAIRING_XML
+    pugi::xml_document tree;
+    if (!tree.load_buffer(document.data(), document.size(), pugi::parse_default,
+                          pugi::encoding_utf8)) {
+        return std::nullopt;
+    }
+    const pugi::xml_node found = tree.find_node([element](const pugi::xml_node& node) {
+        std::string_view name = node.name();
+        if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
+            name.remove_prefix(colon + 1);
+        }
+        return name == element;
+    });
+    return found ? std::optional<std::string>{found.child_value()} : std::nullopt;
+#else
+    static_cast<void>(document);
+    static_cast<void>(element);
+    return std::nullopt;
+#endif
+}
+
+/// The same for an element that must be there and hold something. Throws Error: unavailable for an
+/// answer without it, unsupported when this program can not read XML.
+[[nodiscard]] inline std::string needed_xml_text(std::string_view document,
+                                                 std::string_view element,
+                                                 const std::string& subject) {
+    if (const auto text = xml_text(document, element); text && !text->empty()) {
+        return *text;
+    }
+    throw Error{FAIRING_XML ? ErrorCode::unavailable : ErrorCode::unsupported,
+                {.attempted = "read the answer of",
+                 .subject = subject,
+                 .answer = FAIRING_XML ? "it holds no " + std::string{element}
+                                       : "it is XML, and this program was built without pugixml "
+                                         "(FAIRING_XML)"}};
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/connection.hpp - what every service of a cloud is reached through, and what it says
+// when it refuses.
+
+namespace fairing::cloud {
+
+inline namespace FAIRING_ABI {
+
+/// A cheap value. The clock is that of `control`.
+struct Connection {
+    net::AnyTransport transport = {};
+    /// For the metadata services of virtual machines and containers, which have link-local
+    /// addresses: a transport that may go there. Empty: they are not asked.
+    net::AnyTransport metadata = {};
+    Control control = {};
+    net::RetryPolicy retry = {};
+    /// Of one request with all its attempts; zero means no limit.
+    std::chrono::milliseconds deadline = {};
+    /// Looks up an environment variable; empty: this process's.
+    std::function<std::optional<std::string>(const char*)> variable = {};
+
+    /// An environment variable; one that is empty is not set.
+    [[nodiscard]] std::string env(const char* name) const {
+        return (variable ? variable(name) : fairing::env(name)).value_or("");
+    }
+    /// `path` below the home directory; empty when there is no home directory.
+    [[nodiscard]] std::filesystem::path in_home(const char* path) const {
+        const std::string home = env("HOME");
+        return home.empty() ? std::filesystem::path{} : std::filesystem::path{home} / path;
+    }
+    /// The answer, whatever its status. Redirects are not followed: they would take signatures and
+    /// tokens along.
+    [[nodiscard]] net::Answer send(net::Request request, const std::string& attempted,
+                                   const std::string& subject,
+                                   net::Repeat repeat = net::Repeat::automatic) const {
+        return net::exchange(transport, std::move(request),
+                             {.attempted = attempted,
+                              .subject = subject,
+                              .retry = retry,
+                              .repeat = repeat,
+                              .redirects = 0,
+                              .deadline = deadline},
+                             control);
+    }
+    /// The same connection for what must be done at the end: a stop does not end it, and ten
+    /// seconds do.
+    [[nodiscard]] Connection for_cleanup() const {
+        Connection copy = *this;
+        copy.control.stop = {};
+        copy.deadline = std::chrono::seconds{10};
+        return copy;
+    }
+    /// One answer of a metadata service within `limit`, connecting included; nullopt when nobody is
+    /// there. It is asked once: a machine outside the cloud must not wait.
+    [[nodiscard]] std::optional<net::Answer> ask_metadata(net::Request request,
+                                                          std::chrono::milliseconds limit) const {
+        if (!metadata || limit.count() <= 0) {
+            return std::nullopt;
+        }
+        request.deadline = limit;
+        request.max_body = std::uint64_t{1} << 20;
+        try {
+            return net::exchange(metadata, std::move(request),
+                                 {.attempted = "ask",
+                                  .subject = "the metadata service",
+                                  .retry = {.attempts = 1},
+                                  .redirects = 0},
+                                 control);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error&) {
+            return std::nullopt;
+        }
+    }
+};
+
+}  // inline namespace FAIRING_ABI
+
+/// How long a metadata service may take in all before it counts as absent.
+inline constexpr std::chrono::milliseconds metadata_limit = std::chrono::milliseconds{1800};
+
+[[nodiscard]] constexpr bool is_success(int status) noexcept {
+    return status >= 200 && status < 300;
+}
+
+/// `time` in UTC as strftime() writes it; `format` asks for digits only, which no locale changes.
+[[nodiscard]] inline std::string utc_text(std::chrono::system_clock::time_point time,
+                                          const char* format) {
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    std::array<char, 64> text{};
+    const std::size_t size = std::strftime(text.data(), text.size(), format, &parts);
+    return std::string{text.data(), size};
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
+[[nodiscard]] inline std::string http_date(std::chrono::system_clock::time_point time) {
+    constexpr std::string_view days = "SunMonTueWedThuFriSat";
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const std::size_t day = std::stoul(utc_text(time, "%w"));
+    const std::size_t month = std::stoul(utc_text(time, "%m")) - 1;
+    return std::string{days.substr(3 * day, 3)} + utc_text(time, ", %d ") +
+           std::string{months.substr(3 * month, 3)} + utc_text(time, " %Y %H:%M:%S GMT");
+}
+
+/// "2026-01-02T03:04:05Z", whatever stands behind the seconds; nullopt for anything else.
+[[nodiscard]] inline std::optional<std::chrono::system_clock::time_point> parse_utc(
+    const std::string& text) {
+    std::tm parts{};
+    return ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr
+               ? std::nullopt
+               : std::optional{std::chrono::system_clock::from_time_t(::timegm(&parts))};
+}
+
+/// Why a service refused, in its own words.
+struct Refusal {
+    std::string code = {};     ///< "NoSuchBucket", "invalid_grant"
+    std::string message = {};  ///< a sentence; empty when there is none
+};
+
+/// What the body says, as XML (S3, STS, Azure) or as JSON in the forms of AWS, Google and OAuth.
+/// Nothing else of the body is shown: it may repeat what we sent.
+[[nodiscard]] inline Refusal refusal_of(const net::Response& answer) {
+    Refusal refusal;
+    const Json document =
+        is_too_deep(answer.body) ? Json() : Json::parse(answer.body, nullptr, false);
+    if (document.is_object()) {
+        const Json& inner = document.contains("error") && document["error"].is_object()
+                                ? document["error"]
+                                : document;
+        for (const char* key : {"__type", "status", "code", "error"}) {
+            refusal.code = refusal.code.empty() ? text_or(inner, key) : refusal.code;
+        }
+        refusal.code = refusal.code.substr(refusal.code.find('#') + 1);
+        for (const char* key : {"message", "Message", "error_description"}) {
+            refusal.message = refusal.message.empty() ? text_or(inner, key) : refusal.message;
+        }
+    } else {
+        refusal = {xml_text(answer.body, "Code").value_or(""),
+                   xml_text(answer.body, "Message").value_or("")};
+    }
+    if (refusal.code.empty()) {
+        refusal.code = net::header(answer.headers, "x-ms-error-code");
+    }
+    // Azure's sentences go on with a request id and a time.
+    refusal.message = refusal.message.substr(0, refusal.message.find('\n'));
+    return {net::printable(refusal.code, 100), net::printable(refusal.message, 500)};
+}
+
+/// The Error that an unwelcome answer is. A status that may pass is unavailable.
+[[nodiscard]] inline Error refuse(const net::Answer& answer, std::string attempted,
+                                  std::string subject, std::string advice = {}) {
+    const Refusal refusal = refusal_of(answer);
+    std::string text = net::status_text(answer.status);
+    if (is_success(answer.status)) {
+        text += ", and then";
+    }
+    for (const std::string& part : {refusal.code, refusal.message}) {
+        text += part.empty() ? "" : (text.ends_with("then") ? " " : ": ") + part;
+    }
+    if (answer.attempts > 1) {
+        subject += " after " + std::to_string(answer.attempts) + " attempts";
+    }
+    return Error{net::error_code(answer.status),
+                 {.attempted = std::move(attempted),
+                  .subject = std::move(subject),
+                  .answer = std::move(text),
+                  .advice = std::move(advice),
+                  .http_status = answer.status}};
+}
+
+/// Throws what refuse() makes of an answer that is no success.
+inline void need_success(const net::Answer& answer, const std::string& attempted,
+                         const std::string& subject, const std::string& advice = {}) {
+    if (!is_success(answer.status)) {
+        throw refuse(answer, attempted, subject, advice);
+    }
+}
+
+/// The endpoint without a slash at its end. Throws Error{usage} unless it is an http or https URL
+/// without a query.
+[[nodiscard]] inline std::string checked_endpoint(std::string endpoint) {
+    while (endpoint.ends_with('/')) {
+        endpoint.pop_back();
+    }
+    if (net::parse_url(endpoint).target.find('?') != std::string::npos) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use endpoint",
+                     .subject = net::redact_url(endpoint),
+                     .answer = "it holds a query"}};
+    }
+    return endpoint;
+}
+
+/// Where tokens may be asked for: https, or this machine. Throws Error{denied}: what proves who we
+/// are is not sent in the clear.
+inline void check_token_url(const std::string& url) {
+    const net::Url parsed = net::parse_url(url);
+    if (!parsed.is_tls() && !net::is_loopback(parsed)) {
+        throw Error{ErrorCode::denied,
+                    {.attempted = "ask for a token at",
+                     .subject = net::redact_url(url),
+                     .answer = "it is not https"}};
+    }
+}
+
+/// A form's body (application/x-www-form-urlencoded).
+[[nodiscard]] inline std::string form_text(
+    std::initializer_list<std::pair<const char*, std::string>> values) {
+    std::string text;
+    for (const auto& [key, value] : values) {
+        text += (text.empty() ? "" : "&") + std::string{key} + '=' + net::percent_encode(value);
+    }
+    return text;
+}
+
+/// A POST of a form.
+[[nodiscard]] inline net::Request form_request(
+    std::string url, std::initializer_list<std::pair<const char*, std::string>> values) {
+    return {.method = "POST",
+            .url = std::move(url),
+            .headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}},
+            .body = net::Body::of(form_text(values)),
+            .max_body = std::uint64_t{1} << 20};
+}
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/renewed.hpp - a credential that ends, fetched anew before it does.
+
+namespace fairing::cloud {
+
+/// A bearer token; without an end it is asked for once.
+struct AccessToken {
+    Secret value = {};
+    std::optional<std::chrono::system_clock::time_point> expires = {};
+};
+
+/// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
+/// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.
+template <class Value>
+class Renewed {
+public:
+    Renewed() = default;
+    Renewed(std::function<Value()> fetch, Clock clock)
+        : shared_(std::make_shared<Shared>(std::move(fetch), std::move(clock))) {}
+
+    /// What is good for five more minutes at least, where the service gives so much.
+    [[nodiscard]] Value get() const {
+        const std::lock_guard lock{shared_->mutex};
+        const auto now = shared_->clock ? shared_->clock() : std::chrono::system_clock::now();
+        if (!shared_->value ||
+            (shared_->value->expires && *shared_->value->expires < now + std::chrono::minutes{5})) {
+            shared_->value = shared_->fetch();
+        }
+        return *shared_->value;
+    }
+    explicit operator bool() const noexcept { return shared_ != nullptr; }
+
+private:
+    struct Shared {
+        Shared(std::function<Value()> fetching, Clock timing)
+            : fetch(std::move(fetching)), clock(std::move(timing)) {}
+        std::function<Value()> fetch;
+        Clock clock;
+        std::mutex mutex = {};
+        std::optional<Value> value = {};
+    };
+    std::shared_ptr<Shared> shared_ = {};
+};
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/hmac.hpp - HMAC (RFC 2104) over SHA-256: what requests to the clouds are signed
+// with.
+
+namespace fairing::codec {
+
+/// The 32 bytes of the code of `text` under `key`.
+[[nodiscard]] inline std::string hmac_sha256(std::string_view key, std::string_view text) {
+    constexpr std::size_t block = 64;
+    const auto bytes = [](const auto& digest) {
+        return std::string{reinterpret_cast<const char*>(digest.data()), digest.size()};
+    };
+    Sha256 hash;
+    std::string padded{key};
+    if (padded.size() > block) {
+        hash.update(key);
+        padded = bytes(hash.finish());
+    }
+    padded.resize(block, '\0');
+    const auto keyed = [&](char pad, std::string_view rest) {
+        std::string head = padded;
+        for (char& c : head) {
+            c = static_cast<char>(c ^ pad);
+        }
+        hash.update(head);
+        hash.update(rest);
+        return bytes(hash.finish());
+    };
+    return keyed('\x5c', keyed('\x36', text));
+}
+
+/// The same as 64 lower-case hexadecimal digits.
+[[nodiscard]] inline std::string hmac_sha256_hex(std::string_view key, std::string_view text) {
+    const std::string code = hmac_sha256(key, text);
+    return hex(std::as_bytes(std::span{code}));
+}
+
+}  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/signature.hpp - signatures of requests to AWS and to whatever speaks S3: AWS
+// Signature Version 4
+// (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+
+namespace fairing::cloud::aws {
+
+struct Credentials {
+    std::string access_key_id = {};
+    Secret secret_access_key = {};
+    Secret session_token = {};
+    std::optional<std::chrono::system_clock::time_point> expires = {};
+    std::string source = {};  ///< for the log: "the environment", "profile dev of ~/.aws/config"
+};
+
+/// `encoded`: the path is normalised and percent-encoded as it is given, which for a path that is
+/// encoded already is once more; what every service wants but S3. `as_sent`: S3.
+enum class SignedPath { encoded, as_sent };
+
+/// Most services sign the session token, a few want it added afterwards.
+enum class SignedToken { yes, no };
+
+inline constexpr const char* empty_sha256 =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+struct SignatureScope {
+    std::string region = {}, service = {};
+    std::chrono::system_clock::time_point time = {};
+    SignedPath path = SignedPath::encoded;
+    SignedToken token = SignedToken::yes;
+};
+
+/// A signature, and what it was made of.
+struct Signature {
+    std::string canonical_request = {}, string_to_sign = {}, signature = {};
+    std::string signed_headers = {};  ///< "host;x-amz-date"
+    std::string credential = {};      ///< "KEY/DATE/REGION/SERVICE/aws4_request"
+};
+
+namespace detail {
+
+inline constexpr const char* algorithm = "AWS4-HMAC-SHA256";
+
+/// Without white space at its ends, and one space for several.
+[[nodiscard]] inline std::string collapsed(std::string_view value) {
+    std::string result;
+    for (const char c : value) {
+        const bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        if (!space) {
+            result += c;
+        } else if (!result.empty() && result.back() != ' ') {
+            result += ' ';
+        }
+    }
+    return result.ends_with(' ') ? result.substr(0, result.size() - 1) : result;
+}
+
+/// "//a/./b/../c" as "/a/c".
+[[nodiscard]] inline std::string normalized(std::string_view path) {
+    std::string single;
+    for (const char c : path) {
+        if (c != '/' || !single.ends_with('/')) {
+            single += c;
+        }
+    }
+    const std::string result = net::detail::remove_dot_segments(single);
+    return result.empty() ? "/" : result;
+}
+
+/// Percent-encoded, with the slashes left.
+[[nodiscard]] inline std::string encoded_path(std::string_view path) {
+    std::string result;
+    while (!path.empty()) {
+        const std::size_t slash = std::min(path.find('/'), path.size());
+        result += net::percent_encode(path.substr(0, slash));
+        path.remove_prefix(slash);
+        if (!path.empty()) {
+            result += '/';
+            path.remove_prefix(1);
+        }
+    }
+    return result;
+}
+
+/// The parameters by name and then by value, encoded alike whatever they were.
+[[nodiscard]] inline std::string canonical_query(std::string_view query) {
+    const auto again = [query](std::string_view part) {
+        return net::percent_encode(net::detail::percent_decode(part, query));
+    };
+    std::vector<std::pair<std::string, std::string>> parameters;
+    while (!query.empty()) {
+        const std::string_view one = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(one.size() + 1, query.size()));
+        const std::size_t equals = std::min(one.find('='), one.size());
+        if (!one.empty()) {
+            parameters.emplace_back(again(one.substr(0, equals)),
+                                    again(one.substr(std::min(equals + 1, one.size()))));
+        }
+    }
+    std::sort(parameters.begin(), parameters.end());
+    std::string result;
+    for (const auto& [name, value] : parameters) {
+        result += (result.empty() ? "" : "&") + name + '=' + value;
+    }
+    return result;
+}
+
+/// What must be signed of the headers: lower-case name -> values, joined by commas.
+[[nodiscard]] inline std::map<std::string, std::string> canonical_headers(
+    const net::Headers& headers) {
+    std::map<std::string, std::string> result;
+    for (const auto& [name, value] : headers) {
+        std::string lower = name;
+        std::transform(lower.begin(), lower.end(), lower.begin(), net::detail::lower);
+        const auto [place, is_new] = result.emplace(lower, collapsed(value));
+        if (!is_new) {
+            place->second += ',' + collapsed(value);
+        }
+    }
+    return result;
+}
+
+[[nodiscard]] inline std::string signed_names(const std::map<std::string, std::string>& headers) {
+    std::string names;
+    for (const auto& [name, value] : headers) {
+        names += (names.empty() ? "" : ";") + name;
+    }
+    return names;
+}
+
+}  // namespace detail
+
+/// The signature of a request whose path and query are `target`; all of `headers` are signed, Host
+/// and the time belong to them. `payload` is the SHA-256 of the body in hex, or
+/// "UNSIGNED-PAYLOAD".
+[[nodiscard]] inline Signature sign(const std::string& method, std::string_view target,
+                                    const net::Headers& headers, const std::string& payload,
+                                    const Credentials& credentials, const SignatureScope& scope) {
+    const std::size_t question = std::min(target.find('?'), target.size());
+    const std::string_view path = target.substr(0, question);
+    const std::string_view query = target.substr(std::min(question + 1, target.size()));
+    const auto canonical = detail::canonical_headers(headers);
+    Signature result;
+    result.signed_headers = detail::signed_names(canonical);
+    result.canonical_request =
+        method + '\n' +
+        (scope.path == SignedPath::as_sent ? std::string{path}
+                                           : detail::encoded_path(detail::normalized(path))) +
+        '\n' + detail::canonical_query(query) + '\n';
+    for (const auto& [name, value] : canonical) {
+        result.canonical_request += name + ':' + value + '\n';
+    }
+    result.canonical_request += '\n' + result.signed_headers + '\n' + payload;
+
+    const std::string date = utc_text(scope.time, "%Y%m%d");
+    const std::string credential_scope =
+        date + '/' + scope.region + '/' + scope.service + "/aws4_request";
+    result.credential = credentials.access_key_id + '/' + credential_scope;
+    result.string_to_sign = std::string{detail::algorithm} + '\n' +
+                            utc_text(scope.time, "%Y%m%dT%H%M%SZ") + '\n' + credential_scope +
+                            '\n' + codec::sha256_hex(result.canonical_request);
+    std::string key = "AWS4" + credentials.secret_access_key.reveal();
+    for (const std::string& part :
+         {date, scope.region, scope.service, std::string{"aws4_request"}}) {
+        key = codec::hmac_sha256(key, part);
+    }
+    result.signature = codec::hmac_sha256_hex(key, result.string_to_sign);
+    return result;
+}
+
+/// Signs by an Authorization header, which is added with X-Amz-Date and what else belongs to it.
+/// `target` is given when the request's URL is not yet one (in tests of foreign requests).
+inline Signature sign_headers(net::Request& request, std::string_view target,
+                              const std::string& payload, const Credentials& credentials,
+                              const SignatureScope& scope) {
+    request.headers.emplace("X-Amz-Date", utc_text(scope.time, "%Y%m%dT%H%M%SZ"));
+    const std::string& token = credentials.session_token.reveal();
+    if (!token.empty() && scope.token == SignedToken::yes) {
+        request.headers.emplace("X-Amz-Security-Token", token);
+    }
+    const Signature made =
+        sign(request.method, target, request.headers, payload, credentials, scope);
+    if (!token.empty() && scope.token == SignedToken::no) {
+        request.headers.emplace("X-Amz-Security-Token", token);
+    }
+    request.headers.emplace("Authorization", std::string{detail::algorithm} +
+                                                 " Credential=" + made.credential +
+                                                 ", SignedHeaders=" + made.signed_headers +
+                                                 ", Signature=" + made.signature);
+    return made;
+}
+
+/// The query that signs a request instead of a header: whoever has the URL may send the request
+/// until `lifetime` is over. Gives the signature; `target` gets the parameters.
+inline Signature sign_query(const std::string& method, std::string& target,
+                            const net::Headers& headers, const std::string& payload,
+                            const Credentials& credentials, const SignatureScope& scope,
+                            std::chrono::seconds lifetime) {
+    const auto add = [&target](const char* name, const std::string& value) {
+        target += (target.find('?') == std::string::npos ? '?' : '&');
+        target += std::string{name} + '=' + net::percent_encode(value);
+    };
+    add("X-Amz-Algorithm", detail::algorithm);
+    add("X-Amz-Credential", credentials.access_key_id + '/' + utc_text(scope.time, "%Y%m%d") + '/' +
+                                scope.region + '/' + scope.service + "/aws4_request");
+    add("X-Amz-Date", utc_text(scope.time, "%Y%m%dT%H%M%SZ"));
+    add("X-Amz-SignedHeaders", detail::signed_names(detail::canonical_headers(headers)));
+    add("X-Amz-Expires", std::to_string(lifetime.count()));
+    const std::string& token = credentials.session_token.reveal();
+    if (!token.empty() && scope.token == SignedToken::yes) {
+        add("X-Amz-Security-Token", token);
+    }
+    const Signature made = sign(method, target, headers, payload, credentials, scope);
+    if (!token.empty() && scope.token == SignedToken::no) {
+        add("X-Amz-Security-Token", token);
+    }
+    add("X-Amz-Signature", made.signature);
+    return made;
+}
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/client.hpp - signed requests to AWS's services, and to others that speak like
+// them.
+
+namespace fairing::cloud::aws {
+
+inline namespace FAIRING_ABI {
+
+/// Where a service of AWS is in a region: what AWS_ENDPOINT_URL_S3 (and so on) or AWS_ENDPOINT_URL
+/// say, else AWS's own host.
+[[nodiscard]] inline std::string service_endpoint(const Connection& connection,
+                                                  const std::string& service,
+                                                  const std::string& region) {
+    std::string name = "AWS_ENDPOINT_URL_" + service;
+    std::transform(name.begin() + 17, name.end(), name.begin() + 17,
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    for (const std::string& given :
+         {connection.env(name.c_str()), connection.env("AWS_ENDPOINT_URL")}) {
+        if (!given.empty()) {
+            return checked_endpoint(given);
+        }
+    }
+    const std::string host = service == "ecr" ? "api.ecr" : service;
+    return "https://" + host + '.' + region +
+           (region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com");
+}
+
+/// Throws Error{usage} unless `region` may stand in the name of a host.
+inline void check_region(const std::string& region) {
+    if (region.empty() ||
+        region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use region",
+                     .subject = '"' + net::printable(region, 60) + '"',
+                     .answer = region.empty() ? "it is not set" : "it is not the name of a region",
+                     .advice = "set AWS_REGION, or the region of the profile"}};
+    }
+}
+
+/// Signs and sends. When a service says that our clock is wrong, the request is signed once more
+/// with the service's time, and so is every later one. Copies share that time and the credentials.
+class Client {
+public:
+    Client(Connection connection, Renewed<Credentials> credentials, std::string region)
+        : connection_(std::move(connection)),
+          credentials_(std::move(credentials)),
+          region_(std::move(region)) {
+        check_region(region_);
+    }
+
+    struct Call {
+        std::string service = {};  ///< as it is signed: "s3", "ecr", "sts"
+        net::Request request = {};
+        std::string attempted = {}, subject = {};  ///< for errors
+        net::Repeat repeat = net::Repeat::automatic;
+        std::string payload = empty_sha256;  ///< SHA-256 of the body
+    };
+    /// The answer, whatever its status.
+    [[nodiscard]] net::Answer send(const Call& call) const {
+        net::Answer answer = send_once(call);
+        if (const auto difference = clock_difference(answer)) {
+            connection_.control.say(
+                Level::warning,
+                "the clock of this machine is " + std::to_string(std::abs(difference->count())) +
+                    " s " + (difference->count() > 0 ? "behind" : "ahead of") + " the one of " +
+                    net::parse_url(call.request.url).host + "; signing with the latter");
+            *skew_ = difference->count();
+            answer = send_once(call);
+        }
+        return answer;
+    }
+
+    /// The same client for what must be done at the end: see Connection::for_cleanup().
+    [[nodiscard]] Client for_cleanup() const {
+        Client copy = *this;
+        copy.connection_ = connection_.for_cleanup();
+        return copy;
+    }
+    [[nodiscard]] const Connection& connection() const noexcept { return connection_; }
+    [[nodiscard]] const std::string& region() const noexcept { return region_; }
+    [[nodiscard]] std::string endpoint(const std::string& service) const {
+        return service_endpoint(connection_, service, region_);
+    }
+
+private:
+    [[nodiscard]] net::Answer send_once(const Call& call) const {
+        net::Request request = call.request;
+        const net::Url url = net::parse_url(request.url);
+        const bool is_s3 = call.service == "s3";
+        if (is_s3) {
+            request.headers.emplace("X-Amz-Content-Sha256", call.payload);
+        }
+        request.headers.emplace("Host", url.authority());
+        sign_headers(request, url.target, call.payload, credentials_.get(),
+                     {.region = region_,
+                      .service = call.service,
+                      .time = connection_.control.now() + std::chrono::seconds{skew_->load()},
+                      .path = is_s3 ? SignedPath::as_sent : SignedPath::encoded});
+        request.headers.erase("Host");  // the transport's
+        return connection_.send(std::move(request), call.attempted, call.subject, call.repeat);
+    }
+
+    /// How far the service's clock is ahead of what we signed with, when that is what it minds.
+    [[nodiscard]] std::optional<std::chrono::seconds> clock_difference(
+        const net::Answer& answer) const {
+        if (answer.status != 403 && answer.status != 400) {
+            return std::nullopt;
+        }
+        const auto [code, message] = refusal_of(answer);
+        const auto theirs = net::parse_http_date(net::header(answer.headers, "Date"));
+        if (!theirs) {
+            return std::nullopt;
+        }
+        const auto difference =
+            std::chrono::duration_cast<std::chrono::seconds>(*theirs - connection_.control.now());
+        // Their own time would be refused again.
+        const auto wrong_by = std::abs(difference.count() - skew_->load());
+        // The answer to HEAD has no body that says why; a quarter of an hour is what they allow.
+        const bool is_silent = answer.body.empty() && wrong_by > 840;
+        const bool is_skew = is_silent || code == "RequestTimeTooSkewed" ||
+                             code == "RequestExpired" || code == "RequestInTheFuture" ||
+                             message.find("Signature expired") != std::string::npos ||
+                             message.find("Signature not yet current") != std::string::npos;
+        return is_skew && wrong_by >= 60 ? std::optional{difference} : std::nullopt;
+    }
+
+    Connection connection_;
+    Renewed<Credentials> credentials_;
+    std::string region_;
+    std::shared_ptr<std::atomic<std::int64_t>> skew_ =
+        std::make_shared<std::atomic<std::int64_t>>(0);  ///< seconds that the service is ahead
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/sts.hpp - who we are to AWS, and roles that are taken on for a while
+// (docs.aws.amazon.com/STS/latest/APIReference).
+
+namespace fairing::cloud::aws {
+
+namespace detail {
+
+/// A request of the query protocol, unsigned.
+[[nodiscard]] inline net::Request sts_request(
+    const std::string& endpoint, std::initializer_list<std::pair<const char*, std::string>> form) {
+    return form_request(endpoint + '/', form);
+}
+
+/// The credentials in the answer to AssumeRole and its kin.
+[[nodiscard]] inline Credentials role_credentials(const std::string& body, const std::string& role,
+                                                  std::string source) {
+    const auto text = [&](const char* element) { return needed_xml_text(body, element, role); };
+    Credentials result{.access_key_id = text("AccessKeyId"),
+                       .secret_access_key = Secret{text("SecretAccessKey")},
+                       .session_token = Secret{text("SessionToken")},
+                       .source = std::move(source)};
+    result.expires = parse_utc(text("Expiration"));
+    return result;
+}
+
+[[nodiscard]] inline Client::Call sts_call(
+    const Client& client, std::initializer_list<std::pair<const char*, std::string>> form,
+    std::string attempted, std::string subject) {
+    return {.service = "sts",
+            .request = sts_request(client.endpoint("sts"), form),
+            .attempted = std::move(attempted),
+            .subject = std::move(subject),
+            .repeat = net::Repeat::always,
+            .payload = codec::sha256_hex(form_text(form))};
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+struct CallerIdentity {
+    std::string account = {};  ///< twelve digits
+    std::string arn = {};
+};
+
+[[nodiscard]] inline CallerIdentity caller_identity(const Client& client) {
+    const auto call =
+        detail::sts_call(client, {{"Action", "GetCallerIdentity"}, {"Version", "2011-06-15"}},
+                         "ask", "AWS who we are");
+    const net::Answer answer = client.send(call);
+    need_success(answer, call.attempted, call.subject);
+    return {needed_xml_text(answer.body, "Account", "AWS STS"),
+            needed_xml_text(answer.body, "Arn", "AWS STS")};
+}
+
+/// What `client`'s credentials allow to become.
+[[nodiscard]] inline Credentials assume_role(const Client& client, const std::string& role,
+                                             const std::string& session) {
+    const auto call = detail::sts_call(client,
+                                       {{"Action", "AssumeRole"},
+                                        {"Version", "2011-06-15"},
+                                        {"RoleArn", role},
+                                        {"RoleSessionName", session}},
+                                       "take on role", role);
+    const net::Answer answer = client.send(call);
+    need_success(answer, call.attempted, call.subject);
+    return detail::role_credentials(answer.body, role, "role " + role);
+}
+
+/// The same by a token of another service, such as a Kubernetes service account's.
+[[nodiscard]] inline Credentials assume_role_with_web_identity(const Connection& connection,
+                                                               const std::string& endpoint,
+                                                               const std::string& role,
+                                                               const std::string& session,
+                                                               const Secret& token) {
+    check_token_url(endpoint);
+    const net::Answer answer =
+        connection.send(detail::sts_request(endpoint, {{"Action", "AssumeRoleWithWebIdentity"},
+                                                       {"Version", "2011-06-15"},
+                                                       {"RoleArn", role},
+                                                       {"RoleSessionName", session},
+                                                       {"WebIdentityToken", token.reveal()}}),
+                        "take on role", role, net::Repeat::always);
+    need_success(answer, "take on role", role);
+    return detail::role_credentials(answer.body, role, "role " + role + " by web identity");
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/credentials.hpp - who we are to AWS, found as its own tools find it: the
+// environment, the files in ~/.aws, a web identity, a container's endpoint, the instance's metadata
+// (docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
+
+namespace fairing::cloud::aws {
+
+inline namespace FAIRING_ABI {
+
+struct CredentialOptions {
+    std::string profile = {};  ///< empty: AWS_PROFILE, else "default"
+    std::string region = {};   ///< empty: AWS_REGION, AWS_DEFAULT_REGION, else the profile's
+    std::string metadata_endpoint = "http://169.254.169.254";
+    std::string container_endpoint = "http://169.254.170.2";
+};
+
+/// Finds credentials and the region. Each source that has nothing is passed over; one that is
+/// broken is an error that names it, never its content.
+class CredentialChain {
+public:
+    explicit CredentialChain(Connection connection, CredentialOptions options = {})
+        : connection_(std::move(connection)), options_(std::move(options)) {
+        passed_ = !options_.profile.empty();
+        if (!passed_) {
+            options_.profile = connection_.env("AWS_PROFILE");
+        }
+        named_ = !options_.profile.empty();
+        if (!named_) {
+            options_.profile = "default";
+        }
+        const auto path = [this](const char* variable, const char* standard) {
+            const std::string given = connection_.env(variable);
+            return given.empty() ? connection_.in_home(standard) : std::filesystem::path{given};
+        };
+        credentials_file_ = path("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
+        config_file_ = path("AWS_CONFIG_FILE", ".aws/config");
+    }
+
+    /// Throws Error{denied} that lists where we looked when there are none.
+    [[nodiscard]] Credentials find() const {
+        for (const auto source :
+             {&CredentialChain::from_environment, &CredentialChain::from_files,
+              &CredentialChain::from_web_identity, &CredentialChain::from_container,
+              &CredentialChain::from_instance}) {
+            if (auto found = (this->*source)()) {
+                connection_.control.say(Level::debug, "AWS credentials from " + found->source);
+                return *std::move(found);
+            }
+        }
+        throw Error{
+            ErrorCode::denied,
+            {.attempted = "find credentials for",
+             .subject = "AWS",
+             .answer = "none in the environment, profile " + options_.profile + " of " +
+                       credentials_file_.string() + " and " + config_file_.string() +
+                       ", a web identity, a container's endpoint or the instance's metadata",
+             .advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"}};
+    }
+    /// The same, fetched anew before they end.
+    [[nodiscard]] Renewed<Credentials> renewed() const {
+        return {[chain = *this] { return chain.find(); }, connection_.control.clock};
+    }
+
+    /// Empty when nothing says it.
+    [[nodiscard]] std::string region() const {
+        for (const std::string& given :
+             {options_.region, connection_.env("AWS_REGION"), connection_.env("AWS_DEFAULT_REGION"),
+              setting(read_ini(config_file_), config_section(options_.profile), "region")}) {
+            if (!given.empty()) {
+                return given;
+            }
+        }
+        return {};
+    }
+
+private:
+    using Found = std::optional<Credentials>;
+
+    [[nodiscard]] static Error broken(std::string source, std::string answer,
+                                      std::string advice = {}) {
+        return Error{ErrorCode::denied,
+                     {.attempted = "use AWS credentials from",
+                      .subject = std::move(source),
+                      .answer = std::move(answer),
+                      .advice = std::move(advice)}};
+    }
+    [[nodiscard]] static std::string config_section(const std::string& profile) {
+        return profile == "default" ? profile : "profile " + profile;
+    }
+    [[nodiscard]] std::string session_name() const {
+        const std::string given = connection_.env("AWS_ROLE_SESSION_NAME");
+        return given.empty() ? "fairing" : given;
+    }
+    [[nodiscard]] std::string sts_endpoint() const {
+        const std::string here = region();
+        return service_endpoint(connection_, "sts", here.empty() ? "us-east-1" : here);
+    }
+
+    [[nodiscard]] Found from_environment() const {
+        if (passed_) {
+            return std::nullopt;
+        }
+        const std::string key = connection_.env("AWS_ACCESS_KEY_ID");
+        const std::string secret = connection_.env("AWS_SECRET_ACCESS_KEY");
+        if (key.empty() != secret.empty()) {
+            throw broken("the environment",
+                         "only one of AWS_ACCESS_KEY_ID and "
+                         "AWS_SECRET_ACCESS_KEY is set");
+        }
+        return key.empty()
+                   ? Found{}
+                   : Credentials{.access_key_id = key,
+                                 .secret_access_key = Secret{secret},
+                                 .session_token = Secret{connection_.env("AWS_SESSION_TOKEN")},
+                                 .source = "the environment"};
+    }
+
+    [[nodiscard]] Found from_files() const {
+        const Ini credentials = read_ini(credentials_file_);
+        const Ini config = read_ini(config_file_);
+        if (Found found = of_profile(options_.profile, credentials, config, 0)) {
+            return found;
+        }
+        if (named_ && !credentials.contains(options_.profile) &&
+            !config.contains(config_section(options_.profile))) {
+            throw broken("profile " + options_.profile, "neither " + credentials_file_.string() +
+                                                            " nor " + config_file_.string() +
+                                                            " has it");
+        }
+        return std::nullopt;
+    }
+
+    [[nodiscard]] Found of_profile(const std::string& profile, const Ini& credentials,
+                                   const Ini& config, int depth) const {
+        const auto value = [&](const char* key) {
+            const std::string own = setting(credentials, profile, key);
+            return own.empty() ? setting(config, config_section(profile), key) : own;
+        };
+        const std::string source = "profile " + profile;
+        const std::string role = value("role_arn");
+        const std::string parent = value("source_profile");
+        const std::string key = value("aws_access_key_id");
+        const std::string secret = value("aws_secret_access_key");
+        if (!role.empty() && !parent.empty() && !(parent == profile && depth > 0)) {
+            if (depth > 4) {
+                throw broken(source, "its source profiles go round in a circle");
+            }
+            // A profile that is its own source has the keys itself.
+            Found base = parent == profile ? Found{static_keys(key, secret, value, source)}
+                                           : of_profile(parent, credentials, config, depth + 1);
+            if (!base) {
+                throw broken(source, "its source profile " + parent + " has no credentials");
+            }
+            const std::string here = region();
+            const Client client{connection_,
+                                {[base = *base] { return base; }, connection_.control.clock},
+                                here.empty() ? "us-east-1" : here};
+            return assume_role(client, role, session_name());
+        }
+        if (!role.empty() && !value("web_identity_token_file").empty()) {
+            return by_token_file(value("web_identity_token_file"), role);
+        }
+        if (!key.empty() || !secret.empty()) {
+            return static_keys(key, secret, value, source);
+        }
+        for (const char* other : {"sso_session", "sso_start_url", "credential_process"}) {
+            if (!value(other).empty()) {
+                throw broken(source, std::string{"it uses "} + other + ", which is not followed",
+                             "run eval \"$(aws configure export-credentials --profile " + profile +
+                                 " --format env)\" first");
+            }
+        }
+        return std::nullopt;
+    }
+
+    template <class Value>
+    [[nodiscard]] static Credentials static_keys(const std::string& key, const std::string& secret,
+                                                 const Value& value, const std::string& source) {
+        if (key.empty() || secret.empty()) {
+            throw broken(source, "aws_access_key_id and aws_secret_access_key are not both set");
+        }
+        return {.access_key_id = key,
+                .secret_access_key = Secret{secret},
+                .session_token = Secret{value("aws_session_token")},
+                .source = source};
+    }
+
+    [[nodiscard]] Found from_web_identity() const {
+        const std::string file = connection_.env("AWS_WEB_IDENTITY_TOKEN_FILE");
+        const std::string role = connection_.env("AWS_ROLE_ARN");
+        return file.empty() || role.empty() ? Found{} : by_token_file(file, role);
+    }
+    [[nodiscard]] Credentials by_token_file(const std::string& file,
+                                            const std::string& role) const {
+        std::string token = read_file(file, std::size_t{1} << 16);
+        token.resize(token.find_last_not_of(" \r\n") + 1);
+        return assume_role_with_web_identity(connection_, sts_endpoint(), role, session_name(),
+                                             Secret{token});
+    }
+
+    /// ECS and EKS: the relative form has a fixed host, the full one is https, this machine, or one
+    /// of the two addresses that AWS uses.
+    [[nodiscard]] Found from_container() const {
+        std::string url = connection_.env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        if (const std::string relative = connection_.env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+            !relative.empty()) {
+            url = options_.container_endpoint + relative;
+        } else if (!url.empty()) {
+            const net::Url parsed = net::parse_url(url);
+            const bool of_aws = parsed.host == "169.254.170.2" || parsed.host == "169.254.170.23" ||
+                                parsed.host == "fd00:ec2::23";
+            if (!parsed.is_tls() && !net::is_loopback(parsed) && !of_aws) {
+                throw broken("AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                             "its host may not be asked without TLS");
+            }
+        }
+        if (url.empty()) {
+            return std::nullopt;
+        }
+        net::Request request{.url = url};
+        std::string token = connection_.env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+        if (const std::string file = connection_.env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+            !file.empty()) {
+            token = read_file(file, std::size_t{1} << 16);
+            token.resize(token.find_last_not_of(" \r\n") + 1);
+        }
+        if (!token.empty()) {
+            request.headers.emplace("Authorization", token);
+        }
+        const auto answer = connection_.ask_metadata(std::move(request), std::chrono::seconds{5});
+        if (!answer || answer->status != 200) {
+            throw broken("the container's endpoint",
+                         answer ? net::status_text(answer->status) : "it does not answer");
+        }
+        return of_document(answer->body, "the container's endpoint");
+    }
+
+    /// IMDSv2: everything together within `metadata_limit`.
+    [[nodiscard]] Found from_instance() const {
+        if (connection_.env("AWS_EC2_METADATA_DISABLED") == "true") {
+            return std::nullopt;
+        }
+        const auto end = std::chrono::steady_clock::now() + metadata_limit;
+        const auto ask = [&](net::Request request) {
+            return connection_.ask_metadata(std::move(request),
+                                            std::chrono::duration_cast<std::chrono::milliseconds>(
+                                                end - std::chrono::steady_clock::now()));
+        };
+        const auto token = ask({.method = "PUT",
+                                .url = options_.metadata_endpoint + "/latest/api/token",
+                                .headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "21600"}}});
+        if (!token || token->status != 200) {
+            return std::nullopt;
+        }
+        const std::string folder =
+            options_.metadata_endpoint + "/latest/meta-data/iam/security-credentials/";
+        const net::Headers headers = {{"X-aws-ec2-metadata-token", token->body}};
+        const auto role = ask({.url = folder, .headers = headers});
+        if (!role || role->status != 200) {
+            return std::nullopt;  // an instance without a role
+        }
+        const std::string name = role->body.substr(0, role->body.find('\n'));
+        const auto answer = ask({.url = folder + net::percent_encode(name), .headers = headers});
+        if (!answer || answer->status != 200) {
+            throw broken("the instance's metadata",
+                         answer ? net::status_text(answer->status) : "it does not answer");
+        }
+        return of_document(answer->body, "the instance's metadata");
+    }
+
+    [[nodiscard]] static Credentials of_document(const std::string& text, std::string source) {
+        const Json document = parse_json(text, source);
+        Credentials found{.access_key_id = text_or(document, "AccessKeyId"),
+                          .secret_access_key = Secret{text_or(document, "SecretAccessKey")},
+                          .session_token = Secret{text_or(document, "Token")},
+                          .expires = parse_utc(text_or(document, "Expiration")),
+                          .source = source};
+        if (found.access_key_id.empty() || found.secret_access_key.empty()) {
+            throw broken(std::move(source), "it gave no keys");
+        }
+        return found;
+    }
+
+    Connection connection_;
+    CredentialOptions options_;
+    bool passed_ = false;  ///< the program names the profile: then the environment does not count
+    bool named_ = false;   ///< somebody names the profile: then it must be there
+    std::filesystem::path credentials_file_, config_file_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/ecr.hpp - AWS's container registry: its password, and repositories
+// (docs.aws.amazon.com/AmazonECR/latest/APIReference).
+
+namespace fairing::cloud::aws {
+
+/// A registry as its host names it: "ACCOUNT.dkr.ecr.REGION.amazonaws.com".
+struct EcrHost {
+    std::string account = {}, region = {};
+};
+
+/// nullopt for any other host.
+[[nodiscard]] inline std::optional<EcrHost> parse_ecr_host(std::string_view host) {
+    if (host.ends_with(".cn")) {
+        host.remove_suffix(3);
+    }
+    constexpr std::string_view domain = ".amazonaws.com";
+    const std::size_t dot = host.find('.');
+    if (dot != 12 || !host.ends_with(domain) ||
+        host.substr(0, dot).find_first_not_of("0123456789") != std::string_view::npos) {
+        return std::nullopt;
+    }
+    std::string_view rest = host.substr(dot);
+    for (const std::string_view service : {".dkr.ecr.", ".dkr.ecr-fips."}) {
+        if (!rest.starts_with(service) || rest.size() < service.size() + domain.size()) {
+            continue;
+        }
+        const std::string_view region =
+            rest.substr(service.size(), rest.size() - service.size() - domain.size());
+        if (!region.empty() && region.find('.') == std::string_view::npos) {
+            return EcrHost{std::string{host.substr(0, dot)}, std::string{region}};
+        }
+    }
+    return std::nullopt;
+}
+
+/// A user and password for a registry, good for twelve hours.
+struct EcrAuthorization {
+    std::string user = {};
+    Secret password = {};
+    std::optional<std::chrono::system_clock::time_point> expires = {};
+};
+
+namespace detail {
+
+[[nodiscard]] inline net::Answer call_ecr(const Client& client, const char* operation,
+                                          const Json& arguments, const std::string& attempted,
+                                          const std::string& subject) {
+    const std::string body = arguments.dump();
+    return client.send(
+        {.service = "ecr",
+         .request = {.method = "POST",
+                     .url = client.endpoint("ecr") + '/',
+                     .headers = {{"Content-Type", "application/x-amz-json-1.1"},
+                                 {"X-Amz-Target",
+                                  std::string{"AmazonEC2ContainerRegistry_V20150921."} +
+                                      operation}},
+                     .body = net::Body::of(body)},
+         .attempted = attempted,
+         .subject = subject,
+         .repeat = net::Repeat::always,
+         .payload = codec::sha256_hex(body)});
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// What the client's account and region give. `account` is that of the registry; empty: one's own.
+[[nodiscard]] inline EcrAuthorization ecr_authorization(const Client& client,
+                                                        const std::string& account = {}) {
+    const std::string attempted = "get a password for";
+    const std::string subject = "ECR in " + client.region();
+    const Json arguments =
+        account.empty() ? Json::object() : Json{{"registryIds", Json::array({account})}};
+    const net::Answer answer =
+        detail::call_ecr(client, "GetAuthorizationToken", arguments, attempted, subject);
+    need_success(answer, attempted, subject);
+    const Json document = parse_json(answer.body, "the answer of ECR");
+    const Json list = document.is_object() ? document.value("authorizationData", Json()) : Json();
+    const Json first = list.is_array() && !list.empty() ? list[0] : Json();
+    const std::string pair = codec::base64_decode(text_or(first, "authorizationToken"));
+    const std::size_t colon = pair.find(':');
+    if (colon == std::string::npos) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = attempted, .subject = subject, .answer = "it gave none"}};
+    }
+    EcrAuthorization result{.user = pair.substr(0, colon),
+                            .password = Secret{pair.substr(colon + 1)}};
+    if (first.contains("expiresAt") && first["expiresAt"].is_number()) {
+        result.expires = std::chrono::system_clock::from_time_t(
+            static_cast<std::time_t>(first["expiresAt"].get<double>()));
+    }
+    return result;
+}
+
+/// Creates `repository` unless it is there. True when it was created.
+inline bool ensure_ecr_repository(const Client& client, const std::string& repository,
+                                  const std::string& account = {}) {
+    const std::string subject = repository + " of ECR in " + client.region();
+    const auto call = [&](const char* operation, Json arguments, const std::string& attempted) {
+        if (!account.empty()) {
+            arguments["registryId"] = account;
+        }
+        return detail::call_ecr(client, operation, arguments, attempted, subject);
+    };
+    const net::Answer found =
+        call("DescribeRepositories", {{"repositoryNames", Json::array({repository})}},
+             "look for repository");
+    if (is_success(found.status)) {
+        return false;
+    }
+    if (refusal_of(found).code != "RepositoryNotFoundException") {
+        throw refuse(found, "look for repository", subject);
+    }
+    const net::Answer made =
+        call("CreateRepository", {{"repositoryName", repository}}, "create repository");
+    if (refusal_of(made).code == "RepositoryAlreadyExistsException") {
+        return made.attempts > 1;  // by us, and the answer was lost, or by somebody else
+    }
+    need_success(made, "create repository", subject);
+    return true;
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/azure/account.hpp - who we are to Azure, and requests to a storage account: a
+// shared key, a shared access signature, or a token of a service principal
+// (learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key).
+
+namespace fairing::cloud::azure {
+
+/// An application of Microsoft Entra ID.
+struct ServicePrincipal {
+    std::string tenant = {}, client_id = {};
+    Secret client_secret = {};
+};
+
+/// What may be shown to a storage account; the first that is set is used, in this order.
+struct StorageCredential {
+    Secret key = {};  ///< the account's, in Base64
+    Secret sas = {};  ///< "sv=…&sig=…", with or without a question mark
+    Renewed<AccessToken> token = {};
+};
+
+/// A storage account and where it is.
+struct StorageAccount {
+    std::string name = {};
+    StorageCredential credential = {};
+    std::string suffix = "core.windows.net";
+    std::string blob_endpoint = {}, file_endpoint = {};  ///< empty: https://NAME.SERVICE.SUFFIX
+};
+
+inline namespace FAIRING_ABI {
+
+/// What AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET say, or their AZ_… forms; nullopt
+/// when one is missing.
+[[nodiscard]] inline std::optional<ServicePrincipal> environment_principal(
+    const Connection& connection) {
+    for (const std::string prefix : {"AZURE_", "AZ_"}) {
+        const auto value = [&](const char* name) {
+            return connection.env((prefix + name).c_str());
+        };
+        ServicePrincipal found{.tenant = value("TENANT_ID"),
+                               .client_id = value("CLIENT_ID"),
+                               .client_secret = Secret{value("CLIENT_SECRET")}};
+        if (!found.tenant.empty() && !found.client_id.empty() && !found.client_secret.empty()) {
+            return found;
+        }
+    }
+    return std::nullopt;
+}
+
+/// A token of the service principal for `scope`, fetched anew before it ends (OAuth 2.0 client
+/// credentials; learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
+[[nodiscard]] inline Renewed<AccessToken> principal_token(
+    const Connection& connection, const ServicePrincipal& principal,
+    const std::string& scope = "https://storage.azure.com/.default") {
+    const auto fetch = [connection, principal, scope] {
+        const std::string given = connection.env("AZURE_AUTHORITY_HOST");
+        const std::string url =
+            checked_endpoint(given.empty() ? "https://login.microsoftonline.com" : given) + '/' +
+            net::percent_encode(principal.tenant) + "/oauth2/v2.0/token";
+        check_token_url(url);
+        const std::string subject = "service principal " + principal.client_id;
+        const net::Answer answer =
+            connection.send(form_request(url, {{"grant_type", "client_credentials"},
+                                               {"client_id", principal.client_id},
+                                               {"client_secret", principal.client_secret.reveal()},
+                                               {"scope", scope}}),
+                            "get a token for", subject, net::Repeat::always);
+        if (answer.status == 400) {  // RFC 6749, 5.2
+            throw Error{ErrorCode::denied, refuse(answer, "get a token for", subject).details()};
+        }
+        need_success(answer, "get a token for", subject);
+        const Json document = parse_json(answer.body, "the token of " + subject);
+        const Json lifetime = document.value("expires_in", Json());
+        AccessToken token{.value = Secret{text_or(document, "access_token")}};
+        if (token.value.empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = "get a token for",
+                         .subject = subject,
+                         .answer = "the answer holds none"}};
+        }
+        token.expires =
+            connection.control.now() +
+            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
+        return token;
+    };
+    return {fetch, connection.control.clock};
+}
+
+/// "DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…;EndpointSuffix=…", with BlobEndpoint,
+/// FileEndpoint or SharedAccessSignature. Throws Error{input} that quotes nothing of it.
+[[nodiscard]] inline StorageAccount parse_connection_string(std::string_view text) {
+    std::map<std::string, std::string, std::less<>> parts;
+    while (!text.empty()) {
+        const std::string_view one = text.substr(0, text.find(';'));
+        text.remove_prefix(std::min(one.size() + 1, text.size()));
+        const std::size_t equals = std::min(one.find('='), one.size());
+        parts[std::string{one.substr(0, equals)}] = one.substr(std::min(equals + 1, one.size()));
+    }
+    StorageAccount account{.name = parts["AccountName"],
+                           .credential = {.key = Secret{parts["AccountKey"]},
+                                          .sas = Secret{parts["SharedAccessSignature"]}},
+                           .blob_endpoint = parts["BlobEndpoint"],
+                           .file_endpoint = parts["FileEndpoint"]};
+    if (!parts["EndpointSuffix"].empty()) {
+        account.suffix = parts["EndpointSuffix"];
+    }
+    if (account.name.empty() && account.blob_endpoint.empty() && account.file_endpoint.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "use",
+                     .subject = "a connection string of Azure Storage",
+                     .answer = "it holds neither AccountName nor an endpoint"}};
+    }
+    return account;
+}
+
+/// What the environment says: AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT with
+/// AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a service principal. Throws Error{denied}.
+[[nodiscard]] inline StorageAccount environment_account(const Connection& connection,
+                                                        std::string name = {}) {
+    if (const std::string text = connection.env("AZURE_STORAGE_CONNECTION_STRING"); !text.empty()) {
+        return parse_connection_string(text);
+    }
+    StorageAccount account{
+        .name = name.empty() ? connection.env("AZURE_STORAGE_ACCOUNT") : std::move(name),
+        .credential = {.key = Secret{connection.env("AZURE_STORAGE_KEY")},
+                       .sas = Secret{connection.env("AZURE_STORAGE_SAS_TOKEN")}}};
+    if (account.credential.key.empty() && account.credential.sas.empty()) {
+        if (const auto principal = environment_principal(connection)) {
+            account.credential.token = principal_token(connection, *principal);
+        }
+    }
+    const StorageCredential& credential = account.credential;
+    if (account.name.empty() ||
+        (credential.key.empty() && credential.sas.empty() && !credential.token)) {
+        throw Error{ErrorCode::denied,
+                    {.attempted = "find credentials for",
+                     .subject = "Azure Storage",
+                     .answer = account.name.empty() ? "no account is named" : "there are none",
+                     .advice = "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT with "
+                               "AZURE_STORAGE_KEY"}};
+    }
+    return account;
+}
+
+/// The signature of a request to `account` (Shared Key, Blob and File services). `path` is the
+/// URL's, encoded; the header x-ms-date is there already.
+[[nodiscard]] inline std::string shared_key_signature(const net::Request& request,
+                                                      const net::Url& url,
+                                                      const std::string& account,
+                                                      const Secret& key) {
+    std::string text = request.method + '\n';
+    for (const char* name : {"Content-Encoding", "Content-Language", "Content-Length",
+                             "Content-MD5", "Content-Type", "Date", "If-Modified-Since", "If-Match",
+                             "If-None-Match", "If-Unmodified-Since", "Range"}) {
+        const bool is_length = std::string_view{name} == "Content-Length";
+        text += (is_length ? (request.body.size == 0 ? "" : std::to_string(request.body.size))
+                           : net::header(request.headers, name)) +
+                '\n';
+    }
+    std::map<std::string, std::string> own;
+    for (const auto& [name, value] : request.headers) {
+        std::string lower = name;
+        std::transform(lower.begin(), lower.end(), lower.begin(), net::detail::lower);
+        if (lower.starts_with("x-ms-")) {
+            own[lower] = value;
+        }
+    }
+    for (const auto& [name, value] : own) {
+        text += name + ':' + value + '\n';
+    }
+    const std::size_t question = std::min(url.target.find('?'), url.target.size());
+    text += '/' + account + url.target.substr(0, question);
+    std::map<std::string, std::string> parameters;
+    std::string_view query = url.target;
+    query.remove_prefix(std::min(question + 1, query.size()));
+    while (!query.empty()) {
+        const std::string_view one = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(one.size() + 1, query.size()));
+        const std::size_t equals = std::min(one.find('='), one.size());
+        parameters[std::string{one.substr(0, equals)}] =
+            net::detail::percent_decode(one.substr(std::min(equals + 1, one.size())), "the query");
+    }
+    for (const auto& [name, value] : parameters) {
+        text += '\n' + name + ':' + value;
+    }
+    return codec::base64_encode(codec::hmac_sha256(codec::base64_decode(key.reveal()), text));
+}
+
+/// Requests to one service of a storage account.
+class StorageClient {
+public:
+    enum class Kind { blob, file };
+
+    /// Throws Error: usage for a name that no account has, input for a key that is no Base64.
+    StorageClient(Connection connection, StorageAccount account, Kind kind)
+        : connection_(std::move(connection)), account_(std::move(account)), kind_(kind) {
+        std::string given = kind_ == Kind::blob ? account_.blob_endpoint : account_.file_endpoint;
+        if (given.empty()) {
+            if (account_.name.size() < 3 || account_.name.size() > 24 ||
+                account_.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") !=
+                    std::string::npos) {
+                throw Error{ErrorCode::usage,
+                            {.attempted = "use storage account",
+                             .subject = '"' + net::printable(account_.name, 60) + '"',
+                             .answer = "not a name that an account can have",
+                             .advice = "use 3 to 24 of a-z and 0-9"}};
+            }
+            given = "https://" + account_.name + (kind_ == Kind::blob ? ".blob." : ".file.") +
+                    account_.suffix;
+        }
+        endpoint_ = checked_endpoint(std::move(given));
+        if (account_.credential.token) {
+            check_token_url(endpoint_);
+        }
+        static_cast<void>(codec::base64_decode(account_.credential.key.reveal()));
+    }
+
+    [[nodiscard]] const StorageAccount& account() const noexcept { return account_; }
+    [[nodiscard]] const std::string& endpoint() const noexcept { return endpoint_; }
+    [[nodiscard]] const Connection& connection() const noexcept { return connection_; }
+
+    /// Signs and sends to `target` below the endpoint; the answer, whatever its status.
+    [[nodiscard]] net::Answer send(net::Request request, const std::string& target,
+                                   const std::string& attempted, const std::string& subject) const {
+        request.url = endpoint_ + target;
+        request.headers.emplace("x-ms-version", "2021-12-02");
+        request.headers.emplace("x-ms-date", http_date(connection_.control.now()));
+        if (request.body.size > 0) {
+            request.headers.emplace("Content-Type", "application/octet-stream");
+        }
+        const StorageCredential& credential = account_.credential;
+        if (!credential.key.empty()) {
+            request.headers.emplace("Authorization",
+                                    "SharedKey " + account_.name + ':' +
+                                        shared_key_signature(request, net::parse_url(request.url),
+                                                             account_.name, credential.key));
+        } else if (!credential.sas.empty()) {
+            const std::string& sas = credential.sas.reveal();
+            request.url += (target.find('?') == std::string::npos ? '?' : '&') +
+                           (sas.starts_with('?') ? sas.substr(1) : sas);
+        } else if (credential.token) {
+            request.headers.emplace("Authorization",
+                                    "Bearer " + credential.token.get().value.reveal());
+            if (kind_ == Kind::file) {
+                request.headers.emplace("x-ms-file-request-intent", "backup");
+            }
+        }
+        return connection_.send(std::move(request), attempted, subject);
+    }
+
+    /// A PUT without a body that makes something. True when it was made, false when it was there.
+    bool create(const std::string& target, net::Headers headers, const std::string& attempted,
+                const std::string& subject) const {
+        const net::Answer answer =
+            send({.method = "PUT", .headers = std::move(headers)}, target, attempted, subject);
+        const std::string code = net::header(answer.headers, "x-ms-error-code");
+        const std::string name = code.empty() ? refusal_of(answer).code : code;
+        if (answer.status == 409 && name.ends_with("AlreadyExists")) {
+            return false;
+        }
+        need_success(answer, attempted, subject);
+        return true;
+    }
+
+    /// Removes what is there; what is not counts as removed.
+    void remove(const std::string& target, const std::string& subject) const {
+        const net::Answer answer = send({.method = "DELETE"}, target, "remove", subject);
+        if (answer.status != 404) {
+            need_success(answer, "remove", subject);
+        }
+    }
+
+    /// The same client for what must be done at the end: see Connection::for_cleanup().
+    [[nodiscard]] StorageClient for_cleanup() const {
+        StorageClient copy = *this;
+        copy.connection_ = connection_.for_cleanup();
+        return copy;
+    }
+
+private:
+    Connection connection_;
+    StorageAccount account_;
+    Kind kind_;
+    std::string endpoint_;
+};
+
+/// "a/b c" as "a/b%20c".
+[[nodiscard]] inline std::string encoded_name(std::string_view name) {
+    std::string result;
+    for (std::size_t begin = 0; begin <= name.size();) {
+        const std::size_t end = std::min(name.find('/', begin), name.size());
+        result += (begin == 0 ? "" : "/") + net::percent_encode(name.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return result;
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::azure
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/signing.hpp - RSA signatures (RS256: RFC 7518, section 3.3): the only header that
+// includes OpenSSL, and only with FAIRING_TLS.
+
+#if FAIRING_TLS
+#include <openssl/decoder.h>
+#include <openssl/evp.h>
+
+#endif
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// The RSASSA-PKCS1-v1_5 signature of SHA-256 over `text`, as bytes, by the private key in `pem`
+/// (PKCS 8 or PKCS 1, without a passphrase). Throws Error{input} that names `subject` and never
+/// quotes the key.
+[[nodiscard]] inline std::string sign_rs256(const Secret& pem, std::string_view text,
+                                            const std::string& subject) {
+#if FAIRING_TLS
+    const auto refuse = [&subject](const char* answer) {
+        return Error{
+            ErrorCode::input,
+            {.attempted = "sign with the private key of", .subject = subject, .answer = answer}};
+    };
+    const auto* data = reinterpret_cast<const unsigned char*>(pem.reveal().data());
+    std::size_t size = pem.reveal().size();
+    EVP_PKEY* read = nullptr;
+    const std::unique_ptr<OSSL_DECODER_CTX, decltype(&OSSL_DECODER_CTX_free)> decoder{
+        OSSL_DECODER_CTX_new_for_pkey(&read, "PEM", nullptr, "RSA", EVP_PKEY_KEYPAIR, nullptr,
+                                      nullptr),
+        &OSSL_DECODER_CTX_free};
+    // An encrypted key would ask for its passphrase on the terminal; the empty one is wrong.
+    if (decoder) {
+        OSSL_DECODER_CTX_set_passphrase(decoder.get(), reinterpret_cast<const unsigned char*>(""),
+                                        0);
+    }
+    const bool decoded =
+        decoder && OSSL_DECODER_from_data(decoder.get(), &data, &size) == 1 && read != nullptr;
+    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{read, &EVP_PKEY_free};
+    if (!decoded) {
+        throw refuse("it is no RSA key in PEM without a passphrase");
+    }
+    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context{EVP_MD_CTX_new(),
+                                                                          &EVP_MD_CTX_free};
+    const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
+    std::string signature;
+    size = 0;
+    if (!context ||
+        EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) != 1 ||
+        EVP_DigestSign(context.get(), nullptr, &size, bytes, text.size()) != 1) {
+        throw refuse("OpenSSL does not sign with it");
+    }
+    signature.resize(size);
+    if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
+                       bytes, text.size()) != 1) {
+        throw refuse("OpenSSL does not sign with it");
+    }
+    signature.resize(size);
+    return signature;
+#else
+    static_cast<void>(pem);
+    static_cast<void>(text);
+    throw Error{ErrorCode::unsupported,
+                {.attempted = "sign with the private key of",
+                 .subject = subject,
+                 .answer = "this program was built without OpenSSL (FAIRING_TLS=0)"}};
+#endif
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/gcp/credentials.hpp - who we are to Google Cloud: application default credentials
+// (cloud.google.com/docs/authentication/application-default-credentials; RFC 7523 for service
+// accounts).
+
+namespace fairing::cloud::gcp {
+
+inline namespace FAIRING_ABI {
+
+struct CredentialOptions {
+    std::filesystem::path file = {};  ///< empty: GOOGLE_APPLICATION_CREDENTIALS, else gcloud's own
+    std::string scope = "https://www.googleapis.com/auth/cloud-platform";
+    std::string token_url = "https://oauth2.googleapis.com/token";  ///< of authorized users
+};
+
+/// Finds a token: the file of a service account or an authorized user, else the metadata server. No
+/// error quotes a key or a token.
+class CredentialChain {
+public:
+    explicit CredentialChain(Connection connection, CredentialOptions options = {})
+        : connection_(std::move(connection)), options_(std::move(options)) {
+        if (options_.file.empty()) {
+            options_.file = connection_.env("GOOGLE_APPLICATION_CREDENTIALS");
+        }
+        named_ = !options_.file.empty();
+        if (!named_ && !gcloud_folder().empty()) {
+            options_.file = gcloud_folder() / "application_default_credentials.json";
+        }
+    }
+
+    /// Throws Error: denied when there are none or the service says no, input for a broken file.
+    [[nodiscard]] AccessToken token() const {
+        if (const auto document = file_document()) {
+            return token_of(*document);
+        }
+        if (auto token = metadata_token()) {
+            return *std::move(token);
+        }
+        throw Error{
+            ErrorCode::denied,
+            {.attempted = "find credentials for",
+             .subject = "Google Cloud",
+             .answer = "neither " + options_.file.string() + " nor a metadata server is there",
+             .advice = "run gcloud auth application-default login, or set "
+                       "GOOGLE_APPLICATION_CREDENTIALS"}};
+    }
+    /// The same, fetched anew before it ends.
+    [[nodiscard]] Renewed<AccessToken> renewed() const {
+        return {[chain = *this] { return chain.token(); }, connection_.control.clock};
+    }
+
+    /// The project that things are made in: what the environment says, the service account's, the
+    /// one of gcloud's settings, the machine's. Throws Error{usage} when nothing says it.
+    [[nodiscard]] std::string project() const {
+        for (const char* name : {"GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}) {
+            if (const std::string given = connection_.env(name); !given.empty()) {
+                return given;
+            }
+        }
+        if (const auto document = file_document()) {
+            for (const char* key : {"project_id", "quota_project_id"}) {
+                if (const std::string given = text_or(*document, key); !given.empty()) {
+                    return given;
+                }
+            }
+        }
+        if (const std::string given = gcloud_project(); !given.empty()) {
+            return given;
+        }
+        if (const auto answer = ask_metadata("project/project-id")) {
+            return answer->body;
+        }
+        throw Error{ErrorCode::usage,
+                    {.attempted = "find the project of",
+                     .subject = "Google Cloud",
+                     .answer = "nothing names it",
+                     .advice = "set GOOGLE_CLOUD_PROJECT"}};
+    }
+
+private:
+    [[nodiscard]] std::filesystem::path gcloud_folder() const {
+        const std::string given = connection_.env("CLOUDSDK_CONFIG");
+        return given.empty() ? connection_.in_home(".config/gcloud") : std::filesystem::path{given};
+    }
+    [[nodiscard]] std::string gcloud_project() const {
+        const std::filesystem::path folder = gcloud_folder();
+        if (folder.empty()) {
+            return {};
+        }
+        std::string active = connection_.env("CLOUDSDK_ACTIVE_CONFIG_NAME");
+        try {
+            active = active.empty() ? read_file(folder / "active_config", 256) : active;
+        } catch (const Error&) {
+            active = "default";
+        }
+        active.resize(active.find_last_not_of(" \r\n") + 1);
+        return setting(read_ini(folder / "configurations" / ("config_" + active)), "core",
+                       "project");
+    }
+
+    [[nodiscard]] std::optional<Json> file_document() const {
+        if (options_.file.empty()) {
+            return std::nullopt;
+        }
+        try {
+            return parse_json(read_file(options_.file, std::size_t{1} << 20),
+                              options_.file.string());
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::not_found && !named_) {
+                return std::nullopt;
+            }
+            throw;
+        }
+    }
+
+    [[nodiscard]] Error broken(std::string answer, ErrorCode code = ErrorCode::input) const {
+        return Error{code,
+                     {.attempted = "use Google credentials in",
+                      .subject = options_.file.string(),
+                      .answer = std::move(answer)}};
+    }
+
+    [[nodiscard]] AccessToken token_of(const Json& document) const {
+        const auto need = [&](const char* key) {
+            std::string value = text_or(document, key);
+            if (value.empty()) {
+                throw broken(std::string{"it has no "} + key);
+            }
+            return value;
+        };
+        const std::string type = need("type");
+        if (type == "service_account") {
+            const std::string url = need("token_uri");
+            check_token_url(url);
+            const Secret key{need("private_key")};
+            return ask(form_request(
+                url, {{"grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"},
+                      {"assertion", assertion(need("client_email"),
+                                              text_or(document, "private_key_id"), url, key)}}));
+        }
+        if (type == "authorized_user") {
+            return ask(
+                form_request(options_.token_url, {{"grant_type", "refresh_token"},
+                                                  {"client_id", need("client_id")},
+                                                  {"client_secret", need("client_secret")},
+                                                  {"refresh_token", need("refresh_token")}}));
+        }
+        throw broken("credentials of type " + net::printable(type, 60) + " are not supported",
+                     ErrorCode::unsupported);
+    }
+
+    /// A signed statement of who we are, good for an hour (RFC 7523, section 3).
+    [[nodiscard]] std::string assertion(const std::string& email, const std::string& key_id,
+                                        const std::string& audience, const Secret& key) const {
+        const auto now = std::chrono::duration_cast<std::chrono::seconds>(
+                             connection_.control.now().time_since_epoch())
+                             .count();
+        Json head = {{"alg", "RS256"}, {"typ", "JWT"}};
+        if (!key_id.empty()) {
+            head["kid"] = key_id;
+        }
+        const Json claims = {{"iss", email},
+                             {"scope", options_.scope},
+                             {"aud", audience},
+                             {"iat", now},
+                             {"exp", now + 3600}};
+        const std::string text =
+            codec::base64url_encode(head.dump()) + '.' + codec::base64url_encode(claims.dump());
+        return text + '.' + codec::base64url_encode(sign_rs256(key, text, options_.file.string()));
+    }
+
+    [[nodiscard]] AccessToken ask(net::Request request) const {
+        const std::string subject = "Google Cloud";
+        const net::Answer answer =
+            connection_.send(std::move(request), "get a token for", subject, net::Repeat::always);
+        if (answer.status == 400) {  // RFC 6749, 5.2: what is wrong is what we showed
+            Error::Details details =
+                refuse(answer, "get a token for", subject, "see " + options_.file.string())
+                    .details();
+            throw Error{ErrorCode::denied, std::move(details)};
+        }
+        need_success(answer, "get a token for", subject);
+        return parsed(answer.body, subject);
+    }
+
+    [[nodiscard]] AccessToken parsed(const std::string& body, const std::string& subject) const {
+        const Json document = parse_json(body, "the token of " + subject);
+        AccessToken token{.value = Secret{text_or(document, "access_token")}};
+        if (token.value.empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = "get a token for",
+                         .subject = subject,
+                         .answer = "the answer holds none"}};
+        }
+        const Json lifetime = document.value("expires_in", Json());
+        token.expires =
+            connection_.control.now() +
+            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
+        return token;
+    }
+
+    [[nodiscard]] std::optional<AccessToken> metadata_token() const {
+        const auto answer = ask_metadata("instance/service-accounts/default/token");
+        return answer ? std::optional{parsed(answer->body, "the metadata server")} : std::nullopt;
+    }
+
+    /// Throws Error{denied} when somebody answers who does not say that he is the metadata server:
+    /// in a foreign network anybody may sit at its address.
+    [[nodiscard]] std::optional<net::Answer> ask_metadata(const std::string& path) const {
+        if (connection_.env("NO_GCE_CHECK") == "true") {
+            return std::nullopt;
+        }
+        const std::string given = connection_.env("GCE_METADATA_HOST");
+        const std::string host = given.empty() ? "169.254.169.254" : given;
+        const auto answer =
+            connection_.ask_metadata({.url = "http://" + host + "/computeMetadata/v1/" + path,
+                                      .headers = {{"Metadata-Flavor", "Google"}}},
+                                     metadata_limit);
+        if (!answer) {
+            return std::nullopt;
+        }
+        if (net::header(answer->headers, "Metadata-Flavor") != "Google") {
+            throw Error{ErrorCode::denied,
+                        {.attempted = "use the metadata server at",
+                         .subject = host,
+                         .answer = "its answer does not carry Metadata-Flavor: Google"}};
+        }
+        return answer->status == 200 ? answer : std::nullopt;
+    }
+
+    Connection connection_;
+    CredentialOptions options_;
+    bool named_ = false;  ///< somebody names the file: then it must be there
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::gcp
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/keychain/cloud_registries.hpp - credentials for the registries of clouds, by their hosts:
+// Amazon ECR, Google's Artifact Registry and Container Registry, Azure Container Registry.
+
+namespace fairing {
+
+namespace detail {
+
+/// Whose registry a host is.
+enum class CloudRegistry { none, ecr, google, azure };
+
+[[nodiscard]] inline CloudRegistry cloud_registry_of(std::string_view host) {
+    if (cloud::aws::parse_ecr_host(host)) {
+        return CloudRegistry::ecr;
+    }
+    if (host == "gcr.io" || host.ends_with(".gcr.io") || host.ends_with("-docker.pkg.dev")) {
+        return CloudRegistry::google;
+    }
+    for (const char* domain : {".azurecr.io", ".azurecr.cn", ".azurecr.us"}) {
+        if (host.ends_with(domain)) {
+            return CloudRegistry::azure;
+        }
+    }
+    return CloudRegistry::none;
+}
+
+/// Asks each cloud when its host is asked for, and remembers what is still good.
+class CloudRegistries {
+public:
+    explicit CloudRegistries(cloud::Connection connection)
+        : connection_(std::move(connection)),
+          google_(cloud::gcp::CredentialChain{connection_}.renewed()) {}
+
+    [[nodiscard]] std::optional<Credential> find(const std::string& host) {
+        switch (cloud_registry_of(host)) {
+            case CloudRegistry::ecr: {
+                const auto authorization = ecr(host).get();
+                return Credential{.user = authorization.user, .password = authorization.password};
+            }
+            case CloudRegistry::google:
+                return Credential{.user = "oauth2accesstoken", .password = google_.get().value};
+            case CloudRegistry::azure:
+                if (const auto principal = cloud::azure::environment_principal(connection_)) {
+                    return Credential{.user = principal->client_id,
+                                      .password = principal->client_secret};
+                }
+                return std::nullopt;
+            case CloudRegistry::none:
+                break;
+        }
+        return std::nullopt;
+    }
+
+private:
+    [[nodiscard]] cloud::Renewed<cloud::aws::EcrAuthorization> ecr(const std::string& host) {
+        const std::lock_guard lock{mutex_};
+        auto& known = ecr_[host];
+        if (!known) {
+            const auto fetch = [connection = connection_,
+                                place = *cloud::aws::parse_ecr_host(host)] {
+                const cloud::aws::Client client{
+                    connection, cloud::aws::CredentialChain{connection}.renewed(), place.region};
+                return cloud::aws::ecr_authorization(client, place.account);
+            };
+            known = {fetch, connection_.control.clock};
+        }
+        return known;
+    }
+
+    cloud::Connection connection_;
+    cloud::Renewed<cloud::AccessToken> google_;
+    std::mutex mutex_;
+    std::map<std::string, cloud::Renewed<cloud::aws::EcrAuthorization>> ecr_;
+};
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// What proves who we are to the registry of a cloud, out of that cloud's own credentials: an ECR
+/// password, a token of Google, a service principal of Azure (AZURE_CLIENT_ID and so on). nullopt
+/// for any other host, and where there are no credentials: many images of these registries are
+/// public. A cloud that refuses is a warning, and the registry is asked without credentials. Asks
+/// nobody before a host is asked for. May be called from several threads; copies share what was
+/// fetched.
+[[nodiscard]] inline CredentialsProvider cloud_registry_credentials(
+    const cloud::Connection& connection) {
+    return [registries = std::make_shared<detail::CloudRegistries>(connection),
+            control =
+                connection.control](const CredentialRequest& request) -> std::optional<Credential> {
+        if (request.service != Service::registry) {
+            return std::nullopt;
+        }
+        try {
+            return registries->find(request.host);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool none = error.details().attempted == "find credentials for";
+            control.say(
+                none ? Level::debug : Level::warning,
+                std::string{error.what()} + "; asking " + request.host + " without credentials");
+            return std::nullopt;
+        }
+    };
+}
+
+/// Makes the repository that an image is about to be pushed to where a registry wants it made
+/// first: ECR. Asks nobody for any other host. A cloud that refuses is a warning: the push may
+/// succeed all the same, and says better what is wrong.
+inline void ensure_cloud_repository(const cloud::Connection& connection, const std::string& host,
+                                    const std::string& repository) {
+    const auto place = cloud::aws::parse_ecr_host(host);
+    if (!place) {
+        return;
+    }
+    try {
+        const cloud::aws::Client client{
+            connection, cloud::aws::CredentialChain{connection}.renewed(), place->region};
+        if (cloud::aws::ensure_ecr_repository(client, repository, place->account)) {
+            connection.control.say(Level::info, "created repository " + host + '/' + repository);
+        }
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error& error) {
+        connection.control.say(Level::warning, error.what());
+    }
+}
+
+}  // inline namespace FAIRING_ABI
 
 }  // namespace fairing
 
@@ -13210,6 +15292,23 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/stage/cloud_access.hpp - how a session reaches clouds: its own transport, or ours.
+
+namespace fairing {
+
+/// The session's transport for everything when it has one, else new ones of ours. Only the one for
+/// metadata services may go to link-local addresses.
+[[nodiscard]] inline cloud::Connection cloud_connection(const Session& session) {
+    return {.transport = session.transport ? session.transport : net::default_transport(),
+            .metadata = session.transport
+                            ? session.transport
+                            : net::default_transport({.addresses = net::AddressGuard::off}),
+            .control = session.control()};
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/stage/registry_access.hpp - how a session reaches registries: its own transport, or ours,
 // and what its table says of each of them.
 
@@ -13316,6 +15415,7 @@ namespace detail {
                                                               const RegistryAccess& access = {},
                                                               const std::string& host = {}) {
     const RegistrySettings settings = detail::settings_for(session, host);
+    const bool wants_tls = !settings.ca_file.empty() || !settings.certificate.empty();
     return {.transport =
                 session.transport
                     ? session.transport
@@ -13325,7 +15425,9 @@ namespace detail {
                            .proxies = net::environment_proxies()}),
             .credentials = session.credentials,
             .plain_http = access.insecure || settings.insecure ? registry::PlainHttp::insecure
+                          : wants_tls                          ? registry::PlainHttp::never
                                                                : registry::PlainHttp::loopback,
+            .keychain = cloud_registry_credentials(cloud_connection(session)),
             .upload = access.upload};
 }
 
@@ -17250,6 +19352,904 @@ inline void check_portable(const Context& context, const std::vector<oci::Stored
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/engine/address.hpp - where a container engine listens: DOCKER_HOST, CONTAINER_HOST,
+// Docker's contexts, and the usual sockets of Docker and Podman.
+
+namespace fairing::engine {
+
+/// Whose engine is looked for; `any` takes Docker's before Podman's.
+enum class Kind { any, docker, podman };
+
+/// Where an engine listens, and what TLS needs there. Data, no I/O.
+struct Address {
+    std::string name = {};  ///< as it was named, and can be again: a path, a URL, "context:NAME"
+    std::string url = {};  ///< "http+unix://%2Frun%2Fdocker.sock", "http://host:2375", "https://…"
+    std::filesystem::path socket = {};  ///< empty for one that listens elsewhere
+    std::string ca_file = {}, certificate_file = {}, key_file = {};  ///< PEM; empty: there is none
+    bool verified = true;  ///< the peer's certificate is checked
+
+    [[nodiscard]] static Address of_socket(const std::filesystem::path& path) {
+        return {.name = path.string(),
+                .url = "http+unix://" + net::percent_encode(path.string()),
+                .socket = path};
+    }
+};
+
+namespace detail {
+
+[[nodiscard]] inline Error bad_address(const std::string& name, std::string answer,
+                                       ErrorCode code = ErrorCode::unsupported) {
+    return Error{code,
+                 {.attempted = "use the container engine at",
+                  .subject = net::redact_url(name),
+                  .answer = std::move(answer),
+                  .advice = "name its socket as /PATH or unix:///PATH, or write tcp://HOST:PORT"}};
+}
+
+/// $DOCKER_CONFIG, else ~/.docker.
+[[nodiscard]] inline std::filesystem::path docker_folder() {
+    const std::string given = env("DOCKER_CONFIG", "");
+    return given.empty() ? std::filesystem::path{env("HOME", "/root")} / ".docker"
+                         : std::filesystem::path{given};
+}
+
+/// Those of ca.pem, cert.pem and key.pem that are in `folder`.
+inline void add_certificates(Address& address, const std::filesystem::path& folder) {
+    const auto there = [&folder](const char* name) {
+        std::error_code ignored;
+        return std::filesystem::exists(folder / name, ignored) ? (folder / name).string() : "";
+    };
+    address.ca_file = there("ca.pem");
+    address.certificate_file = there("cert.pem");
+    address.key_file = there("key.pem");
+}
+
+/// `name` is a path, unix:///PATH, tcp://HOST[:PORT], http:// or https://. With `certificates`,
+/// tcp means TLS.
+[[nodiscard]] inline Address parse_address(const std::string& name,
+                                           const std::filesystem::path& certificates) {
+    constexpr std::string_view unix_scheme = "unix://";
+    if (name.starts_with('/')) {
+        return Address::of_socket(name);
+    }
+    if (name.starts_with(unix_scheme)) {
+        const std::string path = name.substr(unix_scheme.size());
+        if (!path.starts_with('/')) {
+            throw bad_address(name, "a socket's path begins with /", ErrorCode::usage);
+        }
+        return Address::of_socket(path);
+    }
+    const std::size_t colons = name.find("://");
+    const std::string scheme = name.substr(0, std::min(colons, name.size()));
+    if (colons == std::string::npos || (scheme != "tcp" && scheme != "http" && scheme != "https")) {
+        throw bad_address(name, scheme == "ssh" ? "ssh is not spoken; forward its socket with "
+                                                  "ssh -L /tmp/engine.sock:/run/docker.sock"
+                                                : "it is neither a socket nor tcp");
+    }
+    const bool tls = scheme == "https" || (scheme == "tcp" && !certificates.empty());
+    std::string rest = name.substr(colons + 3);
+    while (rest.ends_with('/')) {
+        rest.pop_back();
+    }
+    const bool has_port =
+        rest.find(':', rest.rfind(']') == rest.npos ? 0 : rest.rfind(']')) != std::string::npos;
+    if (!has_port && scheme == "tcp") {
+        rest += tls ? ":2376" : ":2375";
+    }
+    Address address{.name = name, .url = (tls ? "https://" : "http://") + rest};
+    const net::Url url = net::parse_url(address.url);
+    if (url.target != "/") {
+        throw bad_address(name, "it has a path", ErrorCode::usage);
+    }
+    if (tls && !certificates.empty()) {
+        add_certificates(address, certificates);
+    }
+    return address;
+}
+
+/// Where the certificates of DOCKER_HOST are; empty: it does not speak TLS. Unlike Docker's own
+/// client, this one checks the engine's certificate in any case.
+[[nodiscard]] inline std::filesystem::path certificate_folder() {
+    const std::string folder = env("DOCKER_CERT_PATH", "");
+    return !folder.empty()                        ? std::filesystem::path{folder}
+           : env("DOCKER_TLS_VERIFY", "").empty() ? std::filesystem::path{}
+                                                  : docker_folder();
+}
+
+/// A context of Docker's: its meta.json and its certificates lie under the SHA-256 of its name.
+[[nodiscard]] inline Address docker_context(const std::string& name) {
+    const std::string id = codec::sha256_hex(name);
+    const std::filesystem::path contexts = docker_folder() / "contexts";
+    const std::filesystem::path file = contexts / "meta" / id / "meta.json";
+    const std::string shown = "context:" + name;
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored)) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "use Docker's context",
+                     .subject = '"' + name + '"',
+                     .answer = "there is no " + file.string(),
+                     .advice = "see docker context ls"}};
+    }
+    const Json document = parse_json(read_file(file, std::size_t{1} << 20), file.string());
+    const Json endpoints = document.is_object() ? document.value("Endpoints", Json()) : Json();
+    const Json endpoint = endpoints.is_object() ? endpoints.value("docker", Json()) : Json();
+    const std::string host = text_or(endpoint, "Host");
+    if (host.empty()) {
+        throw bad_address(shown, file.string() + " names no host", ErrorCode::input);
+    }
+    const std::filesystem::path certificates = contexts / "tls" / id / "docker";
+    const bool tls = std::filesystem::exists(certificates, ignored);
+    Address address = parse_address(host, tls ? certificates : std::filesystem::path{});
+    address.name = shown;
+    address.verified = endpoint.value("SkipTLSVerify", Json()) != Json(true);
+    return address;
+}
+
+/// The context that is chosen: $DOCKER_CONTEXT, else what `docker context use` wrote; empty: none.
+[[nodiscard]] inline std::string current_context() {
+    std::string name = env("DOCKER_CONTEXT", "");
+    const std::filesystem::path file = docker_folder() / "config.json";
+    std::error_code ignored;
+    if (name.empty() && std::filesystem::exists(file, ignored)) {
+        name = text_or(parse_json(read_file(file, std::size_t{1} << 20), file.string()),
+                       "currentContext");
+    }
+    return name == "default" ? "" : name;
+}
+
+/// What the environment or Docker's configuration names.
+[[nodiscard]] inline std::optional<Address> chosen_address(Kind kind) {
+    if (kind != Kind::podman) {
+        if (const std::string host = env("DOCKER_HOST", ""); !host.empty()) {
+            return parse_address(host, certificate_folder());
+        }
+        if (const std::string name = current_context(); !name.empty()) {
+            return docker_context(name);
+        }
+    }
+    const std::string host = env("CONTAINER_HOST", "");
+    return kind != Kind::docker && !host.empty() ? std::optional{parse_address(host, {})}
+                                                 : std::nullopt;
+}
+
+}  // namespace detail
+
+/// The sockets to look for when nothing names one, in order; the machine's before the user's.
+[[nodiscard]] inline std::vector<std::filesystem::path> usual_sockets(Kind kind = Kind::any) {
+    std::filesystem::path own = env("XDG_RUNTIME_DIR", "");
+    if (own.empty() && ::geteuid() != 0) {
+        own = "/run/user/" + std::to_string(::geteuid());
+    }
+    std::vector<std::filesystem::path> places;
+    const auto add = [&](const char* machine, const char* user) {
+        places.emplace_back(machine);
+        if (!own.empty()) {
+            places.push_back(own / user);
+        }
+    };
+    if (kind != Kind::podman) {
+        add("/var/run/docker.sock", "docker.sock");
+    }
+    if (kind != Kind::docker) {
+        add("/run/podman/podman.sock", "podman/podman.sock");
+    }
+    return places;
+}
+
+/// Whether a socket lies there that we may use; of one elsewhere only its answer can tell.
+[[nodiscard]] inline bool is_there(const Address& address) {
+    struct stat status {};
+    return address.socket.empty() ||
+           (::stat(address.socket.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
+            ::access(address.socket.c_str(), R_OK | W_OK) == 0);
+}
+
+/// `given` (a path, unix:///PATH, tcp://HOST:PORT, context:NAME) when it is not empty; else what
+/// DOCKER_HOST, Docker's context or CONTAINER_HOST name; else the first of the usual sockets that
+/// we may use. Whether anybody listens there is another question.
+[[nodiscard]] inline std::optional<Address> find(const std::string& given = {},
+                                                 Kind kind = Kind::any) {
+    constexpr std::string_view context = "context:";
+    if (given.starts_with(context)) {
+        return detail::docker_context(given.substr(context.size()));
+    }
+    if (!given.empty()) {
+        return detail::parse_address(given, detail::certificate_folder());
+    }
+    if (auto chosen = detail::chosen_address(kind)) {
+        return chosen;
+    }
+    for (const std::filesystem::path& place : usual_sockets(kind)) {
+        if (Address address = Address::of_socket(place); is_there(address)) {
+            return address;
+        }
+    }
+    return std::nullopt;
+}
+
+/// "/var/run/docker.sock, /run/podman/podman.sock": where find() looked in vain.
+[[nodiscard]] inline std::string places_looked_at(Kind kind = Kind::any) {
+    std::string places;
+    for (const std::filesystem::path& place : usual_sockets(kind)) {
+        places += (places.empty() ? "" : ", ") + place.string();
+    }
+    return places;
+}
+
+/// The same, or Error{unavailable} that names the sockets that are not there.
+[[nodiscard]] inline Address require(const std::string& given, Kind kind,
+                                     const std::string& attempted) {
+    if (auto found = find(given, kind)) {
+        return *std::move(found);
+    }
+    const bool podman = kind == Kind::podman;
+    throw Error{
+        ErrorCode::unavailable,
+        {.attempted = attempted,
+         .answer = "no container engine listens at " + places_looked_at(kind),
+         .advice = (podman ? "start it with podman system service --time=0, or name its socket "
+                             "with --engine or CONTAINER_HOST"
+                           : "start Docker or Podman, or name its socket with --engine or "
+                             "DOCKER_HOST")}};
+}
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
+// them (Docker Engine API, "Attach to a container", stream format).
+
+namespace fairing::engine {
+
+/// Takes the stream in any portions: a header of 8 bytes (stream, three zeros, length big-endian),
+/// then so many bytes.
+class FrameReader {
+public:
+    using Sink = std::function<void(Stream, std::span<const std::byte>)>;
+
+    explicit FrameReader(Sink sink) : sink_(std::move(sink)) {}
+
+    /// Throws Error{integrity} for what is no frame.
+    void write(std::span<const std::byte> bytes) {
+        while (!bytes.empty()) {
+            const bool in_header = header_size_ < header_.size();
+            const std::size_t wanted = in_header ? header_.size() - header_size_ : left_;
+            const std::span<const std::byte> part = bytes.first(std::min(wanted, bytes.size()));
+            bytes = bytes.subspan(part.size());
+            if (in_header) {
+                std::copy(part.begin(), part.end(),
+                          header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
+                header_size_ += part.size();
+                if (header_size_ == header_.size()) {
+                    open_frame();
+                }
+            } else {
+                sink_(stream_, part);
+                left_ -= part.size();
+            }
+            if (left_ == 0 && header_size_ == header_.size()) {
+                header_size_ = 0;
+            }
+        }
+    }
+
+    /// Throws Error{integrity} when the stream ended within a frame.
+    void finish() const {
+        if (header_size_ != 0) {
+            throw refuse("the stream ended within a frame");
+        }
+    }
+
+private:
+    static Error refuse(std::string answer) {
+        return Error{ErrorCode::integrity,
+                     {.attempted = "read the output of a container", .answer = std::move(answer)}};
+    }
+
+    void open_frame() {
+        const auto number = [this](std::size_t at) {
+            return std::to_integer<std::uint32_t>(header_[at]);
+        };
+        if (number(0) > 2 || number(1) != 0 || number(2) != 0 || number(3) != 0) {
+            throw refuse("a frame with a malformed header");
+        }
+        stream_ = number(0) == 2 ? Stream::errors : Stream::output;
+        left_ = number(4) << 24U | number(5) << 16U | number(6) << 8U | number(7);
+    }
+
+    Sink sink_;
+    std::array<std::byte, 8> header_ = {};
+    std::size_t header_size_ = 0;  ///< bytes of the header that are there; 0 between frames
+    std::size_t left_ = 0;         ///< bytes of the frame that are not
+    Stream stream_ = Stream::output;
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/engine.hpp - a container engine, Docker or Podman, over its Unix socket or TCP
+// (Docker Engine API, v1.24 to v1.41).
+
+namespace fairing::engine {
+
+/// What an engine says while it works: one JSON object of a stream.
+using EventSink = std::function<void(const Json&)>;
+
+/// Credentials as engines take them in a header: Base64 for URLs (RFC 4648, 5), with padding.
+[[nodiscard]] inline Secret header_of(const Json& credentials) {
+    std::string text = codec::base64_encode(credentials.dump());
+    std::replace(text.begin(), text.end(), '+', '-');
+    std::replace(text.begin(), text.end(), '/', '_');
+    return Secret{std::move(text)};
+}
+
+/// How to build out of a context, which holds `dockerfile`.
+struct BuildOptions {
+    std::string dockerfile = "Dockerfile";
+    std::string platform = {};      ///< os/architecture[/variant]; empty: the engine's own
+    bool cache = true;              ///< steps that were built before are taken as they are
+    bool verify_registries = true;  ///< Podman: https with a known certificate only
+    Secret credentials = {};        ///< header_of() an object: registry to its credentials
+};
+
+/// Where to push an image to, and as whom.
+struct PushOptions {
+    bool verify_registries = true;  ///< Podman: https with a known certificate only
+    Secret credentials = {};        ///< header_of() the registry's credentials; empty: anonymous
+};
+
+/// How a container ended.
+struct ContainerEnd {
+    int exit_code = 0;
+    std::string error = {};  ///< what the engine says beyond the code
+};
+
+/// A connected engine; a cheap value. Every member may be called from several threads at once.
+/// Errors name the socket; what the engine answers is in them.
+class Engine {
+public:
+    /// Asks for the version and settles on one that both sides speak. Throws Error{unavailable}
+    /// that names the socket when nobody listens there, Error{unsupported} for an engine that is
+    /// too old.
+    [[nodiscard]] static Engine connect(net::AnyTransport transport, const Address& address,
+                                        const std::stop_token& stop = {}) {
+        Engine engine{std::move(transport), address};
+        const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
+                                        "ask for the version of", stop);
+        const Version theirs = parse_version(text_or(answer, "ApiVersion"));
+        if (theirs < oldest) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "use the container engine at",
+                         .subject = address.name,
+                         .answer = "it speaks API version \"" + text_or(answer, "ApiVersion") +
+                                   "\", and we need 1.24",
+                         .advice = "update Docker or Podman"}};
+        }
+        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
+        const Version spoken = std::max(std::min(theirs, newest), least);
+        engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
+        engine.base_ += "/v" + engine.version_;
+        return engine;
+    }
+
+    [[nodiscard]] static Engine connect(net::AnyTransport transport,
+                                        const std::filesystem::path& socket,
+                                        const std::stop_token& stop = {}) {
+        return connect(std::move(transport), Address::of_socket(socket), stop);
+    }
+
+    [[nodiscard]] const std::string& version() const noexcept { return version_; }
+    /// Where it listens, as it was named.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    void ping(const std::stop_token& stop = {}) const {
+        send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
+    }
+
+    /// By id, or by any reference.
+    [[nodiscard]] bool has_image(const std::string& image, const std::stop_token& stop = {}) const {
+        return !find_image(image, stop).is_null();
+    }
+    /// What the engine knows of an image: Id, Os, Architecture, Config and more; null when it has
+    /// none of this name.
+    [[nodiscard]] Json find_image(const std::string& image,
+                                  const std::stop_token& stop = {}) const {
+        const std::string attempted = "look for image " + image + " in";
+        const auto answer =
+            exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
+                     attempted, {}, stop);
+        if (answer.status == 404) {
+            return {};
+        }
+        check(answer, attempted);
+        return parse(answer);
+    }
+
+    /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
+    /// or ends early.
+    void load(const net::Body& archive, const std::stop_token& stop = {}) const {
+        stream({.method = "POST",
+                .url = base_ + "/images/load?quiet=1",
+                .headers = {{"Content-Type", "application/x-tar"}},
+                .body = archive,
+                .idle_timeout = std::chrono::minutes{10}},
+               "load an image into", {}, stop);
+    }
+
+    /// Builds an image out of a tar archive and gives its id. The end of the connection, as by a
+    /// stop, ends the build. Throws Error: input for a step that failed, denied and not_found for a
+    /// base, unavailable for an answer that is malformed or ends before the image is there.
+    [[nodiscard]] std::string build(const net::Body& context, const BuildOptions& options,
+                                    const EventSink& events,
+                                    const std::stop_token& stop = {}) const {
+        const std::string attempted = "build an image with";
+        net::Request request{
+            .method = "POST",
+            .url =
+                base_ + "/build?rm=1&forcerm=1&dockerfile=" +
+                net::percent_encode(options.dockerfile) + (options.cache ? "" : "&nocache=1") +
+                (options.platform.empty() ? ""
+                                          : "&platform=" + net::percent_encode(options.platform)) +
+                tls_parameter(options.verify_registries),
+            .headers = {{"Content-Type", "application/x-tar"}},
+            .body = context,
+            .idle_timeout = silence};
+        if (!options.credentials.empty()) {
+            request.headers.emplace("X-Registry-Config", options.credentials.reveal());
+        }
+        std::string id;
+        stream(
+            request, attempted,
+            [&](const Json& event) {
+                constexpr std::string_view built = "Successfully built ";  // before Podman 4
+                const std::string given = text_or(event.value("aux", Json()), "ID");
+                const std::string line = text_or(event, "stream");
+                if (!given.empty()) {
+                    id = given;
+                } else if (id.empty() && line.starts_with(built)) {
+                    id =
+                        line.substr(built.size(), line.find_last_not_of("\r\n") + 1 - built.size());
+                }
+                if (events) {
+                    events(event);
+                }
+            },
+            stop);
+        if (id.empty()) {
+            throw failure(ErrorCode::unavailable, attempted,
+                          "its answer ended before the image was there");
+        }
+        return id;
+    }
+
+    /// Names an image "repository:tag"; what had that name before has it no more.
+    void tag(const std::string& image, const std::string& repository, const std::string& tag,
+             const std::stop_token& stop = {}) const {
+        send({.method = "POST",
+              .url = base_ + "/images/" + path_of(image) + "/tag?repo=" +
+                     net::percent_encode(repository) + "&tag=" + net::percent_encode(tag)},
+             "name image " + image + " in", {}, stop);
+    }
+
+    /// Pushes "repository:tag" and gives the manifest's digest in the registry.
+    [[nodiscard]] std::string push(const std::string& repository, const std::string& tag,
+                                   const PushOptions& options, const EventSink& events,
+                                   const std::stop_token& stop = {}) const {
+        const std::string attempted = "push " + repository + ':' + tag + " with";
+        const Secret nobody = header_of(Json::object());  // the header has to be there
+        std::string digest;
+        stream(
+            {.method = "POST",
+             .url = base_ + "/images/" + path_of(repository) + "/push?tag=" +
+                    net::percent_encode(tag) + tls_parameter(options.verify_registries),
+             .headers = {{"X-Registry-Auth",
+                          (options.credentials.empty() ? nobody : options.credentials).reveal()}},
+             .idle_timeout = std::chrono::minutes{10}},
+            attempted,
+            [&](const Json& event) {
+                const std::string given = text_or(event.value("aux", Json()), "Digest");
+                const std::string said = digest_in(text_or(event, "status"), tag);  // Podman
+                digest = !given.empty() ? given : !said.empty() ? said : digest;
+                if (events) {
+                    events(event);
+                }
+            },
+            stop);
+        if (!oci::is_digest(digest)) {
+            throw failure(ErrorCode::unavailable, attempted,
+                          "its answer ended before the image was pushed");
+        }
+        return digest;
+    }
+
+    /// Makes the engine pull "host/repository@sha256:…", anonymously.
+    void pull(const std::string& reference, const std::stop_token& stop = {}) const {
+        const std::string attempted = "pull " + reference + " with";
+        stream({.method = "POST",
+                .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
+                .idle_timeout = std::chrono::minutes{10}},
+               attempted, {}, stop);
+        if (!has_image(reference, stop)) {
+            throw failure(ErrorCode::unavailable, attempted,
+                          "its answer ended, and the image is not there");
+        }
+    }
+
+    void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
+        remove("/images/" + path_of(image), "remove image " + image + " from", stop);
+    }
+
+    /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
+    [[nodiscard]] std::string create(const std::string& name, const Json& settings,
+                                     const std::stop_token& stop = {}) const {
+        const std::string attempted = "create container " + name + " with";
+        const Json answer =
+            json({.method = "POST",
+                  .url = base_ + "/containers/create?name=" + net::percent_encode(name),
+                  .headers = {{"Content-Type", "application/json"}},
+                  .body = net::Body::of(settings.dump())},
+                 attempted, stop);
+        std::string id = text_or(answer, "Id");
+        if (id.empty()) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
+        }
+        return id;
+    }
+
+    void start(const std::string& id, const std::stop_token& stop = {}) const {
+        send({.method = "POST", .url = container(id) + "/start"}, "start a container with", {},
+             stop);
+    }
+
+    /// Gives what the container writes, from its beginning to its end.
+    void follow_logs(const std::string& id, const FrameReader::Sink& sink,
+                     const std::stop_token& stop = {}) const {
+        logs(id, "?follow=1&stdout=1&stderr=1", sink, stop);
+    }
+    /// Gives what the container has written so far.
+    void read_logs(const std::string& id, const FrameReader::Sink& sink,
+                   const std::stop_token& stop = {}) const {
+        logs(id, "?stdout=1&stderr=1", sink, stop);
+    }
+
+    /// Whether it was started and has not ended.
+    [[nodiscard]] bool is_running(const std::string& id, const std::stop_token& stop = {}) const {
+        const Json answer = json({.method = "GET", .url = container(id) + "/json"},
+                                 "look for a container of", stop);
+        const Json state = answer.is_object() ? answer.value("State", Json()) : Json();
+        return state.is_object() && state.value("Running", Json()) == Json(true);
+    }
+
+    /// Waits for the container's end.
+    [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
+        const std::string attempted = "wait for a container of";
+        const Json answer =
+            json({.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence},
+                 attempted, stop);
+        const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
+        if (!code.is_number_integer()) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer has no StatusCode");
+        }
+        return {.exit_code = code.get<int>(),
+                .error = text_or(answer.value("Error", Json()), "Message")};
+    }
+
+    /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
+    void stop(const std::string& id, std::chrono::seconds grace,
+              const std::stop_token& stop = {}) const {
+        send({.method = "POST",
+              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
+              .idle_timeout = grace + std::chrono::seconds{30}},
+             "stop a container of", {}, stop);
+    }
+
+    /// Throws Error{conflict} when it does not run.
+    void kill(const std::string& id, const std::string& signal = "SIGKILL",
+              const std::stop_token& stop = {}) const {
+        send({.method = "POST",
+              .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
+             "kill a container of", {}, stop);
+    }
+
+    /// Kills and removes it with its anonymous volumes; one that is not there is no error.
+    void remove(const std::string& id, const std::stop_token& stop = {}) const {
+        remove("/containers/" + net::percent_encode(id) + "?force=1&v=1", "remove a container of",
+               stop);
+    }
+
+private:
+    using Version = std::pair<int, int>;
+    static constexpr Version oldest{1, 24}, newest{1, 41};
+    /// How long a training, or the step of a build, may print nothing.
+    static constexpr std::chrono::hours silence{480};
+
+    Engine(net::AnyTransport transport, const Address& address)
+        : transport_(std::move(transport)), name_(address.name), base_(address.url) {}
+
+    /// Docker passes over it: its own settings say which registries are insecure.
+    static const char* tls_parameter(bool verified) { return verified ? "" : "&tlsVerify=false"; }
+
+    /// "sha256:…" of "TAG: digest: sha256:… size: 736".
+    static std::string digest_in(const std::string& status, const std::string& tag) {
+        const std::string start = tag + ": digest: ";
+        return status.starts_with(start)
+                   ? status.substr(start.size(), status.find(' ', start.size()) - start.size())
+                   : std::string{};
+    }
+
+    static Version parse_version(const std::string& text) {
+        Version result{0, 0};
+        int* part = &result.first;
+        for (const char c : text.substr(0, 9)) {
+            if (c == '.' && part == &result.first) {
+                part = &result.second;
+            } else if (c >= '0' && c <= '9') {
+                *part = *part * 10 + (c - '0');
+            } else {
+                return {0, 0};
+            }
+        }
+        return result;
+    }
+
+    /// A reference with its slashes, which separate no parameters here.
+    static std::string path_of(const std::string& image) {
+        std::string result;
+        for (std::size_t start = 0; start <= image.size();) {
+            const std::size_t end = std::min(image.find('/', start), image.size());
+            result +=
+                (start == 0 ? "" : "/") + net::percent_encode(image.substr(start, end - start));
+            start = end + 1;
+        }
+        return result;
+    }
+
+    [[nodiscard]] std::string container(const std::string& id) const {
+        return base_ + "/containers/" + net::percent_encode(id);
+    }
+
+    void logs(const std::string& id, const char* query, const FrameReader::Sink& sink,
+              const std::stop_token& stop) const {
+        FrameReader reader{sink};
+        send(
+            {.method = "GET", .url = container(id) + "/logs" + query, .idle_timeout = silence},
+            "read the output of a container of",
+            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
+        reader.finish();
+    }
+
+    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
+                                std::string answer) const {
+        return Error{code,
+                     {.attempted = attempted + " the container engine at",
+                      .subject = name_,
+                      .answer = std::move(answer)}};
+    }
+
+    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
+                                         const net::BodySink& sink,
+                                         const std::stop_token& stop) const {
+        // What our own sink or body throws is about something else than the engine.
+        bool own = false;
+        const auto marked = [&own](const auto& function, const auto& argument) {
+            try {
+                function(argument);
+            } catch (...) {
+                own = true;
+                throw;
+            }
+        };
+        net::Request sent = request;
+        if (request.body.write) {
+            sent.body.write = [&](const net::BodySink& piece) {
+                marked(request.body.write, piece);
+            };
+        }
+        net::BodySink received;
+        if (sink) {
+            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
+        }
+        try {
+            return transport_.send(sent, received, stop);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool denied = error.code() == ErrorCode::denied;      // TLS
+            const bool strange = error.code() == ErrorCode::integrity;  // no HTTP, or not plain
+            if (own || (!denied && !strange && error.code() != ErrorCode::unavailable &&
+                        error.code() != ErrorCode::not_found)) {
+                throw;
+            }
+            const ErrorCode code = denied || strange ? error.code() : ErrorCode::unavailable;
+            Error::Details details = failure(code, attempted, error.details().answer).details();
+            details.advice =
+                denied ? "check ca.pem, cert.pem and key.pem in the folder DOCKER_CERT_PATH names"
+                : strange && base_.starts_with("http://")
+                    ? "when it speaks TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
+                    : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
+            throw Error{code, std::move(details)};
+        }
+    }
+
+    void check(const net::Response& answer, const std::string& attempted) const {
+        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
+            return;
+        }
+        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
+                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
+                               : answer.status == 409                         ? ErrorCode::conflict
+                               : answer.status >= 400 && answer.status < 500
+                                   ? ErrorCode::input
+                                   : ErrorCode::unavailable;
+        const Json document = Json::parse(answer.body, nullptr, false);
+        std::string message = text_or(document, "message");
+        for (char& c : message) {
+            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+        }
+        Error::Details details =
+            failure(code, attempted,
+                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
+                .details();
+        details.http_status = answer.status;
+        throw Error{code, std::move(details)};
+    }
+
+    net::Response send(const net::Request& request, const std::string& attempted,
+                       const net::BodySink& sink, const std::stop_token& stop) const {
+        net::Response answer = exchange(request, attempted, sink, stop);
+        check(answer, attempted);
+        return answer;
+    }
+
+    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
+                            const std::stop_token& stop) const {
+        return parse(send(request, attempted, {}, stop));
+    }
+    [[nodiscard]] Json parse(const net::Response& answer) const {
+        return parse_json(answer.body, "the answer of the container engine at " + name_);
+    }
+
+    void remove(const std::string& target, const std::string& attempted,
+                const std::stop_token& stop) const {
+        const net::Response answer =
+            exchange({.method = "DELETE", .url = base_ + target}, attempted, {}, stop);
+        if (answer.status != 404) {
+            check(answer, attempted);
+        }
+    }
+
+    /// What an object with an error says. Docker gives the exit code of a step that failed; Podman
+    /// says so.
+    [[nodiscard]] Error stream_error(const Json& event, const std::string& attempted) const {
+        const Json detail = event.value("errorDetail", Json());
+        std::string text = text_or(event, "error", text_or(detail, "message"));
+        text.resize(text.find_last_not_of(" \r\n") + 1);
+        const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
+        const bool step_failed =
+            (detail.is_object() && detail.contains("code")) || says("building at STEP ");
+        const ErrorCode code = step_failed                              ? ErrorCode::input
+                               : says("unauthorized") || says("denied") ? ErrorCode::denied
+                               : says("manifest unknown") || says("not found")
+                                   ? ErrorCode::not_found
+                                   : ErrorCode::unavailable;
+        return failure(code, attempted, text.empty() ? "an error without a text" : text);
+    }
+
+    /// Reads one JSON object per line; one with an error is an Error.
+    void stream(const net::Request& request, const std::string& attempted, const EventSink& events,
+                const std::stop_token& stop) const {
+        LineSplitter lines;
+        bool answered = false;
+        const auto on_line = [&](const std::string& line) {
+            if (line.find_first_not_of(" \t\r") == std::string::npos) {
+                return;
+            }
+            const Json event = Json::parse(line, nullptr, false);
+            if (!event.is_object()) {
+                throw failure(ErrorCode::unavailable, attempted,
+                              "a line of its answer is not JSON");
+            }
+            answered = true;
+            if (event.contains("error") || event.contains("errorDetail")) {
+                throw stream_error(event, attempted);
+            }
+            if (events) {
+                events(event);
+            }
+        };
+        send(
+            request, attempted,
+            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
+        lines.finish(on_line);
+        if (!answered) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
+        }
+    }
+
+    net::AnyTransport transport_;
+    std::string name_;
+    std::string base_;
+    std::string version_ = {};
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/stage/engine_access.hpp - how a session reaches a container engine: its own transport, or
+// ours with the engine's certificates.
+
+namespace fairing {
+
+/// Throws what Engine::connect() throws, and Error that names a certificate that can not be read.
+[[nodiscard]] inline engine::Engine connect_engine(const Session& session,
+                                                   const engine::Address& address) {
+    if (session.transport) {
+        return engine::Engine::connect(session.transport, address, session.stop);
+    }
+    net::HttplibOptions options{
+        .ca_file = address.ca_file,
+        .verification = address.verified ? net::Verification::full : net::Verification::off};
+    if (!address.certificate_file.empty() && !address.key_file.empty()) {
+        const net::ClientCertificate certificate{.chain = read_file(address.certificate_file),
+                                                 .key = Secret{read_file(address.key_file)}};
+        options.certificate = [certificate](const std::stop_token&) {
+            return std::optional{certificate};
+        };
+    }
+    return engine::Engine::connect(net::default_transport(std::move(options)), address,
+                                   session.stop);
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/engine_load.hpp - an image that was made without an engine, put into one: no
+// registry in between.
+
+namespace fairing::detail {
+
+/// Loads `image`, which `store` holds, and names it "repository:tag"; gives it as it lies in the
+/// engine.
+[[nodiscard]] inline Image load_into_engine(Image image, oci::Store& store,
+                                            const engine::Address& address,
+                                            const engine::Engine& engine,
+                                            const std::string& repository, const Session& session) {
+    const Control control = session.control();
+    const oci::Image stored =
+        oci::load_image(store, image.digest, oci::parse_platform(image.platform), image.reference)
+            .image;
+    const std::string id = oci::image_id(stored);
+    net::Body archive = oci::docker_archive(store, stored);
+    Progress progress{.step = "load", .item = "image", .total = archive.size};
+    archive.write = [&, write = std::move(archive.write)](const net::BodySink& sink) {
+        progress.done = 0;
+        write([&](std::span<const std::byte> bytes) {
+            control.check("load image");
+            sink(bytes);
+            progress.done += bytes.size();
+            control.show(progress);
+        });
+    };
+    engine.load(archive, session.stop);
+    const std::string known = text_or(engine.find_image(id, session.stop), "Id");
+    if (known.empty()) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = "load an image into the container engine at",
+                     .subject = address.name,
+                     .answer = "it took the image, and does not have " + id}};
+    }
+    engine.tag(known, repository, image.tag, session.stop);
+    control.say(Level::info, address.name + " has the image as " + repository + ':' + image.tag);
+    image.reference = known;
+    image.digest = known;
+    image.location = Location::engine;
+    image.engine = address.name;
+    return image;
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/packaging/layer_plan.hpp - which files share a layer: a pure function of paths, kinds and
 // sizes.
 //
@@ -18210,6 +21210,8 @@ struct AppendBuilder {
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
     LayerCompressor compressor = LayerCompressor::gzip;
     registry::Upload upload = registry::Upload::automatic;
+    bool load = false;        ///< into a container engine of this machine, and push nothing
+    std::string engine = {};  ///< for `load`: what engine::find() takes; empty: Docker's, Podman's
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
     /// compressor, integrity, denied, unavailable for a registry that does not take the image. The
@@ -18244,6 +21246,10 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("compressor", &AppendBuilder::compressor, detail::compressors_there),
     field("upload", &AppendBuilder::upload,
           "how blobs are sent: while they are made, in one piece when they are, or in chunks"),
+    field("load", &AppendBuilder::load,
+          "put the image into this machine's Docker or Podman instead of a registry"),
+    field("engine", &AppendBuilder::engine,
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
 };
 
 namespace detail {
@@ -18468,6 +21474,9 @@ public:
             {.insecure = builder.insecure, .ca_file = builder.ca_file, .upload = builder.upload},
             name_.host);
         if (builder.push) {
+            if (name_.kind == oci::ReferenceKind::registry) {
+                ensure_cloud_repository(cloud_connection(session), name_.host, name_.repository);
+            }
             target_ = registry::open_store(name_, options, control_);
         }
         base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
@@ -18708,11 +21717,868 @@ private:
 
 }  // namespace detail
 
+namespace detail {
+
+/// Builds into a layout of its own, and loads that.
+[[nodiscard]] inline Image append_and_load(const AppendBuilder& builder, const Context& context,
+                                           const Session& session) {
+    AppendBuilder named = builder;
+    named.push = false;  // a registry is part of the name here
+    const oci::Reference name = check_and_name(named);
+    if (name.kind != oci::ReferenceKind::registry || builder.all_platforms) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use --load",
+                     .answer = builder.all_platforms ? "an engine takes the image of one platform"
+                                                     : "the image goes to " + builder.registry,
+                     .advice = builder.all_platforms ? "choose one with --platform"
+                                                     : "leave out --load or --registry"}};
+    }
+    const engine::Address address =
+        engine::require(builder.engine, engine::Kind::any, "load an image");
+    const engine::Engine engine = connect_engine(session, address);
+    const TemporaryDirectory folder;
+    const std::filesystem::path layout = folder.path() / "image";
+    AppendBuilder into_layout = builder;
+    into_layout.load = false;
+    into_layout.push = true;
+    into_layout.registry = "oci:" + layout.string();
+    Image image = AppendRun{into_layout, context, session}.build();
+    oci::Layout store{layout};
+    return load_into_engine(std::move(image), store, address, engine,
+                            builder.registry.empty() ? builder.image_name : name.name(), session);
+}
+
+}  // namespace detail
+
 inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    return detail::AppendRun{*this, context, session}.build();
+    return load ? detail::append_and_load(*this, context, session)
+                : detail::AppendRun{*this, context, session}.build();
 }
 
 static_assert(Builder<AppendBuilder>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/context_tar.hpp - a build context as one tar archive: some texts, such as a
+// Dockerfile, and the files at their destinations. Streamed: no file is copied, and none is in
+// memory.
+
+namespace fairing::packaging {
+
+/// "/app/train.py" is the member "app/train.py". Folders have no members of their own.
+class ContextTar {
+public:
+    struct Text {
+        std::string path = {};  ///< in the archive
+        std::string text = {};
+    };
+
+    /// `context` must outlive this object. Throws Error{usage} for a file that would take the place
+    /// of a text.
+    ContextTar(const Context& context, std::vector<Text> texts, Control control)
+        : context_(context), texts_(std::move(texts)), control_(std::move(control)) {
+        detail::check_order(context_.files);
+        std::vector<std::byte> header;
+        const auto add = [&](const codec::TarEntry& entry) {
+            header.clear();
+            codec::append_tar_header(entry, header);
+            size_ += header.size() + entry.size + codec::tar_padding(entry.size);
+        };
+        for (const Text& each : texts_) {
+            add(entry_of(each));
+        }
+        for (const ContextFile& file : context_.files) {
+            const codec::TarEntry entry = detail::tar_entry(file, modification_time_);
+            for (const Text& each : texts_) {
+                if (each.path == entry.path) {
+                    throw Error{ErrorCode::usage,
+                                {.attempted = "package",
+                                 .subject = escaped(file.source.native()),
+                                 .answer = "the build puts its own " + each.path + " there",
+                                 .advice = "give it another place with --map"}};
+                }
+            }
+            add(entry);
+            files_size_ += entry.size;
+        }
+        header.clear();
+        codec::append_tar_end(header);
+        size_ += header.size();
+    }
+
+    [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+    [[nodiscard]] std::uint64_t files_size() const noexcept { return files_size_; }
+
+    /// Gives the archive to `sink`, the same every time. Throws Error{input} for a file that is not
+    /// what was collected, and Cancelled on a stop. Progress: step "send", in bytes of files.
+    void write(const net::BodySink& sink) {
+        constexpr const char* attempted = "send the build context";
+        Progress progress{.step = "send", .item = "build context", .total = files_size_};
+        detail::ContentDigests digests{context_.files.size()};
+        std::vector<std::byte> buffer;
+        const auto give = [&](const codec::TarEntry& entry) {
+            buffer.clear();
+            codec::append_tar_header(entry, buffer);
+            sink(buffer);
+        };
+        for (const Text& each : texts_) {
+            give(entry_of(each));
+            sink(std::as_bytes(std::span{each.text}));
+            sink(std::vector<std::byte>(codec::tar_padding(each.text.size())));
+        }
+        for (std::size_t i = 0; i < context_.files.size(); ++i) {
+            const ContextFile& file = context_.files[i];
+            control_.check(attempted);
+            give(detail::tar_entry(file, modification_time_));
+            if (file.kind == FileKind::symlink) {
+                check_link_unchanged(file);
+                codec::Sha256 hash;
+                hash.update(file.link_target);
+                digests.set(i, hash.finish());
+                continue;
+            }
+            SourceFile source{file};
+            std::uint64_t left = file.size;
+            do {
+                buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size)));
+                left -= buffer.size();
+                source.read(buffer);
+                codec::Sha256 hash;
+                hash.update(buffer);
+                digests.add(i, file.size, hash.finish());
+                sink(buffer);
+                progress.done += buffer.size();
+                if (left > 0) {
+                    control_.check(attempted);
+                    control_.show(progress);
+                }
+            } while (left > 0);
+            source.finish();
+            sink(std::vector<std::byte>(codec::tar_padding(file.size)));
+        }
+        buffer.clear();
+        codec::append_tar_end(buffer);
+        sink(buffer);
+        control_.show(progress);
+        ContextDigest digest;
+        digest.add(context_.files, digests.take());
+        digest_ = digest.finish(context_);
+    }
+
+    /// "sha256:…": the digest of the context, as every builder computes it; after a write().
+    [[nodiscard]] const std::string& digest() const noexcept { return digest_; }
+
+private:
+    [[nodiscard]] codec::TarEntry entry_of(const Text& text) const {
+        return {.path = text.path, .size = text.text.size(), .mtime = modification_time_};
+    }
+
+    const Context& context_;
+    std::vector<Text> texts_;
+    Control control_;
+    std::int64_t modification_time_ = source_date_epoch();
+    std::uint64_t size_ = 0, files_size_ = 0;
+    std::string digest_ = {};
+};
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/dockerfile.hpp - the Dockerfile of a context (Dockerfile reference,
+// docs.docker.com), for builders that leave the building to somebody else. Pure.
+//
+// Nothing here is read by a shell: every command is in JSON form, and what Docker itself would
+// expand or split is either quoted or refused.
+
+namespace fairing::dockerfile {
+
+namespace detail {
+
+[[nodiscard]] inline Error refuse(const std::string& what, std::string_view value,
+                                  std::string answer) {
+    return Error{
+        ErrorCode::unsupported,
+        {.attempted = "write to a Dockerfile",
+         .subject = what + " \"" + packaging::escaped(value) + '"',
+         .answer = std::move(answer),
+         .advice = "choose another name, or the builder append, which needs no Dockerfile"}};
+}
+
+/// Letters, digits, bytes of UTF-8 and what Docker takes literally in a path.
+[[nodiscard]] inline const std::string& plain_path(const std::string& path) {
+    for (const char c : path) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool plain = byte >= 0x80 || std::isalnum(byte) != 0 ||
+                           std::string_view{"/._-+@%=,:~ "}.find(c) != std::string_view::npos;
+        if (!plain) {
+            throw refuse("the path", path, "only letters, digits and /._-+@%=,:~ are safe in one");
+        }
+    }
+    if (path.empty() || path.front() == '-' || path.front() == ' ' || path.back() == ' ') {
+        throw refuse("the path", path, "it is empty, or begins with \"-\" or a blank, or ends so");
+    }
+    return path;
+}
+
+[[nodiscard]] inline const std::string& plain_variable(const std::string& name) {
+    const auto is_first = [](char c) {
+        return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
+    };
+    const bool plain = !name.empty() && is_first(name.front()) &&
+                       std::all_of(name.begin(), name.end(), [&](char c) {
+                           return is_first(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
+                       });
+    if (!plain) {
+        throw refuse("the variable", name,
+                     "a variable is of letters, digits and _.-, and begins with a letter");
+    }
+    return name;
+}
+
+/// The value between double quotes, in which nothing is expanded.
+[[nodiscard]] inline std::string quoted(const std::string& name, std::string_view value) {
+    std::string result;
+    for (const char c : value) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) {
+            throw refuse("the value of " + name, value, "a line of it can not hold this");
+        }
+        result += c == '"' || c == '\\' || c == '$' ? std::string{'\\', c} : std::string{c};
+    }
+    return result;
+}
+
+/// As JSON, which a Dockerfile's exec form is; everything but ASCII is escaped.
+[[nodiscard]] inline std::string exec_form(const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+        if (word.find('\0') != std::string::npos) {
+            throw refuse("the word", word, "it holds a NUL");
+        }
+    }
+    try {
+        return Json(words).dump(-1, ' ', true);
+    } catch (const Json::exception&) {
+        throw refuse("a command", words.front(), "one of its words is not UTF-8");
+    }
+}
+
+[[nodiscard]] inline std::string copy(const std::vector<std::string>& files,
+                                      const std::string& folder) {
+    std::vector<std::string> words;
+    for (const std::string& file : files) {
+        words.push_back(plain_path(file.substr(1)));
+    }
+    words.push_back(plain_path(folder));
+    return "COPY " + exec_form(words) + '\n';
+}
+
+[[nodiscard]] inline std::string folder_of(const std::string& file) {
+    return file.substr(0, file.rfind('/') + 1);
+}
+
+/// requirements.txt, and what it may name in its turn, in the working directory itself.
+[[nodiscard]] inline std::vector<std::string> requirement_files(const Context& context,
+                                                                const std::string& folder) {
+    std::vector<std::string> found;
+    bool asked = false;
+    for (const ContextFile& file : context.files) {
+        if (file.layer == "requirements") {
+            return {};  // the packages are in the context already
+        }
+        const std::string name = file.destination.substr(file.destination.rfind('/') + 1);
+        const bool related = name.find("requirements") != std::string::npos ||
+                             name.find("constraints") != std::string::npos;
+        if (folder_of(file.destination) == folder && file.kind == FileKind::regular && related &&
+            name.ends_with(".txt")) {
+            found.push_back(file.destination);
+            asked = asked || name == "requirements.txt";
+        }
+    }
+    return asked ? found : std::vector<std::string>{};
+}
+
+/// FROM, and --from of COPY.
+[[nodiscard]] inline std::vector<std::string> image_words(const std::vector<std::string>& words) {
+    std::string first = words.empty() ? "" : words.front();
+    std::transform(first.begin(), first.end(), first.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    std::vector<std::string> found;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        constexpr std::string_view option = "--from=";
+        const bool is_option = words[i].starts_with("--");
+        if (first == "FROM" && !is_option) {
+            return {words[i]};
+        }
+        if ((first == "COPY" || first == "ADD") && words[i].starts_with(option)) {
+            found.push_back(words[i].substr(option.size()));
+        }
+    }
+    return found;
+}
+
+}  // namespace detail
+
+/// The Dockerfile that puts the context onto `base`: the requirements are installed before the code
+/// is copied, so that an edit of the code installs nothing. The build's context is expected to hold
+/// each file at its destination, without the "/" in front. Files below the working directory may
+/// have any name. Throws Error{unsupported} for a name or value that can not be written safely.
+[[nodiscard]] inline std::string generate(const Context& context, const std::string& base) {
+    using namespace detail;
+    static_cast<void>(oci::parse_reference(base));  // of a safe alphabet then
+    if (base.starts_with('-') || base.find_first_of(" $") != std::string::npos) {
+        throw refuse("the base image", base, "it is no name of an image");
+    }
+    std::string folder =
+        plain_path(context.working_directory.empty() ? "/" : context.working_directory);
+    folder += folder.ends_with('/') ? "" : "/";
+    if (!folder.starts_with('/')) {
+        throw refuse("the path", folder, "the working directory does not begin with /");
+    }
+    std::string text = "FROM " + base + "\nUSER 0\nWORKDIR " + folder + '\n';
+    std::string variables;  // in one step: each costs a layer with some engines
+    for (const auto& [name, value] : context.environment) {
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, value) + '"';
+    }
+    for (const auto& [name, folders] : context.search_paths) {
+        // In front of what the base has, if it has any.
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, folders) + "${" + name +
+                     ":+:$" + name + "}\"";
+    }
+    text += variables.empty() ? "" : "ENV" + variables + '\n';
+    if (const std::vector<std::string> files = requirement_files(context, folder); !files.empty()) {
+        text += copy(files, folder) + "RUN " +
+                exec_form({"env", "PIP_BREAK_SYSTEM_PACKAGES=1", "PIP_ROOT_USER_ACTION=ignore",
+                           "python3", "-m", "pip", "install", "--no-cache-dir",
+                           "--disable-pip-version-check", "--no-input", "-r",
+                           folder + "requirements.txt"}) +
+                '\n';
+    }
+    // A folder of the context keeps its links and any names; elsewhere it would lend its mode to a
+    // folder of the base.
+    bool has_own = false;
+    std::map<std::string, std::vector<std::string>> elsewhere;
+    for (const ContextFile& file : context.files) {
+        if (folder != "/" && file.destination.starts_with(folder)) {
+            has_own = true;
+            continue;
+        }
+        if (file.kind == FileKind::symlink) {
+            throw refuse("the symbolic link", file.destination,
+                         "one outside of " + folder + " would be followed");
+        }
+        elsewhere[folder_of(file.destination)].push_back(file.destination);
+    }
+    if (has_own) {
+        text += copy({folder}, folder);
+    }
+    for (const auto& [place, files] : elsewhere) {
+        text += copy(files, place);
+    }
+    text += "ENTRYPOINT []\n";
+    if (!context.command.empty()) {
+        text += "CMD " + exec_form(context.command) + '\n';
+    }
+    return text;
+}
+
+/// The images that a Dockerfile builds on or copies from; not its own stages, and none whose name
+/// is in a variable.
+[[nodiscard]] inline std::vector<oci::Reference> images_of(const std::string& text) {
+    std::vector<oci::Reference> images;
+    std::set<std::string> stages = {"scratch"};
+    std::istringstream lines{text};
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream stream{line};
+        std::vector<std::string> words;
+        for (std::string word; stream >> word;) {
+            words.push_back(word);
+        }
+        for (const std::string& name : detail::image_words(words)) {
+            try {
+                if (!stages.contains(name) &&
+                    name.find_first_not_of("0123456789") != std::string::npos) {
+                    images.push_back(oci::parse_reference(name));
+                }
+            } catch (const Error&) {
+                // a variable, or nothing that anybody could pull
+            }
+        }
+        const bool names_stage = words.size() == 4 || words.size() == 5;  // FROM image AS stage
+        if (names_stage && (words[words.size() - 2] == "AS" || words[words.size() - 2] == "as")) {
+            stages.insert(words.back());
+        }
+    }
+    return images;
+}
+
+}  // namespace fairing::dockerfile
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/dockerfile_context.hpp - what a builder hands to somebody who builds by
+// Dockerfiles: the text, given or generated, and the context as it goes onto the base.
+
+namespace fairing::detail {
+
+/// The options of such builders that say what to build.
+struct DockerfileOptions {
+    std::string base_image = {};       ///< empty: default_base_image()
+    std::string dockerfile_path = {};  ///< empty: it is generated
+    std::string platform = {};
+    bool insecure = false;
+};
+
+struct PreparedDockerfile {
+    Context context = {};
+    std::string dockerfile = {};
+    bool generated = true;
+};
+
+/// A program of ours is checked against its base, which is read for that alone.
+[[nodiscard]] inline Context fit_to_named_base(const Context& context,
+                                               const oci::Reference& reference,
+                                               const DockerfileOptions& options,
+                                               const Session& session) {
+    if (context.needs.programs.empty() || reference.kind == oci::ReferenceKind::scratch) {
+        return context;
+    }
+    const std::unique_ptr<oci::Store> store =
+        open_store(reference, session, {.insecure = options.insecure});
+    const oci::StoredImage base = oci::load_image(
+        *store, reference.wanted(), oci::parse_platform(options.platform), reference.text());
+    return fit_to_base(context, base.image, store.get(), reference.text(), base.manifest.digest,
+                       session.cache_directory, session.control());
+}
+
+/// Throws Error: unsupported for a base that is in no registry and for what can not be written to
+/// a Dockerfile, not_found for one that is not there.
+[[nodiscard]] inline PreparedDockerfile prepare_dockerfile(const DockerfileOptions& options,
+                                                           const Context& context,
+                                                           const Session& session) {
+    if (!options.dockerfile_path.empty()) {
+        return {.context = context,
+                .dockerfile = read_file(options.dockerfile_path, std::size_t{1} << 20),
+                .generated = false};
+    }
+    const std::string base =
+        options.base_image.empty() ? default_base_image(session) : options.base_image;
+    const oci::Reference reference = oci::parse_reference(base);
+    if (reference.kind != oci::ReferenceKind::registry &&
+        reference.kind != oci::ReferenceKind::scratch) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build by a Dockerfile on",
+                     .subject = base,
+                     .answer = "its base comes from a registry",
+                     .advice = "push it to one, or use --builder append"}};
+    }
+    PreparedDockerfile prepared{.context = fit_to_named_base(context, reference, options, session)};
+    prepared.dockerfile = dockerfile::generate(prepared.context, base);
+    return prepared;
+}
+
+/// The tag of an image by its content: of a generated Dockerfile it is the context's, as with every
+/// builder; one of the user's is a part of what the image is.
+[[nodiscard]] inline std::string image_tag(const PreparedDockerfile& prepared,
+                                           const std::string& context_digest) {
+    return prepared.generated
+               ? packaging::context_tag(context_digest)
+               : codec::sha256_hex(std::string_view{context_digest + '\n' + prepared.dockerfile})
+                     .substr(0, 12);
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/engine_progress.hpp - what a container engine says of a build or a push, as log
+// lines and progress.
+
+namespace fairing::detail {
+
+/// Takes the events of one stream. Steps are said at level info, what they print at debug; the last
+/// lines are kept for the error.
+class EngineProgress {
+public:
+    /// `step` is what Progress calls it: "build", "push".
+    EngineProgress(std::string step, Control control)
+        : step_(std::move(step)), control_(std::move(control)) {}
+
+    void operator()(const Json& event) {
+        control_.check(step_ + " image");
+        show_transfer(event);
+        std::string line = text_or(event, "stream");
+        line.resize(line.find_last_not_of(" \r\n") + 1);
+        if (line.empty()) {
+            return;
+        }
+        const bool is_step = line.starts_with("Step ") || line.starts_with("STEP ");
+        control_.say(is_step ? Level::info : Level::debug, line);
+        if (is_step) {
+            tail_.clear();  // what another step said explains nothing
+        } else if (!line.starts_with(" ---> ") && !line.starts_with("Removing intermediate ")) {
+            tail_.push_back(std::move(line));
+            if (tail_.size() > longest_tail) {
+                tail_.pop_front();
+            }
+        }
+    }
+
+    /// The error with the last lines behind its answer.
+    [[nodiscard]] Error explained(const Error& error) const {
+        Error::Details details = error.details();
+        std::string lines;
+        for (const std::string& line : tail_) {
+            lines += (lines.empty() ? "" : "\n") + line;
+        }
+        if (!lines.empty()) {
+            details.answer += "; its last words: " + lines;
+        }
+        return Error{error.code(), std::move(details)};
+    }
+
+private:
+    static constexpr std::size_t longest_tail = 8;
+
+    /// Layers come and go in parts: {"status": "Pushing", "id": …, "progressDetail": {…}}.
+    void show_transfer(const Json& event) {
+        const std::string item = text_or(event, "id");
+        const std::string status = text_or(event, "status");
+        const Json detail = event.value("progressDetail", Json());
+        if (item.empty() || !detail.is_object()) {
+            return;
+        }
+        const auto number = [&detail](const char* key) {
+            const auto found = detail.find(key);
+            return found != detail.end() && found->is_number_unsigned()
+                       ? found->get<std::uint64_t>()
+                       : std::uint64_t{0};
+        };
+        if (const std::uint64_t total = number("total"); total > 0) {
+            totals_[item] = total;
+            control_.show({.step = step_,
+                           .item = item,
+                           .done = std::min(number("current"), total),
+                           .total = total});
+        } else if (const auto known = totals_.find(item);
+                   known != totals_.end() && (status == "Pushed" || status == "Pull complete")) {
+            control_.show(
+                {.step = step_, .item = item, .done = known->second, .total = known->second});
+            totals_.erase(known);
+        }
+    }
+
+    std::string step_;
+    Control control_;
+    std::deque<std::string> tail_ = {};
+    std::map<std::string, std::uint64_t> totals_ = {};
+};
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/engine.hpp - an image built by Docker or Podman out of a Dockerfile, over the
+// engine's socket: no client program, no copy of the context.
+//
+// context ─ tar, as it is read ─ engine: build ─ name ─ push to the registry ─ digest
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// Builds the context with Docker's or Podman's engine and pushes the result, or leaves it there
+/// (Location::engine). The Dockerfile is generated (builders/dockerfile.hpp) unless one is given:
+/// it finds each file of the context at its destination ("app/train.py").
+template <engine::Kind kind>
+struct EngineBuilder {
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< "registry.example:5000/team"
+    std::string image_name = "fairing-job";
+    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};  ///< empty: the engine's own
+    bool push = true;
+    bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
+                            ///< settings of its own for that
+    std::string dockerfile_path = {};  ///< empty: it is generated
+    bool cache = true;                 ///< take what the engine has built before
+    /// A socket's path, tcp://HOST:PORT or context:NAME; empty: DOCKER_HOST and Docker's context
+    /// (CONTAINER_HOST for Podman), then the usual sockets.
+    std::string engine = {};
+
+    /// Throws Error: usage for a missing registry, unsupported for what can not be written to a
+    /// Dockerfile, unavailable when no engine listens, input for a step that fails, with the last
+    /// that it said. A failed or stopped build leaves no container and no name behind.
+    [[nodiscard]] Image build(const Context& context, const Session& session) const;
+};
+
+using DockerBuilder = EngineBuilder<engine::Kind::docker>;
+using PodmanBuilder = EngineBuilder<engine::Kind::podman>;
+
+}  // inline namespace FAIRING_ABI
+
+template <engine::Kind kind>
+inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
+    field("base_image", &EngineBuilder<kind>::base_image,
+          "image to build on, or scratch (default: python:<yours>-slim)"),
+    field("registry", &EngineBuilder<kind>::registry, "where the image goes: HOST[:PORT]/PATH"),
+    field("image_name", &EngineBuilder<kind>::image_name,
+          "name below the registry (default: fairing-job)"),
+    field("tag", &EngineBuilder<kind>::tag, "tag of the image (default: from its content)"),
+    field("platform", &EngineBuilder<kind>::platform,
+          "what to build for: OS/ARCHITECTURE[/VARIANT]"),
+    field("push", &EngineBuilder<kind>::push, "build, but send nothing"),
+    field("insecure", &EngineBuilder<kind>::insecure,
+          "speak plain http to the registry (those of this machine always may)"),
+    field("dockerfile_path", &EngineBuilder<kind>::dockerfile_path,
+          "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("cache", &EngineBuilder<kind>::cache, "make every layer anew, and remember none"),
+    field("engine", &EngineBuilder<kind>::engine,
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
+};
+
+namespace detail {
+
+/// The same for both engines.
+using EngineBuild = EngineBuilder<engine::Kind::any>;
+
+/// Credentials as an engine takes them; an empty object for an anonymous client.
+[[nodiscard]] inline Json engine_credentials(const Session& session,
+                                             const oci::Reference& reference) {
+    const registry::ClientOptions options = registry_options(session, {}, reference.host);
+    const auto login = registry::find_login(
+        {.program = options.credentials,
+         .files = options.files ? *options.files : registry::credential_files(),
+         .keychain = options.keychain},
+        reference.host, reference.repository, session.control());
+    Json result = Json::object();
+    const auto add = [&result](const char* key, const std::string& value) {
+        if (!value.empty()) {
+            result[key] = value;
+        }
+    };
+    if (login) {
+        add("username", login->user);
+        add("password", login->password.reveal());
+        add("identitytoken", login->identity_token.reveal());
+        add("registrytoken", login->bearer_token.reveal());
+    }
+    if (!result.empty()) {
+        // Docker Hub is known to engines by the address of its first version.
+        result["serveraddress"] =
+            reference.host == "docker.io" ? "https://index.docker.io/v1/" : reference.host;
+    }
+    return result;
+}
+
+/// The name that an image is given in an engine. Unless kept, the image loses it again, and what
+/// had it before has it back.
+class EngineName {
+public:
+    EngineName(const engine::Engine& engine, const std::string& image, std::string repository,
+               std::string tag, const std::stop_token& stop)
+        : engine_(engine), repository_(std::move(repository)), tag_(std::move(tag)) {
+        before_ = text_or(engine_.find_image(text(), stop), "Id");
+        engine_.tag(image, repository_, tag_, stop);
+    }
+    EngineName(EngineName&&) = delete;
+    EngineName& operator=(EngineName&&) = delete;
+    ~EngineName() {
+        try {
+            if (!kept_ && before_.empty()) {
+                engine_.remove_image(text());
+            } else if (!kept_) {
+                engine_.tag(before_, repository_, tag_);
+            }
+        } catch (const std::exception&) {
+            // the engine is gone, or the image is in use
+        }
+    }
+    [[nodiscard]] std::string text() const { return repository_ + ':' + tag_; }
+    void keep() noexcept { kept_ = true; }
+
+private:
+    const engine::Engine& engine_;
+    std::string repository_, tag_, before_ = {};
+    bool kept_ = false;
+};
+
+/// One build.
+class EngineBuildRun {
+public:
+    EngineBuildRun(const EngineBuild& builder, engine::Kind kind, const Context& context,
+                   const Session& session)
+        : builder_(builder),
+          prepared_(prepare_dockerfile({.base_image = builder.base_image,
+                                        .dockerfile_path = builder.dockerfile_path,
+                                        .platform = builder.platform,
+                                        .insecure = builder.insecure},
+                                       context, session)),
+          session_(session),
+          control_(session.control()),
+          target_(check_and_name({.registry = builder.registry,
+                                  .image_name = builder.image_name,
+                                  .tag = builder.tag,
+                                  .push = builder.push})),
+          address_(engine::require(builder.engine, kind, "build an image")),
+          engine_(connect_engine(session, address_)) {
+        if (target_.kind != oci::ReferenceKind::registry) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "build into",
+                         .subject = builder.registry,
+                         .answer = "a container engine pushes to registries only",
+                         .advice = "name one, or use --builder append"}};
+        }
+    }
+
+    [[nodiscard]] Image build() {
+        const Stopwatch watch;
+        packaging::ContextTar tar{
+            prepared_.context, {{dockerfile_name, prepared_.dockerfile}}, control_};
+        const std::string id = build(tar, dockerfile::images_of(prepared_.dockerfile));
+        name_by_content(tar.digest());
+        const Json stored = engine_.find_image(id, session_.stop);
+        EngineName name{engine_, id, repository(), target_.tag, session_.stop};
+        Image image = describe(stored.is_null() ? id : text_or(stored, "Id", id), stored);
+        image.context_digest = tar.digest();
+        image.figures.bytes_read = tar.files_size();
+        image.figures.build_seconds = watch.seconds();
+        if (builder_.push) {
+            const Stopwatch push_watch;
+            image.digest = push();
+            image.reference = target_.text() + '@' + image.digest;
+            image.location = Location::registry;
+            image.figures.push_seconds = push_watch.seconds();
+        } else {
+            control_.say(Level::info, address_.name + " has the image as " + name.text());
+        }
+        name.keep();
+        return image;
+    }
+
+private:
+    static constexpr const char* dockerfile_name = "Dockerfile";
+
+    /// Podman asks every registry for https, but for those of this machine, which always may do
+    /// without, as with the other builders.
+    [[nodiscard]] bool verified(const oci::Reference& reference) const {
+        const registry::PlainHttp allowed =
+            registry_options(session_, {.insecure = builder_.insecure}, reference.host).plain_http;
+        return allowed != registry::PlainHttp::insecure &&
+               !net::is_loopback(net::parse_url("http://" + reference.host));
+    }
+
+    [[nodiscard]] std::string build(packaging::ContextTar& tar,
+                                    const std::vector<oci::Reference>& bases) {
+        Json credentials = Json::object();
+        bool all_verified = true;
+        for (const oci::Reference& base : bases) {
+            if (Json own = engine_credentials(session_, base); !own.empty()) {
+                const std::string server = text_or(own, "serveraddress");
+                credentials[server] = std::move(own);
+            }
+            all_verified = all_verified && verified(base);
+        }
+        control_.check("build image");
+        EngineProgress progress{"build", control_};
+        try {
+            return engine_.build(
+                {.size = tar.size(),
+                 .write = [&tar](const net::BodySink& sink) { tar.write(sink); }},
+                {.dockerfile = dockerfile_name,
+                 .platform = builder_.platform,
+                 .cache = builder_.cache,
+                 .verify_registries = all_verified,
+                 .credentials = credentials.empty() ? Secret{} : engine::header_of(credentials)},
+                std::ref(progress), session_.stop);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            throw progress.explained(error);
+        }
+    }
+
+    [[nodiscard]] std::string push() const {
+        EngineProgress progress{"push", control_};
+        const Json credentials = engine_credentials(session_, target_);
+        return engine_.push(
+            repository(), target_.tag,
+            {.verify_registries = verified(target_),
+             .credentials = credentials.empty() ? Secret{} : engine::header_of(credentials)},
+            std::ref(progress), session_.stop);
+    }
+
+    void name_by_content(const std::string& context_digest) {
+        if (target_.tag.empty()) {
+            target_.tag = image_tag(prepared_, context_digest);
+        }
+    }
+
+    [[nodiscard]] std::string repository() const {
+        return builder_.registry.empty() ? builder_.image_name : target_.name();
+    }
+
+    /// As it lies in the engine: by its id.
+    [[nodiscard]] Image describe(const std::string& id, const Json& stored) const {
+        std::string platform;
+        for (const char* part : {"Os", "Architecture", "Variant"}) {
+            const std::string value = text_or(stored, part);
+            platform += (platform.empty() || value.empty() ? "" : "/") + value;
+        }
+        Image image{.reference = id,
+                    .digest = id,
+                    .location = Location::engine,
+                    .command = prepared_.context.command,
+                    .environment = prepared_.context.environment,
+                    .working_directory = prepared_.context.working_directory,
+                    .platform = std::move(platform),
+                    .tag = target_.tag,
+                    .engine = address_.name};
+        const Json config = stored.is_object() ? stored.value("Config", Json()) : Json();
+        const auto list = [&config](const char* key) {
+            const Json found = config.is_object() ? config.value(key, Json()) : Json();
+            return found.is_array() ? found.get<std::vector<std::string>>()
+                                    : std::vector<std::string>{};
+        };
+        if (image.command.empty()) {
+            image.command = list("Entrypoint");
+            for (std::string& word : list("Cmd")) {
+                image.command.push_back(std::move(word));
+            }
+        }
+        for (const std::string& entry : list("Env")) {
+            const std::size_t equals = std::min(entry.find('='), entry.size());
+            if (prepared_.context.search_paths.contains(entry.substr(0, equals))) {
+                image.environment[entry.substr(0, equals)] = entry.substr(equals + 1);
+            }
+        }
+        return image;
+    }
+
+    const EngineBuild& builder_;
+    PreparedDockerfile prepared_;
+    const Session& session_;
+    Control control_;
+    oci::Reference target_;
+    engine::Address address_;
+    engine::Engine engine_;
+};
+
+}  // namespace detail
+
+template <engine::Kind kind>
+Image EngineBuilder<kind>::build(const Context& context, const Session& session) const {
+    const detail::EngineBuild builder{.base_image = base_image,
+                                      .registry = registry,
+                                      .image_name = image_name,
+                                      .tag = tag,
+                                      .platform = platform,
+                                      .push = push,
+                                      .insecure = insecure,
+                                      .dockerfile_path = dockerfile_path,
+                                      .cache = cache,
+                                      .engine = engine};
+    return detail::EngineBuildRun{builder, kind, context, session}.build();
+}
+
+static_assert(Builder<DockerBuilder> && Builder<PodmanBuilder>);
 
 }  // namespace fairing
 
@@ -20647,6 +24513,12 @@ public:
     /// Sets a variable of the main container; one of that name is replaced where it stands.
     void set_env(const std::string& name, const std::string& value) {
         put(container()["env"], "name", name) = Json{{"name", name}, {"value", value}};
+    }
+    /// The same with a value that stays in a secret of the cluster.
+    void set_env_from_secret(const std::string& name, const std::string& secret,
+                             const std::string& key) {
+        put(container()["env"], "name", name) = Json{
+            {"name", name}, {"valueFrom", {{"secretKeyRef", {{"name", secret}, {"key", key}}}}}};
     }
     /// Adds a volume, or replaces the one of that name; `volume` is a core/v1 Volume.
     void set_volume(const Json& volume) {
@@ -25967,455 +29839,6 @@ static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<Job
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
-// them (Docker Engine API, "Attach to a container", stream format).
-
-namespace fairing::engine {
-
-/// Takes the stream in any portions: a header of 8 bytes (stream, three zeros, length big-endian),
-/// then so many bytes.
-class FrameReader {
-public:
-    using Sink = std::function<void(Stream, std::span<const std::byte>)>;
-
-    explicit FrameReader(Sink sink) : sink_(std::move(sink)) {}
-
-    /// Throws Error{integrity} for what is no frame.
-    void write(std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-            const bool in_header = header_size_ < header_.size();
-            const std::size_t wanted = in_header ? header_.size() - header_size_ : left_;
-            const std::span<const std::byte> part = bytes.first(std::min(wanted, bytes.size()));
-            bytes = bytes.subspan(part.size());
-            if (in_header) {
-                std::copy(part.begin(), part.end(),
-                          header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
-                header_size_ += part.size();
-                if (header_size_ == header_.size()) {
-                    open_frame();
-                }
-            } else {
-                sink_(stream_, part);
-                left_ -= part.size();
-            }
-            if (left_ == 0 && header_size_ == header_.size()) {
-                header_size_ = 0;
-            }
-        }
-    }
-
-    /// Throws Error{integrity} when the stream ended within a frame.
-    void finish() const {
-        if (header_size_ != 0) {
-            throw refuse("the stream ended within a frame");
-        }
-    }
-
-private:
-    static Error refuse(std::string answer) {
-        return Error{ErrorCode::integrity,
-                     {.attempted = "read the output of a container", .answer = std::move(answer)}};
-    }
-
-    void open_frame() {
-        const auto number = [this](std::size_t at) {
-            return std::to_integer<std::uint32_t>(header_[at]);
-        };
-        if (number(0) > 2 || number(1) != 0 || number(2) != 0 || number(3) != 0) {
-            throw refuse("a frame with a malformed header");
-        }
-        stream_ = number(0) == 2 ? Stream::errors : Stream::output;
-        left_ = number(4) << 24U | number(5) << 16U | number(6) << 8U | number(7);
-    }
-
-    Sink sink_;
-    std::array<std::byte, 8> header_ = {};
-    std::size_t header_size_ = 0;  ///< bytes of the header that are there; 0 between frames
-    std::size_t left_ = 0;         ///< bytes of the frame that are not
-    Stream stream_ = Stream::output;
-};
-
-}  // namespace fairing::engine
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/engine/engine.hpp - a container engine of this machine, Docker or Podman, over its Unix
-// socket (Docker Engine API, v1.24 to v1.41).
-
-namespace fairing::engine {
-
-/// How a container ended.
-struct ContainerEnd {
-    int exit_code = 0;
-    std::string error = {};  ///< what the engine says beyond the code
-};
-
-/// A connected engine; a cheap value. Every member may be called from several threads at once.
-/// Errors name the socket; what the engine answers is in them.
-class Engine {
-public:
-    /// Asks for the version and settles on one that both sides speak. Throws Error{unavailable}
-    /// that names the socket when nobody listens there, Error{unsupported} for an engine that is
-    /// too old.
-    [[nodiscard]] static Engine connect(net::AnyTransport transport,
-                                        const std::filesystem::path& socket,
-                                        const std::stop_token& stop = {}) {
-        Engine engine{std::move(transport), socket};
-        const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
-                                        "ask for the version of", stop);
-        const Version theirs = parse_version(text_or(answer, "ApiVersion"));
-        if (theirs < oldest) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "use the container engine at",
-                         .subject = socket.string(),
-                         .answer = "it speaks API version \"" + text_or(answer, "ApiVersion") +
-                                   "\", and we need 1.24",
-                         .advice = "update Docker or Podman"}};
-        }
-        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
-        const Version spoken = std::max(std::min(theirs, newest), least);
-        engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
-        engine.base_ += "/v" + engine.version_;
-        return engine;
-    }
-
-    [[nodiscard]] const std::string& version() const noexcept { return version_; }
-    [[nodiscard]] const std::filesystem::path& socket() const noexcept { return socket_; }
-
-    void ping(const std::stop_token& stop = {}) const {
-        send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
-    }
-
-    /// By id, or by any reference.
-    [[nodiscard]] bool has_image(const std::string& image, const std::stop_token& stop = {}) const {
-        const auto answer =
-            exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
-                     "look for image " + image + " in", {}, stop);
-        if (answer.status == 404) {
-            return false;
-        }
-        check(answer, "look for image " + image + " in");
-        return true;
-    }
-
-    /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
-    /// or ends early.
-    void load(const net::Body& archive, const std::stop_token& stop = {}) const {
-        stream({.method = "POST",
-                .url = base_ + "/images/load?quiet=1",
-                .headers = {{"Content-Type", "application/x-tar"}},
-                .body = archive,
-                .idle_timeout = std::chrono::minutes{10}},
-               "load an image into", stop);
-    }
-
-    /// Makes the engine pull "host/repository@sha256:…", anonymously.
-    void pull(const std::string& reference, const std::stop_token& stop = {}) const {
-        const std::string attempted = "pull " + reference + " with";
-        stream({.method = "POST",
-                .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
-                .idle_timeout = std::chrono::minutes{10}},
-               attempted, stop);
-        if (!has_image(reference, stop)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended, and the image is not there");
-        }
-    }
-
-    void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
-        remove("/images/" + path_of(image), "remove image " + image + " from", stop);
-    }
-
-    /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
-    [[nodiscard]] std::string create(const std::string& name, const Json& settings,
-                                     const std::stop_token& stop = {}) const {
-        const std::string attempted = "create container " + name + " with";
-        const Json answer =
-            json({.method = "POST",
-                  .url = base_ + "/containers/create?name=" + net::percent_encode(name),
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = net::Body::of(settings.dump())},
-                 attempted, stop);
-        std::string id = text_or(answer, "Id");
-        if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
-        }
-        return id;
-    }
-
-    void start(const std::string& id, const std::stop_token& stop = {}) const {
-        send({.method = "POST", .url = container(id) + "/start"}, "start a container with", {},
-             stop);
-    }
-
-    /// Gives what the container writes, from its beginning to its end.
-    void follow_logs(const std::string& id, const FrameReader::Sink& sink,
-                     const std::stop_token& stop = {}) const {
-        FrameReader reader{sink};
-        send(
-            {.method = "GET",
-             .url = container(id) + "/logs?follow=1&stdout=1&stderr=1",
-             .idle_timeout = silence},
-            "read the output of a container of",
-            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
-        reader.finish();
-    }
-
-    /// Waits for the container's end.
-    [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
-        const std::string attempted = "wait for a container of";
-        const Json answer =
-            json({.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence},
-                 attempted, stop);
-        const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
-        if (!code.is_number_integer()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer has no StatusCode");
-        }
-        return {.exit_code = code.get<int>(),
-                .error = text_or(answer.value("Error", Json()), "Message")};
-    }
-
-    /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
-    void stop(const std::string& id, std::chrono::seconds grace,
-              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
-              .idle_timeout = grace + std::chrono::seconds{30}},
-             "stop a container of", {}, stop);
-    }
-
-    /// Throws Error{conflict} when it does not run.
-    void kill(const std::string& id, const std::string& signal = "SIGKILL",
-              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
-             "kill a container of", {}, stop);
-    }
-
-    /// Kills and removes it with its anonymous volumes; one that is not there is no error.
-    void remove(const std::string& id, const std::stop_token& stop = {}) const {
-        remove("/containers/" + net::percent_encode(id) + "?force=1&v=1", "remove a container of",
-               stop);
-    }
-
-private:
-    using Version = std::pair<int, int>;
-    static constexpr Version oldest{1, 24}, newest{1, 41};
-    /// How long a training may print nothing.
-    static constexpr std::chrono::hours silence{480};
-
-    Engine(net::AnyTransport transport, const std::filesystem::path& socket)
-        : transport_(std::move(transport)),
-          socket_(socket),
-          base_("http+unix://" + net::percent_encode(socket.string())) {}
-
-    static Version parse_version(const std::string& text) {
-        Version result{0, 0};
-        int* part = &result.first;
-        for (const char c : text.substr(0, 9)) {
-            if (c == '.' && part == &result.first) {
-                part = &result.second;
-            } else if (c >= '0' && c <= '9') {
-                *part = *part * 10 + (c - '0');
-            } else {
-                return {0, 0};
-            }
-        }
-        return result;
-    }
-
-    /// A reference with its slashes, which separate no parameters here.
-    static std::string path_of(const std::string& image) {
-        std::string result;
-        for (std::size_t start = 0; start <= image.size();) {
-            const std::size_t end = std::min(image.find('/', start), image.size());
-            result +=
-                (start == 0 ? "" : "/") + net::percent_encode(image.substr(start, end - start));
-            start = end + 1;
-        }
-        return result;
-    }
-
-    [[nodiscard]] std::string container(const std::string& id) const {
-        return base_ + "/containers/" + net::percent_encode(id);
-    }
-
-    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
-                                std::string answer) const {
-        return Error{code,
-                     {.attempted = attempted + " the container engine at",
-                      .subject = socket_.string(),
-                      .answer = std::move(answer)}};
-    }
-
-    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
-                                         const net::BodySink& sink,
-                                         const std::stop_token& stop) const {
-        // What our own sink or body throws is about something else than the engine.
-        bool own = false;
-        const auto marked = [&own](const auto& function, const auto& argument) {
-            try {
-                function(argument);
-            } catch (...) {
-                own = true;
-                throw;
-            }
-        };
-        net::Request sent = request;
-        if (request.body.write) {
-            sent.body.write = [&](const net::BodySink& piece) {
-                marked(request.body.write, piece);
-            };
-        }
-        net::BodySink received;
-        if (sink) {
-            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
-        }
-        try {
-            return transport_.send(sent, received, stop);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            if (own ||
-                (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::not_found)) {
-                throw;
-            }
-            Error::Details details =
-                failure(ErrorCode::unavailable, attempted, error.details().answer).details();
-            details.advice = "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
-            throw Error{ErrorCode::unavailable, std::move(details)};
-        }
-    }
-
-    void check(const net::Response& answer, const std::string& attempted) const {
-        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
-            return;
-        }
-        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
-                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
-                               : answer.status == 409                         ? ErrorCode::conflict
-                               : answer.status >= 400 && answer.status < 500
-                                   ? ErrorCode::input
-                                   : ErrorCode::unavailable;
-        const Json document = Json::parse(answer.body, nullptr, false);
-        std::string message = text_or(document, "message");
-        for (char& c : message) {
-            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-        }
-        Error::Details details =
-            failure(code, attempted,
-                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
-                .details();
-        details.http_status = answer.status;
-        throw Error{code, std::move(details)};
-    }
-
-    net::Response send(const net::Request& request, const std::string& attempted,
-                       const net::BodySink& sink, const std::stop_token& stop) const {
-        net::Response answer = exchange(request, attempted, sink, stop);
-        check(answer, attempted);
-        return answer;
-    }
-
-    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
-                            const std::stop_token& stop) const {
-        const net::Response answer = send(request, attempted, {}, stop);
-        return parse_json(answer.body, "the answer of the container engine at " + socket_.string());
-    }
-
-    void remove(const std::string& target, const std::string& attempted,
-                const std::stop_token& stop) const {
-        const net::Response answer =
-            exchange({.method = "DELETE", .url = base_ + target}, attempted, {}, stop);
-        if (answer.status != 404) {
-            check(answer, attempted);
-        }
-    }
-
-    /// Reads one JSON object per line; one with an error is an Error.
-    void stream(const net::Request& request, const std::string& attempted,
-                const std::stop_token& stop) const {
-        LineSplitter lines;
-        bool answered = false;
-        const auto on_line = [&](const std::string& line) {
-            if (line.find_first_not_of(" \t\r") == std::string::npos) {
-                return;
-            }
-            const Json event = Json::parse(line, nullptr, false);
-            if (!event.is_object()) {
-                throw failure(ErrorCode::unavailable, attempted,
-                              "a line of its answer is not JSON");
-            }
-            answered = true;
-            if (event.contains("error") || event.contains("errorDetail")) {
-                const std::string detail = text_or(event.value("errorDetail", Json()), "message");
-                throw failure(
-                    ErrorCode::unavailable, attempted,
-                    text_or(event, "error", detail.empty() ? "an error without a text" : detail));
-            }
-        };
-        send(
-            request, attempted,
-            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
-        lines.finish(on_line);
-        if (!answered) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
-        }
-    }
-
-    net::AnyTransport transport_;
-    std::filesystem::path socket_;
-    std::string base_;
-    std::string version_ = {};
-};
-
-}  // namespace fairing::engine
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/engine/socket.hpp - where a container engine of this machine listens (Docker and Podman).
-
-namespace fairing::engine {
-
-/// The places to look, in order: $DOCKER_HOST alone when it is set, else Docker's and Podman's own.
-/// Throws Error{unsupported} for a DOCKER_HOST that is no Unix socket.
-[[nodiscard]] inline std::vector<std::filesystem::path> socket_candidates() {
-    if (const std::string host = env("DOCKER_HOST", ""); !host.empty()) {
-        constexpr std::string_view scheme = "unix://";
-        if (!host.starts_with(scheme)) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "use the container engine of",
-                         .subject = "DOCKER_HOST",
-                         .answer = "it is not of the form unix:///PATH",
-                         .advice = "unset it, or name a Unix socket"}};
-        }
-        return {host.substr(scheme.size())};
-    }
-    std::vector<std::filesystem::path> places{"/var/run/docker.sock"};
-    const std::filesystem::path own = env("XDG_RUNTIME_DIR", "");
-    if (!own.empty()) {
-        places.push_back(own / "docker.sock");
-    }
-    places.emplace_back("/run/podman/podman.sock");
-    if (!own.empty()) {
-        places.push_back(own / "podman/podman.sock");
-    }
-    return places;
-}
-
-/// The first candidate that is a socket which we may use.
-[[nodiscard]] inline std::optional<std::filesystem::path> find_socket() {
-    for (std::filesystem::path& place : socket_candidates()) {
-        struct stat status {};
-        if (::stat(place.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
-            ::access(place.c_str(), R_OK | W_OK) == 0) {
-            return std::move(place);
-        }
-    }
-    return std::nullopt;
-}
-
-}  // namespace fairing::engine
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/local/output_spool.hpp - the lines of a program, kept for as many readers as
 // come, whenever they come.
 
@@ -27134,9 +30557,26 @@ public:
         const std::jthread ender = end_on(stop);
         LineSplitter output;
         LineSplitter errors;
-        engine_.follow_logs(id_, [&](Stream stream, std::span<const std::byte> bytes) {
+        std::array<std::uint64_t, 2> given{};  // bytes, of output and errors
+        const auto give = [&](Stream stream, std::span<const std::byte> bytes) {
+            ++heard_;
+            given[stream == Stream::output ? 0 : 1] += bytes.size();
             (stream == Stream::output ? output : errors).write(bytes, sink);
-        });
+        };
+        std::stop_source reading;
+        try {
+            const std::jthread watcher = end_reading(reading);
+            engine_.follow_logs(id_, give, reading.get_token());
+        } catch (const Cancelled&) {
+            std::array<std::uint64_t, 2> known = given;
+            engine_.read_logs(id_, [&](Stream stream, std::span<const std::byte> bytes) {
+                std::uint64_t& left = known[stream == Stream::output ? 0 : 1];
+                const std::size_t skipped =
+                    static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size()));
+                left -= skipped;
+                give(stream, bytes.subspan(skipped));
+            });
+        }
         output.finish(sink);
         errors.finish(sink);
         const engine::ContainerEnd end = engine_.wait(id_);
@@ -27176,6 +30616,28 @@ private:
         }};
     }
 
+    /// A thread that stops `reading` when the container has ended and nothing more comes. Podman
+    /// follows the log of a short container for ever when it missed its end.
+    [[nodiscard]] std::jthread end_reading(std::stop_source& reading) {
+        return std::jthread{[this, &reading](const std::stop_token& done) {
+            const Control control{.stop = done};
+            for (std::uint64_t before = 0;; before = heard_) {
+                control.sleep(patience);
+                if (done.stop_requested()) {
+                    return;
+                }
+                try {
+                    if (before == heard_ && !engine_.is_running(id_, done)) {
+                        reading.request_stop();
+                        return;
+                    }
+                } catch (const std::exception&) {
+                    // what is wrong with the engine, whoever reads from it hears as well
+                }
+            }
+        }};
+    }
+
     void kill() noexcept {
         try {
             engine_.kill(id_);
@@ -27199,7 +30661,10 @@ private:
         }
     }
 
+    static constexpr std::chrono::seconds patience{5};
+
     engine::Engine engine_;
+    std::atomic<std::uint64_t> heard_ = 0;  ///< frames
     std::string brought_;
     std::chrono::milliseconds grace_;
     std::string id_ = {};
@@ -27265,11 +30730,6 @@ namespace detail {
         std::move(run), session.stop)};
 }
 
-[[nodiscard]] inline std::optional<std::filesystem::path> engine_socket(const Options& options) {
-    return options.engine.empty() ? engine::find_socket()
-                                  : std::optional<std::filesystem::path>{options.engine};
-}
-
 /// Makes a directory `name` in `parent` and unpacks onto it.
 inline void unpack_into(const TemporaryDirectory& parent, const char* name, oci::Store& store,
                         const std::vector<oci::Descriptor>& layers, oci::Ownership ownership,
@@ -27285,17 +30745,10 @@ inline void unpack_into(const TemporaryDirectory& parent, const char* name, oci:
 
 /// An image that lies in an engine already.
 [[nodiscard]] inline Workload launch_in_engine(const Options& options, const Image& image,
-                                               const net::AnyTransport& transport,
                                                const Session& session) {
-    const auto socket = detail::engine_socket(options);
-    if (!socket) {
-        throw Error{ErrorCode::unavailable,
-                    {.attempted = "run",
-                     .subject = image.reference,
-                     .answer = "it lies in a container engine, and there is no socket of one",
-                     .advice = "start Docker or Podman, or name the socket with --engine"}};
-    }
-    const engine::Engine engine = engine::Engine::connect(transport, *socket, session.stop);
+    const engine::Engine engine = connect_engine(
+        session, engine::require(options.engine.empty() ? image.engine : options.engine,
+                                 engine::Kind::any, "run " + image.reference));
     std::string name = random_name();
     const Json settings = container_settings(image.reference, image, name);
     return detail::handle("Container", name,
@@ -27307,12 +30760,10 @@ inline void unpack_into(const TemporaryDirectory& parent, const char* name, oci:
 /// Starts `image`, whose manifest and layers `store` holds. See LocalDeployer::deploy.
 class Launcher {
 public:
-    Launcher(const Options& options, const Image& image, oci::Store& store,
-             net::AnyTransport transport, const Session& session)
+    Launcher(const Options& options, const Image& image, oci::Store& store, const Session& session)
         : options_(options),
           image_(image),
           store_(store),
-          transport_(std::move(transport)),
           session_(session),
           control_(session.control()),
           stored_(load()) {}
@@ -27405,22 +30856,24 @@ private:
         }
     }
 
-    [[nodiscard]] std::optional<std::filesystem::path> find_engine(bool automatic) const {
+    [[nodiscard]] std::optional<engine::Address> find_engine(bool automatic) const {
         try {
-            return detail::engine_socket(options_);
+            auto found = engine::find(options_.engine);
+            // What is given is taken; a DOCKER_HOST elsewhere is no engine of this machine.
+            const bool usable =
+                found && (!options_.engine.empty() ||
+                          (engine::is_there(*found) && !(automatic && found->socket.empty())));
+            return usable ? found : std::nullopt;
         } catch (const Error&) {
             if (!automatic) {
                 throw;
             }
-            return std::nullopt;  // a DOCKER_HOST elsewhere is no engine of this machine
+            return std::nullopt;
         }
     }
 
     [[nodiscard]] Error no_container() const {
-        std::string places;
-        for (const std::filesystem::path& place : engine::socket_candidates()) {
-            places += (places.empty() ? "" : ", ") + place.string();
-        }
+        const auto named = engine::find(options_.engine);
         const bool mixed = find_program("crun") && has_mixed_cgroups();
         return Error{
             ErrorCode::unavailable,
@@ -27430,7 +30883,8 @@ private:
                  (mixed
                       ? "crun does not work with this machine's mixed cgroups, and there is no runc"
                       : "there is no crun or runc") +
-                 std::string{", and no engine listens at "} + places,
+                 std::string{", and no engine listens at "} +
+                 (named ? named->name : engine::places_looked_at()),
              .advice = "install runc, or use --isolation process"}};
     }
 
@@ -27457,8 +30911,8 @@ private:
         return detail::handle("Container", std::move(name), std::move(run), session_);
     }
 
-    [[nodiscard]] Workload in_engine(const std::filesystem::path& socket) {
-        const engine::Engine engine = engine::Engine::connect(transport_, socket, session_.stop);
+    [[nodiscard]] Workload in_engine(const engine::Address& address) {
+        const engine::Engine engine = connect_engine(session_, address);
         const std::string id = oci::image_id(stored_);
         std::string brought;
         if (!engine.has_image(id, session_.stop)) {
@@ -27477,15 +30931,14 @@ private:
     const Options& options_;
     const Image& image_;
     oci::Store& store_;
-    net::AnyTransport transport_;
     const Session& session_;
     Control control_;
     oci::Image stored_;
 };
 
 [[nodiscard]] inline Workload launch(const Options& options, const Image& image, oci::Store& store,
-                                     const net::AnyTransport& transport, const Session& session) {
-    return Launcher{options, image, store, transport, session}.launch();
+                                     const Session& session) {
+    return Launcher{options, image, store, session}.launch();
 }
 
 }  // namespace local
@@ -27509,7 +30962,7 @@ struct LocalDeployer {
     std::string runtime =
         {};  ///< crun, runc, or a path; empty: the first of the two that works here
     std::string engine =
-        {};  ///< path of a Docker or Podman socket; empty: DOCKER_HOST, then the usual places
+        {};  ///< what engine::find() takes; empty: where the image is, or DOCKER_HOST and the usual
     int grace_seconds = 3;  ///< between SIGTERM and SIGKILL
     bool insecure = false;  ///< plain http; registries of this machine may always be spoken to so
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
@@ -27530,9 +30983,8 @@ struct LocalDeployer {
                                      .engine = engine,
                                      .grace = std::chrono::seconds{grace_seconds}};
         const RegistryAccess access{.insecure = insecure, .ca_file = ca_file};
-        const net::AnyTransport transport = registry_options(session, access).transport;
         if (image.location == Location::engine) {
-            return local::launch_in_engine(options, image, transport, session);
+            return local::launch_in_engine(options, image, session);
         }
         if (image.location == Location::nowhere) {
             throw Error{ErrorCode::usage,
@@ -27543,7 +30995,7 @@ struct LocalDeployer {
         }
         const std::unique_ptr<oci::Store> store =
             open_store(oci::parse_reference(image.reference), session, access);
-        return local::launch(options, image, *store, transport, session);
+        return local::launch(options, image, *store, session);
     }
 
     /// The runtime spec of the container, as root runs it. A plain process has no object, and is
@@ -27566,7 +31018,8 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
           "container, process, or auto: a container when the image holds the command's program"),
     field("runtime", &LocalDeployer::runtime, "container runtime: crun, runc or a path"),
     field("engine", &LocalDeployer::engine,
-          "socket of Docker or Podman, where there is no runtime"),
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME, where there is no "
+          "runtime"),
     field("grace_seconds", &LocalDeployer::grace_seconds,
           "seconds between SIGTERM and SIGKILL (default: 3)"),
     field("insecure", &LocalDeployer::insecure,
@@ -32483,6 +35936,8 @@ public:
         add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
+        add_builder("docker", maker<AnyBuilder, DockerBuilder>("builder docker"));
+        add_builder("podman", maker<AnyBuilder, PodmanBuilder>("builder podman"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
         deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
         deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
@@ -32753,7 +36208,7 @@ inline bool read_tf_config(Worker& worker) {
         const auto rank = detail::number_in(each.rank);
         if (!rank) {
             // More telling than what comes behind PyTorch's.
-            if (&each == detail::launchers.begin() && detail::read_tf_config(worker)) {
+            if (&each == &detail::launchers.front() && detail::read_tf_config(worker)) {
                 return worker;
             }
             continue;
@@ -32940,6 +36395,1518 @@ private:
         return {};
     }
 };
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/content.hpp - what is uploaded: bytes that can be read from any place, any number
+// of times.
+
+namespace fairing::cloud {
+
+/// One part of a content.
+struct ByteRange {
+    std::uint64_t offset = 0, size = 0;
+};
+
+struct Content {
+    std::uint64_t size = 0;
+    /// Gives the bytes of a range, in order. May be called from several threads.
+    std::function<void(ByteRange, const net::BodySink&)> read = {};
+
+    [[nodiscard]] static Content of(std::string text) {
+        const auto size = static_cast<std::uint64_t>(text.size());
+        return {.size = size,
+                .read = [text = std::move(text)](ByteRange range, const net::BodySink& sink) {
+                    sink(std::as_bytes(std::span{text})
+                             .subspan(static_cast<std::size_t>(range.offset),
+                                      static_cast<std::size_t>(range.size)));
+                }};
+    }
+    /// A file as long as it is now. Reading throws Error{input} when it has become shorter.
+    [[nodiscard]] static Content of_file(const std::filesystem::path& path) {
+        auto file = std::make_shared<const UniqueFd>(open_file(path, O_RDONLY));
+        struct stat status {};
+        if (::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "upload",
+                         .subject = path.string(),
+                         .answer = "it is no regular file"}};
+        }
+        return {.size = static_cast<std::uint64_t>(status.st_size),
+                .read = [file, path](ByteRange range, const net::BodySink& sink) {
+                    read_range(file->get(), path.string(), range, sink);
+                }};
+    }
+
+    [[nodiscard]] net::Body body(ByteRange range) const {
+        return {.size = range.size,
+                .write = [read = read, range](const net::BodySink& sink) { read(range, sink); }};
+    }
+    [[nodiscard]] std::string sha256_hex(ByteRange range) const {
+        codec::Sha256 hash;
+        read(range, [&hash](std::span<const std::byte> bytes) { hash.update(bytes); });
+        return codec::hex(hash.finish());
+    }
+    /// The part of at most `longest` bytes that begins at `offset`.
+    [[nodiscard]] ByteRange part(std::uint64_t offset, std::uint64_t longest) const {
+        return {offset, std::min(longest, size - std::min(offset, size))};
+    }
+
+private:
+    static void read_range(int fd, const std::string& name, ByteRange range,
+                           const net::BodySink& sink) {
+        std::array<std::byte, 65536> buffer;
+        while (range.size > 0) {
+            const auto wanted =
+                static_cast<std::size_t>(std::min<std::uint64_t>(range.size, buffer.size()));
+            const ssize_t got =
+                ::pread(fd, buffer.data(), wanted, static_cast<off_t>(range.offset));
+            if (got < 0 && errno == EINTR) {
+                continue;
+            }
+            if (got <= 0) {
+                throw got < 0 ? system_error(errno, "read", name)
+                              : Error{ErrorCode::input,
+                                      {.attempted = "read",
+                                       .subject = name,
+                                       .answer = "it became shorter while it was uploaded"}};
+            }
+            sink(std::span{buffer}.first(static_cast<std::size_t>(got)));
+            range.offset += static_cast<std::uint64_t>(got);
+            range.size -= static_cast<std::uint64_t>(got);
+        }
+    }
+};
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/azure/blob.hpp - block blobs of Azure Storage
+// (learn.microsoft.com/rest/api/storageservices/blob-service-rest-api).
+
+namespace fairing::cloud::azure {
+
+inline namespace FAIRING_ABI {
+
+/// One container.
+class BlobContainer {
+public:
+    /// Larger blobs than `block_size` go in blocks.
+    BlobContainer(Connection connection, StorageAccount account, std::string container,
+                  std::uint64_t block_size = std::uint64_t{16} << 20)
+        : client_(std::move(connection), std::move(account), StorageClient::Kind::blob),
+          container_(std::move(container)),
+          block_size_(std::max<std::uint64_t>(block_size, 1)) {}
+
+    [[nodiscard]] std::string url(const std::string& name) const {
+        return client_.endpoint() + target(name);
+    }
+    /// Creates the container unless it is there. True when it was created.
+    bool ensure() const {
+        return client_.create('/' + net::percent_encode(container_) + "?restype=container", {},
+                              "create container", container_);
+    }
+
+    /// Uploads, in one request or in blocks. A block that fails is sent again; blocks that no list
+    /// names are no blob, and the service drops them.
+    void put(const std::string& name, const Content& content) const {
+        const std::string subject = url(name);
+        if (content.size <= block_size_) {
+            return need_success(client_.send({.method = "PUT",
+                                              .headers = {{"x-ms-blob-type", "BlockBlob"}},
+                                              .body = content.body({0, content.size})},
+                                             target(name), "upload", subject),
+                                "upload", subject);
+        }
+        // Fifty thousand blocks are allowed.
+        const std::uint64_t longest = std::max(block_size_, content.size / 49999 + 1);
+        std::string list = R"(<?xml version="1.0" encoding="utf-8"?><BlockList>)";
+        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+            const std::string number = std::to_string(1000000 + offset / longest);
+            const std::string id = codec::base64_encode(number);  // all of one length
+            const ByteRange range = content.part(offset, longest);
+            need_success(
+                client_.send({.method = "PUT", .body = content.body(range)},
+                             target(name) + "?comp=block&blockid=" + net::percent_encode(id),
+                             "upload", "a block of " + subject),
+                "upload", "a block of " + subject);
+            list += "<Latest>" + id + "</Latest>";
+            client_.connection().control.show({.step = "upload",
+                                               .item = subject,
+                                               .done = offset + range.size,
+                                               .total = content.size});
+        }
+        need_success(
+            client_.send({.method = "PUT", .body = net::Body::of(list + "</BlockList>")},
+                         target(name) + "?comp=blocklist", "finish the upload of", subject),
+            "finish the upload of", subject);
+    }
+
+    /// Removes the blob; one that is not there counts as removed.
+    void remove(const std::string& name) const { client_.remove(target(name), url(name)); }
+
+    [[nodiscard]] BlobContainer for_cleanup() const {
+        BlobContainer copy = *this;
+        copy.client_ = client_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string target(const std::string& name) const {
+        return '/' + net::percent_encode(container_) + '/' + encoded_name(name);
+    }
+
+    StorageClient client_;
+    std::string container_;
+    std::uint64_t block_size_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::azure
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/azure/files.hpp - file shares of Azure Storage
+// (learn.microsoft.com/rest/api/storageservices/file-service-rest-api).
+
+namespace fairing::cloud::azure {
+
+inline namespace FAIRING_ABI {
+
+/// One share. Paths are relative to it, with slashes between their parts.
+class FileShare {
+public:
+    FileShare(Connection connection, StorageAccount account, std::string share)
+        : client_(std::move(connection), std::move(account), StorageClient::Kind::file),
+          share_(std::move(share)) {}
+
+    [[nodiscard]] std::string url(const std::string& path) const {
+        return client_.endpoint() + target(path);
+    }
+    [[nodiscard]] const StorageAccount& account() const noexcept { return client_.account(); }
+
+    /// Creates the share unless it is there. True when it was created.
+    bool ensure() const {
+        return client_.create('/' + net::percent_encode(share_) + "?restype=share", {},
+                              "create share", share_);
+    }
+
+    /// Creates the directory and those above it, unless they are there.
+    void make_directory(const std::string& path) const {
+        for (std::size_t end = 0; end != std::string::npos;) {
+            end = path.find('/', end + 1);
+            const std::string part = path.substr(0, end);
+            client_.create(target(part) + "?restype=directory", properties(), "create directory",
+                           url(part));
+        }
+    }
+
+    /// Uploads a file into a directory that is there. A range that fails is sent again; when that
+    /// does not help, the half file is removed.
+    void put(const std::string& path, const Content& content) const {
+        net::Headers headers = properties();
+        headers.emplace("x-ms-type", "file");
+        headers.emplace("x-ms-content-length", std::to_string(content.size));
+        need_success(client_.send({.method = "PUT", .headers = std::move(headers)}, target(path),
+                                  "create file", url(path)),
+                     "create file", url(path));
+        try {
+            constexpr std::uint64_t longest = 4 << 20;  // of one range
+            for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+                send_range(path, content, content.part(offset, longest));
+            }
+        } catch (...) {
+            try {
+                for_cleanup().remove_file(path);
+            } catch (const Error& error) {
+                client_.connection().control.say(Level::warning, error.what());
+            }
+            throw;
+        }
+    }
+
+    /// Uploads every file and directory below `folder`. Links are refused: a share has none.
+    void put_directory(const std::filesystem::path& folder, const std::string& path) const {
+        make_directory(path);
+        std::vector<std::filesystem::path> entries;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator{folder}) {
+            entries.push_back(entry.path());
+        }
+        std::sort(entries.begin(), entries.end());
+        for (const std::filesystem::path& entry : entries) {
+            const std::string there =
+                path + '/' + entry.lexically_relative(folder).generic_string();
+            if (std::filesystem::is_symlink(entry)) {
+                throw Error{ErrorCode::unsupported,
+                            {.attempted = "upload",
+                             .subject = entry.string(),
+                             .answer = "it is a link, and an Azure file share has none"}};
+            }
+            if (std::filesystem::is_directory(entry)) {
+                client_.create(target(there) + "?restype=directory", properties(),
+                               "create directory", url(there));
+            } else {
+                put(there, Content::of_file(entry));
+            }
+        }
+    }
+
+    /// What is not there counts as removed.
+    void remove_file(const std::string& path) const { client_.remove(target(path), url(path)); }
+    /// The directory must be empty.
+    void remove_directory(const std::string& path) const {
+        client_.remove(target(path) + "?restype=directory", url(path));
+    }
+
+    [[nodiscard]] FileShare for_cleanup() const {
+        FileShare copy = *this;
+        copy.client_ = client_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string target(const std::string& path) const {
+        return '/' + net::percent_encode(share_) + '/' + encoded_name(path);
+    }
+    /// What the service wants to know of every new entry.
+    [[nodiscard]] static net::Headers properties() {
+        return {{"x-ms-file-permission", "inherit"},
+                {"x-ms-file-attributes", "None"},
+                {"x-ms-file-creation-time", "now"},
+                {"x-ms-file-last-write-time", "now"}};
+    }
+    void send_range(const std::string& path, const Content& content, ByteRange range) const {
+        const std::string bytes = "bytes=" + std::to_string(range.offset) + '-' +
+                                  std::to_string(range.offset + range.size - 1);
+        need_success(
+            client_.send({.method = "PUT",
+                          .headers = {{"x-ms-write", "update"}, {"x-ms-range", bytes}},
+                          .body = content.body(range)},
+                         target(path) + "?comp=range", "upload", bytes + " of " + url(path)),
+            "upload", bytes + " of " + url(path));
+        client_.connection().control.show({.step = "upload",
+                                           .item = url(path),
+                                           .done = range.offset + range.size,
+                                           .total = content.size});
+    }
+
+    StorageClient client_;
+    std::string share_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::azure
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/s3.hpp - objects of S3 and of what speaks like it: MinIO, IBM COS
+// (docs.aws.amazon.com/AmazonS3/latest/API).
+
+namespace fairing::cloud::aws {
+
+enum class BucketAddress { automatic, path, host };
+
+struct S3Options {
+    std::string endpoint = {};  ///< empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS's
+    /// Where the bucket's name goes. `automatic`: into the host at AWS, into the path elsewhere.
+    BucketAddress address = BucketAddress::automatic;
+    std::uint64_t part_size = std::uint64_t{16} << 20;  ///< larger objects go in parts
+};
+
+inline namespace FAIRING_ABI {
+
+/// One bucket.
+class S3Bucket {
+public:
+    /// Throws Error{usage} for a name that no bucket has (docs.aws.amazon.com/AmazonS3/latest/
+    /// userguide/bucketnamingrules.html): it becomes part of a host.
+    S3Bucket(Client client, std::string bucket, S3Options options = {})
+        : client_(std::move(client)), bucket_(std::move(bucket)), options_(std::move(options)) {
+        const auto is_end = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+        if (bucket_.size() < 3 || bucket_.size() > 63 || !is_end(bucket_.front()) ||
+            !is_end(bucket_.back()) ||
+            bucket_.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") !=
+                std::string::npos ||
+            bucket_.find("..") != std::string::npos) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use bucket",
+                         .subject = '"' + net::printable(bucket_, 80) + '"',
+                         .answer = "not a name that a bucket can have",
+                         .advice = "use 3 to 63 of a-z, 0-9, '-' and '.'"}};
+        }
+        const bool is_aws = options_.endpoint.empty() &&
+                            client_.endpoint("s3").find(".amazonaws.com") != std::string::npos;
+        const std::string endpoint = options_.endpoint.empty()
+                                         ? client_.endpoint("s3")
+                                         : checked_endpoint(options_.endpoint);
+        // A dot in the bucket's name does not fit the host's certificate.
+        const bool in_host = options_.address == BucketAddress::host ||
+                             (options_.address == BucketAddress::automatic && is_aws &&
+                              bucket_.find('.') == std::string::npos);
+        const std::size_t host = endpoint.find("://") + 3;
+        base_ = in_host ? endpoint.substr(0, host) + bucket_ + '.' + endpoint.substr(host)
+                        : endpoint + '/' + bucket_;
+    }
+
+    [[nodiscard]] const std::string& name() const noexcept { return bucket_; }
+    [[nodiscard]] std::string url(const std::string& key) const {
+        return "s3://" + bucket_ + '/' + key;
+    }
+
+    /// Creates the bucket unless it is there. True when it was created.
+    bool ensure() const {
+        const std::string subject = "s3://" + bucket_;
+        const net::Answer found = send("HEAD", {}, {}, "look for bucket", subject);
+        if (is_success(found.status)) {
+            return false;
+        }
+        if (found.status != 404) {
+            throw refuse(found, "look for bucket", subject,
+                         found.status == 403 ? "it belongs to somebody else, or the credentials do "
+                                               "not suffice"
+                         : found.status == 301 ? "it is in another region than " + client_.region()
+                                               : "");
+        }
+        const std::string& region = client_.region();
+        // The first region must not be named, every other one must be.
+        const std::string body = region == "us-east-1"
+                                     ? ""
+                                     : "<CreateBucketConfiguration><LocationConstraint>" + region +
+                                           "</LocationConstraint></CreateBucketConfiguration>";
+        const net::Answer made = send("PUT", {}, Content::of(body), "create bucket", subject);
+        if (refusal_of(made).code == "BucketAlreadyOwnedByYou") {
+            return made.attempts > 1;
+        }
+        need_success(made, "create bucket", subject);
+        return true;
+    }
+
+    /// Uploads, in one request or in parts. A part that fails is sent again; when that does not
+    /// help, the upload is aborted and nothing is left behind.
+    void put(const std::string& key, const Content& content) const {
+        if (content.size > options_.part_size) {
+            return put_in_parts(key, content);
+        }
+        need_success(send("PUT", target(key), content, "upload", url(key)), "upload", url(key));
+    }
+
+    /// Removes the object; one that is not there counts as removed.
+    void remove(const std::string& key) const {
+        const net::Answer answer = send("DELETE", target(key), {}, "remove", url(key));
+        if (answer.status != 404) {
+            need_success(answer, "remove", url(key));
+        }
+    }
+
+private:
+    [[nodiscard]] static std::string target(const std::string& key) {
+        return '/' + detail::encoded_path(key);
+    }
+
+    [[nodiscard]] net::Answer send(const char* method, const std::string& path_and_query,
+                                   const Content& content, const char* attempted,
+                                   const std::string& subject,
+                                   net::Repeat repeat = net::Repeat::automatic) const {
+        return send_range(method, path_and_query, content, {0, content.size}, attempted, subject,
+                          repeat);
+    }
+    [[nodiscard]] net::Answer send_range(const char* method, const std::string& path_and_query,
+                                         const Content& content, ByteRange range,
+                                         const char* attempted, const std::string& subject,
+                                         net::Repeat repeat = net::Repeat::automatic) const {
+        Client::Call call{.service = "s3",
+                          .request = {.method = method, .url = base_ + path_and_query},
+                          .attempted = attempted,
+                          .subject = subject,
+                          .repeat = repeat};
+        if (range.size > 0) {
+            call.request.body = content.body(range);
+            call.request.headers.emplace("Content-Type", "application/octet-stream");
+            call.payload = content.sha256_hex(range);
+        }
+        return client_.send(call);
+    }
+
+    /// Ten thousand parts are allowed, and each but the last has 5 MiB at least.
+    [[nodiscard]] std::uint64_t part_size(std::uint64_t size) const {
+        return std::max(options_.part_size, size / 9999 + 1);
+    }
+
+    void put_in_parts(const std::string& key, const Content& content) const {
+        const net::Answer begun = send("POST", target(key) + "?uploads=", {}, "begin to upload",
+                                       url(key), net::Repeat::always);
+        need_success(begun, "begin to upload", url(key));
+        const std::string id = needed_xml_text(begun.body, "UploadId", url(key));
+        const std::string upload = target(key) + "?uploadId=" + net::percent_encode(id);
+        try {
+            complete(key, content, upload, send_parts(key, content, upload));
+        } catch (...) {
+            abort(key, upload);
+            throw;
+        }
+    }
+
+    /// The ETags of the parts.
+    [[nodiscard]] std::vector<std::string> send_parts(const std::string& key,
+                                                      const Content& content,
+                                                      const std::string& upload) const {
+        const std::uint64_t longest = part_size(content.size);
+        std::vector<std::string> tags;
+        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+            const std::string number = std::to_string(tags.size() + 1);
+            const std::string subject = "part " + number + " of " + url(key);
+            const net::Answer answer = send_range("PUT", upload + "&partNumber=" + number, content,
+                                                  content.part(offset, longest), "upload", subject);
+            need_success(answer, "upload", subject);
+            tags.push_back(net::header(answer.headers, "ETag"));
+            client_.connection().control.show({.step = "upload",
+                                               .item = url(key),
+                                               .done = std::min(offset + longest, content.size),
+                                               .total = content.size});
+        }
+        return tags;
+    }
+
+    /// S3 answers before it knows whether it will succeed: 200 with an error in the body is one.
+    void complete(const std::string& key, const Content& content, const std::string& upload,
+                  const std::vector<std::string>& tags) const {
+        std::string list = "<CompleteMultipartUpload>";
+        for (std::size_t i = 0; i < tags.size(); ++i) {
+            std::string tag;
+            for (const char c : tags[i]) {
+                tag += c == '"'   ? "&quot;"
+                       : c == '&' ? "&amp;"
+                       : c == '<' ? "&lt;"
+                                  : std::string{c};
+            }
+            list += "<Part><PartNumber>" + std::to_string(i + 1) + "</PartNumber><ETag>" + tag +
+                    "</ETag></Part>";
+        }
+        const Content body = Content::of(list + "</CompleteMultipartUpload>");
+        const net::Answer answer =
+            send("POST", upload, body, "finish the upload of", url(key), net::Repeat::always);
+        if (answer.status == 404 && answer.attempts > 1 && is_there(key, content.size)) {
+            return;  // finished by an attempt whose answer was lost
+        }
+        need_success(answer, "finish the upload of", url(key));
+        if (answer.body.find("<Error") != std::string::npos) {
+            throw refuse(answer, "finish the upload of", url(key));
+        }
+    }
+
+    [[nodiscard]] bool is_there(const std::string& key, std::uint64_t size) const {
+        const net::Answer answer = send("HEAD", target(key), {}, "look for", url(key));
+        return is_success(answer.status) &&
+               net::header(answer.headers, "Content-Length") == std::to_string(size);
+    }
+
+    /// Also after a stop; what fails here is said and not thrown.
+    void abort(const std::string& key, const std::string& upload) const {
+        const Control& control = client_.connection().control;
+        try {
+            S3Bucket own = *this;
+            own.client_ = client_.for_cleanup();
+            const net::Answer answer =
+                own.send("DELETE", upload, {}, "abort the upload of", url(key));
+            if (answer.status != 404) {
+                need_success(answer, "abort the upload of", url(key));
+            }
+        } catch (const Error& error) {
+            control.say(Level::warning, std::string{error.what()} +
+                                            "; its parts cost until a lifecycle rule removes them");
+        }
+    }
+
+    Client client_;
+    std::string bucket_;
+    S3Options options_;
+    std::string base_;  ///< the bucket's URL, without a slash at its end
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/ibm/cos.hpp - IBM Cloud Object Storage: S3 with keys of its own and another host
+// (cloud.ibm.com/docs/cloud-object-storage, HMAC credentials).
+
+namespace fairing::cloud::ibm {
+
+inline namespace FAIRING_ABI {
+
+/// The keys in a service credential as IBM Cloud shows it, a JSON document with `cos_hmac_keys`.
+/// Throws Error{input} that names `subject` and quotes nothing.
+[[nodiscard]] inline aws::Credentials parse_cos_credentials(std::string_view text,
+                                                            const std::string& subject) {
+    const Json document = parse_json(text, subject);
+    const Json keys = document.is_object() ? document.value("cos_hmac_keys", Json()) : Json();
+    aws::Credentials found{.access_key_id = text_or(keys, "access_key_id"),
+                           .secret_access_key = Secret{text_or(keys, "secret_access_key")},
+                           .source = subject};
+    if (found.access_key_id.empty() || found.secret_access_key.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "use IBM COS credentials in",
+                     .subject = subject,
+                     .answer = "it holds no cos_hmac_keys",
+                     .advice = "create the service credential with HMAC keys included"}};
+    }
+    return found;
+}
+
+/// "https://s3.REGION.cloud-object-storage.appdomain.cloud".
+[[nodiscard]] inline std::string cos_endpoint(const std::string& region) {
+    aws::check_region(region);
+    return "https://s3." + region + ".cloud-object-storage.appdomain.cloud";
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::ibm
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/cloud_credentials.hpp - how pods prove who they are to a cloud: secrets that are in
+// the namespace already, or made with the workload.
+
+namespace fairing {
+
+namespace detail {
+
+/// What a mutator does when the object that it wants is not in the namespace.
+enum class IfMissing { fail, warn };
+
+/// Whether the object is there; true offline, and where we may not look: the kubelet will say.
+[[nodiscard]] inline bool object_exists(const PodContext& context, const char* kind,
+                                        const std::string& name) {
+    if (context.client == nullptr) {
+        return true;
+    }
+    try {
+        return context.client->find({"v1", kind, context.namespace_, name}).has_value();
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::denied) {
+            throw;
+        }
+        context.session.control().say(Level::debug, error.what());
+        return true;
+    }
+}
+
+inline void report_missing(const PodContext& context, IfMissing missing, const std::string& what,
+                           const std::string& advice) {
+    const Error error{ErrorCode::not_found,
+                      {.attempted = "give the pod",
+                       .subject = what,
+                       .answer = "it is not in namespace " + context.namespace_,
+                       .advice = advice}};
+    if (missing == IfMissing::fail) {
+        throw error;
+    }
+    context.session.control().say(Level::warning, error.what());
+}
+
+/// `apply` on the pod, when the secret is there.
+[[nodiscard]] inline PodSpecMutator with_secret(
+    std::string secret, IfMissing missing,
+    std::function<void(PodSpec&, const std::string& secret)> apply) {
+    kube::check_dns_subdomain("secret", secret);
+    return [secret = std::move(secret), missing, apply = std::move(apply)](PodSpec& pod,
+                                                                           PodContext& context) {
+        if (object_exists(context, "Secret", secret)) {
+            apply(pod, secret);
+        } else {
+            report_missing(context, missing, "secret " + secret,
+                           "create it (kubectl create secret generic " + secret + " ...)");
+        }
+    };
+}
+
+/// Variables whose names are keys of the secret.
+[[nodiscard]] inline PodSpecMutator secret_variables(std::string secret, IfMissing missing,
+                                                     std::vector<std::string> names) {
+    return with_secret(std::move(secret), missing,
+                       [names = std::move(names)](PodSpec& pod, const std::string& name) {
+                           for (const std::string& each : names) {
+                               pod.set_env_from_secret(each, name, each);
+                           }
+                       });
+}
+
+/// Adds an object to create with the workload, unless another role's pod has added it.
+inline void add_object(PodContext& context, const char* kind, const std::string& name,
+                       Json members) {
+    for (const Json& other : context.objects) {
+        if (kube::text(other, {"metadata", "name"}) == name &&
+            kube::text(other, {"kind"}) == kind) {
+            return;
+        }
+    }
+    members["apiVersion"] = "v1";
+    members["kind"] = kind;
+    members["metadata"] = Json{{"name", name}};
+    context.objects.push_back(std::move(members));
+}
+
+/// Mounts a volume of that name over a folder.
+inline void mount_source(PodSpec& pod, const std::string& name, Json source,
+                         const std::string& path) {
+    source["name"] = volume_name(name);
+    pod.set_volume(source);
+    pod.set_mount({{"name", volume_name(name)}, {"mountPath", path}, {"readOnly", true}});
+}
+
+/// Where Kaniko looks for config.json.
+inline constexpr const char* kaniko_docker = "/kaniko/.docker/";
+
+[[nodiscard]] inline PodSpecMutator gcp_credentials(std::string secret, IfMissing missing) {
+    kube::check_dns_subdomain("secret", secret);
+    return [secret = std::move(secret), missing](PodSpec& pod, PodContext& context) {
+        constexpr const char* account = "default-editor";  // a Kubeflow profile's
+        if (object_exists(context, "Secret", secret)) {
+            mount_source(pod, secret, {{"secret", {{"secretName", secret}}}}, "/etc/secrets");
+            pod.set_env("GOOGLE_APPLICATION_CREDENTIALS", "/etc/secrets/" + secret + ".json");
+        } else if (object_exists(context, "ServiceAccount", account)) {
+            if (!pod.json().contains("serviceAccountName")) {
+                pod.json()["serviceAccountName"] = account;
+            }
+        } else {
+            report_missing(context, missing, "secret " + secret + " or service account " + account,
+                           "create the secret out of a service account's key");
+        }
+    };
+}
+
+/// config.json for Kaniko out of a secret of type kubernetes.io/dockerconfigjson.
+[[nodiscard]] inline PodSpecMutator acr_config(std::string secret, IfMissing missing) {
+    return with_secret(std::move(secret), missing, [](PodSpec& pod, const std::string& name) {
+        const Json items =
+            Json::array({Json{{"key", ".dockerconfigjson"}, {"path", "config.json"}}});
+        mount_source(pod, name, {{"secret", {{"secretName", name}, {"items", items}}}},
+                     kaniko_docker);
+    });
+}
+
+inline const std::vector<std::string> aws_variables = {"AWS_ACCESS_KEY_ID",
+                                                       "AWS_SECRET_ACCESS_KEY"};
+inline const std::vector<std::string> azure_variables = {"AZ_CLIENT_ID", "AZ_CLIENT_SECRET",
+                                                         "AZ_TENANT_ID", "AZ_SUBSCRIPTION_ID"};
+
+}  // namespace detail
+
+/// Makes a secret WORKLOAD-SUFFIX of `values` with the workload, and variables of the main
+/// container out of it. Manifests show no value.
+[[nodiscard]] inline PodSpecMutator secret_environment(std::string suffix,
+                                                       std::map<std::string, Secret> values) {
+    return [suffix = std::move(suffix), values = std::move(values)](PodSpec& pod,
+                                                                    PodContext& context) {
+        const std::string name = context.workload + '-' + suffix;
+        Json data = Json::object();
+        for (const auto& [key, value] : values) {
+            pod.set_env_from_secret(key, name, key);
+            data[key] = codec::base64_encode(value.reveal());
+        }
+        detail::add_object(context, "Secret", name, {{"type", "Opaque"}, {"data", data}});
+    };
+}
+
+/// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of a secret with these keys.
+[[nodiscard]] inline PodSpecMutator aws_credentials(std::string secret = "aws-secret") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::fail,
+                                    detail::aws_variables);
+}
+[[nodiscard]] inline PodSpecMutator aws_credentials_if_exists(std::string secret = "aws-secret") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::warn,
+                                    detail::aws_variables);
+}
+
+/// Tells Kaniko to get passwords of ECR itself, by what aws_credentials() or the node gives it.
+[[nodiscard]] inline PodSpecMutator ecr_config() {
+    return [](PodSpec& pod, PodContext& context) {
+        const std::string name = context.workload + "-ecr-config";
+        detail::add_object(context, "ConfigMap", name,
+                           {{"data", {{"config.json", R"({"credsStore": "ecr-login"})"}}}});
+        detail::mount_source(pod, name, {{"configMap", {{"name", name}}}}, detail::kaniko_docker);
+    };
+}
+
+/// The key of a Google service account, SECRET.json in the secret, at
+/// GOOGLE_APPLICATION_CREDENTIALS; else the service account "default-editor" of the cluster.
+[[nodiscard]] inline PodSpecMutator gcp_credentials(std::string secret = "user-gcp-sa") {
+    return detail::gcp_credentials(std::move(secret), detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator gcp_credentials_if_exists(std::string secret = "user-gcp-sa") {
+    return detail::gcp_credentials(std::move(secret), detail::IfMissing::warn);
+}
+
+/// AZ_CLIENT_ID, AZ_CLIENT_SECRET, AZ_TENANT_ID and AZ_SUBSCRIPTION_ID out of a secret.
+[[nodiscard]] inline PodSpecMutator azure_credentials(std::string secret = "azcreds") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::fail,
+                                    detail::azure_variables);
+}
+[[nodiscard]] inline PodSpecMutator azure_credentials_if_exists(std::string secret = "azcreds") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::warn,
+                                    detail::azure_variables);
+}
+
+/// Kaniko's config.json out of a secret of type kubernetes.io/dockerconfigjson.
+[[nodiscard]] inline PodSpecMutator acr_config(std::string secret = "acrcreds") {
+    return detail::acr_config(std::move(secret), detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator acr_config_if_exists(std::string secret = "acrcreds") {
+    return detail::acr_config(std::move(secret), detail::IfMissing::warn);
+}
+
+/// A share of Azure Files, mounted by the keys azurestorageaccountname and azurestorageaccountkey
+/// of a secret.
+struct AzureFiles {
+    std::string secret = {};
+    std::string share = "fairing-builds";
+    std::string mount_path = "/mnt/azure/";
+};
+
+namespace detail {
+
+[[nodiscard]] inline PodSpecMutator azure_files(const AzureFiles& files, IfMissing missing) {
+    check_mount({.type = VolumeType::secret, .name = files.secret, .mount_path = files.mount_path});
+    return with_secret(files.secret, missing, [files](PodSpec& pod, const std::string& secret) {
+        mount_source(pod, secret,
+                     {{"azureFile",
+                       {{"secretName", secret}, {"shareName", files.share}, {"readOnly", true}}}},
+                     files.mount_path);
+    });
+}
+
+/// S3's variables out of a service credential of IBM Cloud, through a secret made with the
+/// workload: other programs want the keys apart.
+[[nodiscard]] inline PodSpecMutator cos_credentials(std::string secret, IfMissing missing) {
+    kube::check_dns_subdomain("secret", secret);
+    return [secret = std::move(secret), missing](PodSpec& pod, PodContext& context) {
+        std::map<std::string, Secret> values;
+        for (const std::string& name : aws_variables) {
+            values[name] = {};
+        }
+        if (context.client != nullptr) {
+            const auto found = context.client->find({"v1", "Secret", context.namespace_, secret});
+            if (!found) {
+                return report_missing(context, missing, "secret " + secret,
+                                      "create it with the key cos_credentials");
+            }
+            const auto keys = cloud::ibm::parse_cos_credentials(
+                codec::base64_decode(kube::text(*found, {"data", "cos_credentials"})),
+                "secret " + secret);
+            values = {{aws_variables[0], Secret{keys.access_key_id}},
+                      {aws_variables[1], keys.secret_access_key}};
+        }
+        secret_environment("cos", std::move(values))(pod, context);
+    };
+}
+
+}  // namespace detail
+
+[[nodiscard]] inline PodSpecMutator azure_files(const AzureFiles& files) {
+    return detail::azure_files(files, detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator azure_files_if_exists(const AzureFiles& files) {
+    return detail::azure_files(files, detail::IfMissing::warn);
+}
+
+/// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of the cos_hmac_keys in the key cos_credentials
+/// of a secret.
+[[nodiscard]] inline PodSpecMutator cos_credentials(std::string secret = "ibm-cos-creds") {
+    return detail::cos_credentials(std::move(secret), detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator cos_credentials_if_exists(
+    std::string secret = "ibm-cos-creds") {
+    return detail::cos_credentials(std::move(secret), detail::IfMissing::warn);
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/context_source.hpp - how the context of a build reaches a pod
+// that builds: uploaded to a store that both can reach.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// What is uploaded, and what for. Valid during the call.
+struct ContextUpload {
+    const cloud::Content& archive;  ///< a tar in gzip
+    /// Names it in the store, in hex or the like; of its own for every build, since it is removed
+    /// with the build.
+    const std::string& hash;
+    const cloud::Connection& connection;
+    const kube::Client* client = nullptr;  ///< of the cluster that builds, for keys in its secrets
+    std::string namespace_ = {};
+};
+
+/// A context in a store, removed by the destructor: within ten seconds, without throwing, also
+/// after a stop.
+class UploadedContext {
+public:
+    struct Parts {
+        std::string url = {};                     ///< as Kaniko's --context takes it
+        PodSpecMutator prepare = {};              ///< lets the pod that builds read it
+        std::vector<std::string> arguments = {};  ///< more ones for Kaniko
+        std::function<void()> remove = {};
+    };
+    UploadedContext(Parts parts, Control control)
+        : parts_(std::move(parts)), control_(std::move(control)) {}
+    UploadedContext(UploadedContext&& other) noexcept
+        : parts_(std::exchange(other.parts_, {})), control_(std::move(other.control_)) {}
+    UploadedContext& operator=(UploadedContext&& other) noexcept {
+        std::swap(parts_, other.parts_);
+        std::swap(control_, other.control_);
+        return *this;
+    }
+    ~UploadedContext() {
+        try {
+            remove();
+        } catch (const std::exception& error) {
+            try {
+                control_.say(Level::warning, error.what());
+            } catch (const std::exception&) {
+                // a sink that throws must not end the program here
+            }
+        }
+    }
+
+    [[nodiscard]] const std::string& url() const noexcept { return parts_.url; }
+    [[nodiscard]] const std::vector<std::string>& arguments() const noexcept {
+        return parts_.arguments;
+    }
+    /// Changes the pod that builds: variables, mounts, and secrets to create with it.
+    void prepare(PodSpec& pod, PodContext& context) const {
+        if (parts_.prepare) {
+            parts_.prepare(pod, context);
+        }
+    }
+    /// Now, once.
+    void remove() {
+        if (const auto call = std::exchange(parts_.remove, {})) {
+            call();
+        }
+    }
+    /// It stays in the store.
+    void keep() noexcept { parts_.remove = {}; }
+
+private:
+    Parts parts_;
+    Control control_;
+};
+
+/// A store for contexts: upload() gives what the pod that builds needs, or throws Error and leaves
+/// nothing behind.
+template <class T>
+concept ContextSource = requires(const T& source, const ContextUpload& upload) {
+    { source.upload(upload) } -> std::same_as<UploadedContext>;
+};
+
+}  // inline namespace FAIRING_ABI
+
+namespace detail {
+
+/// One mutator after the other.
+[[nodiscard]] inline PodSpecMutator in_order(std::vector<PodSpecMutator> mutators) {
+    return [mutators = std::move(mutators)](PodSpec& pod, PodContext& context) {
+        for (const PodSpecMutator& each : mutators) {
+            each(pod, context);
+        }
+    };
+}
+
+/// Sets variables of the main container.
+[[nodiscard]] inline PodSpecMutator plain_variables(
+    std::vector<std::pair<std::string, std::string>> values) {
+    return [values = std::move(values)](PodSpec& pod, PodContext& /*context*/) {
+        for (const auto& [name, value] : values) {
+            pod.set_env(name, value);
+        }
+    };
+}
+
+}  // namespace detail
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/azure.hpp - contexts in Azure Storage: a blob, or a file on a
+// share that the pod mounts.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// A blob. The account is that of the environment; the pod gets its key in a secret.
+struct AzureBlobContextSource {
+    std::string account = {};  ///< empty: AZURE_STORAGE_ACCOUNT, or the connection string's
+    std::string container = "fairing-builds";  ///< made when it is missing
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+/// A file on a share, which the pod mounts at /mnt/azure.
+struct AzureFilesContextSource {
+    std::string account = {};  ///< empty: AZURE_STORAGE_ACCOUNT, or the connection string's
+    std::string share = "fairing-builds";  ///< made when it is missing
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+}  // inline namespace FAIRING_ABI
+
+namespace detail {
+
+/// An account whose key we have: a pod can use nothing else.
+[[nodiscard]] inline cloud::azure::StorageAccount account_with_key(const ContextUpload& upload,
+                                                                   const std::string& name) {
+    auto account = cloud::azure::environment_account(upload.connection, name);
+    if (account.credential.key.empty()) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build out of",
+                     .subject = "storage account " + account.name,
+                     .answer = "the pod that builds needs the account's key, and there is none",
+                     .advice = "set AZURE_STORAGE_KEY or AZURE_STORAGE_CONNECTION_STRING"}};
+    }
+    return account;
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+inline UploadedContext AzureBlobContextSource::upload(const ContextUpload& upload) const {
+    const auto from = detail::account_with_key(upload, account);
+    const cloud::azure::BlobContainer place{upload.connection, from, container};
+    const std::string name = "fairing_builds/" + upload.hash;
+    place.ensure();
+    place.put(name, upload.archive);
+    return {{.url = place.url(name),
+             .prepare =
+                 secret_environment("context", {{"AZURE_STORAGE_ACCESS_KEY", from.credential.key}}),
+             .remove = [last = place.for_cleanup(), name] { last.remove(name); }},
+            upload.connection.control};
+}
+
+inline UploadedContext AzureFilesContextSource::upload(const ContextUpload& upload) const {
+    const auto from = detail::account_with_key(upload, account);
+    const cloud::azure::FileShare place{upload.connection, from, share};
+    const std::string directory = "build_" + upload.hash;
+    const std::string file = directory + "/context.tar.gz";
+    const auto remove = [last = place.for_cleanup(), directory, file] {
+        last.remove_file(file);
+        last.remove_directory(directory);
+    };
+    place.ensure();
+    // Owned from here on: a directory may be there already when the file fails.
+    UploadedContext uploaded{
+        {.url = "tar:///mnt/azure/" + file,
+         .prepare =
+             [from, mount_of = share, secret = "storage-credentials-" + upload.hash](
+                 PodSpec& pod, PodContext& context) {
+                 detail::add_object(context, "Secret", secret,
+                                    {{"type", "Opaque"},
+                                     {"data",
+                                      {{"azurestorageaccountname", codec::base64_encode(from.name)},
+                                       {"azurestorageaccountkey",
+                                        codec::base64_encode(from.credential.key.reveal())}}}});
+                 detail::mount_source(
+                     pod, secret,
+                     {{"azureFile",
+                       {{"secretName", secret}, {"shareName", mount_of}, {"readOnly", true}}}},
+                     "/mnt/azure/");
+             },
+         .remove = remove},
+        upload.connection.control};
+    place.make_directory(directory);
+    place.put(file, upload.archive);
+    return uploaded;
+}
+
+static_assert(ContextSource<AzureBlobContextSource>);
+static_assert(ContextSource<AzureFilesContextSource>);
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/gcp/storage.hpp - objects of Google Cloud Storage (cloud.google.com/storage/docs/
+// performing-resumable-uploads, JSON API).
+
+namespace fairing::cloud::gcp {
+
+struct StorageOptions {
+    /// Empty: STORAGE_EMULATOR_HOST, else https://storage.googleapis.com.
+    std::string endpoint = {};
+    /// Bytes in one request: what a broken connection may cost. A multiple of 256 KiB.
+    std::uint64_t chunk_size = std::uint64_t{16} << 20;
+};
+
+inline namespace FAIRING_ABI {
+
+/// One bucket. Without a token requests are anonymous, as emulators take them.
+class Bucket {
+public:
+    Bucket(Connection connection, Renewed<AccessToken> token, std::string bucket,
+           StorageOptions options = {})
+        : connection_(std::move(connection)),
+          token_(std::move(token)),
+          bucket_(std::move(bucket)),
+          options_(std::move(options)) {
+        std::string endpoint = options_.endpoint;
+        if (endpoint.empty()) {
+            endpoint = connection_.env("STORAGE_EMULATOR_HOST");
+        }
+        if (endpoint.empty()) {
+            endpoint = "https://storage.googleapis.com";
+        }
+        endpoint_ = checked_endpoint(
+            endpoint.find("://") == std::string::npos ? "http://" + endpoint : endpoint);
+        if (token_) {
+            check_token_url(endpoint_);
+        }
+        constexpr std::uint64_t unit = 256 << 10;
+        options_.chunk_size = std::max(unit, options_.chunk_size / unit * unit);
+    }
+
+    [[nodiscard]] std::string url(const std::string& name) const {
+        return "gs://" + bucket_ + '/' + name;
+    }
+
+    /// Creates the bucket in `project` unless it is there. True when it was created.
+    bool ensure(const std::string& project) const {
+        const std::string subject = "gs://" + bucket_;
+        const net::Answer found = send({.url = bucket_url()}, "look for bucket", subject);
+        if (is_success(found.status)) {
+            return false;
+        }
+        if (found.status != 404) {
+            throw refuse(found, "look for bucket", subject);
+        }
+        const net::Answer made =
+            send({.method = "POST",
+                  .url = endpoint_ + "/storage/v1/b?project=" + net::percent_encode(project),
+                  .headers = {{"Content-Type", "application/json"}},
+                  .body = net::Body::of(Json{{"name", bucket_}}.dump())},
+                 "create bucket", subject);
+        if (made.status == 409) {
+            throw refuse(made, "create bucket", subject, "it belongs to another project");
+        }
+        need_success(made, "create bucket", subject);
+        return true;
+    }
+
+    /// Uploads in chunks. After a broken connection the service is asked what it has, and the rest
+    /// is sent; when that does not help, the upload is cancelled.
+    void put(const std::string& name, const Content& content) const {
+        const net::Answer begun =
+            send({.method = "POST",
+                  .url = endpoint_ + "/upload/storage/v1/b/" + net::percent_encode(bucket_) +
+                         "/o?uploadType=resumable&name=" + net::percent_encode(name),
+                  .headers = {{"Content-Type", "application/json; charset=UTF-8"},
+                              {"X-Upload-Content-Type", "application/octet-stream"},
+                              {"X-Upload-Content-Length", std::to_string(content.size)}},
+                  .body = net::Body::of("{}")},
+                 "begin to upload", url(name), net::Repeat::always);
+        need_success(begun, "begin to upload", url(name));
+        const std::string session =
+            net::resolve(net::parse_url(begun.url), net::header(begun.headers, "Location")).text();
+        if (net::header(begun.headers, "Location").empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = "begin to upload",
+                         .subject = url(name),
+                         .answer = "the answer names no place to upload to"}};
+        }
+        if (token_) {
+            check_token_url(session);
+        }
+        try {
+            send_chunks(name, content, session);
+        } catch (...) {
+            cancel(name, session);
+            throw;
+        }
+    }
+
+    /// Removes the object; one that is not there counts as removed.
+    void remove(const std::string& name) const {
+        const net::Answer answer =
+            send({.method = "DELETE", .url = bucket_url() + "/o/" + net::percent_encode(name)},
+                 "remove", url(name));
+        if (answer.status != 404) {
+            need_success(answer, "remove", url(name));
+        }
+    }
+
+    /// The same bucket for what must be done at the end: see Connection::for_cleanup().
+    [[nodiscard]] Bucket for_cleanup() const {
+        Bucket copy = *this;
+        copy.connection_ = connection_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string bucket_url() const {
+        return endpoint_ + "/storage/v1/b/" + net::percent_encode(bucket_);
+    }
+    [[nodiscard]] net::Answer send(net::Request request, const std::string& attempted,
+                                   const std::string& subject,
+                                   net::Repeat repeat = net::Repeat::automatic) const {
+        if (token_) {
+            request.headers.emplace("Authorization", "Bearer " + token_.get().value.reveal());
+        }
+        return connection_.send(std::move(request), attempted, subject, repeat);
+    }
+
+    void send_chunks(const std::string& name, const Content& content,
+                     const std::string& session) const {
+        const Control& control = connection_.control;
+        std::uint64_t offset = 0;
+        for (int failures = 0;;) {
+            control.check("upload " + url(name));
+            std::optional<Error> failure;
+            try {
+                const net::Answer answer = send_chunk(name, content, session, offset);
+                if (is_success(answer.status)) {
+                    check_size(name, content, answer);
+                    control.show({.step = "upload",
+                                  .item = url(name),
+                                  .done = content.size,
+                                  .total = content.size});
+                    return;
+                }
+                if (answer.status != 308 && !net::is_temporary(answer.status)) {
+                    throw refuse(answer, "upload", url(name));
+                }
+                if (answer.status == 308) {
+                    const std::uint64_t next = received(answer);
+                    if (next > offset && next <= content.size) {
+                        offset = next;
+                        failures = 0;
+                        control.show({.step = "upload",
+                                      .item = url(name),
+                                      .done = offset,
+                                      .total = content.size});
+                        continue;
+                    }
+                }
+                failure = refuse(answer, "upload", url(name));
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    throw;
+                }
+                failure = error;
+            }
+            if (++failures >= connection_.retry.attempts) {
+                throw *failure;
+            }
+            control.sleep(net::retry_delay(connection_.retry, failures, {}, control.now()));
+            if (const auto have = ask_received(name, content, session)) {
+                offset = *have;
+            } else {
+                return;  // complete: the answer was lost
+            }
+        }
+    }
+
+    /// One chunk, once: what the service has afterwards is asked, not guessed.
+    [[nodiscard]] net::Answer send_chunk(const std::string& name, const Content& content,
+                                         const std::string& session, std::uint64_t offset) const {
+        const ByteRange range = content.part(offset, options_.chunk_size);
+        const std::string total = '/' + std::to_string(content.size);
+        return send(
+            {.method = "PUT",
+             .url = session,
+             .headers = {{"Content-Range",
+                          range.size == 0 ? "bytes *" + total
+                                          : "bytes " + std::to_string(offset) + '-' +
+                                                std::to_string(offset + range.size - 1) + total}},
+             .body = content.body(range)},
+            "upload", url(name), net::Repeat::never);
+    }
+
+    /// How many bytes the service has; nullopt when it has all and the object is there.
+    [[nodiscard]] std::optional<std::uint64_t> ask_received(const std::string& name,
+                                                            const Content& content,
+                                                            const std::string& session) const {
+        const net::Answer answer =
+            send({.method = "PUT",
+                  .url = session,
+                  .headers = {{"Content-Range", "bytes */" + std::to_string(content.size)}}},
+                 "resume the upload of", url(name), net::Repeat::always);
+        if (answer.status == 308) {
+            return std::min(received(answer), content.size);
+        }
+        need_success(answer, "resume the upload of", url(name));
+        check_size(name, content, answer);
+        return std::nullopt;
+    }
+
+    /// The last answer describes the object.
+    void check_size(const std::string& name, const Content& content,
+                    const net::Answer& answer) const {
+        const std::string size =
+            text_or(Json::parse(answer.body, nullptr, false), "size", std::to_string(content.size));
+        if (size != std::to_string(content.size)) {
+            throw Error{ErrorCode::integrity,
+                        {.attempted = "upload",
+                         .subject = url(name),
+                         .answer = "the service has " + net::printable(size, 30) + " bytes of " +
+                                   std::to_string(content.size)}};
+        }
+    }
+
+    /// "bytes=0-42" is 43; no Range is nothing.
+    [[nodiscard]] static std::uint64_t received(const net::Answer& answer) {
+        const std::string range = net::header(answer.headers, "Range");
+        const std::size_t dash = range.find('-');
+        std::uint64_t value = 0;
+        if (!range.starts_with("bytes=0-") || dash + 1 == range.size() || range.size() > 8 + 18) {
+            return 0;
+        }
+        for (const char digit : range.substr(dash + 1)) {
+            if (digit < '0' || digit > '9') {
+                return 0;
+            }
+            value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+        }
+        return value + 1;
+    }
+
+    /// Also after a stop; what fails here is said and not thrown. The service forgets it in a week.
+    void cancel(const std::string& name, const std::string& session) const {
+        try {
+            static_cast<void>(for_cleanup().send({.method = "DELETE", .url = session},
+                                                 "cancel the upload of", url(name)));
+        } catch (const Error& error) {
+            connection_.control.say(Level::warning, error.what());
+        }
+    }
+
+    Connection connection_;
+    Renewed<AccessToken> token_;
+    std::string bucket_;
+    StorageOptions options_;
+    std::string endpoint_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::gcp
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/gcs.hpp - contexts in Google Cloud Storage.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// With the application default credentials of this machine. The pod takes a secret's or those of
+/// its service account.
+struct GcsContextSource {
+    std::string project = {};            ///< empty: what the environment or gcloud says
+    std::string bucket = {};             ///< made when it is missing; empty: named as the project
+    std::string secret = "user-gcp-sa";  ///< with the pod's key, if it exists
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const {
+        const cloud::gcp::CredentialChain chain{upload.connection};
+        const std::string owner = project.empty() ? chain.project() : project;
+        // An emulator takes no tokens, and there may be none.
+        const bool emulated = !upload.connection.env("STORAGE_EMULATOR_HOST").empty();
+        const cloud::gcp::Bucket place{
+            upload.connection, emulated ? cloud::Renewed<cloud::AccessToken>{} : chain.renewed(),
+            bucket.empty() ? owner : bucket};
+        const std::string name = "fairing_builds/" + upload.hash;
+        place.ensure(owner);
+        place.put(name, upload.archive);
+        return {{.url = place.url(name),
+                 .prepare = gcp_credentials_if_exists(secret),
+                 .remove = [last = place.for_cleanup(), name] { last.remove(name); }},
+                upload.connection.control};
+    }
+};
+static_assert(ContextSource<GcsContextSource>);
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/s3.hpp - contexts in S3, and in what speaks like it: MinIO, IBM
+// Cloud Object Storage.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// AWS's S3, with AWS's own credentials on this machine. The pod takes those of its node or service
+/// account, or a secret's.
+struct S3ContextSource {
+    std::string bucket = {};            ///< made when it is missing; empty: kubeflow-ACCOUNT-REGION
+    std::string region = {};            ///< empty: AWS_REGION, or the profile's
+    std::string profile = {};           ///< of ~/.aws; empty: AWS_PROFILE, or "default"
+    std::string secret = "aws-secret";  ///< with the pod's keys, if it exists; empty: none
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+/// A MinIO server that this machine and the cluster reach under the same URL.
+struct MinioContextSource {
+    std::string endpoint = {};    ///< "http://minio.kubeflow:9000"
+    std::string access_key = {};  ///< empty: AWS's own credentials on this machine
+    Secret secret_key = {};
+    std::string region = "us-east-1";
+    std::string bucket = {};  ///< made when it is missing; empty: kubeflow-REGION
+    /// A config map with config.json for the pod's pushes; empty: none.
+    std::string docker_config = {};
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+/// IBM Cloud Object Storage, by HMAC keys.
+struct CosContextSource {
+    std::string region = "us-south";
+    std::string bucket = {};    ///< made when it is missing; empty: kubeflow-REGION
+    std::string endpoint = {};  ///< empty: the public one of the region
+    std::string access_key = {};
+    Secret secret_key = {};
+    std::string secret = "ibm-cos-creds";  ///< of the cluster, read when no keys are given
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+}  // inline namespace FAIRING_ABI
+
+namespace detail {
+
+/// What the three differ in.
+struct S3Upload {
+    cloud::aws::Client client;
+    std::string bucket = {};
+    std::string endpoint = {};  ///< empty: AWS's
+    std::vector<PodSpecMutator> prepare = {};
+    std::vector<std::string> arguments = {};
+};
+
+[[nodiscard]] inline UploadedContext upload_to_s3(const ContextUpload& upload, S3Upload to) {
+    const cloud::aws::S3Options options{.endpoint = to.endpoint};
+    const cloud::aws::S3Bucket bucket{to.client, to.bucket, options};
+    const std::string key = "fairing_builds/" + upload.hash;
+    bucket.ensure();
+    bucket.put(key, upload.archive);
+    std::vector<std::pair<std::string, std::string>> variables = {
+        {"AWS_REGION", to.client.region()}};
+    if (!to.endpoint.empty()) {
+        variables.emplace_back("S3_ENDPOINT", to.endpoint);
+        variables.emplace_back("S3_FORCE_PATH_STYLE", "true");
+    }
+    to.prepare.push_back(plain_variables(std::move(variables)));
+    return {{.url = bucket.url(key),
+             .prepare = in_order(std::move(to.prepare)),
+             .arguments = std::move(to.arguments),
+             .remove = [last = cloud::aws::S3Bucket{to.client.for_cleanup(), to.bucket, options},
+                        key] { last.remove(key); }},
+            upload.connection.control};
+}
+
+[[nodiscard]] inline cloud::aws::Client client_with_keys(const ContextUpload& upload,
+                                                         const cloud::aws::Credentials& keys,
+                                                         const std::string& region) {
+    return {upload.connection, {[keys] { return keys; }, upload.connection.control.clock}, region};
+}
+
+/// For a pod that gets keys of its own, in a secret that lives as long as it.
+[[nodiscard]] inline PodSpecMutator key_variables(const cloud::aws::Credentials& keys) {
+    std::map<std::string, Secret> values = {{"AWS_ACCESS_KEY_ID", Secret{keys.access_key_id}},
+                                            {"AWS_SECRET_ACCESS_KEY", keys.secret_access_key}};
+    if (!keys.session_token.empty()) {
+        values.emplace("AWS_SESSION_TOKEN", keys.session_token);
+    }
+    return secret_environment("context", std::move(values));
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+inline UploadedContext S3ContextSource::upload(const ContextUpload& upload) const {
+    const cloud::aws::CredentialChain chain{upload.connection,
+                                            {.profile = profile, .region = region}};
+    const cloud::aws::Client client{upload.connection, chain.renewed(), chain.region()};
+    std::vector<PodSpecMutator> prepare;
+    if (!secret.empty()) {
+        prepare.push_back(aws_credentials_if_exists(secret));
+    }
+    return detail::upload_to_s3(
+        upload,
+        {.client = client,
+         .bucket = bucket.empty() ? "kubeflow-" + cloud::aws::caller_identity(client).account +
+                                        '-' + client.region()
+                                  : bucket,
+         .prepare = std::move(prepare)});
+}
+
+inline UploadedContext MinioContextSource::upload(const ContextUpload& upload) const {
+    if (endpoint.empty()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "upload the context to",
+                     .subject = "MinIO",
+                     .answer = "no endpoint is given",
+                     .advice = "name its URL, as the cluster reaches it"}};
+    }
+    const auto keys = access_key.empty() ? cloud::aws::CredentialChain{upload.connection}.find()
+                                         : cloud::aws::Credentials{.access_key_id = access_key,
+                                                                   .secret_access_key = secret_key};
+    std::vector<PodSpecMutator> prepare = {detail::key_variables(keys)};
+    if (!docker_config.empty()) {
+        prepare.push_back(volume_mounts({.type = VolumeType::config_map,
+                                         .name = docker_config,
+                                         .mount_path = detail::kaniko_docker}));
+    }
+    return detail::upload_to_s3(upload, {.client = detail::client_with_keys(upload, keys, region),
+                                         .bucket = bucket.empty() ? "kubeflow-" + region : bucket,
+                                         .endpoint = cloud::checked_endpoint(endpoint),
+                                         .prepare = std::move(prepare),
+                                         .arguments = {"--single-snapshot"}});
+}
+
+inline UploadedContext CosContextSource::upload(const ContextUpload& upload) const {
+    cloud::aws::Credentials keys{.access_key_id = access_key, .secret_access_key = secret_key};
+    if (access_key.empty()) {
+        const auto found = upload.client == nullptr
+                               ? std::nullopt
+                               : upload.client->find({"v1", "Secret", upload.namespace_, secret});
+        if (!found) {
+            throw Error{
+                ErrorCode::not_found,
+                {.attempted = "find the keys of",
+                 .subject = "IBM Cloud Object Storage",
+                 .answer = "none are given, and there is no secret " + secret +
+                           (upload.namespace_.empty() ? "" : " in namespace " + upload.namespace_),
+                 .advice = "create it with the key cos_credentials"}};
+        }
+        keys = cloud::ibm::parse_cos_credentials(
+            codec::base64_decode(kube::text(*found, {"data", "cos_credentials"})),
+            "secret " + secret);
+    }
+    return detail::upload_to_s3(upload,
+                                {.client = detail::client_with_keys(upload, keys, region),
+                                 .bucket = bucket.empty() ? "kubeflow-" + region : bucket,
+                                 .endpoint = endpoint.empty() ? cloud::ibm::cos_endpoint(region)
+                                                              : cloud::checked_endpoint(endpoint),
+                                 .prepare = {detail::key_variables(keys)}});
+}
+
+static_assert(ContextSource<S3ContextSource>);
+static_assert(ContextSource<MinioContextSource>);
+static_assert(ContextSource<CosContextSource>);
+
+}  // inline namespace FAIRING_ABI
 
 }  // namespace fairing
 

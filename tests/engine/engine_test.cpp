@@ -48,6 +48,27 @@ TEST_CASE("row 60: a missing socket is named, with what to do") {
           "check that Docker or Podman runs, or name its socket in DOCKER_HOST");
 }
 
+TEST_CASE("an engine that wants TLS, or whose certificate is refused, is named, with what to do") {
+    for (const auto& [code, advice] : std::vector<std::pair<ErrorCode, const char*>>{
+             {ErrorCode::integrity, "DOCKER_TLS_VERIFY"}, {ErrorCode::denied, "ca.pem"}}) {
+        ScriptedTransport script;
+        script.expect("GET", "http://far:2375/version",
+                      [code = code](const test::Recorded&) -> net::Response {
+                          throw Error{code, {.attempted = "reach", .answer = "no"}};
+                      });
+        try {
+            static_cast<void>(Engine::connect(
+                std::ref(script),
+                engine::Address{.name = "tcp://far:2375", .url = "http://far:2375"}));
+            FAIL("no error");
+        } catch (const Error& error) {
+            CHECK(error.code() == code);
+            CHECK(error.details().subject == "tcp://far:2375");
+            CHECK(support::contains(error.details().advice, advice));
+        }
+    }
+}
+
 TEST_CASE("create, start, logs, wait, stop, kill, remove") {
     ScriptedTransport script;
     const Engine engine = connected(script);

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "../support/certificates.hpp"
 #include "../support/docker_site.hpp"
+#include "../support/nginx.hpp"
 #include "../support/readers.hpp"
 #include "../support/tar_archive.hpp"
 #include "fairing/codec/gzip.hpp"
@@ -426,4 +428,35 @@ TEST_CASE("a base comes from its mirror, and from its registry when the mirror i
         run(build("x", bases->base("v2s2") + " --mirror " + bases->site().host() + '=' + nobody));
     CHECK_MESSAGE(fallen.exit_code == 0, fallen.output);
     CHECK(contains(fallen.output, "mirror " + nobody));
+}
+
+TEST_CASE("the table of fairing.json: a registry's own CA and client certificate") {
+    const BaseSite* bases = BaseSite::get();
+    const support::Certificates certificates;
+    if (bases == nullptr || !certificates.made || support::missing_nginx()) {
+        return;
+    }
+    const support::DockerRegistry registry;
+    const support::Nginx strict{
+        "ssl", "ssl_verify_client on;\nssl_client_certificate " + certificates.path("ca.pem") +
+                   ";\nssl_certificate " + certificates.path("good.pem") +
+                   ";\nssl_certificate_key " + certificates.path("key.pem") + ";\n" +
+                   support::Nginx::pass_to(registry.port())};
+    REQUIRE(strict.running());
+    const support::Workspace space;
+    const auto copy = [&](const Json& settings) {
+        space.file("fairing.json", Json{{"registries", {{strict.host(), settings}}}}.dump());
+        return run("cd " + space.path().string() + " && " + bases->site().command() + " copy " +
+                   bases->base("v2s2") + ' ' + strict.host() + "/team/job:v1 2>&1");
+    };
+    const Json whole = {{"ca_file", certificates.path("ca.pem")},
+                        {"certificate", certificates.path("client.pem")},
+                        {"key", certificates.path("client.key")}};
+    const ShellResult copied = copy(whole);
+    CHECK_MESSAGE(copied.exit_code == 0, copied.output);
+    CHECK(copy({{"ca_file", certificates.path("ca.pem")}}).exit_code != 0);
+    CHECK(copy(Json::object()).exit_code != 0);
+    Json absent = whole;
+    absent["key"] = space / "absent.key";
+    CHECK(contains(copy(absent).output, "absent.key"));
 }

@@ -3,11 +3,15 @@
 // missing is skipped.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <optional>
+#include <filesystem>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "../support/docker_site.hpp"
 #include "../support/podman_engine.hpp"
@@ -252,7 +256,7 @@ TEST_CASE("row 46: hostile names, values and words reach neither a shell nor the
                        "print(sys.argv[1:])",
                        "$(touch /pwned)\n\"", "-flag"};
     std::string listed;
-    for (std::string name : {"$(touch pwned)", "-flag", "`id`.py", "a\"b\\'c", "two words"}) {
+    for (const std::string name : {"$(touch pwned)", "-flag", "`id`.py", "a\"b\\'c", "two words"}) {
         listed += (listed.empty() ? "'" : ", '") + name + '\'';
     }
     const std::string expected = '[' + listed + "]\n" + context.environment.at("VALUE") +

@@ -53,7 +53,9 @@ TEST_CASE("--mirror comes before what the table has, in its order") {
 }
 
 TEST_CASE("a registry of the table may be spoken to in the clear, and only that one") {
-    const Session session{.registries = {{"plain.example", {.insecure = true}}}};
+    const Session session{.registries = {{"plain.example", {.insecure = true}},
+                                         {"localhost:5001", {.ca_file = "ca.pem"}}}};
+    CHECK(registry_options(session, {}, "localhost:5001").plain_http == registry::PlainHttp::never);
     CHECK(registry_options(session, {}, "plain.example").plain_http ==
           registry::PlainHttp::insecure);
     CHECK(registry_options(session, {}, "other.example").plain_http ==

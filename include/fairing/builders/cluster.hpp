@@ -35,7 +35,7 @@
 #include "append.hpp"
 #include "context_sources/choice.hpp"
 #include "context_sources/registry.hpp"
-#include "dockerfile_context.hpp"
+#include "dockerfile_build.hpp"
 #include "kaniko_job.hpp"
 
 namespace fairing {
@@ -151,8 +151,7 @@ namespace detail {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
             .platform = builder.platform,
-            .insecure = builder.insecure,
-            .ca_file = builder.ca_file};
+            .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
 }
 
 /// The target, as the builder that appends would have it.
@@ -280,14 +279,14 @@ public:
           target_(check_and_name(target_of(builder))) {}
 
     [[nodiscard]] Image build() {
-        const PreparedDockerfile plan =
-            prepare_dockerfile(dockerfile_options(builder_), context_, session_);
+        const DockerfileBuild plan =
+            plan_dockerfile(dockerfile_options(builder_), context_, session_);
         const kube::Client client = kubernetes::connect(options_, session_);
         static_cast<void>(client.discover("batch/v1", "Job"));  // before anything is uploaded
         const Stopwatch watch;
         const UploadedContext uploaded = upload(plan, client);
         name_by_content(plan);
-        const std::vector<oci::Reference> bases = dockerfile::images_of(plan.dockerfile);
+        const std::vector<oci::Reference> bases = dockerfile::images_of(plan.text);
         const std::vector<Json> objects = builder_objects(
             options_, id_, call(bases, uploaded), uploaded,
             [&](PodSpec& pod, std::vector<Json>& beside, const std::string& name) {
@@ -307,8 +306,8 @@ public:
     }
 
     [[nodiscard]] Image foresee() {
-        const PreparedDockerfile plan =
-            prepare_dockerfile(dockerfile_options(builder_), context_, session_);
+        const DockerfileBuild plan =
+            plan_dockerfile(dockerfile_options(builder_), context_, session_);
         packaging::ContextTar tar{plan.context, {}, control_};
         tar.write([](std::span<const std::byte>) {});
         image_.context_digest = tar.digest();
@@ -319,27 +318,26 @@ public:
     }
 
 private:
-    void name_by_content(const PreparedDockerfile& plan) {
+    void name_by_content(const DockerfileBuild& plan) {
         if (target_.tag.empty()) {
-            target_.tag = image_tag(plan, image_.context_digest);
+            target_.tag =
+                dockerfile_tag(dockerfile_options(builder_), image_.context_digest, plan.text);
         }
     }
 
     /// Also computes the context's digest.
-    [[nodiscard]] UploadedContext upload(const PreparedDockerfile& plan,
-                                         const kube::Client& client) {
+    [[nodiscard]] UploadedContext upload(const DockerfileBuild& plan, const kube::Client& client) {
         if (uses_registry(builder_)) {
             AppendBuilder carrier = target_of(builder_);
             carrier.base_image = builder_.context_source.image.empty()
                                      ? "busybox:1.37.0"
                                      : builder_.context_source.image;
-            PushedContext pushed =
-                push_context(carrier, plan.context, plan.dockerfile, id_, session_);
+            PushedContext pushed = push_context(carrier, plan.context, plan.text, id_, session_);
             image_.context_digest = std::move(pushed.context_digest);
             image_.figures = pushed.figures;
             return std::move(pushed.context);
         }
-        BuildFiles files{plan.context, plan.dockerfile, {}};
+        BuildFiles files{plan.context, plan.text, {}};
         const packaging::LayerBlob archive = packaging::write_layer(
             files.files(), codec::GzipCompressor{.level = 1}, {.item = "build context"}, control_);
         files.add(files.files(), archive.contents);

@@ -404,16 +404,18 @@ private:
         } catch (const Cancelled&) {
             throw;
         } catch (const Error& error) {
-            const bool denied = error.code() == ErrorCode::denied;  // TLS
-            if (own || (!denied && error.code() != ErrorCode::unavailable &&
+            const bool denied = error.code() == ErrorCode::denied;      // TLS
+            const bool strange = error.code() == ErrorCode::integrity;  // no HTTP, or not plain
+            if (own || (!denied && !strange && error.code() != ErrorCode::unavailable &&
                         error.code() != ErrorCode::not_found)) {
                 throw;
             }
-            const ErrorCode code = denied ? error.code() : ErrorCode::unavailable;
+            const ErrorCode code = denied || strange ? error.code() : ErrorCode::unavailable;
             Error::Details details = failure(code, attempted, error.details().answer).details();
             details.advice =
-                denied
-                    ? "check ca.pem, cert.pem and key.pem in the folder that DOCKER_CERT_PATH names"
+                denied ? "check ca.pem, cert.pem and key.pem in the folder DOCKER_CERT_PATH names"
+                : strange && base_.starts_with("http://")
+                    ? "when it speaks TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
                     : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
             throw Error{code, std::move(details)};
         }

@@ -11,8 +11,10 @@ namespace fairing {
 struct RegistrySettings {
     /// "HOST[:PORT][/PREFIX]", asked in this order before the registry itself, for base images.
     std::vector<std::string> mirrors = {};
-    bool insecure = false;                   ///< plain http
-    std::string ca_file = {};                ///< PEM file of the certificate authorities to trust
+    bool insecure = false;  ///< plain http
+    /// PEM file of the certificate authorities to trust. A registry of this machine that has one,
+    /// or a certificate of ours, is spoken to by https like any other.
+    std::string ca_file = {};
     std::string certificate = {}, key = {};  ///< PEM files: who we are to it
 };
 

@@ -127,6 +127,7 @@ namespace detail {
                                                               const RegistryAccess& access = {},
                                                               const std::string& host = {}) {
     const RegistrySettings settings = detail::settings_for(session, host);
+    const bool wants_tls = !settings.ca_file.empty() || !settings.certificate.empty();
     return {.transport =
                 session.transport
                     ? session.transport
@@ -136,6 +137,7 @@ namespace detail {
                            .proxies = net::environment_proxies()}),
             .credentials = session.credentials,
             .plain_http = access.insecure || settings.insecure ? registry::PlainHttp::insecure
+                          : wants_tls                          ? registry::PlainHttp::never
                                                                : registry::PlainHttp::loopback,
             .keychain = cloud_registry_credentials(cloud_connection(session)),
             .upload = access.upload};

@@ -111,7 +111,7 @@ inline bool read_tf_config(Worker& worker) {
         const auto rank = detail::number_in(each.rank);
         if (!rank) {
             // More telling than what comes behind PyTorch's.
-            if (&each == detail::launchers.begin() && detail::read_tf_config(worker)) {
+            if (&each == &detail::launchers.front() && detail::read_tf_config(worker)) {
                 return worker;
             }
             continue;

@@ -216,9 +216,10 @@ private:
     [[nodiscard]] std::optional<engine::Address> find_engine(bool automatic) const {
         try {
             auto found = engine::find(options_.engine);
-            // In automatic mode a DOCKER_HOST elsewhere is no engine of this machine.
+            // What is given is taken; a DOCKER_HOST elsewhere is no engine of this machine.
             const bool usable =
-                found && engine::is_there(*found) && !(automatic && found->socket.empty());
+                found && (!options_.engine.empty() ||
+                          (engine::is_there(*found) && !(automatic && found->socket.empty())));
             return usable ? found : std::nullopt;
         } catch (const Error&) {
             if (!automatic) {

@@ -1,0 +1,81 @@
+// fairing/builders/dockerfile_build.hpp - what a builder begins with that leaves the building to
+// somebody else: the Dockerfile, and the context fitted to its base.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "../codec/sha256.hpp"
+#include "../core/error.hpp"
+#include "../core/files.hpp"
+#include "../oci/image.hpp"
+#include "../oci/platform.hpp"
+#include "../oci/reference.hpp"
+#include "../packaging/context.hpp"
+#include "../packaging/context_digest.hpp"
+#include "../stage/registry_access.hpp"
+#include "append.hpp"
+#include "base_fit.hpp"
+#include "dockerfile.hpp"
+
+namespace fairing::detail {
+
+/// What such builders have in common.
+struct DockerfileOptions {
+    std::string base_image = {};       ///< empty: default_base_image()
+    std::string dockerfile_path = {};  ///< empty: it is generated
+    std::string platform = {};
+    RegistryAccess access = {};
+};
+
+struct DockerfileBuild {
+    Context context = {};
+    std::string text = {};  ///< of the Dockerfile
+};
+
+/// A program of ours is checked against its base, when that can be read here.
+[[nodiscard]] inline Context fitted_context(const DockerfileOptions& options, Context context,
+                                            const oci::Reference& base, const Session& session) {
+    if (context.needs.programs.empty() || base.kind == oci::ReferenceKind::scratch) {
+        return context;
+    }
+    const std::unique_ptr<oci::Store> store = open_store(base, session, options.access);
+    const oci::StoredImage stored =
+        oci::load_image(*store, base.wanted(), oci::parse_platform(options.platform), base.text());
+    return fit_to_base(std::move(context), stored.image, store.get(), base.text(),
+                       stored.manifest.digest, session.cache_directory, session.control());
+}
+
+/// Throws Error{unsupported} for a base that is in no registry, and for what can not be written to
+/// a Dockerfile.
+[[nodiscard]] inline DockerfileBuild plan_dockerfile(const DockerfileOptions& options,
+                                                     Context context, const Session& session) {
+    if (!options.dockerfile_path.empty()) {
+        return {std::move(context), read_file(options.dockerfile_path, std::size_t{1} << 20)};
+    }
+    const std::string name =
+        options.base_image.empty() ? default_base_image(session) : options.base_image;
+    const oci::Reference base = oci::parse_reference(name);
+    if (base.kind != oci::ReferenceKind::registry && base.kind != oci::ReferenceKind::scratch) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build on",
+                     .subject = name,
+                     .answer = "whoever builds by a Dockerfile takes its bases from registries",
+                     .advice = "push it to one, or use --builder append"}};
+    }
+    DockerfileBuild build{.context = fitted_context(options, std::move(context), base, session)};
+    build.text = dockerfile::generate(build.context, name);
+    return build;
+}
+
+/// The tag by content. A Dockerfile of the user's is part of what the image is.
+[[nodiscard]] inline std::string dockerfile_tag(const DockerfileOptions& options,
+                                                const std::string& context_digest,
+                                                const std::string& text) {
+    return options.dockerfile_path.empty()
+               ? packaging::context_tag(context_digest)
+               : codec::sha256_hex(std::string_view{context_digest + '\n' + text}).substr(0, 12);
+}
+
+}  // namespace fairing::detail
