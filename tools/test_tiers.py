@@ -34,7 +34,8 @@ API_PROGRAMS = ("01_job.cpp", "02_function.cpp", "02b_functions.cpp", "04_ui.cpp
                 "07_config.cpp", "08_serving.cpp", "09_embed.cpp")
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 # Macro -> package of what is never needed.
-OPTIONAL = {"YAML": "yaml-cpp", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
+OPTIONAL = {"YAML": "yaml-cpp", "XML": "pugixml", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
+CLOUD_PEERS = ("moto_server", "s3rver", "fake-gcs-server", "azurite-blob")
 # Meson finds ccache by itself for the compiler that it finds by itself, and not for one that CXX names.
 CLANGXX_FOR_MESON = f"ccache {CLANGXX}" if shutil.which("ccache") else CLANGXX
 CPUS = os.cpu_count() or 1
@@ -572,6 +573,15 @@ class Tiers:
         say(self.base_layout)
         return PASSED
 
+    def get_cloud_peers(self):
+        """What plays the clouds; the tests that need what is not there are skipped."""
+        code, output = run(["tools/dependencies", "cloud-peers"], limit=BUILD_LIMIT)
+        self.cloud_peers = output.strip().split("\n")[-1]
+        missing = [name for name in CLOUD_PEERS if not pathlib.Path(self.cloud_peers, name).exists()]
+        if code == 0 and not missing:
+            return PASSED
+        return skip(f"there is no {', '.join(missing)}: {output.strip()}")
+
     def integration_tests(self):
         folder = self.gcc_build()
         if folder is None:
@@ -581,13 +591,16 @@ class Tiers:
         env = {"FAIRING_COMMAND": str(self.command())}
         if self.base_layout:
             env["FAIRING_BASE_LAYOUT"] = self.base_layout
+        if self.cloud_peers:
+            env["PATH"] = f"{self.cloud_peers}:{os.environ['PATH']}"
         for name, program in programs.items():
             counts += self.run_doctest(name, program, env)
         return counts
 
     def peers(self):
-        self.base_layout = None
+        self.base_layout = self.cloud_peers = None
         self.step("base image", self.base_image)
+        self.step("peers that play the clouds", self.get_cloud_peers)
         self.step("integration tests", self.integration_tests)
 
     def kubernetes(self):

@@ -49,3 +49,8 @@ TEST_CASE("base64: what is not Base64 is refused, and never quoted") {
     }
     CHECK_THROWS_AS(static_cast<void>(base64_decode(std::string_view{"AA\0A", 4})), fairing::Error);
 }
+
+TEST_CASE("the form for URLs has other signs and no padding") {
+    CHECK(codec::base64url_encode("\xfb\xef\xff\xfe") == "--___g");
+    CHECK(codec::base64url_encode("") == "");
+}

@@ -14,6 +14,7 @@ TEST_CASE("the text and the macros say the same version") {
 TEST_CASE("the configuration is either way stated") {
     CHECK((FAIRING_TLS == 0 || FAIRING_TLS == 1));
     CHECK((FAIRING_YAML == 0 || FAIRING_YAML == 1));
+    CHECK((FAIRING_XML == 0 || FAIRING_XML == 1));
     for (const int compressor : {FAIRING_ZLIB, FAIRING_LIBDEFLATE, FAIRING_ISAL, FAIRING_ZSTD}) {
         CHECK((compressor == 0 || compressor == 1));
     }
@@ -27,8 +28,9 @@ struct Configured;
 
 TEST_CASE("units of another configuration have other names") {
     const std::string digits = std::to_string(FAIRING_TLS) + std::to_string(FAIRING_YAML) +
-                               std::to_string(FAIRING_ZLIB) + std::to_string(FAIRING_LIBDEFLATE) +
-                               std::to_string(FAIRING_ISAL) + std::to_string(FAIRING_ZSTD);
+                               std::to_string(FAIRING_XML) + std::to_string(FAIRING_ZLIB) +
+                               std::to_string(FAIRING_LIBDEFLATE) + std::to_string(FAIRING_ISAL) +
+                               std::to_string(FAIRING_ZSTD);
     const std::string name = typeid(fairing::Configured*).name();
     CHECK(name.find("v0_" + digits) != std::string::npos);
 }

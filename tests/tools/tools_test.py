@@ -95,7 +95,7 @@ class ToolsTest(unittest.TestCase):
         self.fails(tree, "check_layers.py", "misc is on no level")
 
     def test_layers_foreign_libraries(self):
-        for name in ("httplib.h", "nlohmann/json_fwd.hpp", "yaml-cpp/yaml.h", "openssl/ssl.h", "zlib.h", "zstd.h"):
+        for name in ("httplib.h", "nlohmann/json_fwd.hpp", "yaml-cpp/yaml.h", "openssl/ssl.h", "pugixml.hpp", "zlib.h", "zstd.h"):
             with self.subTest(name):
                 tree = self.with_line("fairing/codec/gzip.hpp", f"#include <{name}>")
                 self.fails(tree, "check_layers.py", f"includes <{name}>; only")

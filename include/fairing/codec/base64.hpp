@@ -1,4 +1,5 @@
-// fairing/codec/base64.hpp - Base64 with the standard alphabet (RFC 4648, section 4).
+// fairing/codec/base64.hpp - Base64 with the standard alphabet (RFC 4648, section 4), and the form
+// for URLs that JSON Web Tokens are written in (section 5).
 #pragma once
 
 #include <array>
@@ -43,6 +44,16 @@ inline constexpr auto base64_values = [] {
             text += j <= group.size() ? detail::base64_alphabet[bits >> (18 - 6 * j) & 63] : '=';
         }
     }
+    return text;
+}
+
+/// With '-' and '_' for '+' and '/', and without padding.
+[[nodiscard]] inline std::string base64url_encode(std::string_view bytes) {
+    std::string text = base64_encode(bytes);
+    for (char& c : text) {
+        c = c == '+' ? '-' : c == '/' ? '_' : c;
+    }
+    text.resize(text.find_last_not_of('=') + 1);
     return text;
 }
 

@@ -3,6 +3,7 @@
 //
 // FAIRING_TLS         1 unless defined as 0: https through cpp-httplib and OpenSSL.
 // FAIRING_YAML        0 unless defined as 1: YAML is read and written through yaml-cpp.
+// FAIRING_XML         0 unless defined as 1: answers of S3, STS and Azure are read through pugixml.
 // FAIRING_ZLIB        0 unless defined as 1: gzip layers may be made by zlib,
 // FAIRING_LIBDEFLATE  the same by libdeflate,
 // FAIRING_ISAL        the same by ISA-L (libisal);
@@ -23,6 +24,9 @@
 #ifndef FAIRING_YAML
 #define FAIRING_YAML 0
 #endif
+#ifndef FAIRING_XML
+#define FAIRING_XML 0
+#endif
 
 #ifndef FAIRING_ZLIB
 #define FAIRING_ZLIB 0
@@ -37,13 +41,13 @@
 #define FAIRING_ZSTD 0
 #endif
 
-// "v0_100000": the macros' values in the order above.
-#define FAIRING_ABI                                                                           \
-    FAIRING_ABI_OF(FAIRING_TLS, FAIRING_YAML, FAIRING_ZLIB, FAIRING_LIBDEFLATE, FAIRING_ISAL, \
-                   FAIRING_ZSTD)
+// "v0_1000000": the macros' values in the order above.
+#define FAIRING_ABI                                                                          \
+    FAIRING_ABI_OF(FAIRING_TLS, FAIRING_YAML, FAIRING_XML, FAIRING_ZLIB, FAIRING_LIBDEFLATE, \
+                   FAIRING_ISAL, FAIRING_ZSTD)
 #define FAIRING_ABI_OF(...) FAIRING_ABI_NAME(__VA_ARGS__)
-#define FAIRING_ABI_NAME(tls, yaml, zlib, libdeflate, isal, zstd) \
-    v0_##tls##yaml##zlib##libdeflate##isal##zstd
+#define FAIRING_ABI_NAME(tls, yaml, xml, zlib, libdeflate, isal, zstd) \
+    v0_##tls##yaml##xml##zlib##libdeflate##isal##zstd
 
 namespace fairing {
 
