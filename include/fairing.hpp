@@ -13,6 +13,9 @@
 
 // The stages.
 #include "fairing/builders/append.hpp"
+#include "fairing/builders/context_sources/azure.hpp"
+#include "fairing/builders/context_sources/gcs.hpp"
+#include "fairing/builders/context_sources/s3.hpp"
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"
@@ -33,12 +36,14 @@
 #include "fairing/frameworks/lightgbm.hpp"
 
 // What a cluster deployer takes.
+#include "fairing/pods/cloud_credentials.hpp"
 #include "fairing/pods/kubernetes_options.hpp"
 #include "fairing/pods/patch.hpp"
 #include "fairing/pods/pod_template.hpp"
 
 // What goes from stage to stage.
 #include "fairing/stage/any.hpp"
+#include "fairing/stage/cloud_access.hpp"
 #include "fairing/stage/concepts.hpp"
 #include "fairing/stage/fields.hpp"
 #include "fairing/stage/image.hpp"
@@ -49,5 +54,8 @@
 
 // What they are made of.
 #include "fairing/core/yaml.hpp"
+#include "fairing/keychain/cloud_registries.hpp"
 #include "fairing/kube/names.hpp"
 #include "fairing/kube/state.hpp"
+#include "fairing/registry/copy.hpp"
+#include "fairing/registry/tags.hpp"

@@ -39,6 +39,16 @@ TEST_CASE("unknown names and keys list those there are") {
     CHECK(error_of([&] { Config{Json::array()}; }).find("not a JSON object") != std::string::npos);
 }
 
+TEST_CASE("registries stand beside the stages") {
+    const Config config{Json::parse(
+        R"({"registries": {"docker.io": {"mirrors": ["mirror.example"]}}, "builder": {}})")};
+    CHECK(config.registries().at("docker.io").mirrors ==
+          std::vector<std::string>{"mirror.example"});
+    CHECK(error_of([] {
+              Config{Json{{"registries", {{"docker.io", {{"mirror", "x"}}}}}}};
+          }).find("did you mean mirrors?") != std::string::npos);
+}
+
 TEST_CASE("a file is read, and named when it is wrong") {
     const TemporaryDirectory directory;
     const auto file = directory.path() / "fairing.json";

@@ -573,6 +573,18 @@ class Tiers:
         say(self.base_layout)
         return PASSED
 
+    def build_go_peers(self):
+        """crane and registries that Debian has not; without them the tests that need them are skipped. Not in CI."""
+        code, output = run(["tools/dependencies", "peers"], limit=BUILD_LIMIT)
+        if code == 0:
+            self.go_peers = output.strip().split("\n")[-1]
+            say(self.go_peers)
+            return PASSED
+        if os.environ.get("CI"):
+            show_failure("tools/dependencies peers", output)
+            return FAILED
+        return skip(output.strip())
+
     def get_cloud_peers(self):
         """What plays the clouds; the tests that need what is not there are skipped."""
         code, output = run(["tools/dependencies", "cloud-peers"], limit=BUILD_LIMIT)
@@ -591,15 +603,16 @@ class Tiers:
         env = {"FAIRING_COMMAND": str(self.command())}
         if self.base_layout:
             env["FAIRING_BASE_LAYOUT"] = self.base_layout
-        if self.cloud_peers:
-            env["PATH"] = f"{self.cloud_peers}:{os.environ['PATH']}"
+        folders = [folder for folder in (self.go_peers, self.cloud_peers) if folder]
+        env["PATH"] = ":".join([*folders, os.environ["PATH"]])
         for name, program in programs.items():
             counts += self.run_doctest(name, program, env)
         return counts
 
     def peers(self):
-        self.base_layout = self.cloud_peers = None
+        self.base_layout = self.go_peers = self.cloud_peers = None
         self.step("base image", self.base_image)
+        self.step("peers in Go", self.build_go_peers)
         self.step("peers that play the clouds", self.get_cloud_peers)
         self.step("integration tests", self.integration_tests)
 

@@ -29,6 +29,7 @@
 #include "preprocessors/python_function.hpp"
 #include "stage/any.hpp"
 #include "stage/fields.hpp"
+#include "stage/registry_access.hpp"
 
 namespace fairing {
 
@@ -67,8 +68,8 @@ public:
         set_builder("append").set_deployer("local");
     }
 
-    /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…}}, each of
-    /// them optional.
+    /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…},
+    /// "registries": {"docker.io": {"mirrors": […]}, …}}, each of them optional.
     explicit Config(const Json& document) : Config() {
         if (!document.is_object()) {
             throw Error{ErrorCode::input,
@@ -92,9 +93,11 @@ public:
                 set_builder(name.empty() ? "append" : name, options);
             } else if (key == "deployer") {
                 set_deployer(name.empty() ? "local" : name, options);
+            } else if (key == "registries") {
+                registries_ = parse_registries(value);
             } else {
                 throw unknown_name("read", "the configuration", key,
-                                   {"preprocessor", "builder", "deployer"});
+                                   {"preprocessor", "builder", "deployer", "registries"});
             }
         }
     }
@@ -157,8 +160,16 @@ public:
     [[nodiscard]] const AnyBuilder& builder() const { return *builder_; }
     [[nodiscard]] const AnyDeployer& deployer() const { return *deployer_; }
 
+    [[nodiscard]] const Registries& registries() const { return registries_; }
+
     [[nodiscard]] AnyFairing fairing() const { return {preprocessor(), builder(), deployer()}; }
-    Workload run(const Session& session = {}) const { return fairing().run(session); }
+    /// With the configuration's registries, unless the session has some.
+    Workload run(Session session = {}) const {
+        if (session.registries.empty()) {
+            session.registries = registries_;
+        }
+        return fairing().run(session);
+    }
 
 private:
     template <class Stage>
@@ -204,6 +215,7 @@ private:
     Makers<AnyBuilder> builders_ = {};
     std::map<std::string, DeployerMaker> deployers_ = {};
     Mutators mutators_ = {};
+    Registries registries_ = {};
     std::optional<std::pair<std::string, Json>> named_deployer_ = {};
     std::optional<AnyPreprocessor> preprocessor_ = {};  // never empty after construction
     std::optional<AnyBuilder> builder_ = {};

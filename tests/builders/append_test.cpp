@@ -9,6 +9,10 @@
 #include <set>
 #include <stop_token>
 
+#include "../support/hand_made_image.hpp"
+#include "../support/memory_registry.hpp"
+#include "fairing/oci/archive.hpp"
+
 using namespace fairing;
 
 namespace {
@@ -336,4 +340,120 @@ TEST_CASE("a file that changed since it was collected fails the build") {
 TEST_CASE("SOURCE_DATE_EPOCH is the image's time") {
     CHECK(fairing::detail::created_time(0) == "1970-01-01T00:00:00Z");
     CHECK(fairing::detail::created_time(1'700'000'000) == "2023-11-14T22:13:20Z");
+}
+
+TEST_CASE("all platforms: one index, our layers made once, every base's own documents kept") {
+    for (const support::Family family : {support::Family::oci, support::Family::docker}) {
+        Workshop shop;
+        shop.context.search_paths = {{"PYTHONPATH", "/app/libraries"}};
+        oci::Layout base{shop.directory.path() / "base"};
+        support::put_index(base, "v1",
+                           {"linux/amd64", "linux/arm64/v8", "windows/amd64", "unknown/unknown"},
+                           family);
+        std::vector<std::string> said;
+        const Session session{
+            .log = [&said](const LogRecord& record) { said.push_back(record.text); }};
+        const AppendBuilder builder{.base_image = shop.target("base") + ":v1",
+                                    .registry = shop.target(),
+                                    .all_platforms = true};
+        const Image image = shop.build(builder, session);
+        CHECK(image.platform == "linux/amd64,linux/arm64/v8");
+        CHECK(std::count(said.begin(), said.end(),
+                         "left out of the index: windows/amd64, which is not Linux") == 1);
+        CHECK(image.layers.size() == 4);  // shared, amd64's, arm64's, ours
+        CHECK(image.layers.back().origin == Origin::built);
+        oci::Layout layout{shop.directory.path() / "image"};
+        const oci::RawManifest index = layout.find_manifest("").value();
+        CHECK(index.descriptor().digest == image.digest);
+        CHECK(image.reference == shop.target() + '@' + image.digest);
+        CHECK(index.media_type == (family == support::Family::docker ? oci::media_type::docker_list
+                                                                     : oci::media_type::index));
+        CHECK(Json::parse(index.body).at("manifests").size() == 2);
+        for (const std::string architecture : {"amd64", "arm64"}) {
+            const oci::Image one =
+                oci::load_image(layout, image.tag, {.architecture = architecture}, "x").image;
+            CHECK(one.is_docker() == (family == support::Family::docker));
+            CHECK(one.layers().size() == 3);
+            CHECK(one.layers().back().digest == image.layers.back().digest);
+            CHECK(one.layers().back().media_type == oci::layer_media_type(one));
+            CHECK(one.setting("Cmd") == Json{"python3", "/app/train.py"});
+            CHECK(one.setting("Env").at(1) == "PYTHONPATH=/app/libraries:/of/" + architecture);
+        }
+        CHECK(shop.build(builder).digest == image.digest);
+        AppendBuilder single = builder;
+        single.all_platforms = false;
+        single.platform = "linux/arm64";
+        CHECK(shop.build(single).platform == "linux/arm64/v8");
+    }
+}
+
+TEST_CASE("all platforms: refused where there are none, or a file is for one of them") {
+    Workshop shop;
+    oci::Layout base{shop.directory.path() / "base"};
+    support::put_index(base, "v1", {"linux/riscv64", "linux/s390x"});
+    const std::string single =
+        Json::parse(base.find_manifest("v1")->body).at("manifests").at(0).at("digest");
+    const auto refused = [&shop](AppendBuilder builder, const std::string& message) {
+        builder.all_platforms = true;
+        if (builder.registry.empty()) {
+            builder.registry = shop.target();
+        }
+        CHECK_THROWS_WITH_AS(static_cast<void>(shop.build(builder)),
+                             doctest::Contains(message.c_str()), Error);
+        CHECK_FALSE(std::filesystem::exists(shop.directory.path() / "image"));
+    };
+    refused({.base_image = "scratch"}, "it is of no platform");
+    refused({.base_image = shop.target("base") + ":v1", .platform = "linux/s390x"},
+            "leave out one of the two");
+    refused({.base_image = shop.target("base") + '@' + single}, "leave out --all-platforms");
+    refused({.base_image = shop.target("base") + ":v1", .registry = "docker-archive:x.tar"},
+            "holds the image of one platform");
+    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+    shop.context.files.push_back({.source = self,
+                                  .destination = "/app/zz-program",
+                                  .size = std::filesystem::file_size(self)});
+    refused({.base_image = shop.target("base") + ":v1"},
+            "cannot run " + self.string() + " on base image " + shop.target("base"));
+}
+
+TEST_CASE("an archive is as good as a layout, for the base and for the target") {
+    Workshop shop;
+    const std::string file = "docker-archive:" + (shop.directory.path() / "image.tar").string();
+    const Image image = shop.build({.base_image = "scratch", .registry = file});
+    CHECK(image.reference == file + '@' + image.digest);
+    CHECK(image.location == Location::layout);
+    oci::Archive archive{shop.directory.path() / "image.tar"};
+    CHECK(archive.find_manifest("fairing-job:" + image.tag)->descriptor().digest == image.digest);
+    shop.add("more.py", "pass\n");
+    const Image next = shop.build({.base_image = file, .registry = file, .tag = "v2"});
+    CHECK(next.layers.size() == 2);
+    CHECK(next.layers[0].digest == image.layers[0].digest);
+    const Image named =
+        shop.build({.base_image = file + ":fairing-job:v2", .registry = file + ":team/other:v3"});
+    CHECK(named.layers.size() == 3);
+    CHECK(oci::Archive{shop.directory.path() / "image.tar"}.find_manifest("team/other:v3"));
+}
+
+TEST_CASE("row 26: blobs that the registry lost are sent once more, ours and the base's") {
+    Workshop shop;
+    support::MemoryRegistry registry;
+    oci::Layout base{shop.directory.path() / "base"};
+    support::put_index(base, "v1", {"linux/amd64", "linux/arm64"});
+    const AppendBuilder builder{.base_image = shop.target("base") + ":v1",
+                                .registry = "localhost:5000/team",
+                                .tag = "v1",
+                                .all_platforms = true};
+    const Session session{.transport = std::ref(registry)};
+    const Image image = shop.build(builder, session);
+    auto& blobs = registry.repositories["team/fairing-job"].blobs;
+    CHECK(blobs.size() == 6);  // shared, two own, two configs, ours
+    for (const auto& [digest, bytes] : blobs) {
+        registry.lost.insert(digest);
+    }
+    AppendBuilder other = builder;
+    other.tag = "v2";
+    CHECK(shop.build(other, session).digest == image.digest);
+    CHECK(registry.lost.empty());
+    CHECK(registry.repositories["team/fairing-job"].manifests.at("v2").descriptor().digest ==
+          image.digest);
 }

@@ -124,7 +124,7 @@ struct LayerFixture {
             layers.push_back(own.layer);
             CHECK(own.contents.size() == own.group.files.size());
         }
-        work.remember_push(layers, oci::digest_of("config"));
+        work.remember_push(layers, {oci::digest_of("config")});
         CHECK(work.may_be_there(oci::digest_of("config")) == known.folder().enabled());
         return layers;
     }

@@ -14,6 +14,9 @@
 #include "../support/cloud_site.hpp"
 #include "../support/faulty_transport.hpp"
 #include "../support/http_server.hpp"
+#include "fairing/builders/context_sources/azure.hpp"
+#include "fairing/builders/context_sources/gcs.hpp"
+#include "fairing/builders/context_sources/s3.hpp"
 #include "fairing/cloud/aws/credentials.hpp"
 #include "fairing/cloud/aws/ecr.hpp"
 #include "fairing/cloud/aws/s3.hpp"
@@ -101,6 +104,22 @@ std::string patterned(std::size_t size) {
 constexpr std::uint64_t part = 5 << 20;
 const std::string large = patterned(12 << 20);  // three parts
 const std::string odd_key = "builds/a b+c~(1)/\xc3\xbc";
+
+/// Uploads by a context source, sees that it is there, and that it goes with its owner.
+template <ContextSource Source, class Stored>
+void check_source(CloudPeer& peer, const Source& source, const std::string& url,
+                  const Stored& stored) {
+    const std::string hash = "abc123";
+    const Content archive = Content::of(large);
+    const Connection connection = peer.connection();
+    {
+        const UploadedContext uploaded = source.upload({archive, hash, connection});
+        CHECK(uploaded.url() == url);
+        CHECK(stored() == large);
+    }
+    CHECK_MESSAGE(contains(error_of([&] { (void)stored(); }), "404 Not Found"),
+                  "the context is still there");
+}
 
 std::string get(const aws::Client& client, const std::string& url) {
     const net::Answer answer = client.send({.service = "s3",
@@ -274,6 +293,36 @@ TEST_CASE("moto: what begins as a multipart upload is finished or aborted") {
     CHECK(get(moto.user(), moto.url() + "/builds/k") == large);
 }
 
+TEST_CASE("moto: contexts of builds in S3, and in what speaks like it") {
+    if (lacks("moto_server")) {
+        return;
+    }
+    Moto moto;
+    REQUIRE(moto.running);
+    moto.variables.insert({{"AWS_ACCESS_KEY_ID", moto.id},
+                           {"AWS_SECRET_ACCESS_KEY", moto.secret},
+                           {"AWS_REGION", "eu-west-1"}});
+    const auto stored = [&moto](const std::string& bucket) {
+        return [&moto, bucket] {
+            return get(moto.user(), moto.url() + '/' + bucket + "/fairing_builds/abc123");
+        };
+    };
+    const std::string bucket = "kubeflow-123456789012-eu-west-1";
+    check_source(moto, S3ContextSource{}, "s3://" + bucket + "/fairing_builds/abc123",
+                 stored(bucket));
+    check_source(
+        moto,
+        MinioContextSource{
+            .endpoint = moto.url(), .access_key = moto.id, .secret_key = Secret{moto.secret}},
+        "s3://kubeflow-us-east-1/fairing_builds/abc123", stored("kubeflow-us-east-1"));
+    check_source(moto,
+                 CosContextSource{.bucket = "cos",
+                                  .endpoint = moto.url(),
+                                  .access_key = moto.id,
+                                  .secret_key = Secret{moto.secret}},
+                 "s3://cos/fairing_builds/abc123", stored("cos"));
+}
+
 TEST_CASE("fake-gcs-server gets chunks, and half an object is not taken for a whole one") {
     if (lacks("fake-gcs-server")) {
         return;
@@ -310,6 +359,9 @@ TEST_CASE("fake-gcs-server gets chunks, and half an object is not taken for a wh
     bucket.remove("large");
     CHECK(contains(error_of([&] { (void)stored("large"); }), "404 Not Found"));
     bucket.remove("large");
+    check_source(peer, GcsContextSource{.project = "project", .bucket = "project-builds"},
+                 "gs://project-builds/fairing_builds/abc123",
+                 [&] { return stored("fairing_builds/abc123"); });
 }
 
 TEST_CASE("Azurite takes our shared key and a signature made of it, and no other key") {
@@ -357,6 +409,12 @@ TEST_CASE("Azurite takes our shared key and a signature made of it, and no other
                                            codec::hmac_sha256(codec::base64_decode(key), text)))}};
     azure::BlobContainer{peer.connection(), shared, "builds"}.put("sas", Content::of("s"));
     CHECK(stored("sas") == "s");
+
+    peer.variables["AZURE_STORAGE_CONNECTION_STRING"] =
+        "AccountName=devstoreaccount1;AccountKey=" + key + ";BlobEndpoint=" + account.blob_endpoint;
+    check_source(peer, AzureBlobContextSource{.container = "builds"},
+                 account.blob_endpoint + "/builds/fairing_builds/abc123",
+                 [&] { return stored("fairing_builds/abc123"); });
 
     account.credential.key = Secret{codec::base64_encode("geheim")};
     const azure::BlobContainer wrong{peer.connection(), account, "builds"};
@@ -471,6 +529,24 @@ TEST_CASE("an Azure file share gets a folder over connections that break") {
     CHECK(entries.at("/acct/fairing-builds/build_1/large") == large);
     CHECK(entries.at("/acct/fairing-builds/build_1/a/b%20c/empty").empty());
     share.remove_file("build_1/large");
+    CHECK(server.entries().size() == 5);
+
+    const std::string text = "AccountName=acct;AccountKey=a2V5;FileEndpoint=" + server.url();
+    const Connection connection{
+        .transport = net::default_transport(),
+        .retry = {.first_delay = std::chrono::milliseconds{5}},
+        .variable = [&](const char* name) {
+            return std::string_view{name} == "AZURE_STORAGE_CONNECTION_STRING" ? std::optional{text}
+                                                                               : std::nullopt;
+        }};
+    const std::string hash = "abc123";
+    const Content archive = Content::of(large);
+    {
+        const UploadedContext uploaded =
+            AzureFilesContextSource{}.upload({archive, hash, connection});
+        CHECK(uploaded.url() == "tar:///mnt/azure/build_abc123/context.tar.gz");
+        CHECK(server.entries().at("/acct/fairing-builds/build_abc123/context.tar.gz") == large);
+    }
     CHECK(server.entries().size() == 5);
 }
 

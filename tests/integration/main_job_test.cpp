@@ -11,7 +11,8 @@
 #include <thread>
 
 #include "../support/child_process.hpp"
-#include "../support/docker_registry.hpp"
+#include "../support/docker_site.hpp"
+#include "../support/readers.hpp"
 #include "../support/shell.hpp"
 #include "../support/site.hpp"
 #include "../support/workspace.hpp"
@@ -150,16 +151,13 @@ TEST_CASE("row 34: skopeo copies the result and umoci unpacks it") {
 
 TEST_CASE(
     "row 34: docker pulls and runs the result; row 45: folders of the base keep their modes") {
-    const Site* site = Site::get();
-    if (site == nullptr || missing("dockerd") || missing("umoci")) {
+    const support::DockerSite* docker = support::DockerSite::get();
+    if (docker == nullptr || missing("umoci")) {
         return;
     }
+    const Site* site = &docker->site();
+    const support::DockerEngine& engine = docker->engine();
     const support::Workspace space;
-    const support::DockerEngine engine{space.path()};
-    if (!engine.running()) {
-        MESSAGE("skipped: dockerd does not start here");
-        return;
-    }
     const ShellResult ran = engine.docker("run --rm --network host " + site->build());
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 0);
@@ -197,18 +195,11 @@ TEST_CASE("row 34: podman pulls and runs the result") {
     if (site == nullptr || missing("podman")) {
         return;
     }
-    const TemporaryDirectory short_path{"/tmp"};  // podman takes no longer one than 50 characters
-    const std::string options = "--root " + site->file("podman-root") + " --runroot " +
-                                short_path.path().string() +
-                                " --storage-driver vfs --cgroup-manager cgroupfs --runtime runc";
-    const ShellResult ran = run("podman " + options +
-                                " run --rm --tls-verify=false --network host "
-                                "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 " +
-                                site->build() + " 2>&1");
+    const support::Podman podman;
+    const ShellResult ran = podman.run_image(site->build());
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 0);
     CHECK(count(ran.output, "loss") == 20);
-    static_cast<void>(run("podman " + options + " system reset --force >/dev/null 2>&1"));
 }
 
 TEST_CASE("fairing run on a real base: in a container, with its own python3") {

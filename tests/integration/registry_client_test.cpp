@@ -12,81 +12,17 @@
 #include <vector>
 
 #include "../support/child_process.hpp"
-#include "../support/docker_registry.hpp"
+#include "../support/registry_site.hpp"
 #include "fairing/core/files.hpp"
-#include "fairing/net/httplib_transport.hpp"
 #include "fairing/oci/reference.hpp"
 
 using namespace fairing;
-
-namespace {
-
-/// The registry, and clients of its repositories that read no credential files.
-class Registry : public support::DockerRegistry {
-public:
-    using DockerRegistry::DockerRegistry;
-
-    [[nodiscard]] registry::Client client(const std::string& repository,
-                                          CredentialsProvider credentials = {},
-                                          Control control = {}) const {
-        return {oci::parse_reference(host() + '/' + repository),
-                {.transport = net::default_transport(),
-                 .credentials = std::move(credentials),
-                 .retry = {.first_delay = std::chrono::milliseconds{10}},
-                 .files = std::vector<std::filesystem::path>{}},
-                std::move(control)};
-    }
-};
-
-bool missing_registry() {
-    if (test::has_program("docker-registry")) {
-        return false;
-    }
-    MESSAGE("skipped: docker-registry is not installed");
-    return true;
-}
-
-struct Content {
-    std::string bytes;
-    oci::Descriptor descriptor;
-
-    explicit Content(std::string text, std::string type = "application/octet-stream")
-        : bytes(std::move(text)),
-          descriptor{.media_type = std::move(type),
-                     .digest = oci::digest_of(bytes),
-                     .size = bytes.size()} {}
-};
-
-std::string read(registry::Client& client, const oci::Descriptor& blob) {
-    std::string got;
-    client.read_blob(blob, [&](std::span<const std::byte> bytes) {
-        got.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    });
-    return got;
-}
-
-std::string pseudo_random(std::size_t size) {
-    std::string bytes(size, '\0');
-    std::uint32_t state = 1;
-    for (char& byte : bytes) {
-        state = state * 1664525 + 1013904223;
-        byte = static_cast<char>(state >> 24);
-    }
-    return bytes;
-}
-
-oci::RawManifest manifest_of(const Content& config, const Content& layer) {
-    const Json document = {{"schemaVersion", 2},
-                           {"mediaType", oci::media_type::manifest},
-                           {"config", config.descriptor.json()},
-                           {"layers", Json::array({layer.descriptor.json()})}};
-    return {.media_type = std::string{oci::media_type::manifest}, .body = document.dump()};
-}
-
-const std::string empty_config =
-    R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}})";
-
-}  // namespace
+using support::Content;
+using support::manifest_of;
+using support::missing_registry;
+using support::pseudo_random;
+using support::read;
+using support::Registry;
 
 TEST_CASE("docker-registry: a blob that is sent while it is made") {
     if (missing_registry()) {
@@ -108,7 +44,7 @@ TEST_CASE("docker-registry: a blob that is sent while it is made") {
     CHECK(client.write_new_blob(make, again, layer.bytes.size()) == oci::Transfer::uploaded);
     CHECK(client.requests() == 4);  // tags, POST, PATCH, PUT
     CHECK(read(client, layer.descriptor) == layer.bytes);
-    const Content config{empty_config, std::string{oci::media_type::config}};
+    const Content config = support::config();
     CHECK(client.write_absent_blob(config.descriptor, net::Body::of(config.bytes), {}) ==
           oci::Transfer::uploaded);
     client.write_manifest(manifest_of(config, layer), "v1");
@@ -126,7 +62,7 @@ TEST_CASE("docker-registry: push, pull, mount, and all of it a second time") {
     Control control;
     control.progress = [&](const Progress& value) { last = value.done; };
     registry::Client client = registry.client("team/job", {}, control);
-    const Content config{empty_config, std::string{oci::media_type::config}};
+    const Content config = support::config();
     const Content layer{pseudo_random(20 << 20), std::string{oci::media_type::layer_gzip}};
     const oci::RawManifest manifest = manifest_of(config, layer);
 
@@ -167,7 +103,7 @@ TEST_CASE("docker-registry: what is missing or wrong") {
     const Registry registry;
     REQUIRE(registry.running());
     registry::Client client = registry.client("team/job");
-    const Content config{empty_config, std::string{oci::media_type::config}};
+    const Content config = support::config();
     const Content layer{"a layer", std::string{oci::media_type::layer_gzip}};
     try {
         client.write_manifest(manifest_of(config, layer), "v1");

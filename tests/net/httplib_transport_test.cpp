@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/certificates.hpp"
 #include "../support/child_process.hpp"
 #include "../support/http_server.hpp"
 #include "../support/workspace.hpp"
@@ -27,6 +28,7 @@
 
 using namespace fairing;
 using namespace std::chrono_literals;
+using support::Certificates;
 using support::contains;
 using support::error_of;
 using test::HttpServer;
@@ -376,6 +378,53 @@ TEST_CASE("fault 11: refused addresses are not contacted") {
     }
 }
 
+TEST_CASE("fault 11: a name that leads to a refused address is not contacted, by a proxy neither") {
+    HttpServer server{says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")};
+    std::vector<std::string> addresses = {"169.254.169.254", "::ffff:169.254.169.254"};
+    net::HttplibTransport transport{{.resolve = [&](const std::string& host) {
+        CHECK(host == "r.example");
+        return addresses;
+    }}};
+    const std::string url = "http://r.example:" + std::to_string(server.port()) + "/";
+    CHECK(contains(
+        error_of([&] { send(transport, {.url = url}); }),
+        "cannot reach " + url.substr(0, url.size() - 1) + ": refused address 169.254.169.254"));
+    CHECK(server.connections() == 0);
+    addresses.emplace_back("127.0.0.1");  // then only the one that is not refused is taken
+    CHECK(send(transport, {.url = url}).body == "ok");
+    CHECK(server.connections() == 1);
+
+    net::HttplibTransport through{{.proxy = Secret{server.url()}}};
+    CHECK(contains(error_of([&] { send(through, {.url = "http://169.254.169.254/x"}); }),
+                   "refused address 169.254.169.254"));
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE("status and headers are shown before the body, and may end the exchange") {
+    HttpServer server{says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nok")};
+    net::HttplibTransport transport;
+    std::string order;
+    const net::BodySink sink = [&](std::span<const std::byte>) { order += "body"; };
+    send(transport,
+         {.url = server.url(),
+          .on_head =
+              [&](const net::Response& head) {
+                  order += std::to_string(head.status) + net::header(head.headers, "x-a") + ' ';
+              }},
+         sink);
+    CHECK(order == "200b body");
+    CHECK(error_of([&] {
+              send(transport,
+                   {.url = server.url(),
+                    .on_head =
+                        [](const net::Response&) {
+                            throw Error{ErrorCode::unavailable, {.attempted = "take it"}};
+                        }},
+                   sink);
+          }) == "cannot take it");
+    CHECK(order == "200b body");
+}
+
 TEST_CASE("a socket in the file system") {
     const TemporaryDirectory directory;
     const std::string path = (directory.path() / "engine.sock").string();
@@ -453,10 +502,21 @@ TEST_CASE("http goes through a proxy in absolute form, with the proxy's own cred
     net::HttplibTransport transport{
         {.proxy = Secret{"http://me@127.0.0.1:" + std::to_string(proxy.port())}}};
     CHECK(send(transport, {.url = "http://far.example/a?b"}).body == "from afar");
-    const std::lock_guard lock{mutex};
-    CHECK(
-        head.starts_with("GET http://far.example/a?b HTTP/1.1\r\n"
-                         "Proxy-Authorization: Basic bWU6\r\nHost: far.example\r\n"));
+    {
+        const std::lock_guard lock{mutex};
+        CHECK(
+            head.starts_with("GET http://far.example/a?b HTTP/1.1\r\n"
+                             "Proxy-Authorization: Basic bWU6\r\nHost: far.example\r\n"));
+    }
+    net::HttplibTransport chosen{
+        {.proxies = {.http = Secret{"127.0.0.1:" + std::to_string(proxy.port())},
+                     .exceptions = "near.example"},
+         .resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1"}; }}};
+    CHECK(send(chosen, {.url = "http://far.example/"}).body == "from afar");
+    CHECK(proxy.connections() == 2);
+    HttpServer near{says("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnear")};
+    CHECK(send(chosen, {.url = "http://near.example:" + std::to_string(near.port()) + "/"}).body ==
+          "near");
     for (const char* wrong : {"https://p", "p:1", "socks5://u:hidden@p", "http://", "http"}) {
         CAPTURE(wrong);
         const std::string what = error_of([&] { net::HttplibTransport{{.proxy = Secret{wrong}}}; });
@@ -468,35 +528,6 @@ TEST_CASE("http goes through a proxy in absolute form, with the proxy's own cred
 #if FAIRING_TLS
 
 namespace {
-
-/// A CA and the certificates that it signed, made by the openssl program: good, expired, for
-/// another host.
-struct Certificates {
-    TemporaryDirectory directory;
-
-    Certificates() {
-        const std::string script =
-            "cd '" + directory.path().string() +
-            "' && exec >/dev/null 2>&1"
-            " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "
-            "ca.key"
-            " -out ca.pem -subj /CN=ca -days 30"
-            " && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem"
-            " -out request.pem -subj /CN=peer"
-            " && echo subjectAltName=IP:127.0.0.1,DNS:localhost >here"
-            " && echo subjectAltName=DNS:elsewhere.example >elsewhere"
-            " && sign() { openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key"
-            " -CAcreateserial -days $1 -extfile $2 -out $3; }"
-            " && sign 0 here expired.pem && sign 30 here good.pem && sign 30 elsewhere other.pem"
-            " && openssl req -x509 -key key.pem -out self.pem -subj /CN=self -days 30"
-            " -addext subjectAltName=IP:127.0.0.1";
-        made = std::system(script.c_str()) == 0;
-    }
-    [[nodiscard]] std::string path(const std::string& name) const {
-        return (directory.path() / name).string();
-    }
-    bool made = false;
-};
 
 /// openssl s_server as a peer that speaks TLS and answers nothing that we take.
 struct TlsServer {

@@ -64,6 +64,20 @@ TEST_CASE("the only image needs no name") {
     CHECK(layout.find_manifest("")->body == "{}");
 }
 
+TEST_CASE("a child of an index is found by its digest, and what it is follows from its members") {
+    const TemporaryDirectory directory;
+    oci::Layout layout{directory.path()};
+    layout.write_manifest(manifest("{}"), "");
+    for (const char* body : {"{\"manifests\":[]}", "{\"layers\":[]}"}) {
+        layout.write_child({.body = body});
+        const auto found = layout.find_manifest(oci::digest_of(body));
+        REQUIRE(found);
+        CHECK(oci::media_type::is_index(found->media_type) ==
+              (std::string_view{body}.find("manifests") != std::string_view::npos));
+    }
+    CHECK(layout.find_manifest("")->body == "{}");
+}
+
 TEST_CASE("wrong bytes never get a name") {
     const TemporaryDirectory directory;
     oci::Layout layout{directory.path() / "image"};

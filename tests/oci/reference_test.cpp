@@ -43,6 +43,19 @@ TEST_CASE("layouts and scratch") {
     CHECK(parse_reference("oci:dir").text() == "oci:dir");
 }
 
+TEST_CASE("archives: a path up to the first colon, and a name with a tag") {
+    const auto archive = parse_reference("docker-archive:/tmp/my image.tar:team/job:v1");
+    CHECK(archive.kind == ReferenceKind::archive);
+    CHECK(archive.repository == "/tmp/my image.tar");
+    CHECK(archive.wanted() == "team/job:v1");
+    CHECK(archive.name() == "docker-archive:/tmp/my image.tar");
+    CHECK(parse_reference("docker-archive:a.tar").wanted().empty());
+    CHECK(parse_reference("docker-archive:a.tar:v1").tag == "v1");
+    CHECK(parse_reference("docker-archive:a.tar@" + digest).digest == digest);
+    CHECK(fairing::oci::is_local_reference("docker-archive:x"));
+    CHECK_FALSE(fairing::oci::is_local_reference("docker-archive.example/x"));
+}
+
 TEST_CASE("what is no reference is refused, and control characters do not reach the message") {
     for (const char* wrong : {"",
                               "UPPER/case",
@@ -59,6 +72,9 @@ TEST_CASE("what is no reference is refused, and control characters do not reach 
                               "-host.example/x",
                               "[::1/x",
                               "oci:",
+                              "docker-archive:",
+                              "docker-archive::v1",
+                              "docker-archive:x:a b",
                               "x/.y",
                               "x/y._z",
                               "a.b/c---",

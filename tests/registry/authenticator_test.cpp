@@ -26,8 +26,7 @@ struct Fixture {
                      const std::string& registry = "https://r.example/")
         : authenticator("r.example", "team/job", net::parse_url(registry),
                         {.transport = std::ref(script),
-                         .credentials = std::move(credentials),
-                         .credential_files = {},
+                         .credentials = {.program = std::move(credentials)},
                          .retry = {.attempts = 2, .first_delay = 1ms}}) {
         control.clock = [this] { return now; };
     }
@@ -141,6 +140,38 @@ TEST_CASE("fault 17: an identity token is posted, and shown by GET where that is
           "application/x-www-form-urlencoded");
     CHECK(fixture.authenticator.authorization(mount, fixture.control) == "Bearer two");
     CHECK(fixture.script.complaint().empty());
+}
+
+TEST_CASE("fault 17: a token server that says 401 to POST gets user and password by GET") {
+    const std::string zeros = "00000000-0000-0000-0000-000000000000";
+    Fixture fixture{[&](const CredentialRequest&) {
+        return Credential{.user = zeros, .password = Secret{"refresh"}};
+    }};
+    fixture.script.expect("POST", "https://auth.example/token", {.status = 401})
+        .expect("GET", pull_url, token(R"({"token":"one"})"));
+    CHECK(fixture.challenged(bearer) == "Bearer one");
+    CHECK(fixture.script.recorded()[0].body.ends_with("&refresh_token=refresh"));
+    CHECK(fixture.script.recorded()[1].header("Authorization") ==
+          "Basic " + codec::base64_encode(zeros + ":refresh"));
+    Fixture refused{[](const CredentialRequest&) {
+        return Credential{.user = "<token>", .password = Secret{"geheim"}};
+    }};
+    refused.script.expect("POST", "https://auth.example/token", {.status = 401});
+    CHECK(refused.failure(bearer).find("401 Unauthorized") != std::string::npos);
+    CHECK(refused.script.complaint().empty());
+}
+
+TEST_CASE("a password that is refused is looked for once more: it may be short-lived") {
+    int asked = 0;
+    Fixture fixture{[&](const CredentialRequest& request) {
+        CHECK(request.host == "r.example");
+        return Credential{.user = "AWS", .password = Secret{"p" + std::to_string(++asked)}};
+    }};
+    const std::string first = fixture.challenged("Basic realm=x");
+    CHECK(first == "Basic " + codec::base64_encode("AWS:p1"));
+    CHECK(fixture.challenged("Basic realm=x", pull, first) ==
+          "Basic " + codec::base64_encode("AWS:p2"));
+    CHECK(asked == 2);
 }
 
 TEST_CASE("a bearer token of the program is sent as it is") {

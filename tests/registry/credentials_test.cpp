@@ -107,20 +107,49 @@ TEST_CASE("tokens, plain members, and entries that say nothing") {
     CHECK_FALSE(fixture.find("f"));
 }
 
-TEST_CASE("a helper is not ignored in silence") {
-    Fixture helper{R"({"credHelpers": {"r.example": "ecr-login"}})"};
-    CHECK_FALSE(helper.find("other.example"));
-    CHECK(helper.log.empty());
-    CHECK_FALSE(helper.find("r.example"));
-    CHECK(helper.log.find("warning: ") == 0);
-    CHECK(helper.log.find("docker-credential-ecr-login") != std::string::npos);
-    Fixture store{R"({"credsStore": "desktop", "auths": {"r.example": {}, "s.example": )" +
-                  auth("a:b") + "}}"};
+TEST_CASE("fault 36: the helper of a host, then the store, then the entries") {
+    const TemporaryDirectory programs;
+    const auto add = [&](const std::string& name, const std::string& script) {
+        write_file(programs.path() / ("docker-credential-" + name), "#!/bin/sh\n" + script + '\n',
+                   0755);
+    };
+    add("ours", R"(read -r host; echo "{\"Username\":\"ours $host\",\"Secret\":\"x\"}")");
+    add("all", R"(read -r host; echo "{\"Username\":\"all $host\",\"Secret\":\"x\"}")");
+    add("none", "echo credentials not found in native keychain; exit 1");
+    add("broken", "exit 1");
+    const Variable path{"PATH", programs.path().string() + ':' + env("PATH", "")};
+    Fixture both{R"({"credHelpers": {"r.example": "ours", "plain.example": "", "n.example": "none"},
+                     "credsStore": "all", "auths": {"r.example": )" +
+                 auth("a:b") + R"(, "plain.example": )" + auth("plain:b") + R"(, "n.example": )" +
+                 auth("n:b") + "}}"};
+    CHECK(both.find("r.example")->user == "ours r.example");
+    CHECK(both.find("other.example:5000")->user == "all other.example:5000");
+    CHECK(both.find("plain.example")->user == "plain");
+    CHECK(both.find("n.example")->user == "n");
+    CHECK(both.find("docker.io", "library/python")->user == "all https://index.docker.io/v1/");
+    Fixture store{R"({"credsStore": "none"})"};
     CHECK_FALSE(store.find("r.example"));
-    CHECK(store.log.find("docker-credential-desktop") != std::string::npos);
-    store.log.clear();
-    CHECK(store.find("s.example"));
-    CHECK(store.log.empty());
+    Fixture broken{R"({"credHelpers": {"r.example": "broken"}, "auths": {"r.example": )" +
+                   auth("a:b") + "}}"};
+    CHECK(broken.failure().find("exit code 1") != std::string::npos);
+    Fixture missing{R"({"credsStore": "no-such-helper"})"};
+    CHECK(missing.failure().find("there is no such program") != std::string::npos);
+}
+
+TEST_CASE("clouds: Google's users are users, Azure's user of zeros has an identity token") {
+    const std::string zeros = "00000000-0000-0000-0000-000000000000";
+    Fixture fixture{R"({"auths": {"gcr.io": )" + auth("_json_key:{\"a\": \"b:c\"}\n") +
+                    R"(, "x.pkg.dev": )" + auth("oauth2accesstoken:ya29.x") +
+                    R"(, "a.azurecr.io": )" + auth(zeros + ":refresh") +
+                    R"(, "b.azurecr.io": {"auth": ")" + codec::base64_encode(zeros + ':') +
+                    R"(", "identitytoken": "id"}}})"};
+    CHECK(fixture.find("gcr.io")->user == "_json_key");
+    CHECK(fixture.find("gcr.io")->password.reveal() == "{\"a\": \"b:c\"}\n");
+    CHECK(fixture.find("gcr.io")->identity_token.empty());
+    CHECK(fixture.find("x.pkg.dev")->user == "oauth2accesstoken");
+    CHECK(fixture.find("a.azurecr.io")->identity_token.reveal() == "refresh");
+    CHECK(fixture.find("a.azurecr.io")->password.reveal() == "refresh");
+    CHECK(fixture.find("b.azurecr.io")->identity_token.reveal() == "id");
 }
 
 TEST_CASE("fault 35, 37: a file that can not be used is named, its contents are not") {
@@ -140,13 +169,20 @@ TEST_CASE("fault 35, 37: a file that can not be used is named, its contents are 
     CHECK(failure(R"({"auths": {"r.example": {"auth": "geheim!"}}})").find("Base64") !=
           std::string::npos);
     CHECK(failure(std::string(100000, '[') + "geheim") != "no error");
-    if (::geteuid() == 0) {
-        MESSAGE("skipped: root reads files of mode 0000");
-        return;
-    }
-    Fixture locked{"{}"};
+    Fixture locked{R"({"auths": {"r.example": )" + auth("me:geheim") + "}}"};
+    const bool is_root = ::geteuid() == 0;
     ::chmod(locked.file.c_str(), 0);
-    CHECK(locked.failure() != "no error");
+    ::chmod(locked.directory.path().c_str(), 0755);
+    if (is_root) {
+        REQUIRE(::seteuid(65534) == 0);  // root reads files of mode 0000
+    }
+    const std::string what = locked.failure();
+    if (is_root) {
+        REQUIRE(::seteuid(0) == 0);
+    }
+    CHECK(what.find("Permission denied") != std::string::npos);
+    ::chmod(locked.file.c_str(), 0600);
+    CHECK(locked.find("r.example")->user == "me");  // once the fault is gone
 }
 
 TEST_CASE("a directory in the place of the file is an error, no file is none") {
@@ -157,7 +193,7 @@ TEST_CASE("a directory in the place of the file is an error, no file is none") {
     CHECK(fixture.failure() != "no error");
 }
 
-TEST_CASE("the program comes first, then the files in their order") {
+TEST_CASE("the program comes first, then the files in their order, then the keychain") {
     Fixture first{R"({"auths": {"a": )" + auth("first:x") + "}}"};
     Fixture second{R"({"auths": {"a": )" + auth("second:x") + R"(, "b": )" + auth("second:x") +
                    "}}"};
@@ -174,12 +210,20 @@ TEST_CASE("the program comes first, then the files in their order") {
         }
         return std::nullopt;
     };
-    CHECK(find_login(provider, files, "p", "n", {})->user == "program");
-    CHECK(find_login(provider, files, "t", "n", {})->identity_token.reveal() == "identity");
-    CHECK(find_login(provider, files, "t", "n", {})->user.empty());
-    CHECK(find_login(provider, files, "a", "n", {})->user == "first");
-    CHECK(find_login(provider, files, "b", "n", {})->user == "second");
-    CHECK_FALSE(find_login({}, files, "c", "n", {}));
+    const registry::CredentialSources sources{
+        .program = provider, .files = files, .keychain = [](const CredentialRequest& request) {
+            return request.host == "c" || request.host == "a"
+                       ? std::optional{Credential{.user = "AWS", .password = Secret{"x"}}}
+                       : std::nullopt;
+        }};
+    CHECK(find_login(sources, "p", "n", {})->user == "program");
+    CHECK(find_login(sources, "t", "n", {})->identity_token.reveal() == "identity");
+    CHECK(find_login(sources, "t", "n", {})->user.empty());
+    CHECK(find_login(sources, "a", "n", {})->user == "first");
+    CHECK(find_login(sources, "b", "n", {})->user == "second");
+    CHECK(find_login(sources, "c", "n", {})->user == "AWS");
+    CHECK_FALSE(find_login(sources, "d", "n", {}));
+    CHECK_FALSE(find_login({.files = files}, "c", "n", {}));
 }
 
 TEST_CASE("where the files are") {

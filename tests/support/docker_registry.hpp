@@ -20,7 +20,11 @@ public:
     /// What it asks clients for: nothing, or user "me" with password "s3cret".
     enum class Users { none, htpasswd };
 
-    explicit DockerRegistry(Users users = Users::none) : port_(fairing::test::free_port()) {
+    /// `auth` is further configuration, in lines. `program` is how it is started by sh;
+    /// distribution v3 takes the same configuration.
+    explicit DockerRegistry(Users users = Users::none, const std::string& auth = {},
+                            const std::string& program = "exec docker-registry")
+        : port_(fairing::test::free_port()) {
         const std::string root = directory_.path().string();
         std::string config =
             "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: " +
@@ -33,9 +37,9 @@ public:
                     "me:$2y$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n"});
             config += "auth:\n  htpasswd:\n    realm: test\n    path: " + root + "/htpasswd\n";
         }
-        fairing::write_file(directory_.path() / "config.yml", config);
+        fairing::write_file(directory_.path() / "config.yml", config + auth);
         process_ = std::make_unique<fairing::test::ChildProcess>(
-            std::vector<std::string>{"docker-registry", "serve", root + "/config.yml"},
+            std::vector<std::string>{"sh", "-c", program + " serve " + root + "/config.yml"},
             log().string());
         running_ = process_->started() && fairing::test::listens(port_);
     }

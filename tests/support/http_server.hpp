@@ -2,26 +2,18 @@
 // bytes that a test gives it, and can misbehave: reset, stall, truncate.
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <functional>
-#include <list>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
-#include <vector>
 
-#include "fairing/core/files.hpp"
+#include "socket_server.hpp"
 
 namespace fairing::test {
 
@@ -68,8 +60,7 @@ public:
     }
     /// The connection ends with a TCP reset instead of an orderly close.
     void reset() {
-        const linger now{1, 0};
-        ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        support::reset_at_close(fd_);
         reset_ = true;
     }
     [[nodiscard]] bool was_reset() const { return reset_; }
@@ -107,84 +98,29 @@ public:
     using Handler = std::function<void(Peer&)>;
 
     /// On a free port of 127.0.0.1; `handler` runs once per connection, in a thread of its own.
-    explicit HttpServer(Handler handler) : handler_(std::move(handler)) {
-        listener_ = UniqueFd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        bind_and_listen(reinterpret_cast<sockaddr*>(&address), sizeof address);
-        socklen_t size = sizeof address;
-        ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-        port_ = ntohs(address.sin_port);
-    }
+    explicit HttpServer(Handler handler)
+        : handler_(std::move(handler)), server_([this](int fd) { serve(fd); }) {}
     /// On a socket in the file system.
-    HttpServer(const std::string& path, Handler handler) : handler_(std::move(handler)) {
-        listener_ = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-        bind_and_listen(reinterpret_cast<sockaddr*>(&address), sizeof address);
-    }
-    ~HttpServer() {
-        closing_ = true;
-        ::shutdown(listener_.get(), SHUT_RDWR);
-        acceptor_.join();
-        {
-            const std::lock_guard lock{mutex_};
-            for (const int fd : open_) {
-                ::shutdown(fd, SHUT_RDWR);
-            }
-        }
-        threads_.clear();
-    }
-    HttpServer(const HttpServer&) = delete;
-    HttpServer& operator=(const HttpServer&) = delete;
+    HttpServer(const std::string& path, Handler handler)
+        : handler_(std::move(handler)), server_(path, [this](int fd) { serve(fd); }) {}
 
-    [[nodiscard]] int port() const { return port_; }
+    [[nodiscard]] int port() const { return server_.port(); }
     [[nodiscard]] std::string url(const std::string& target = "/") const {
-        return "http://127.0.0.1:" + std::to_string(port_) + target;
+        return "http://127.0.0.1:" + std::to_string(port()) + target;
     }
-    [[nodiscard]] int connections() const { return connections_; }
+    [[nodiscard]] int connections() const { return server_.accepted(); }
 
 private:
-    void bind_and_listen(const sockaddr* address, socklen_t size) {
-        if (!listener_ || ::bind(listener_.get(), address, size) != 0 ||
-            ::listen(listener_.get(), 64) != 0) {
-            throw system_error(errno, "listen", "a test port");
-        }
-        acceptor_ = std::jthread{[this] { accept_all(); }};
-    }
-    void accept_all() {
-        while (!closing_) {
-            const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-            if (fd < 0) {
-                continue;
-            }
-            ++connections_;
-            const std::lock_guard lock{mutex_};
-            open_.push_back(fd);
-            threads_.emplace_back([this, fd] {
-                Peer peer{fd, closing_};
-                handler_(peer);
-                const std::lock_guard inner{mutex_};
-                open_.remove(fd);
-                if (!peer.was_reset()) {
-                    ::shutdown(fd, SHUT_WR);
-                }
-                ::close(fd);
-            });
+    void serve(int fd) {
+        Peer peer{fd, server_.closing()};
+        handler_(peer);
+        if (!peer.was_reset()) {
+            ::shutdown(fd, SHUT_WR);
         }
     }
 
     Handler handler_;
-    UniqueFd listener_;
-    int port_ = 0;
-    std::atomic<bool> closing_ = false;
-    std::atomic<int> connections_ = 0;
-    std::mutex mutex_;
-    std::list<int> open_;
-    std::vector<std::jthread> threads_;
-    std::jthread acceptor_;
+    support::SocketServer server_;
 };
 
 }  // namespace fairing::test

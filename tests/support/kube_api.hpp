@@ -9,12 +9,9 @@
 
 #include "fairing/core/json.hpp"
 #include "fairing/core/json_text.hpp"
-#include "fairing/net/transport.hpp"
+#include "transport.hpp"
 
 namespace support {
-
-/// The library's own transport. Compiled once, in transport.cpp: httplib takes long.
-[[nodiscard]] fairing::net::AnyTransport make_transport(const std::string& ca_file = {});
 
 struct ApiAnswer {
     int status = 0;

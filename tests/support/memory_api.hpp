@@ -340,6 +340,7 @@ private:
             add("secrets", "Secret");
             add("configmaps", "ConfigMap");
             add("events", "Event");
+            add("serviceaccounts", "ServiceAccount");
         } else {
             add("jobs", "Job");
         }

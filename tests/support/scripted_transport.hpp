@@ -80,6 +80,9 @@ public:
             }
         }
         net::Response response = step.reply(recorded);
+        if (request.on_head) {
+            request.on_head(response);
+        }
         if (sink && response.status >= 200 && response.status < 300) {
             sink(std::as_bytes(std::span{response.body}));
             response.body.clear();

@@ -2,26 +2,19 @@
 // certificates.
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <functional>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 
-#include "fairing/core/files.hpp"
 #include "fairing/net/sigpipe.hpp"
+#include "socket_server.hpp"
 
 namespace support {
 
@@ -64,8 +57,7 @@ public:
     }
     /// The connection ends with a TCP reset.
     void reset() const {
-        const linger now{1, 0};
-        ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        reset_at_close(fd_);
         reset_ = true;
     }
     [[nodiscard]] bool was_reset() const noexcept { return reset_; }
@@ -84,36 +76,10 @@ public:
     using Handler = std::function<void(TlsPeer&)>;
 
     TlsServer(const TlsFiles& files, Handler handler)
-        : context_(make_context(files), &::SSL_CTX_free), handler_(std::move(handler)) {
-        listener_ = fairing::UniqueFd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        auto* generic = reinterpret_cast<sockaddr*>(&address);
-        if (!listener_ || ::bind(listener_.get(), generic, size) != 0 ||
-            ::listen(listener_.get(), 64) != 0 ||
-            ::getsockname(listener_.get(), generic, &size) != 0) {
-            throw fairing::system_error(errno, "listen", "a test port");
-        }
-        port_ = ntohs(address.sin_port);
-        acceptor_ = std::jthread{[this] { accept_all(); }};
-    }
-    TlsServer(TlsServer&&) = delete;
-    TlsServer& operator=(TlsServer&&) = delete;
-    ~TlsServer() {
-        closing_ = true;
-        ::shutdown(listener_.get(), SHUT_RDWR);
-        acceptor_.join();
-        {
-            const std::lock_guard lock{mutex_};
-            for (const int fd : open_) {
-                ::shutdown(fd, SHUT_RDWR);
-            }
-        }
-        threads_.clear();
-    }
-    [[nodiscard]] int port() const noexcept { return port_; }
+        : context_(make_context(files), &::SSL_CTX_free),
+          handler_(std::move(handler)),
+          server_([this](int fd) { serve(fd); }) {}
+    [[nodiscard]] int port() const noexcept { return server_.port(); }
 
 private:
     static SSL_CTX* make_context(const TlsFiles& files) {
@@ -126,17 +92,6 @@ private:
         }
         ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
         return context;
-    }
-    void accept_all() {
-        while (!closing_) {
-            const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-            if (fd < 0) {
-                continue;
-            }
-            const std::lock_guard lock{mutex_};
-            open_.push_back(fd);
-            threads_.emplace_back([this, fd] { serve(fd); });
-        }
     }
     void serve(int fd) {
         const fairing::net::SigpipeBlock quiet;
@@ -153,20 +108,11 @@ private:
         if (orderly) {
             ::SSL_shutdown(ssl.get());
         }
-        const std::lock_guard lock{mutex_};
-        open_.remove(fd);
-        ::close(fd);
     }
 
     std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context_;
     Handler handler_;
-    fairing::UniqueFd listener_ = {};
-    int port_ = 0;
-    std::atomic<bool> closing_ = false;
-    std::mutex mutex_;
-    std::list<int> open_ = {};
-    std::list<std::jthread> threads_ = {};
-    std::jthread acceptor_ = {};
+    SocketServer server_;
 };
 
 }  // namespace support

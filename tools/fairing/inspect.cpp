@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "console.hpp"
+#include "image_access.hpp"
 #include "subcommands.hpp"
 
 namespace command {
@@ -13,9 +14,76 @@ using fairing::Json;
 namespace {
 
 struct InspectOptions {
-    std::string image = {}, platform = {}, ca_file = {}, format = "text";
-    bool insecure = false;
+    std::string image = {}, platform = {}, format = "text";
+    bool manifest = false, config = false, layers = false, referrers = false;
+    ImageAccess access = {};
 };
+
+/// What a document states is printed to terminals: no control characters.
+[[nodiscard]] std::string shown(const Json& object, const char* key) {
+    return fairing::codec::visible(fairing::text_or(object, key));
+}
+
+/// One line for each descriptor: digest, size, type.
+void print_descriptors(const Json& descriptors, const char* type, bool as_json) {
+    if (as_json) {
+        std::printf("%s\n", descriptors.dump(2).c_str());
+        return;
+    }
+    for (const Json& each : descriptors) {
+        const Json size = each.is_object() ? each.value("size", Json(0)) : Json(0);
+        std::printf("%s  %s  %s\n", shown(each, "digest").c_str(),
+                    human_bytes(size.is_number() ? size.get<std::uint64_t>() : 0).c_str(),
+                    shown(each, type).c_str());
+    }
+}
+
+/// The manifest or index as it is stored, byte for byte; of an index the image of `platform`, when
+/// one is given.
+[[nodiscard]] fairing::oci::RawManifest find_raw(fairing::oci::Store& store,
+                                                 const std::string& wanted,
+                                                 const InspectOptions& options) {
+    fairing::oci::RawManifest raw = fairing::oci::detail::find_image(store, wanted, options.image);
+    if (!options.platform.empty() && fairing::oci::media_type::is_index(raw.media_type)) {
+        const auto chosen =
+            fairing::oci::select(fairing::oci::parse_manifest(raw, options.image),
+                                 fairing::oci::parse_platform(options.platform), options.image);
+        raw = fairing::oci::detail::find_image(store, chosen.digest, options.image);
+    }
+    return raw;
+}
+
+/// True when one part was asked for, which is printed.
+[[nodiscard]] bool print_part(fairing::oci::Store& store, const std::string& wanted,
+                              const InspectOptions& options) {
+    const bool as_json = options.format == "json";
+    if (options.manifest) {
+        const std::string body = find_raw(store, wanted, options).body;
+        std::fwrite(body.data(), 1, body.size(), stdout);
+        return true;
+    }
+    if (options.referrers) {
+        const std::string digest = find_raw(store, wanted, options).descriptor().digest;
+        print_descriptors(store.find_referrers(digest), "artifactType", as_json);
+        return true;
+    }
+    if (!options.config && !options.layers) {
+        return false;
+    }
+    const fairing::oci::Image image =
+        fairing::oci::load_image(store, wanted, fairing::oci::parse_platform(options.platform),
+                                 options.image)
+            .image;
+    if (options.layers) {
+        print_descriptors(image.manifest.at("layers"), "mediaType", as_json);
+        return true;
+    }
+    store.read_blob(fairing::oci::Descriptor::from(image.manifest.at("config"), options.image),
+                    [](std::span<const std::byte> bytes) {
+                        std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+                    });
+    return true;
+}
 
 [[nodiscard]] Json describe(const fairing::oci::Image& image, const std::string& digest,
                             const std::string& reference) {
@@ -89,28 +157,32 @@ void print_text(const Json& image) {
 Action add_inspect(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
         "inspect",
-        "Show the layers, sizes, command and base of an image in a registry or oci:DIR.");
+        "Show the layers, sizes, command and base of an image in a registry, a layout or an "
+        "archive.");
     auto options = std::make_shared<InspectOptions>();
-    parser
-        ->add_option("IMAGE", options->image, "HOST/NAME[:TAG][@DIGEST] or oci:DIR[:TAG][@DIGEST]")
-        ->required();
+    parser->add_option("IMAGE", options->image, image_forms)->required();
     parser->add_option("--platform", options->platform,
                        "OS/ARCHITECTURE of a multi-platform image");
-    parser->add_option("--ca-file", options->ca_file,
-                       "PEM file of the certificate authorities to trust");
-    parser->add_flag("--insecure", options->insecure, "speak plain http to the registry");
+    CLI::Option_group* parts = parser->add_option_group("one part of it alone");
+    parts->add_flag("--manifest", options->manifest,
+                    "the manifest as it is stored, byte for byte; an index, unless --platform");
+    parts->add_flag("--config", options->config, "the config as it is stored, byte for byte");
+    parts->add_flag("--layers", options->layers, "its layers: digest, size and type");
+    parts->add_flag("--referrers", options->referrers,
+                    "what refers to it, such as signatures: digest, size and type");
+    parts->require_option(0, 1);
+    options->access.add_to(*parser);
     parser->add_option("--output", options->format, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
     return [options](const std::vector<std::string>&) {
         const fairing::StopOnSignal signals;
-        const fairing::Session session = console(signals.token(), Verbosity::normal, nullptr);
+        const fairing::Session session = options->access.session(signals.token());
         const fairing::oci::Reference reference = fairing::oci::parse_reference(options->image);
-        const auto store = fairing::registry::open_store(
-            reference,
-            fairing::registry_options(session,
-                                      {.insecure = options->insecure, .ca_file = options->ca_file}),
-            session.control());
+        const auto store = options->access.open(reference, session);
+        if (print_part(*store, reference.wanted(), *options)) {
+            return 0;
+        }
         const fairing::oci::StoredImage stored = fairing::oci::load_image(
             *store, reference.wanted(), fairing::oci::parse_platform(options->platform),
             options->image);

@@ -30,6 +30,7 @@ public:
         for (const std::string& note : stages_.notes) {
             session_.log({.level = fairing::Level::warning, .text = note});
         }
+        session_.registries = options.registries();
     }
     Launch(Launch&&) = delete;
     Launch& operator=(Launch&&) = delete;

@@ -68,6 +68,9 @@ int run(int argc, char** argv) {
     add(command::add_predict);
     add(command::add_traffic);
     add(command::add_inspect);
+    add(command::add_copy);
+    add(command::add_tags);
+    add(command::add_attach);
     add(command::add_cache);
     CLI::App* version = app.add_subcommand("version", "Print the version.");
 

@@ -75,6 +75,10 @@ Json read_config(std::string file) {
     return config;
 }
 
+fairing::Registries registries_of(const Json& config) {
+    return fairing::parse_registries(config.value("registries", Json::object()));
+}
+
 /// What kind of option a member makes; `is_on` tells a flag that is on unless it is turned off.
 template <class Member>
 void LaunchOptions::describe(const Member& value, Option& option, bool& is_on) {
@@ -147,6 +151,11 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
                       "kfserving (KServe)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
+    parser
+        .add_option("--mirror", mirrors_,
+                    "where base images of a registry are looked for first; docker.io=HOST[/PATH]")
+        ->allow_extra_args(false)
+        ->type_name("HOST=MIRROR");
     parser.add_option("--report", report_, "write what was done, as JSON, to this file");
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
@@ -214,6 +223,12 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
 bool LaunchOptions::is_of_deployers(const Option& option) {
     return std::all_of(option.keys.begin(), option.keys.end(),
                        [](const auto& each) { return each.first.starts_with("deployer "); });
+}
+
+fairing::Registries LaunchOptions::registries() const {
+    fairing::Registries table = registries_of(read_config(config_file_));
+    fairing::add_mirrors(table, mirrors_);
+    return table;
 }
 
 bool LaunchOptions::given(const std::string& option) const {

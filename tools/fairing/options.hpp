@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <fairing/core/json.hpp>
 #include <fairing/stage/any.hpp>
+#include <fairing/stage/registries.hpp>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -19,6 +20,9 @@ namespace command {
 /// The defaults of a configuration file: `file`, or ./fairing.json when it is empty and there is
 /// one. Throws Error when a name or a key in it is wrong.
 [[nodiscard]] fairing::Json read_config(std::string file);
+
+/// The table "registries" of such a configuration.
+[[nodiscard]] fairing::Registries registries_of(const fairing::Json& config);
 
 /// What a subcommand that prepares an image takes: ENTRY, the stages and their options, and the
 /// program's arguments.
@@ -36,6 +40,8 @@ public:
         std::vector<std::string> notes = {};  ///< what the deployer can not express
     };
     [[nodiscard]] Stages stages() const;
+    /// The table of fairing.json, with --mirror.
+    [[nodiscard]] fairing::Registries registries() const;
 
     /// One option of a stage, set as if it had been given, unless it was.
     void set_default(const std::string& option, const std::string& value);
@@ -84,6 +90,7 @@ private:
     std::map<std::string, Option> options_ = {};
     std::string entry_ = {}, config_file_ = {}, report_ = {};
     std::string preprocessor_ = {}, builder_ = {}, deployer_ = {};
+    std::vector<std::string> mirrors_ = {};
     bool quiet_ = false, verbose_ = false;
 };
 

@@ -23,6 +23,9 @@ using Action = std::function<int(std::vector<std::string> arguments)>;
 [[nodiscard]] Action add_predict(CLI::App& app);
 [[nodiscard]] Action add_traffic(CLI::App& app);
 [[nodiscard]] Action add_inspect(CLI::App& app);
+[[nodiscard]] Action add_copy(CLI::App& app);
+[[nodiscard]] Action add_tags(CLI::App& app);
+[[nodiscard]] Action add_attach(CLI::App& app);
 [[nodiscard]] Action add_cache(CLI::App& app);
 
 }  // namespace command

@@ -12,6 +12,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,12 +21,14 @@
 #include "../core/parallel.hpp"
 #include "../core/process.hpp"
 #include "../oci/append.hpp"
+#include "../oci/platforms.hpp"
 #include "../oci/reference.hpp"
 #include "../packaging/cached_store.hpp"
 #include "../packaging/context.hpp"
 #include "../packaging/context_digest.hpp"
 #include "../packaging/layer_cache.hpp"
 #include "../packaging/text.hpp"
+#include "../registry/lost_blobs.hpp"
 #include "../registry/open.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
@@ -38,14 +41,16 @@ namespace fairing {
 
 inline namespace FAIRING_ABI {
 
-/// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") is as
-/// good as a registry, for the base and for the target.
+/// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") or an
+/// archive ("docker-archive:FILE") is as good as a registry, for the base and for the target.
 struct AppendBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
-    std::string registry = {};    ///< "registry.example:5000/team" or "oci:DIR"
+    std::string registry =
+        {};  ///< "registry.example:5000/team" or "oci:DIR" or "docker-archive:FILE"
     std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
-    std::string platform = {};  ///< of an index; empty: linux on this machine's architecture
+    std::string tag = {};        ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};   ///< of an index; empty: linux on this machine's architecture
+    bool all_platforms = false;  ///< append to each Linux image of the base's index
     bool push = true;
     bool insecure =
         false;  ///< plain http, or https with any certificate, for `registry` and the base's
@@ -53,10 +58,12 @@ struct AppendBuilder {
     int compression = 1;       ///< 1 (fast) to 9 (small)
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
     LayerCompressor compressor = LayerCompressor::gzip;
+    registry::Upload upload = registry::Upload::automatic;
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
     /// compressor, integrity, denied, unavailable for a registry that does not take the image. The
-    /// tag never points at half an image.
+    /// tag never points at half an image. With `all_platforms` the image is an index, and a file
+    /// of the context that is a program for one processor is unsupported.
     [[nodiscard]] Image build(const Context& context, const Session& session) const;
 };
 
@@ -65,14 +72,18 @@ struct AppendBuilder {
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
-          "image to append to, oci:DIR, or scratch (default: python:<yours>-slim)"),
+          "image to append to, oci:DIR, docker-archive:FILE, or scratch (default: "
+          "python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
-          "where the image goes: HOST[:PORT]/PATH, or oci:DIR for a directory"),
+          "where the image goes: HOST[:PORT]/PATH, oci:DIR for a directory, docker-archive:FILE "
+          "for a file that docker load takes"),
     field("image_name", &AppendBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
     field("platform", &AppendBuilder::platform,
           "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
+    field("all_platforms", &AppendBuilder::all_platforms,
+          "append to every Linux image of a multi-platform base, and push an index"),
     field("push", &AppendBuilder::push, "build, but send nothing"),
     field("insecure", &AppendBuilder::insecure,
           "speak plain http to the registry (those of this machine always may)"),
@@ -80,6 +91,8 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
     field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
     field("compressor", &AppendBuilder::compressor, detail::compressors_there),
+    field("upload", &AppendBuilder::upload,
+          "how blobs are sent: while they are made, in one piece when they are, or in chunks"),
 };
 
 namespace detail {
@@ -105,40 +118,68 @@ namespace detail {
 /// The base as documents, and where its layers are.
 struct Base {
     oci::Reference reference = {};
-    oci::Image image = {};
-    oci::Descriptor manifest = {};
+    oci::StoredIndex index = {};             ///< without a document when the base is one image
     std::unique_ptr<oci::Store> store = {};  ///< null for scratch
+
+    [[nodiscard]] const std::vector<oci::StoredImage>& images() const { return index.images; }
 };
 
-/// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
-[[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
-                                    const oci::Reference& target, registry::ClientOptions options,
-                                    const packaging::LayerCache& cache, const Control& control) {
-    Base base{.reference = oci::parse_reference(name)};
-    if (target.kind == oci::ReferenceKind::registry &&
-        target.api_host() != base.reference.api_host()) {
-        options.plain_http = registry::PlainHttp::loopback;
+[[nodiscard]] inline oci::StoredImage load_one(oci::Store& store, const oci::Reference& reference,
+                                               const std::string& platform) {
+    const std::string name = reference.text();
+    oci::StoredImage stored =
+        oci::load_image(store, reference.wanted(), oci::parse_platform(platform), name);
+    if (!platform.empty() && !oci::parse_platform(platform).accepts(stored.image.platform())) {
+        throw Error{
+            ErrorCode::unsupported,
+            {.attempted = "use base image",
+             .subject = name,
+             .answer = "it is for " + stored.image.platform().text() + ", not " + platform}};
     }
+    return stored;
+}
+
+/// `target_options` are for the target's registry: a base of another one is not read in the clear
+/// because of them.
+[[nodiscard]] inline Base open_base(const AppendBuilder& builder, const oci::Reference& target,
+                                    const registry::ClientOptions& target_options,
+                                    const Session& session, const packaging::LayerCache& cache) {
+    Base base{.reference = oci::parse_reference(
+                  builder.base_image.empty() ? default_base_image(session) : builder.base_image)};
     if (base.reference.kind == oci::ReferenceKind::scratch) {
-        base.image = oci::scratch(oci::parse_platform(platform));
+        if (builder.all_platforms) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use all platforms of",
+                         .subject = "scratch",
+                         .answer = "it is of no platform",
+                         .advice = "name one with --platform"}};
+        }
+        base.index.images.push_back({.image = oci::scratch(oci::parse_platform(builder.platform))});
         return base;
     }
+    const bool same_registry = target.kind == oci::ReferenceKind::registry &&
+                               target.api_host() == base.reference.api_host();
+    const registry::ClientOptions options =
+        same_registry
+            ? target_options
+            : registry_options(session, {.ca_file = builder.ca_file}, base.reference.host);
+    const Control control = session.control();
     base.store = std::make_unique<packaging::CachedStore>(
-        registry::open_store(base.reference, options, control), base.reference.name(), cache);
-    oci::StoredImage stored =
-        oci::load_image(*base.store, base.reference.wanted(), oci::parse_platform(platform), name);
-    base.image = std::move(stored.image);
-    base.manifest = std::move(stored.manifest);
-    if (!platform.empty() && !oci::parse_platform(platform).accepts(base.image.platform())) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use base image",
-                     .subject = name,
-                     .answer = "it is for " + base.image.platform().text() + ", not " + platform}};
+        through_mirrors(base.reference, registry::open_store(base.reference, options, control),
+                        session),
+        base.reference.name(), cache);
+    if (!builder.all_platforms) {
+        base.index.images.push_back(load_one(*base.store, base.reference, builder.platform));
+        return base;
+    }
+    base.index = oci::load_index(*base.store, base.reference.wanted(), base.reference.text());
+    for (const std::string& platform : base.index.left_out) {
+        control.say(Level::info, "left out of the index: " + platform + ", which is not Linux");
     }
     return base;
 }
 
-/// The target: "registry/image_name", or the layout itself.
+/// The target: "registry/image_name", or the layout or archive itself.
 [[nodiscard]] inline oci::Reference check_and_name(const AppendBuilder& builder) {
     if (builder.registry.empty() && builder.push) {
         throw Error{ErrorCode::usage,
@@ -154,9 +195,9 @@ struct Base {
                      .answer = "not of lower-case letters, digits and single separators"}};
     }
     oci::Reference target = oci::parse_reference(
-        builder.registry.starts_with("oci:") ? builder.registry
-        : builder.registry.empty()           ? "localhost/" + builder.image_name
-                                             : builder.registry + '/' + builder.image_name);
+        oci::is_local_reference(builder.registry) ? builder.registry
+        : builder.registry.empty()                ? "localhost/" + builder.image_name
+                                                  : builder.registry + '/' + builder.image_name);
     if (builder.compression < 1 || builder.compression > 9) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use compression level",
@@ -169,15 +210,24 @@ struct Base {
                      .subject = '"' + packaging::escaped(builder.tag) + '"',
                      .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
     }
-    if (!target.digest.empty() ||
-        (!builder.tag.empty() && !target.tag.empty() && builder.registry.starts_with("oci:"))) {
+    if (!target.digest.empty() || (!builder.tag.empty() && !target.tag.empty() &&
+                                   oci::is_local_reference(builder.registry))) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use registry",
                      .subject = builder.registry,
                      .answer = "it names a digest, or a second tag"}};
     }
-    if (!builder.registry.starts_with("oci:") || !builder.tag.empty()) {
+    if (!oci::is_local_reference(builder.registry) || !builder.tag.empty()) {
         target.tag = builder.tag;  // what parse_reference() adds is "latest"
+    }
+    const bool to_archive = target.kind == oci::ReferenceKind::archive;
+    if (builder.all_platforms && (to_archive || !builder.platform.empty())) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use --all-platforms",
+                     .answer = to_archive ? "a docker-archive holds the image of one platform"
+                                          : "--platform chooses one",
+                     .advice = to_archive ? "choose one with --platform, or write to oci:DIR"
+                                          : "leave out one of the two"}};
     }
     return target;
 }
@@ -191,15 +241,25 @@ struct Base {
     return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-[[nodiscard]] inline std::vector<Layer> layers_of(const oci::Image& base) {
+/// Of all images, what several have in common once.
+[[nodiscard]] inline std::vector<Layer> layers_of(const std::vector<oci::StoredImage>& bases) {
     std::vector<Layer> layers;
-    const std::vector<std::string> diff_ids = base.diff_ids();
-    for (const oci::Descriptor& layer : base.layers()) {
-        layers.push_back({.digest = layer.digest,
-                          .diff_id = diff_ids[layers.size()],
-                          .media_type = layer.media_type,
-                          .size = layer.size,
-                          .origin = Origin::base});
+    std::set<std::string> seen;
+    for (const oci::StoredImage& base : bases) {
+        const std::vector<std::string> diff_ids = base.image.diff_ids();
+        const std::vector<oci::Descriptor> own = base.image.layers();
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            if (!seen.contains(own[i].digest)) {
+                layers.push_back({.digest = own[i].digest,
+                                  .diff_id = diff_ids[i],
+                                  .media_type = own[i].media_type,
+                                  .size = own[i].size,
+                                  .origin = Origin::base});
+            }
+        }
+        for (const oci::Descriptor& layer : own) {
+            seen.insert(layer.digest);
+        }
     }
     return layers;
 }
@@ -252,27 +312,30 @@ public:
           tag_by_content_(name_.tag.empty()),
           cache_(cache_directory_),
           work_(cache_, make_compressor(builder.compressor, builder.compression), control_) {
-        const registry::ClientOptions options =
-            registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});
+        const registry::ClientOptions options = registry_options(
+            session,
+            {.insecure = builder.insecure, .ca_file = builder.ca_file, .upload = builder.upload},
+            name_.host);
         if (builder.push) {
             target_ = registry::open_store(name_, options, control_);
         }
         base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
-            return open_base(
-                builder_.base_image.empty() ? default_base_image(session) : builder_.base_image,
-                builder_.platform, name, options, cache_, control_);
+            return open_base(builder_, name, options, session, cache_);
         });
     }
 
     [[nodiscard]] Image build() {
         const Stopwatch watch;
-        if (!context_->search_paths.empty() || !context_->needs.programs.empty()) {
+        if (builder_.all_platforms || !context_->search_paths.empty() ||
+            !context_->needs.programs.empty()) {
             fit_context();
         }
         if (work_.suffix() != codec::GzipCompressor::suffix) {
             // Before anything is made and sent: a base of Docker's refuses it.
             wait_for_base();
-            static_cast<void>(oci::layer_media_type(base_.image, work_.suffix()));
+            for (const oci::StoredImage& stored : base_.images()) {
+                static_cast<void>(oci::layer_media_type(stored.image, work_.suffix()));
+            }
         }
         work_.plan(context_->files);
         work_.run(
@@ -308,14 +371,21 @@ private:
 
     void fit_context() {
         wait_for_base();
-        fitted_ = fit_to_base(*context_, base_.image, base_.store.get(), base_.reference.text(),
-                              base_.manifest.digest, cache_directory_, control_);
+        const oci::StoredImage& first = base_.images().front();
+        if (base_.images().size() > 1) {
+            check_portable(*context_, base_.images(), base_.reference.text());
+            fitted_ = *context_;  // and its search paths, which differ from image to image
+            fitted_.environment = environment_on(first.image, fitted_);
+        } else {
+            fitted_ = fit_to_base(*context_, first.image, base_.store.get(), base_.reference.text(),
+                                  first.manifest.digest, cache_directory_, control_);
+        }
         context_ = &fitted_;
     }
 
     void take_base() {
         wait_for_base();
-        base_layers_ = layers_of(base_.image);
+        base_layers_ = layers_of(base_.images());
         if (name_.kind == oci::ReferenceKind::registry &&
             base_.reference.kind == oci::ReferenceKind::registry &&
             base_.reference.api_host() == name_.api_host() &&
@@ -328,8 +398,8 @@ private:
             }
         });
     }
-    /// A registry takes blobs in any order, so the config need not wait until the layers are there.
-    /// When nothing was made, the tag may well be what it is going to be.
+    /// A registry takes blobs in any order, so the configs need not wait until the layers are
+    /// there. When nothing was made, the tag may well be what it is going to be.
     void push_config_early() {
         if (!target_ || name_.kind != oci::ReferenceKind::registry) {
             return;
@@ -337,7 +407,7 @@ private:
         compose();
         parallel_for(work_.all_known() ? 2 : 1, 2, [this](std::size_t part) {
             if (part == 0) {
-                push_config();
+                push_configs();
             } else {
                 tagged_ = target_->find_digest(name_.tag);
             }
@@ -347,53 +417,88 @@ private:
     /// The image's documents, out of the base and what the layers are.
     void compose() {
         summary_ = summarize(*context_, work_.layers());
-        for (oci::NewLayer& layer : summary_.additions) {
-            layer.descriptor.media_type = oci::layer_media_type(base_.image, work_.suffix());
-        }
         if (tag_by_content_) {
             name_.tag = packaging::context_tag(summary_.context_digest);
         }
         const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
-        image_ = oci::append(base_.image, summary_.additions,
-                             {.command = context_->command,
-                              .user = "0",
-                              .working_directory = context_->working_directory,
-                              .environment = context_->environment,
-                              .created = created_time(packaging::source_date_epoch()),
-                              .base_name = named_base ? base_.reference.text() : "",
-                              .base_digest = base_.manifest.digest});
+        const std::string base_name = named_base ? base_.reference.text() : "";
+        images_.clear();
+        for (const oci::StoredImage& base : base_.images()) {
+            for (oci::NewLayer& layer : summary_.additions) {
+                layer.descriptor.media_type = oci::layer_media_type(base.image, work_.suffix());
+            }
+            images_.push_back(oci::append(base.image, summary_.additions,
+                                          {.command = context_->command,
+                                           .user = "0",
+                                           .working_directory = context_->working_directory,
+                                           .environment = environment_on(base.image, *context_),
+                                           .created = created_time(packaging::source_date_epoch()),
+                                           .base_name = base_name,
+                                           .base_digest = base.manifest.digest}));
+        }
+        root_ = builder_.all_platforms ? oci::index_of(base_.index, images_, base_name)
+                                       : oci::serialize(images_.front());
     }
 
-    void push_config() {
-        const auto config = oci::Descriptor::from(image_.manifest.at("config"), "the new config");
-        const net::Body body = net::Body::of(image_.config.dump());
-        if (work_.may_be_there(config.digest)) {
-            target_->write_blob(config, body, {});
-        } else {
-            target_->write_absent_blob(config, body, {});
+    void push_configs() {
+        for (const oci::Image& image : images_) {
+            const auto config =
+                oci::Descriptor::from(image.manifest.at("config"), "the new config");
+            if (configs_pushed_.contains(config.digest)) {
+                continue;
+            }
+            const net::Body body = net::Body::of(image.config.dump());
+            if (work_.may_be_there(config.digest)) {
+                target_->write_blob(config, body, {});
+            } else {
+                target_->write_absent_blob(config, body, {});
+            }
+            configs_pushed_.insert(config.digest);
         }
-        config_pushed_ = config.digest;
     }
-    /// The blobs are there; now the config, then the manifest, so that the tag never points at half
-    /// an image.
+    /// The blobs are there; now the configs, then the manifests, so that the tag never points at
+    /// half an image.
     void push_documents() {
-        const std::string config = text_or(image_.manifest.at("config"), "digest");
-        if (config_pushed_ != config) {
-            push_config();
-        }
+        push_configs();
         control_.check("push image");
-        const oci::RawManifest manifest = oci::serialize(image_);
-        if (tagged_ != manifest.descriptor().digest) {
-            target_->write_manifest(manifest, name_.tag);
+        if (tagged_ != root_.descriptor().digest) {
+            registry::write_in_spite_of_losses(
+                [this] { write_manifests(); },
+                [this](const registry::LostBlobs& lost) { push_again(lost); });
         }
-        work_.remember_push(all_layers(), config);
+        work_.remember_push(all_layers(), configs_pushed_);
+    }
+    void write_manifests() {
+        if (builder_.all_platforms) {
+            for (const oci::Image& image : images_) {
+                target_->write_child(oci::serialize(image));
+            }
+        }
+        const bool named_by_us =
+            name_.kind == oci::ReferenceKind::archive && (tag_by_content_ || !builder_.tag.empty());
+        target_->write_manifest(root_,
+                                named_by_us ? builder_.image_name + ':' + name_.tag : name_.tag);
+    }
+    void push_again(const registry::LostBlobs& lost) {
+        std::vector<Layer> layers;
+        for (const Layer& layer : base_layers_) {
+            if (lost.may_hold(layer.digest)) {
+                layers.push_back(layer);
+            }
+        }
+        work_.push_base(layers, base_.store.get());
+        work_.push_again([&lost](const std::string& digest) { return lost.may_hold(digest); });
+        std::erase_if(configs_pushed_,
+                      [&lost](const std::string& digest) { return lost.may_hold(digest); });
+        push_configs();
     }
 
     [[nodiscard]] std::vector<Layer> all_layers() const {
         std::vector<Layer> layers = base_layers_;
         for (const OwnLayer& own : work_.layers()) {
             layers.push_back(own.layer);
-            layers.back().media_type = oci::layer_media_type(base_.image, work_.suffix());
+            layers.back().media_type =
+                oci::layer_media_type(base_.images().front().image, work_.suffix());
         }
         return layers;
     }
@@ -404,21 +509,25 @@ private:
             summary_.figures.bytes_uploaded +=
                 layer.transfer == Transfer::uploaded ? layer.size : 0;
         }
-        const bool in_layout = name_.kind == oci::ReferenceKind::layout;
-        const std::string digest = oci::serialize(image_).descriptor().digest;
-        return {.reference = (in_layout                   ? name_.name()
+        const bool is_local = name_.kind != oci::ReferenceKind::registry;
+        const std::string digest = root_.descriptor().digest;
+        std::string platforms;
+        for (const oci::Image& image : images_) {
+            platforms += (platforms.empty() ? "" : ",") + image.platform().text();
+        }
+        return {.reference = (is_local                    ? name_.name()
                               : builder_.registry.empty() ? builder_.image_name + ':' + name_.tag
                                                           : name_.text()) +
                              '@' + digest,
                 .digest = digest,
-                .location = !target_    ? Location::nowhere
-                            : in_layout ? Location::layout
-                                        : Location::registry,
+                .location = !target_   ? Location::nowhere
+                            : is_local ? Location::layout
+                                       : Location::registry,
                 .layers = std::move(layers),
                 .command = context_->command,
                 .environment = context_->environment,
                 .working_directory = context_->working_directory,
-                .platform = image_.platform().text(),
+                .platform = platforms,
                 .tag = name_.tag,
                 .context_digest = summary_.context_digest,
                 .figures = summary_.figures};
@@ -437,8 +546,9 @@ private:
     Base base_ = {};
     std::vector<Layer> base_layers_ = {};
     LayerSummary summary_ = {};
-    oci::Image image_ = {};
-    std::string config_pushed_ = {};       ///< its digest
+    std::vector<oci::Image> images_ = {};  ///< one for each of the base
+    oci::RawManifest root_ = {};           ///< what the tag points at: the image's, or the index
+    std::set<std::string> configs_pushed_ = {};
     std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };

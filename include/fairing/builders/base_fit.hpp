@@ -278,14 +278,10 @@ inline void check_glibc(const Context& context, const BaseLibraries& base,
 
 }  // namespace detail
 
-/// The context as it goes onto this base: search paths in front of the base's own, and its needs
-/// met. Throws Error{unsupported} that names the file, what it needs and what the base has. A null
-/// `store` is scratch: there the host's own libraries serve, and nothing is checked but the
-/// processor. `name` and `digest` are the base's.
-[[nodiscard]] inline Context fit_to_base(Context context, const oci::Image& base, oci::Store* store,
-                                         const std::string& name, const std::string& digest,
-                                         const std::filesystem::path& cache_directory,
-                                         const Control& control) {
+/// The context's environment on this base: its search paths stand in front of the base's own.
+[[nodiscard]] inline std::map<std::string, std::string> environment_on(const oci::Image& base,
+                                                                       const Context& context) {
+    std::map<std::string, std::string> environment = context.environment;
     for (const auto& [variable, folders] : context.search_paths) {
         std::string value = folders;
         const Json setting = base.setting("Env");
@@ -295,8 +291,45 @@ inline void check_glibc(const Context& context, const BaseLibraries& base,
                 value += ':' + text.substr(variable.size() + 1);
             }
         }
-        context.environment[variable] = value;
+        environment[variable] = value;
     }
+    return environment;
+}
+
+/// Throws Error{unsupported} that names a file of the context which is a program or library for
+/// another processor than that of one of `images`.
+inline void check_portable(const Context& context, const std::vector<oci::StoredImage>& images,
+                           const std::string& name) {
+    for (const ContextFile& file : context.files) {
+        std::string architecture;
+        try {
+            architecture = file.kind == FileKind::regular
+                               ? packaging::read_elf_file(file.source).architecture()
+                               : "";
+        } catch (const Error&) {
+            continue;  // no program
+        }
+        for (const oci::StoredImage& stored : images) {
+            const oci::Platform platform = stored.image.platform();
+            if (!architecture.empty() && platform.architecture != architecture) {
+                throw detail::does_not_fit(
+                    file.source.native(), name,
+                    "it is for " + architecture + ", and one of the images for " + platform.text(),
+                    "leave out --all-platforms, and name one with --platform");
+            }
+        }
+    }
+}
+
+/// The context as it goes onto this base: search paths in front of the base's own, and its needs
+/// met. Throws Error{unsupported} that names the file, what it needs and what the base has. A null
+/// `store` is scratch: there the host's own libraries serve, and nothing is checked but the
+/// processor. `name` and `digest` are the base's.
+[[nodiscard]] inline Context fit_to_base(Context context, const oci::Image& base, oci::Store* store,
+                                         const std::string& name, const std::string& digest,
+                                         const std::filesystem::path& cache_directory,
+                                         const Control& control) {
+    context.environment = environment_on(base, context);
     context.search_paths.clear();
     bool linked = false;
     for (const auto& [file, elf] : detail::programs_of(context)) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -161,15 +162,32 @@ public:
                cache_.repository_with(route_.host, digest) == route_.repository;
     }
 
+    /// Makes and sends once more those of our layers that `lost` is true for.
+    void push_again(const std::function<bool(const std::string& digest)>& lost) {
+        for (OwnLayer& own : own_) {
+            if (lost(own.layer.digest)) {
+                const packaging::LayerBlob blob = write(own, {});
+                own.layer.transfer = route_.target->write_blob(
+                    descriptor(own.layer),
+                    {.size = blob.size,
+                     .write = [&](const net::BodySink& sink) { blob.file.read(sink); }},
+                    {});
+            }
+        }
+    }
+
     [[nodiscard]] const std::vector<OwnLayer>& layers() const noexcept { return own_; }
 
     /// After the push: what this registry has, for the next one.
-    void remember_push(const std::vector<Layer>& layers, const std::string& config) const {
+    void remember_push(const std::vector<Layer>& layers,
+                       const std::set<std::string>& configs) const {
         if (route_.host.empty()) {
             return;
         }
         cache_.keep_repository(route_.host, route_.repository, route_.repository);
-        cache_.keep_repository(route_.host, config, route_.repository);
+        for (const std::string& config : configs) {
+            cache_.keep_repository(route_.host, config, route_.repository);
+        }
         for (const Layer& layer : layers) {
             cache_.keep_repository(route_.host, layer.digest, route_.repository);
         }

@@ -252,24 +252,45 @@ private:
     UniqueFd lock_ = {};
 };
 
+/// A file under a temporary name beside its final one; removed unless committed.
+class PendingFile {
+public:
+    explicit PendingFile(std::filesystem::path path) : path_(std::move(path)) {
+        name_ = path_.string() + ".XXXXXX";
+        file_ = UniqueFd{::mkostemp(name_.data(), O_CLOEXEC)};
+        if (!file_) {
+            throw system_error(errno, "write", path_.string());
+        }
+    }
+    PendingFile(PendingFile&&) = delete;
+    PendingFile& operator=(PendingFile&&) = delete;
+    ~PendingFile() {
+        if (!name_.empty()) {
+            ::unlink(name_.c_str());
+        }
+    }
+    [[nodiscard]] int fd() const noexcept { return file_.get(); }
+    /// Takes the final name: readers see the old file or the whole new one.
+    void commit(mode_t mode = 0644) {
+        if (::fchmod(file_.get(), mode) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0) {
+            throw system_error(errno, "write", path_.string());
+        }
+        name_.clear();
+    }
+
+private:
+    std::filesystem::path path_;
+    std::string name_ = {};
+    UniqueFd file_ = {};
+};
+
 /// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure
 /// leaves the old.
 inline void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
                        mode_t mode = 0644) {
-    std::string name = path.string() + ".XXXXXX";
-    const UniqueFd file{::mkostemp(name.data(), O_CLOEXEC)};
-    if (!file) {
-        throw system_error(errno, "write", path.string());
-    }
-    try {
-        write_all(file.get(), bytes, path.string());
-        if (::fchmod(file.get(), mode) != 0 || ::rename(name.c_str(), path.c_str()) != 0) {
-            throw system_error(errno, "write", path.string());
-        }
-    } catch (...) {
-        ::unlink(name.c_str());
-        throw;
-    }
+    PendingFile pending{path};
+    write_all(pending.fd(), bytes, path.string());
+    pending.commit(mode);
 }
 inline void write_file(const std::filesystem::path& path, std::string_view text,
                        mode_t mode = 0644) {

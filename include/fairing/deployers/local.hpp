@@ -50,10 +50,10 @@ struct LocalDeployer {
                                      .runtime = runtime,
                                      .engine = engine,
                                      .grace = std::chrono::seconds{grace_seconds}};
-        const registry::ClientOptions access =
-            registry_options(session, {.insecure = insecure, .ca_file = ca_file});
+        const RegistryAccess access{.insecure = insecure, .ca_file = ca_file};
+        const net::AnyTransport transport = registry_options(session, access).transport;
         if (image.location == Location::engine) {
-            return local::launch_in_engine(options, image, access.transport, session);
+            return local::launch_in_engine(options, image, transport, session);
         }
         if (image.location == Location::nowhere) {
             throw Error{ErrorCode::usage,
@@ -63,8 +63,8 @@ struct LocalDeployer {
                          .advice = "build it with --registry oci:DIR"}};
         }
         const std::unique_ptr<oci::Store> store =
-            registry::open_store(oci::parse_reference(image.reference), access, session.control());
-        return local::launch(options, image, *store, access.transport, session);
+            open_store(oci::parse_reference(image.reference), session, access);
+        return local::launch(options, image, *store, transport, session);
     }
 
     /// The runtime spec of the container, as root runs it. A plain process has no object, and is

@@ -10,6 +10,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "../core/control.hpp"
@@ -28,9 +29,10 @@ namespace fairing::net {
 enum class Repeat { automatic, always, never };
 
 /// What happens when the connection breaks after the sink got bytes. `fail`: the error is final.
-/// `skip`: the body is the same bytes every time (content addressed), so the request is repeated
-/// and what the sink already has is dropped. The sink never sees a byte twice.
-enum class Partial { fail, skip };
+/// `resume`: the body is the same bytes every time (content addressed), so the rest is asked for
+/// (Range; RFC 9110, section 14); a peer that gives everything again is heard out, and what the
+/// sink already has is dropped. The sink never sees a byte twice.
+enum class Partial { fail, resume };
 
 struct ExchangeOptions {
     std::string attempted = "send request to";  ///< for errors: a verb phrase
@@ -131,6 +133,23 @@ private:
     const Control& control_;
 };
 
+/// The position of the first byte in "bytes 100-199/200"; nullopt for anything else.
+[[nodiscard]] inline std::optional<std::uint64_t> part_begin(std::string_view content_range) {
+    constexpr std::string_view unit = "bytes ";
+    const std::size_t dash = std::min(content_range.find('-'), content_range.size());
+    if (!content_range.starts_with(unit) || dash <= unit.size() || dash > unit.size() + 18) {
+        return std::nullopt;
+    }
+    std::uint64_t value = 0;
+    for (const char digit : content_range.substr(unit.size(), dash - unit.size())) {
+        if (digit < '0' || digit > '9') {
+            return std::nullopt;
+        }
+        value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+    }
+    return value;
+}
+
 /// Passes on to a sink, and counts; after a broken attempt drops what was passed on before.
 class CountedSink {
 public:
@@ -138,6 +157,27 @@ public:
 
     void restart() noexcept { position_ = 0; }
     [[nodiscard]] std::uint64_t delivered() const noexcept { return delivered_; }
+    /// Whether the rest may be asked for: we are told where an answer's body begins, and the peer
+    /// has not got that wrong yet.
+    [[nodiscard]] bool takes_parts() const noexcept { return takes_parts_; }
+    void refuse_parts() noexcept { refused_parts_ = true, takes_parts_ = false; }
+
+    /// The head of an answer says where in the body its bytes belong.
+    void begin(const Response& head) {
+        takes_parts_ = !refused_parts_;
+        position_ = 0;
+        if (head.status != 206) {
+            return;
+        }
+        const auto first = part_begin(header(head.headers, "Content-Range"));
+        if (!first || *first > delivered_) {
+            refuse_parts();
+            throw Error{
+                ErrorCode::unavailable,
+                {.attempted = "read", .answer = "a part of the body that was not asked for"}};
+        }
+        position_ = *first;
+    }
 
     [[nodiscard]] BodySink sink() {
         if (!sink_) {
@@ -169,6 +209,7 @@ public:
 private:
     const BodySink& sink_;
     std::uint64_t delivered_ = 0, position_ = 0;
+    bool takes_parts_ = false, refused_parts_ = false;
     std::exception_ptr failure_ = {};
 };
 
@@ -212,8 +253,7 @@ private:
 /// followed; what holds a secret does not go to another origin. Connection errors, timeouts and
 /// temporary statuses are repeated as `options` say; request.deadline bounds each attempt. Throws
 /// Error that names the operation, the peer, the cause and the number of attempts when there is no
-/// answer; what `sink` and the body
-/// throw passes through unchanged and is not repeated.
+/// answer; what `sink` and the body throw passes through unchanged and is not repeated.
 [[nodiscard]] inline Answer exchange(const AnyTransport& transport, Request request,
                                      const ExchangeOptions& options, const Control& control,
                                      const BodySink& sink = {}) {
@@ -252,17 +292,34 @@ private:
     detail::CountedSink counted{sink};
     std::exception_ptr body_failure;
     request.body = detail::watch_body(request.body, body_failure);
+    const bool resumes = sink && options.partial == Partial::resume;
+    if (resumes) {
+        request.on_head = [&counted](const Response& head) { counted.begin(head); };
+    }
     for (int attempt = 1;; ++attempt) {
         control.check(options.attempted + (options.subject.empty() ? "" : ' ' + options.subject));
         std::string retry_after, why;
         if (const auto rest = left()) {
             request.deadline = each.count() == 0 ? *rest : std::min(each, *rest);
         }
+        const bool rest_only = resumes && counted.delivered() > 0 && counted.takes_parts();
+        if (resumes) {
+            request.headers.erase("Range");
+            if (rest_only) {
+                request.headers.emplace("Range",
+                                        "bytes=" + std::to_string(counted.delivered()) + '-');
+            }
+        }
         try {
             counted.restart();
             Answer answer = chain.follow(request, counted.sink());
             answer.attempts = attempt;
-            if (!is_temporary(answer.status) || !repeatable || attempt >= options.retry.attempts) {
+            const bool no_parts = rest_only && answer.status == 416;
+            if (no_parts) {
+                counted.refuse_parts();
+            }
+            if ((!is_temporary(answer.status) && !no_parts) || !repeatable ||
+                attempt >= options.retry.attempts) {
                 return answer;
             }
             retry_after = header(answer.headers, "Retry-After");

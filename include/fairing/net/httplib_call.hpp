@@ -18,6 +18,7 @@
 #include "httplib.hpp"
 #include "httplib_connection.hpp"
 #include "message.hpp"
+#include "proxy.hpp"
 #include "redact.hpp"
 #include "status.hpp"
 #include "transport.hpp"
@@ -197,10 +198,20 @@ private:
                                 length.find_first_not_of("0123456789") == std::string::npos;
             wrong = number ? nullptr : "an answer whose Content-Length is not a number";
         }
-        if (wrong != nullptr) {
-            failure_ = std::make_exception_ptr(refuse(ErrorCode::integrity, wrong));
+        try {
+            if (wrong != nullptr) {
+                throw refuse(ErrorCode::integrity, wrong);
+            }
+            if (request_.on_head) {
+                request_.on_head({.status = head.status, .headers = headers_of(head)});
+            }
+        } catch (...) {
+            failure_ = std::current_exception();
         }
-        return wrong == nullptr;
+        return !failure_;
+    }
+    [[nodiscard]] static Headers headers_of(const httplib::Response& head) {
+        return {head.headers.begin(), head.headers.end()};
     }
 
     bool receive(const char* data, std::size_t size) {
@@ -232,11 +243,7 @@ private:
     }
 
     [[nodiscard]] Response result() {
-        Response response{.status = answer_.status, .headers = {}, .body = std::move(body_)};
-        for (const auto& [name, value] : answer_.headers) {
-            response.headers.emplace(name, value);
-        }
-        return response;
+        return {.status = answer_.status, .headers = headers_of(answer_), .body = std::move(body_)};
     }
 
     [[nodiscard]] Error broken(const Connection& connection) const {
@@ -245,9 +252,10 @@ private:
             return refuse(ErrorCode::timeout, "no connection in time");
         }
         if (error_ == Error::ProxyConnection) {
-            return refuse(answer_.status == 407 || answer_.status == 403 ? ErrorCode::denied
-                                                                         : ErrorCode::unavailable,
-                          "the proxy refused the connection: " + status_text(answer_.status));
+            const int status = answer_.status;
+            return refuse(status == 407 || status == 403 || status == 401 ? ErrorCode::denied
+                                                                          : ErrorCode::unavailable,
+                          "the proxy refused the connection: " + status_text(status));
         }
 #if FAIRING_TLS
         constexpr const char* advice = "name the CA that signed its certificate with --ca-file";

@@ -22,12 +22,13 @@
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "../codec/base64.hpp"
 #include "../core/error.hpp"
 #include "../core/files.hpp"
 #include "../core/secret.hpp"
 #include "httplib.hpp"
+#include "proxy.hpp"
 #include "redact.hpp"
 #include "transport.hpp"
 #include "url.hpp"
@@ -52,6 +53,9 @@ struct HttplibOptions {
     /// for the certificate that it was made with.
     std::function<std::optional<ClientCertificate>(const std::stop_token&)> certificate = {};
     Secret proxy = {};  ///< "http://[user:password@]host:port", for everything but Unix sockets
+    ProxySettings proxies = {};  ///< where `proxy` is empty: which proxy for which peer
+    /// The addresses of a host; empty: the system's resolver.
+    std::function<std::vector<std::string>(const std::string& host)> resolve = {};
     AddressGuard addresses = AddressGuard::on;
     std::chrono::milliseconds connect_timeout = std::chrono::seconds{10};  ///< each address
     std::size_t idle_connections = 8;                                      ///< kept per origin
@@ -62,33 +66,6 @@ struct HttplibOptions {
 
 namespace detail {
 inline namespace FAIRING_ABI {
-
-/// Where requests go first (RFC 9110, 9.3.6 and 3.7).
-struct Proxy {
-    Url url = {};
-    std::string authorization = {};  ///< the value of Proxy-Authorization, or empty
-
-    /// Throws Error{input}, in which no password is shown.
-    [[nodiscard]] static Proxy parse(const std::string& text) {
-        const std::size_t begin = std::min(text.find("//"), text.size() - 1) + 2;
-        const std::size_t end = std::min(text.find('/', begin), text.size());
-        const std::size_t at = text.substr(0, end).rfind('@');
-        if (!text.starts_with("http://")) {
-            throw bad_url(text, "a proxy is given as http://host:port");
-        }
-        if (at == std::string::npos) {
-            return {.url = parse_url(text)};
-        }
-        const std::string user = percent_decode(text.substr(begin, at - begin), text);
-        return {.url = parse_url(text.substr(0, begin) + text.substr(at + 1)),
-                .authorization =
-                    "Basic " +
-                    codec::base64_encode(user.find(':') == std::string::npos ? user + ':' : user)};
-    }
-    [[nodiscard]] std::string header() const {
-        return authorization.empty() ? "" : "Proxy-Authorization: " + authorization + "\r\n";
-    }
-};
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 

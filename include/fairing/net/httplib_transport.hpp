@@ -20,6 +20,7 @@
 #include "httplib_call.hpp"
 #include "httplib_connection.hpp"
 #include "message.hpp"
+#include "proxy.hpp"
 #include "redact.hpp"
 #include "resolve_host.hpp"
 #include "sigpipe.hpp"
@@ -41,7 +42,7 @@ class HttplibTransport {
 public:
     explicit HttplibTransport(HttplibOptions options = {}) : options_(std::move(options)) {
         if (!options_.proxy.empty()) {
-            proxy_ = detail::Proxy::parse(options_.proxy.reveal());
+            proxy_ = Proxy::parse(options_.proxy.reveal());
         }
     }
     HttplibTransport(HttplibTransport&& other) noexcept
@@ -56,7 +57,8 @@ public:
         if (request.deadline.count() != 0) {
             deadline = std::chrono::steady_clock::now() + request.deadline;
         }
-        const detail::Proxy* proxy = proxy_ && !url.is_unix() ? &*proxy_ : nullptr;
+        const std::optional<Proxy> chosen = proxy_for(url);
+        const Proxy* proxy = chosen ? &*chosen : nullptr;
         std::optional<ClientCertificate> certificate;
         if (options_.certificate && url.is_tls()) {
             certificate = options_.certificate(stop);
@@ -67,7 +69,7 @@ public:
             return attempt(call, std::move(kept), place, url, stop, deadline).value();
         }
         const std::vector<std::string> addresses =
-            allowed_addresses(proxy == nullptr ? url : proxy->url, request.deadline, stop);
+            allowed_addresses(url, proxy, request.deadline, stop);
         for (std::size_t i = 0;; ++i) {
             detail::Call call{request, url, sink, proxy};
             const Try kind = i + 1 < addresses.size() ? Try::more : Try::last;
@@ -136,27 +138,45 @@ private:
         return response;
     }
 
-    /// Where to connect to: {""} for a socket in the file system.
-    [[nodiscard]] std::vector<std::string> allowed_addresses(const Url& url,
+    [[nodiscard]] std::optional<Proxy> proxy_for(const Url& url) const {
+        if (proxy_ && !url.is_unix()) {
+            return proxy_;
+        }
+        const Secret text = options_.proxies.proxy_for(url);
+        return text.empty() ? std::nullopt : std::optional<Proxy>{Proxy::parse(text.reveal())};
+    }
+
+    /// Where to connect to: {""} for a socket in the file system. What a proxy would be asked for
+    /// by address is looked at as well; its names are its own.
+    [[nodiscard]] std::vector<std::string> allowed_addresses(const Url& url, const Proxy* proxy,
                                                              std::chrono::milliseconds deadline,
                                                              const std::stop_token& stop) const {
         if (url.is_unix()) {
             return {std::string{}};
         }
+        const bool guarded = options_.addresses == AddressGuard::on;
+        const auto check = [&](bool allowed, const std::string& address) {
+            if (!allowed) {
+                throw Error{ErrorCode::denied,
+                            {.attempted = "reach",
+                             .subject = redact_url(url.origin()),
+                             .answer = "refused address " + address,
+                             .advice = "link-local and unspecified addresses are never contacted"}};
+            }
+        };
+        check(!guarded || !is_refused_address(url.host), url.host);
+        const std::string& host = proxy == nullptr ? url.host : proxy->url.host;
         constexpr std::chrono::milliseconds longest = std::chrono::seconds{30};
-        std::vector<std::string> addresses = resolve_host(
-            url.host, deadline.count() == 0 ? longest : std::min(deadline, longest), stop);
-        const std::string first = addresses.front();
-        if (options_.addresses == AddressGuard::on) {
+        std::vector<std::string> addresses =
+            options_.resolve
+                ? options_.resolve(host)
+                : resolve_host(host, deadline.count() == 0 ? longest : std::min(deadline, longest),
+                               stop);
+        const std::string first = addresses.empty() ? host : addresses.front();
+        if (guarded) {
             std::erase_if(addresses, is_refused_address);
         }
-        if (addresses.empty()) {
-            throw Error{ErrorCode::denied,
-                        {.attempted = "reach",
-                         .subject = redact_url(url.origin()),
-                         .answer = "refused address " + first,
-                         .advice = "link-local and unspecified addresses are never contacted"}};
-        }
+        check(!addresses.empty(), first);
         return addresses;
     }
 
@@ -184,7 +204,7 @@ private:
     }
 
     HttplibOptions options_;
-    std::optional<detail::Proxy> proxy_ = {};
+    std::optional<Proxy> proxy_ = {};
     std::mutex mutex_;
     std::map<std::string, std::vector<Idle>> idle_;  ///< by place_of()
 };

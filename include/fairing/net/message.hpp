@@ -36,6 +36,12 @@ struct Body {
 
 using Headers = std::multimap<std::string, std::string>;
 
+struct Response {
+    int status = 0;
+    Headers headers = {};
+    std::string body = {};
+};
+
 struct Request {
     std::string method = "GET";
     std::string url = {};  ///< http, https, or http+unix://%2Fpath%2Fto%2Fsocket/path
@@ -48,12 +54,10 @@ struct Request {
     /// A longer answer than this in Response::body is an Error; what goes to a sink is not counted.
     /// Of an answer that is no success only the first 64 KiB are kept: they are for the message.
     std::uint64_t max_body = std::uint64_t{4} << 20;
-};
-
-struct Response {
-    int status = 0;
-    Headers headers = {};
-    std::string body = {};
+    /// Called with status and headers of an answer, before its body goes to the sink; what it
+    /// throws ends the exchange. A transport that does not call it is never asked for a part of a
+    /// body.
+    std::function<void(const Response&)> on_head = {};
 };
 
 /// Who we are to a TLS peer that asks: PEM, the certificate first and then its chain.

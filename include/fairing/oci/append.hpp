@@ -104,6 +104,16 @@ inline void check_text(const std::string& text, const char* where) {
 
 }  // namespace detail
 
+/// The annotations of an OCI manifest or index that say which base it was made on.
+inline void note_base(Json& document, const std::string& name, const std::string& digest) {
+    Json& annotations = document["annotations"];
+    if (!annotations.is_object()) {
+        annotations = Json::object();
+    }
+    annotations["org.opencontainers.image.base.name"] = name;
+    annotations["org.opencontainers.image.base.digest"] = digest;
+}
+
 /// The base with `layers` on top, in that order. Everything that the base's documents hold and we
 /// do not know survives. The manifest's config descriptor is that of config.dump(): store exactly
 /// these bytes.
@@ -154,12 +164,7 @@ inline void check_text(const std::string& text, const char* where) {
                    .size = config.size()}
             .json();
     if (!base.is_docker() && !overrides.base_name.empty()) {
-        if (image.manifest.contains("annotations") && !image.manifest["annotations"].is_object()) {
-            image.manifest["annotations"] = Json::object();
-        }
-        image.manifest["annotations"]["org.opencontainers.image.base.name"] = overrides.base_name;
-        image.manifest["annotations"]["org.opencontainers.image.base.digest"] =
-            overrides.base_digest;
+        note_base(image.manifest, overrides.base_name, overrides.base_digest);
     }
     return image;
 }

@@ -123,52 +123,45 @@ struct StoredImage {
     Descriptor manifest = {};
 };
 
-/// Reads manifest and config; an index is resolved for `platform`. Throws Error{not_found} when the
-/// store has no such manifest. `subject` is the reference as the user wrote it.
-[[nodiscard]] inline StoredImage load_image(Store& store, const std::string& tag_or_digest,
-                                            const Platform& platform, const std::string& subject) {
-    constexpr std::uint64_t largest_config = std::uint64_t{4} << 20;
-    const auto find = [&](const std::string& wanted) {
-        auto raw = store.find_manifest(wanted);
-        if (!raw) {
-            throw Error{ErrorCode::not_found,
-                        {.attempted = "find image",
-                         .subject = subject,
-                         .answer = wanted.empty() ? "there is no image in it"
-                                                  : "there is no manifest " + wanted,
-                         .advice = "check its name and tag"}};
-        }
-        return *std::move(raw);
-    };
-    RawManifest raw = find(tag_or_digest);
-    Json document = parse_manifest(raw, subject);
-    if (media_type::is_index(raw.media_type)) {
-        raw = find(select(document, platform, subject).digest);
-        document = parse_manifest(raw, subject);
-        if (media_type::is_index(raw.media_type)) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "use image",
-                         .subject = subject,
-                         .answer = "its index holds another index"}};
-        }
+namespace detail {
+
+[[nodiscard]] inline RawManifest find_image(Store& store, const std::string& tag_or_digest,
+                                            const std::string& subject) {
+    auto raw = store.find_manifest(tag_or_digest);
+    if (!raw) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "find image",
+                     .subject = subject,
+                     .answer = tag_or_digest.empty() ? "there is no image in it"
+                                                     : "there is no manifest " + tag_or_digest,
+                     .advice = "check its name and tag"}};
     }
+    return *std::move(raw);
+}
+
+}  // namespace detail
+
+/// The image of a manifest that is no index; its config is read. Throws Error that names `subject`.
+[[nodiscard]] inline StoredImage load_image_of(Store& store, const RawManifest& raw,
+                                               const std::string& subject) {
+    constexpr std::uint64_t largest_config = std::uint64_t{4} << 20;
+    const auto refuse = [&subject](std::string answer) {
+        return Error{ErrorCode::unsupported,
+                     {.attempted = "use image", .subject = subject, .answer = std::move(answer)}};
+    };
     StoredImage stored{.manifest = raw.descriptor()};
-    stored.image.manifest = std::move(document);
+    stored.image.manifest = parse_manifest(raw, subject);
+    if (media_type::is_index(raw.media_type)) {
+        throw refuse("its index holds another index");
+    }
     stored.image.manifest["mediaType"] = raw.media_type;
     const Descriptor config = Descriptor::from(stored.image.manifest.value("config", Json()),
                                                "the config descriptor of " + subject);
     if (config.media_type != media_type::config && config.media_type != media_type::docker_config) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use image",
-                     .subject = subject,
-                     .answer = "its config is of type " + config.media_type +
-                               ": an artifact, not an image"}};
+        throw refuse("its config is of type " + config.media_type + ": an artifact, not an image");
     }
     if (config.size > largest_config) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use image",
-                     .subject = subject,
-                     .answer = "its config is longer than 4 MiB"}};
+        throw refuse("its config is longer than 4 MiB");
     }
     std::string text;
     store.read_blob(config, [&text](std::span<const std::byte> bytes) {
@@ -177,6 +170,18 @@ struct StoredImage {
     stored.image.config = parse_json(text, "the config of " + subject);
     check_image(stored.image, subject);
     return stored;
+}
+
+/// Reads manifest and config; an index is resolved for `platform`. Throws Error{not_found} when the
+/// store has no such manifest. `subject` is the reference as the user wrote it.
+[[nodiscard]] inline StoredImage load_image(Store& store, const std::string& tag_or_digest,
+                                            const Platform& platform, const std::string& subject) {
+    RawManifest raw = detail::find_image(store, tag_or_digest, subject);
+    if (media_type::is_index(raw.media_type)) {
+        const Json index = parse_manifest(raw, subject);
+        raw = detail::find_image(store, select(index, platform, subject).digest, subject);
+    }
+    return load_image_of(store, raw, subject);
 }
 
 }  // namespace fairing::oci

@@ -1,15 +1,18 @@
 // fairing/oci/layout.hpp - an image layout directory as a store (OCI image-spec, image-layout.md).
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../core/files.hpp"
 #include "../core/json_text.hpp"
 #include "media_type.hpp"
 #include "platform.hpp"
+#include "referrers.hpp"
 #include "store.hpp"
 
 namespace fairing::oci {
@@ -25,7 +28,15 @@ public:
     /// only manifest.
     [[nodiscard]] std::optional<RawManifest> find_manifest(
         const std::string& tag_or_digest) override {
-        const Json entries = read_index().value("manifests", Json::array());
+        Json entries = read_index().value("manifests", Json::array());
+        if (tag_or_digest.empty()) {  // referrers are no images
+            entries.erase(std::remove_if(entries.begin(), entries.end(),
+                                         [](const Json& entry) {
+                                             return entry.is_object() &&
+                                                    entry.contains("artifactType");
+                                         }),
+                          entries.end());
+        }
         for (const Json& entry : entries) {
             const bool named = tag_or_digest.empty() ? entries.size() == 1
                                                      : text_or(entry, "digest") == tag_or_digest ||
@@ -82,8 +93,45 @@ public:
     }
 
     void write_manifest(const RawManifest& manifest, const std::string& tag) override {
-        const Descriptor descriptor = manifest.descriptor();
-        write_blob(descriptor, net::Body::of(manifest.body), {});
+        write_child(manifest);
+        Json entry = manifest.descriptor().json();
+        if (!tag.empty()) {
+            entry["annotations"]["org.opencontainers.image.ref.name"] = tag;
+        }
+        name_in_index(std::move(entry), tag);
+    }
+    void write_child(const RawManifest& manifest) override {
+        write_blob(manifest.descriptor(), net::Body::of(manifest.body), {});
+    }
+    void write_referrer(const RawManifest& manifest) override {
+        write_child(manifest);
+        name_in_index(referrer_descriptor(manifest), {});
+    }
+
+    /// Looks through what index.json names.
+    [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
+        std::vector<Json> found;
+        for (const Json& entry : read_index().value("manifests", Json::array())) {
+            const Descriptor descriptor = Descriptor::from(entry, index_path().string());
+            if (descriptor.size > largest_manifest) {
+                continue;
+            }
+            const RawManifest manifest{.media_type = descriptor.media_type,
+                                       .body = read_text(descriptor)};
+            if (subject_of(manifest) == digest) {
+                found.push_back(referrer_descriptor(manifest));
+            }
+        }
+        return found;
+    }
+
+    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+
+private:
+    static constexpr std::size_t largest_manifest = std::size_t{4} << 20;
+
+    /// Puts `entry` into index.json, in place of what had its tag or, without one, its digest.
+    void name_in_index(Json entry, const std::string& tag) {
         const UniqueFd lock = open_file(directory_ / "blobs", O_RDONLY | O_DIRECTORY);
         while (::flock(lock.get(), LOCK_EX) != 0) {
             if (errno != EINTR) {
@@ -92,55 +140,17 @@ public:
         }
         Json index = read_index();
         Json kept = Json::array();
-        for (Json& entry : index["manifests"]) {
-            const bool replaced = tag.empty() ? text_or(entry, "digest") == descriptor.digest
-                                              : ref_name(entry) == tag;
+        for (Json& each : index["manifests"]) {
+            const bool replaced = tag.empty() ? text_or(each, "digest") == text_or(entry, "digest")
+                                              : ref_name(each) == tag;
             if (!replaced) {
-                kept.push_back(std::move(entry));
+                kept.push_back(std::move(each));
             }
-        }
-        Json entry = descriptor.json();
-        if (!tag.empty()) {
-            entry["annotations"]["org.opencontainers.image.ref.name"] = tag;
         }
         kept.push_back(std::move(entry));
         index["manifests"] = std::move(kept);
         write_file(index_path(), index.dump() + '\n');
     }
-
-    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
-
-private:
-    /// A file under a temporary name beside its final one; removed unless committed.
-    class PendingFile {
-    public:
-        explicit PendingFile(std::filesystem::path path) : path_(std::move(path)) {
-            name_ = path_.string() + ".XXXXXX";
-            file_ = UniqueFd{::mkostemp(name_.data(), O_CLOEXEC)};
-            if (!file_) {
-                throw system_error(errno, "write", path_.string());
-            }
-        }
-        PendingFile(PendingFile&&) = delete;
-        PendingFile& operator=(PendingFile&&) = delete;
-        ~PendingFile() {
-            if (!name_.empty()) {
-                ::unlink(name_.c_str());
-            }
-        }
-        [[nodiscard]] int fd() const noexcept { return file_.get(); }
-        void commit() {
-            if (::fchmod(file_.get(), 0644) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0) {
-                throw system_error(errno, "write", path_.string());
-            }
-            name_.clear();
-        }
-
-    private:
-        std::filesystem::path path_;
-        std::string name_ = {};
-        UniqueFd file_ = {};
-    };
 
     [[nodiscard]] std::filesystem::path index_path() const { return directory_ / "index.json"; }
     [[nodiscard]] std::filesystem::path blob_path(const std::string& digest) const {
@@ -204,7 +214,7 @@ private:
         return text;
     }
     [[nodiscard]] RawManifest read_nested(const std::string& digest) {
-        const std::string body = read_file(blob_path(digest), std::size_t{4} << 20);
+        const std::string body = read_file(blob_path(digest), largest_manifest);
         if (digest_of(body) != digest) {
             throw Error{
                 ErrorCode::integrity,
@@ -212,9 +222,7 @@ private:
                  .subject = blob_path(digest).string(),
                  .answer = "digest mismatch: expected " + digest + ", got " + digest_of(body)}};
         }
-        const Json document = parse_json(body, blob_path(digest).string());
-        return {.media_type = text_or(document, "mediaType", std::string{media_type::manifest}),
-                .body = body};
+        return RawManifest::from(body, blob_path(digest).string());
     }
 
     /// Makes the directories and oci-layout. Refuses a directory that holds something else.

@@ -12,12 +12,15 @@ inline constexpr std::string_view config = "application/vnd.oci.image.config.v1+
 inline constexpr std::string_view layer = "application/vnd.oci.image.layer.v1.tar";
 inline constexpr std::string_view layer_gzip = "application/vnd.oci.image.layer.v1.tar+gzip";
 inline constexpr std::string_view layer_zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// Of the two bytes "{}": the config of an artifact that needs none.
+inline constexpr std::string_view empty = "application/vnd.oci.empty.v1+json";
 
 inline constexpr std::string_view docker_list =
     "application/vnd.docker.distribution.manifest.list.v2+json";
 inline constexpr std::string_view docker_manifest =
     "application/vnd.docker.distribution.manifest.v2+json";
 inline constexpr std::string_view docker_config = "application/vnd.docker.container.image.v1+json";
+inline constexpr std::string_view docker_layer = "application/vnd.docker.image.rootfs.diff.tar";
 inline constexpr std::string_view docker_layer_gzip =
     "application/vnd.docker.image.rootfs.diff.tar.gzip";
 

@@ -1,5 +1,6 @@
 // fairing/oci/reference.hpp - names of images: registry references (OCI distribution-spec, "Pulling
-// manifests", and Docker's short names), image layouts ("oci:DIR") and the empty base ("scratch").
+// manifests", and Docker's short names), image layouts ("oci:DIR"), archives of `docker save`
+// ("docker-archive:FILE") and the empty base ("scratch").
 #pragma once
 
 #include <algorithm>
@@ -13,28 +14,30 @@
 
 namespace fairing::oci {
 
-/// `scratch` names no bytes; `layout` is a directory of this machine.
-enum class ReferenceKind { registry, layout, scratch };
+/// `scratch` names no bytes; `layout` is a directory of this machine, `archive` a file.
+enum class ReferenceKind { registry, layout, archive, scratch };
 
 struct Reference {
     ReferenceKind kind = ReferenceKind::registry;
     std::string host =
         {};  ///< as written, with port: "localhost:5000"; "docker.io" for Docker's short names
-    std::string repository = {};  ///< "team/fairing-job"; of a layout its directory
-    std::string tag = {};
+    std::string repository = {};  ///< "team/fairing-job"; of a layout or archive its path
+    std::string tag = {};         ///< in an archive a name with a tag: "team/fairing-job:v1"
     std::string digest = {};
 
     /// What a manifest is asked for by: the digest, else the tag.
     [[nodiscard]] const std::string& wanted() const noexcept {
         return digest.empty() ? tag : digest;
     }
-    /// "host/repository" or "oci:DIR": the reference without tag and digest.
+    /// "host/repository", "oci:DIR" or "docker-archive:FILE": the reference without tag and digest.
     [[nodiscard]] std::string name() const {
         switch (kind) {
             case ReferenceKind::scratch:
                 return "scratch";
             case ReferenceKind::layout:
                 return "oci:" + repository;
+            case ReferenceKind::archive:
+                return "docker-archive:" + repository;
             case ReferenceKind::registry:
                 break;
         }
@@ -144,6 +147,11 @@ namespace detail {
     });
 }
 
+/// Whether the reference `text` is to a directory or file of this machine.
+[[nodiscard]] constexpr bool is_local_reference(std::string_view text) noexcept {
+    return text.starts_with("oci:") || text.starts_with("docker-archive:");
+}
+
 /// Whether `text` is a repository name: components separated by slashes, at most 255 bytes in all.
 [[nodiscard]] constexpr bool is_repository(std::string_view text) noexcept {
     if (text.empty() || text.size() > 255) {
@@ -161,9 +169,10 @@ namespace detail {
     }
 }
 
-/// "python:3.11", "registry.example:5000/team/job:tag@sha256:…", "oci:DIR[:tag][@sha256:…]" or
-/// "scratch". Throws Error{input} that names the text and the part that is wrong. A registry
-/// reference without tag and digest means the tag "latest".
+/// "python:3.11", "registry.example:5000/team/job:tag@sha256:…", "oci:DIR[:tag][@sha256:…]",
+/// "docker-archive:FILE[:NAME[:tag]][@sha256:…]" or "scratch". Throws Error{input} that names the
+/// text and the part that is wrong. A registry reference without tag and digest means the tag
+/// "latest".
 [[nodiscard]] inline Reference parse_reference(const std::string& text) {
     const auto refuse = [&text](std::string answer) -> Error {
         std::string shown;
@@ -174,7 +183,8 @@ namespace detail {
                      {.attempted = "use image reference",
                       .subject = '"' + shown + '"',
                       .answer = std::move(answer),
-                      .advice = "write HOST[:PORT]/NAME[:TAG][@sha256:…], oci:DIR or scratch"}};
+                      .advice = "write HOST[:PORT]/NAME[:TAG][@sha256:…], oci:DIR, "
+                                "docker-archive:FILE or scratch"}};
     };
     Reference result;
     if (text == "scratch") {
@@ -188,6 +198,21 @@ namespace detail {
             throw refuse("what follows the @ is not a sha256 digest");
         }
         rest.resize(at);
+    }
+    constexpr std::string_view archive = "docker-archive:";
+    if (rest.starts_with(archive)) {
+        rest.erase(0, archive.size());
+        const std::size_t end = std::min(rest.find(':'), rest.size());
+        result.kind = ReferenceKind::archive;
+        result.repository = rest.substr(0, end);
+        result.tag = rest.substr(std::min(end + 1, rest.size()));
+        if (result.repository.empty() || result.repository.find('\0') != std::string::npos) {
+            throw refuse("no file after docker-archive:");
+        }
+        if (!result.tag.empty() && !is_tag(result.tag)) {
+            static_cast<void>(parse_reference(result.tag));  // "team/job:v1" is as good as "v1"
+        }
+        return result;
     }
     const std::size_t slash = rest.rfind('/');
     const std::size_t colon = rest.rfind(':');

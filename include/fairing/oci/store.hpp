@@ -1,14 +1,18 @@
-// fairing/oci/store.hpp - where the manifests and blobs of one repository live: an image layout or
-// a registry.
+// fairing/oci/store.hpp - where the manifests and blobs of one repository live: a registry, an
+// image layout or an archive.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "../core/json_text.hpp"
 #include "../net/message.hpp"
 #include "descriptor.hpp"
+#include "media_type.hpp"
 
 namespace fairing::oci {
 
@@ -17,6 +21,16 @@ struct RawManifest {
     std::string media_type = {};
     std::string body = {};
 
+    /// Out of a place that does not say what it is: the document's own mediaType does, and where it
+    /// has none, its members do.
+    [[nodiscard]] static RawManifest from(std::string body, const std::string& subject) {
+        const Json document = parse_json(body, subject);
+        const bool is_index = document.is_object() && document.contains("manifests");
+        std::string type =
+            text_or(document, "mediaType",
+                    std::string{is_index ? media_type::index : media_type::manifest});
+        return {.media_type = std::move(type), .body = std::move(body)};
+    }
     [[nodiscard]] Descriptor descriptor() const {
         return {.media_type = media_type, .digest = digest_of(body), .size = body.size()};
     }
@@ -63,6 +77,15 @@ public:
     [[nodiscard]] virtual bool is_new() { return false; }
     /// Stores the manifest and points `tag` at it; an empty tag stores it by digest only.
     virtual void write_manifest(const RawManifest& manifest, const std::string& tag) = 0;
+    /// Stores a manifest that an index will name, by digest only: it is no image of its own here.
+    virtual void write_child(const RawManifest& manifest) { write_manifest(manifest, {}); }
+    /// The descriptors, with artifactType and annotations, of the manifests here whose subject is
+    /// this one: signatures, SBOMs (OCI distribution-spec 1.1, "Listing Referrers").
+    [[nodiscard]] virtual std::vector<Json> find_referrers(const std::string& /*digest*/) {
+        return {};
+    }
+    /// Stores a manifest that has a `subject`, so that find_referrers() finds it.
+    virtual void write_referrer(const RawManifest& manifest) { write_manifest(manifest, {}); }
     /// Requests sent so far; 0 for what needs none.
     [[nodiscard]] virtual std::uint64_t requests() const noexcept { return 0; }
 };

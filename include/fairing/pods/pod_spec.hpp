@@ -38,6 +38,12 @@ public:
     void set_env(const std::string& name, const std::string& value) {
         put(container()["env"], "name", name) = Json{{"name", name}, {"value", value}};
     }
+    /// The same with a value that stays in a secret of the cluster.
+    void set_env_from_secret(const std::string& name, const std::string& secret,
+                             const std::string& key) {
+        put(container()["env"], "name", name) = Json{
+            {"name", name}, {"valueFrom", {{"secretKeyRef", {{"name", secret}, {"key", key}}}}}};
+    }
     /// Adds a volume, or replaces the one of that name; `volume` is a core/v1 Volume.
     void set_volume(const Json& volume) {
         put(json_["volumes"], "name", volume.at("name").get<std::string>()) = volume;

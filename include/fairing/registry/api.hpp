@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -15,6 +16,8 @@
 #include "../core/control.hpp"
 #include "../core/credential.hpp"
 #include "../net/exchange.hpp"
+#include "../oci/descriptor.hpp"
+#include "../oci/digest.hpp"
 #include "../oci/reference.hpp"
 #include "authenticator.hpp"
 #include "registry_error.hpp"
@@ -25,6 +28,12 @@ namespace fairing::registry {
 /// always, but never at Docker Hub; `never`: not on loopback either.
 enum class PlainHttp { loopback, insecure, never };
 
+/// How blobs are sent. `automatic`: one PUT for what is known, one PATCH without a range for what
+/// is being made. `single`: always one PUT, so that nothing is sent before it is made. `chunked`:
+/// several PATCHes with ranges, which go on where they broke, and fit through what limits bodies;
+/// not every registry takes them.
+enum class Upload { automatic, single, chunked };
+
 struct ClientOptions {
     net::AnyTransport transport = {};
     CredentialsProvider credentials = {};
@@ -32,6 +41,25 @@ struct ClientOptions {
     net::RetryPolicy retry = {};
     /// Where credentials are looked for after `credentials`; nullopt means credential_files().
     std::optional<std::vector<std::filesystem::path>> files = {};
+    /// Asked by host when neither of these has an answer, and again when what it gave is refused.
+    CredentialsProvider keychain = {};
+    Upload upload = Upload::automatic;
+    /// Of Upload::chunked, unless the registry wants larger ones; kept in memory per upload.
+    std::uint64_t chunk_size = std::uint64_t{16} << 20;
+};
+
+/// How long registries may take, and how much they may say.
+struct Limits {
+    static constexpr std::chrono::milliseconds question = std::chrono::seconds{60};
+    /// Registries check and move what they got before they answer.
+    static constexpr std::chrono::milliseconds commit = std::chrono::minutes{5};
+    static constexpr std::uint64_t manifest = std::uint64_t{4} << 20;
+    static constexpr std::uint64_t error_body = std::uint64_t{64} << 10;
+
+    /// At least 64 KiB per second.
+    [[nodiscard]] static std::chrono::milliseconds transfer(std::uint64_t bytes) {
+        return commit + std::chrono::seconds{bytes >> 16};
+    }
 };
 
 /// What a token must allow.
@@ -43,21 +71,45 @@ public:
         : reference_(reference),
           base_(base_url(reference, options.plain_http)),
           retry_(options.retry),
+          upload_(options.upload),
+          chunk_size_(options.chunk_size),
           transport_(Counting{options.transport, count_}),
           connected_(static_cast<bool>(options.transport)),
-          authenticator_(reference.host, reference.repository, base_,
-                         {.transport = transport_,
-                          .credentials = options.credentials,
-                          .credential_files = options.files ? *options.files : credential_files(),
-                          .retry = options.retry}) {}
+          authenticator_(
+              reference.host, reference.repository, base_,
+              {.transport = transport_,
+               .credentials = {.program = options.credentials,
+                               .files = options.files ? *options.files : credential_files(),
+                               .keychain = options.keychain},
+               .retry = options.retry}) {}
 
     [[nodiscard]] std::string name() const { return reference_.name(); }
     [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return retry_; }
+    [[nodiscard]] Upload upload() const noexcept { return upload_; }
+    [[nodiscard]] std::uint64_t chunk_size() const noexcept { return chunk_size_; }
     [[nodiscard]] std::uint64_t requests() const noexcept { return *count_; }
 
     /// "https://host/v2/NAME/" + `path`.
     [[nodiscard]] std::string url(const std::string& path) const {
         return base_.origin() + "/v2/" + reference_.repository + '/' + path;
+    }
+
+    /// Throws Error{input} for what is neither a tag nor a digest.
+    [[nodiscard]] std::string manifest_url(const std::string& tag_or_digest) const {
+        if (!oci::is_digest(tag_or_digest) && !oci::is_tag(tag_or_digest)) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "use tag",
+                         .subject = '"' + net::printable(tag_or_digest) + '"',
+                         .answer = "it is neither a tag nor a sha256 digest"}};
+        }
+        return url("manifests/" + tag_or_digest);
+    }
+    [[nodiscard]] std::string blob_url(const oci::Descriptor& blob) const {
+        return url("blobs/sha256:" + oci::digest_hex(blob.digest));
+    }
+    /// "host/repository:tag" or "host/repository@digest".
+    [[nodiscard]] std::string name_of(const std::string& tag_or_digest) const {
+        return name() + (oci::is_digest(tag_or_digest) ? '@' : ':') + tag_or_digest;
     }
 
     /// Tokens for this repository, and for reading `other` when it is not empty.
@@ -182,6 +234,8 @@ private:
     const oci::Reference reference_;
     const net::Url base_;
     const net::RetryPolicy retry_;
+    const Upload upload_;
+    const std::uint64_t chunk_size_;
     const std::shared_ptr<std::atomic<std::uint64_t>> count_ =
         std::make_shared<std::atomic<std::uint64_t>>(0);
     const net::AnyTransport transport_;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -29,8 +28,7 @@ class Authenticator {
 public:
     struct Options {
         net::AnyTransport transport = {};
-        CredentialsProvider credentials = {};
-        std::vector<std::filesystem::path> credential_files = {};
+        CredentialSources credentials = {};
         net::RetryPolicy retry = {};
     };
 
@@ -70,22 +68,23 @@ public:
             throw denied("it asks for no authentication that we know (Bearer, Basic)");
         }
         challenge_ = challenge;
-        if (!login_known_) {
-            login_ = find_login(options_.credentials, options_.credential_files, host_, repository_,
-                                control);
+        const bool is_basic = challenge_->scheme == "basic";
+        const auto held = tokens_.find(scopes);
+        if (!is_basic && held != tokens_.end() &&
+            "Bearer " + held->second.value.reveal() != refused) {
+            return "Bearer " + held->second.value.reveal();  // another thread was quicker
+        }
+        if (!login_known_ || !refused.empty()) {  // a helper may have a newer one by now
+            login_ = find_login(options_.credentials, host_, repository_, control);
             login_known_ = true;
         }
-        if (challenge_->scheme == "basic") {
+        if (is_basic) {
             std::string value = basic();
             if (value.empty() || value == refused) {
                 throw denied(value.empty() ? "it asks for a user and password, and there are none"
                                            : "user and password were refused");
             }
             return value;
-        }
-        const auto held = tokens_.find(scopes);
-        if (held != tokens_.end() && "Bearer " + held->second.value.reveal() != refused) {
-            return "Bearer " + held->second.value.reveal();  // another thread was quicker
         }
         tokens_.erase(scopes);
         return fetch(scopes, control);
@@ -167,7 +166,9 @@ private:
         if (login_ && !login_->identity_token.empty()) {
             answer =
                 net::exchange(options_.transport, post_request(from, scopes), options, control);
-            if (answer->status == 404 || answer->status == 405) {
+            // 404 and 405: it knows no POST; some that do not say 401.
+            const bool by_password = answer->status == 401 && !login_->user.empty();
+            if (answer->status == 404 || answer->status == 405 || by_password) {
                 answer.reset();
             }
         }

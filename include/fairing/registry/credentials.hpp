@@ -1,12 +1,14 @@
 // fairing/registry/credentials.hpp - who we are at a registry: what the program gives us, else
-// Docker's config.json and containers-auth.json(5).
+// Docker's config.json and containers-auth.json(5), and the helpers that they name.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "../codec/base64.hpp"
@@ -15,17 +17,10 @@
 #include "../core/env.hpp"
 #include "../core/files.hpp"
 #include "../core/json_text.hpp"
+#include "credential_helper.hpp"
+#include "login.hpp"
 
 namespace fairing::registry {
-
-/// What to show a registry, and where it is from.
-struct Login {
-    std::string user = {};
-    Secret password = {};
-    Secret identity_token = {};  ///< a refresh token, to be exchanged for bearer tokens
-    Secret bearer_token = {};    ///< sent as it is
-    std::string source = {};     ///< for errors: a file, or "the program"
-};
 
 /// The files that may hold credentials, in the order in which they are asked; whether they exist
 /// does not matter.
@@ -102,17 +97,19 @@ namespace detail {
     return std::string{key};
 }
 
+/// Docker Hub has several names.
+inline constexpr std::array<const char*, 3> hub_names = {"docker.io", "index.docker.io",
+                                                         "registry-1.docker.io"};
+[[nodiscard]] inline bool is_hub(const std::string& host) {
+    return std::find(hub_names.begin(), hub_names.end(), host) != hub_names.end();
+}
+
 /// The names under which a repository's credentials may be kept, the most particular first.
 [[nodiscard]] inline std::vector<std::string> credential_names(const std::string& host,
                                                                const std::string& repository) {
-    constexpr std::array<const char*, 3> hub = {"docker.io", "index.docker.io",
-                                                "registry-1.docker.io"};
     std::vector<std::string> hosts = {host};
-    for (const char* name : hub) {
-        if (host == name) {
-            hosts.assign(hub.begin(), hub.end());
-            break;
-        }
+    if (is_hub(host)) {
+        hosts.assign(hub_names.begin(), hub_names.end());
     }
     std::vector<std::string> names;
     for (std::string path = '/' + repository;;) {
@@ -129,11 +126,8 @@ namespace detail {
 /// What one entry of `auths` says; nullopt when it says nothing, as when a helper keeps the secret.
 [[nodiscard]] inline std::optional<Login> read_entry(const Json& entry,
                                                      const std::filesystem::path& file) {
-    Login login{.user = text_or(entry, "username"),
-                .password = Secret{text_or(entry, "password")},
-                .identity_token = Secret{text_or(entry, "identitytoken")},
-                .bearer_token = Secret{text_or(entry, "registrytoken")},
-                .source = file.string()};
+    std::string user = text_or(entry, "username");
+    Secret password{text_or(entry, "password")};
     if (const std::string auth = text_or(entry, "auth"); !auth.empty()) {
         std::string pair;
         try {
@@ -146,24 +140,44 @@ namespace detail {
         if (colon == std::string::npos) {
             throw bad_credential_file(file, "an `auth` entry holds no colon");
         }
-        login.user = pair.substr(0, colon);
-        login.password = Secret{pair.substr(colon + 1)};
+        user = pair.substr(0, colon);
+        password = Secret{pair.substr(colon + 1)};
     }
-    const bool empty = login.user.empty() && login.password.empty() &&
-                       login.identity_token.empty() && login.bearer_token.empty();
-    return empty ? std::nullopt : std::optional<Login>{login};
+    Login login = login_of(std::move(user), std::move(password), file.string());
+    if (Secret token{text_or(entry, "identitytoken")}; !token.empty()) {
+        login.identity_token = std::move(token);
+    }
+    login.bearer_token = Secret{text_or(entry, "registrytoken")};
+    return login.empty() ? std::nullopt : std::optional<Login>{std::move(login)};
 }
 
-/// Whether `document` leaves the secret of this host to a helper program.
+/// The first of `names` that has an entry in `auths`.
+[[nodiscard]] inline std::optional<Login> find_entry(const Json& document,
+                                                     const std::vector<std::string>& names,
+                                                     const std::filesystem::path& file) {
+    const Json entries = document.value("auths", Json());
+    for (const std::string& name : entries.is_object() ? names : std::vector<std::string>{}) {
+        for (const auto& [key, entry] : entries.items()) {
+            if (normal_key(key) != name) {
+                continue;
+            }
+            if (auto login = read_entry(entry, file)) {
+                return login;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+/// The helper program that keeps the secret of this host; empty when there is none, also where an
+/// empty name in `credHelpers` takes the host out of the store.
 [[nodiscard]] inline std::string helper_for(const Json& document,
                                             const std::vector<std::string>& names) {
     const Json helpers = document.value("credHelpers", Json());
-    if (helpers.is_object()) {
+    for (const std::string& name : helpers.is_object() ? names : std::vector<std::string>{}) {
         for (const auto& [key, helper] : helpers.items()) {
-            for (const std::string& name : names) {
-                if (normal_key(key) == name && helper.is_string()) {
-                    return helper.get<std::string>();
-                }
+            if (normal_key(key) == name && helper.is_string()) {
+                return helper.get<std::string>();
             }
         }
     }
@@ -172,9 +186,10 @@ namespace detail {
 
 }  // namespace detail
 
-/// What `file` holds for the repository, the whole repository's entry before its host's; nullopt
-/// when there is no file or no entry. A credential helper that would be asked for this host is
-/// reported as a warning. Throws Error that names the file when it can not be read or understood.
+/// What `file` and the helper that it names hold for the repository: the helper of the host, then
+/// the store of all hosts, then the entries, the whole repository's before its host's; nullopt when
+/// there is no file or no entry. Throws Error that names the file when it, or the helper, can not
+/// be read or understood.
 [[nodiscard]] inline std::optional<Login> find_login(const std::filesystem::path& file,
                                                      const std::string& host,
                                                      const std::string& repository,
@@ -184,49 +199,47 @@ namespace detail {
         return std::nullopt;
     }
     const std::vector<std::string> names = detail::credential_names(host, repository);
-    const Json entries = document->value("auths", Json());
-    if (entries.is_object()) {
-        for (const std::string& name : names) {
-            for (const auto& [key, entry] : entries.items()) {
-                if (detail::normal_key(key) != name) {
-                    continue;
-                }
-                if (auto login = detail::read_entry(entry, file)) {
-                    return login;
-                }
-            }
-        }
-    }
     if (const std::string helper = detail::helper_for(*document, names); !helper.empty()) {
-        control.say(Level::warning, file.string() + " leaves the credentials for " + host +
-                                        " to the helper docker-credential-" + helper +
-                                        ", which is not asked; continuing without it");
-    }
-    return std::nullopt;
-}
-
-/// What `provider` gives, else what the first of `files` with an entry holds; nullopt means
-/// anonymous. A Credential whose user is "<token>" carries an identity token as its password, as
-/// credential helpers do.
-[[nodiscard]] inline std::optional<Login> find_login(
-    const CredentialsProvider& provider, const std::vector<std::filesystem::path>& files,
-    const std::string& host, const std::string& repository, const Control& control) {
-    if (provider) {
-        if (auto given = provider({.service = Service::registry, .host = host})) {
-            Login login{.user = given->user, .bearer_token = given->token, .source = "the program"};
-            (given->user == "<token>" ? login.identity_token : login.password) = given->password;
-            if (given->user == "<token>") {
-                login.user.clear();
-            }
+        const std::string server = detail::is_hub(host) ? "https://index.docker.io/v1/" : host;
+        if (auto login = CredentialHelper{.name = helper, .file = file}.get(server, control)) {
             return login;
         }
     }
-    for (const std::filesystem::path& file : files) {
+    return detail::find_entry(*document, names, file);
+}
+
+/// Who is asked for a login, one after the other.
+struct CredentialSources {
+    CredentialsProvider program = {};
+    std::vector<std::filesystem::path> files = {};
+    CredentialsProvider keychain = {};  ///< for hosts whose cloud gives short-lived credentials
+};
+
+/// What the first of the sources that has an answer gives; nullopt means anonymous.
+[[nodiscard]] inline std::optional<Login> find_login(const CredentialSources& sources,
+                                                     const std::string& host,
+                                                     const std::string& repository,
+                                                     const Control& control) {
+    const auto ask = [&host](const CredentialsProvider& provider,
+                             const char* source) -> std::optional<Login> {
+        const auto given =
+            provider ? provider({.service = Service::registry, .host = host}) : std::nullopt;
+        if (!given) {
+            return std::nullopt;
+        }
+        Login login = login_of(given->user, given->password, source);
+        login.bearer_token = given->token;
+        return login;
+    };
+    if (auto login = ask(sources.program, "the program")) {
+        return login;
+    }
+    for (const std::filesystem::path& file : sources.files) {
         if (auto login = find_login(file, host, repository, control)) {
             return login;
         }
     }
-    return std::nullopt;
+    return ask(sources.keychain, "the cloud's own");
 }
 
 }  // namespace fairing::registry

@@ -1,5 +1,5 @@
-// fairing/registry/open.hpp - the store that a reference names: a registry's repository or an image
-// layout.
+// fairing/registry/open.hpp - the store that a reference names: a registry's repository, an image
+// layout or an archive.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,7 @@
 
 #include "../core/control.hpp"
 #include "../core/error.hpp"
+#include "../oci/archive.hpp"
 #include "../oci/layout.hpp"
 #include "../oci/reference.hpp"
 #include "client.hpp"
@@ -22,6 +23,8 @@ namespace fairing::registry {
             return std::make_unique<Client>(reference, options, control);
         case oci::ReferenceKind::layout:
             return std::make_unique<oci::Layout>(reference.repository);
+        case oci::ReferenceKind::archive:
+            return std::make_unique<oci::Archive>(reference.repository);
         case oci::ReferenceKind::scratch:
             break;
     }

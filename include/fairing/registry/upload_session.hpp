@@ -1,8 +1,9 @@
-// fairing/registry/upload_session.hpp - an upload under way (OCI distribution-spec, "Pushing a blob
-// monolithically").
+// fairing/registry/upload_session.hpp - an upload under way (OCI distribution-spec, "Pushing
+// blobs").
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <utility>
@@ -18,8 +19,10 @@ namespace fairing::registry {
 /// itself after a week.)
 class UploadSession {
 public:
-    UploadSession(Api& api, const Control& control, std::string location)
-        : api_(&api), control_(control), location_(std::move(location)) {
+    /// `least_chunk`: the registry takes no smaller PATCH but the last (OCI-Chunk-Min-Length).
+    UploadSession(Api& api, const Control& control, std::string location,
+                  std::uint64_t least_chunk = 0)
+        : api_(&api), control_(control), location_(std::move(location)), least_chunk_(least_chunk) {
         control_.stop = {};
         control_.progress = {};
     }
@@ -27,11 +30,13 @@ public:
         : api_(other.api_),
           control_(std::move(other.control_)),
           location_(std::exchange(other.location_, {})),
+          least_chunk_(other.least_chunk_),
           interrupted_(other.interrupted_) {}
     UploadSession& operator=(UploadSession&& other) noexcept {
         std::swap(api_, other.api_);
         std::swap(control_, other.control_);
         std::swap(location_, other.location_);
+        std::swap(least_chunk_, other.least_chunk_);
         std::swap(interrupted_, other.interrupted_);
         return *this;
     }
@@ -52,6 +57,7 @@ public:
         }
     }
     [[nodiscard]] const std::string& location() const noexcept { return location_; }
+    [[nodiscard]] std::uint64_t least_chunk() const noexcept { return least_chunk_; }
     /// The registry names another place for what comes next.
     void moved(std::string location) { location_ = std::move(location); }
     void finished() noexcept { location_.clear(); }
@@ -64,6 +70,7 @@ private:
     Api* api_;
     Control control_;
     std::string location_;
+    std::uint64_t least_chunk_ = 0;
     bool interrupted_ = false;
 };
 

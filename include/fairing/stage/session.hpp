@@ -9,6 +9,7 @@
 #include "../core/control.hpp"
 #include "../core/credential.hpp"
 #include "../net/transport.hpp"
+#include "registries.hpp"
 
 namespace fairing {
 
@@ -26,6 +27,7 @@ struct Session {
     CredentialsProvider credentials = {};
     /// Where builders remember what they made; empty: $FAIRING_CACHE, else $XDG_CACHE_HOME/fairing.
     std::filesystem::path cache_directory = {};
+    Registries registries = {};  ///< what is special about some of them; fairing.json has it too
 
     /// The part that the lower levels use.
     [[nodiscard]] Control control() const {

@@ -292,7 +292,7 @@ TEST_CASE("engine: the image is loaded when it is not there, runs, and both go")
     HandMade made = script("true");
     made.environment = {{"SEED", "1"}};
     const Image image = made.write(f.store, "oci:/nowhere");
-    const std::string id = engine::image_id(
+    const std::string id = oci::image_id(
         oci::load_image(f.store, image.digest, oci::host_platform(), image.reference).image);
     const std::string v = "http+unix://%2Fe.sock/v1.41";
     std::string escaped = id;

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "../../core/line_splitter.hpp"
-#include "../../engine/archive.hpp"
 #include "../../engine/engine.hpp"
 #include "../../stage/image.hpp"
 #include "local_workload.hpp"

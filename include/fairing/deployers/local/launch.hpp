@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "../../core/files.hpp"
-#include "../../engine/archive.hpp"
 #include "../../engine/engine.hpp"
 #include "../../engine/socket.hpp"
 #include "../../oci/append.hpp"
+#include "../../oci/docker_archive.hpp"
 #include "../../oci/image.hpp"
 #include "../../oci/reference.hpp"
 #include "../../oci/unpack.hpp"
@@ -280,10 +280,10 @@ private:
 
     [[nodiscard]] Workload in_engine(const std::filesystem::path& socket) {
         const engine::Engine engine = engine::Engine::connect(transport_, socket, session_.stop);
-        const std::string id = engine::image_id(stored_);
+        const std::string id = oci::image_id(stored_);
         std::string brought;
         if (!engine.has_image(id, session_.stop)) {
-            engine.load(engine::docker_archive(store_, stored_), session_.stop);
+            engine.load(oci::docker_archive(store_, stored_), session_.stop);
             brought = id;
         }
         std::string name = random_name();
