@@ -867,24 +867,45 @@ private:
     UniqueFd lock_ = {};
 };
 
+/// A file under a temporary name beside its final one; removed unless committed.
+class PendingFile {
+public:
+    explicit PendingFile(std::filesystem::path path) : path_(std::move(path)) {
+        name_ = path_.string() + ".XXXXXX";
+        file_ = UniqueFd{::mkostemp(name_.data(), O_CLOEXEC)};
+        if (!file_) {
+            throw system_error(errno, "write", path_.string());
+        }
+    }
+    PendingFile(PendingFile&&) = delete;
+    PendingFile& operator=(PendingFile&&) = delete;
+    ~PendingFile() {
+        if (!name_.empty()) {
+            ::unlink(name_.c_str());
+        }
+    }
+    [[nodiscard]] int fd() const noexcept { return file_.get(); }
+    /// Takes the final name: readers see the old file or the whole new one.
+    void commit(mode_t mode = 0644) {
+        if (::fchmod(file_.get(), mode) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0) {
+            throw system_error(errno, "write", path_.string());
+        }
+        name_.clear();
+    }
+
+private:
+    std::filesystem::path path_;
+    std::string name_ = {};
+    UniqueFd file_ = {};
+};
+
 /// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure
 /// leaves the old.
 inline void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
                        mode_t mode = 0644) {
-    std::string name = path.string() + ".XXXXXX";
-    const UniqueFd file{::mkostemp(name.data(), O_CLOEXEC)};
-    if (!file) {
-        throw system_error(errno, "write", path.string());
-    }
-    try {
-        write_all(file.get(), bytes, path.string());
-        if (::fchmod(file.get(), mode) != 0 || ::rename(name.c_str(), path.c_str()) != 0) {
-            throw system_error(errno, "write", path.string());
-        }
-    } catch (...) {
-        ::unlink(name.c_str());
-        throw;
-    }
+    PendingFile pending{path};
+    write_all(pending.fd(), bytes, path.string());
+    pending.commit(mode);
 }
 inline void write_file(const std::filesystem::path& path, std::string_view text,
                        mode_t mode = 0644) {
@@ -2493,12 +2514,15 @@ inline constexpr std::string_view config = "application/vnd.oci.image.config.v1+
 inline constexpr std::string_view layer = "application/vnd.oci.image.layer.v1.tar";
 inline constexpr std::string_view layer_gzip = "application/vnd.oci.image.layer.v1.tar+gzip";
 inline constexpr std::string_view layer_zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// Of the two bytes "{}": the config of an artifact that needs none.
+inline constexpr std::string_view empty = "application/vnd.oci.empty.v1+json";
 
 inline constexpr std::string_view docker_list =
     "application/vnd.docker.distribution.manifest.list.v2+json";
 inline constexpr std::string_view docker_manifest =
     "application/vnd.docker.distribution.manifest.v2+json";
 inline constexpr std::string_view docker_config = "application/vnd.docker.container.image.v1+json";
+inline constexpr std::string_view docker_layer = "application/vnd.docker.image.rootfs.diff.tar";
 inline constexpr std::string_view docker_layer_gzip =
     "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
@@ -2570,6 +2594,12 @@ struct Body {
 
 using Headers = std::multimap<std::string, std::string>;
 
+struct Response {
+    int status = 0;
+    Headers headers = {};
+    std::string body = {};
+};
+
 struct Request {
     std::string method = "GET";
     std::string url = {};  ///< http, https, or http+unix://%2Fpath%2Fto%2Fsocket/path
@@ -2582,12 +2612,10 @@ struct Request {
     /// A longer answer than this in Response::body is an Error; what goes to a sink is not counted.
     /// Of an answer that is no success only the first 64 KiB are kept: they are for the message.
     std::uint64_t max_body = std::uint64_t{4} << 20;
-};
-
-struct Response {
-    int status = 0;
-    Headers headers = {};
-    std::string body = {};
+    /// Called with status and headers of an answer, before its body goes to the sink; what it
+    /// throws ends the exchange. A transport that does not call it is never asked for a part of a
+    /// body.
+    std::function<void(const Response&)> on_head = {};
 };
 
 /// Who we are to a TLS peer that asks: PEM, the certificate first and then its chain.
@@ -2612,8 +2640,8 @@ struct ClientCertificate {
 }  // namespace fairing::net
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/oci/store.hpp - where the manifests and blobs of one repository live: an image layout or
-// a registry.
+// fairing/oci/store.hpp - where the manifests and blobs of one repository live: a registry, an
+// image layout or an archive.
 
 namespace fairing::oci {
 
@@ -2622,6 +2650,16 @@ struct RawManifest {
     std::string media_type = {};
     std::string body = {};
 
+    /// Out of a place that does not say what it is: the document's own mediaType does, and where it
+    /// has none, its members do.
+    [[nodiscard]] static RawManifest from(std::string body, const std::string& subject) {
+        const Json document = parse_json(body, subject);
+        const bool is_index = document.is_object() && document.contains("manifests");
+        std::string type =
+            text_or(document, "mediaType",
+                    std::string{is_index ? media_type::index : media_type::manifest});
+        return {.media_type = std::move(type), .body = std::move(body)};
+    }
     [[nodiscard]] Descriptor descriptor() const {
         return {.media_type = media_type, .digest = digest_of(body), .size = body.size()};
     }
@@ -2668,6 +2706,15 @@ public:
     [[nodiscard]] virtual bool is_new() { return false; }
     /// Stores the manifest and points `tag` at it; an empty tag stores it by digest only.
     virtual void write_manifest(const RawManifest& manifest, const std::string& tag) = 0;
+    /// Stores a manifest that an index will name, by digest only: it is no image of its own here.
+    virtual void write_child(const RawManifest& manifest) { write_manifest(manifest, {}); }
+    /// The descriptors, with artifactType and annotations, of the manifests here whose subject is
+    /// this one: signatures, SBOMs (OCI distribution-spec 1.1, "Listing Referrers").
+    [[nodiscard]] virtual std::vector<Json> find_referrers(const std::string& /*digest*/) {
+        return {};
+    }
+    /// Stores a manifest that has a `subject`, so that find_referrers() finds it.
+    virtual void write_referrer(const RawManifest& manifest) { write_manifest(manifest, {}); }
     /// Requests sent so far; 0 for what needs none.
     [[nodiscard]] virtual std::uint64_t requests() const noexcept { return 0; }
 };
@@ -2787,52 +2834,45 @@ struct StoredImage {
     Descriptor manifest = {};
 };
 
-/// Reads manifest and config; an index is resolved for `platform`. Throws Error{not_found} when the
-/// store has no such manifest. `subject` is the reference as the user wrote it.
-[[nodiscard]] inline StoredImage load_image(Store& store, const std::string& tag_or_digest,
-                                            const Platform& platform, const std::string& subject) {
-    constexpr std::uint64_t largest_config = std::uint64_t{4} << 20;
-    const auto find = [&](const std::string& wanted) {
-        auto raw = store.find_manifest(wanted);
-        if (!raw) {
-            throw Error{ErrorCode::not_found,
-                        {.attempted = "find image",
-                         .subject = subject,
-                         .answer = wanted.empty() ? "there is no image in it"
-                                                  : "there is no manifest " + wanted,
-                         .advice = "check its name and tag"}};
-        }
-        return *std::move(raw);
-    };
-    RawManifest raw = find(tag_or_digest);
-    Json document = parse_manifest(raw, subject);
-    if (media_type::is_index(raw.media_type)) {
-        raw = find(select(document, platform, subject).digest);
-        document = parse_manifest(raw, subject);
-        if (media_type::is_index(raw.media_type)) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "use image",
-                         .subject = subject,
-                         .answer = "its index holds another index"}};
-        }
+namespace detail {
+
+[[nodiscard]] inline RawManifest find_image(Store& store, const std::string& tag_or_digest,
+                                            const std::string& subject) {
+    auto raw = store.find_manifest(tag_or_digest);
+    if (!raw) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "find image",
+                     .subject = subject,
+                     .answer = tag_or_digest.empty() ? "there is no image in it"
+                                                     : "there is no manifest " + tag_or_digest,
+                     .advice = "check its name and tag"}};
     }
+    return *std::move(raw);
+}
+
+}  // namespace detail
+
+/// The image of a manifest that is no index; its config is read. Throws Error that names `subject`.
+[[nodiscard]] inline StoredImage load_image_of(Store& store, const RawManifest& raw,
+                                               const std::string& subject) {
+    constexpr std::uint64_t largest_config = std::uint64_t{4} << 20;
+    const auto refuse = [&subject](std::string answer) {
+        return Error{ErrorCode::unsupported,
+                     {.attempted = "use image", .subject = subject, .answer = std::move(answer)}};
+    };
     StoredImage stored{.manifest = raw.descriptor()};
-    stored.image.manifest = std::move(document);
+    stored.image.manifest = parse_manifest(raw, subject);
+    if (media_type::is_index(raw.media_type)) {
+        throw refuse("its index holds another index");
+    }
     stored.image.manifest["mediaType"] = raw.media_type;
     const Descriptor config = Descriptor::from(stored.image.manifest.value("config", Json()),
                                                "the config descriptor of " + subject);
     if (config.media_type != media_type::config && config.media_type != media_type::docker_config) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use image",
-                     .subject = subject,
-                     .answer = "its config is of type " + config.media_type +
-                               ": an artifact, not an image"}};
+        throw refuse("its config is of type " + config.media_type + ": an artifact, not an image");
     }
     if (config.size > largest_config) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use image",
-                     .subject = subject,
-                     .answer = "its config is longer than 4 MiB"}};
+        throw refuse("its config is longer than 4 MiB");
     }
     std::string text;
     store.read_blob(config, [&text](std::span<const std::byte> bytes) {
@@ -2841,6 +2881,18 @@ struct StoredImage {
     stored.image.config = parse_json(text, "the config of " + subject);
     check_image(stored.image, subject);
     return stored;
+}
+
+/// Reads manifest and config; an index is resolved for `platform`. Throws Error{not_found} when the
+/// store has no such manifest. `subject` is the reference as the user wrote it.
+[[nodiscard]] inline StoredImage load_image(Store& store, const std::string& tag_or_digest,
+                                            const Platform& platform, const std::string& subject) {
+    RawManifest raw = detail::find_image(store, tag_or_digest, subject);
+    if (media_type::is_index(raw.media_type)) {
+        const Json index = parse_manifest(raw, subject);
+        raw = detail::find_image(store, select(index, platform, subject).digest, subject);
+    }
+    return load_image_of(store, raw, subject);
 }
 
 }  // namespace fairing::oci
@@ -2941,6 +2993,16 @@ inline void check_text(const std::string& text, const char* where) {
 
 }  // namespace detail
 
+/// The annotations of an OCI manifest or index that say which base it was made on.
+inline void note_base(Json& document, const std::string& name, const std::string& digest) {
+    Json& annotations = document["annotations"];
+    if (!annotations.is_object()) {
+        annotations = Json::object();
+    }
+    annotations["org.opencontainers.image.base.name"] = name;
+    annotations["org.opencontainers.image.base.digest"] = digest;
+}
+
 /// The base with `layers` on top, in that order. Everything that the base's documents hold and we
 /// do not know survives. The manifest's config descriptor is that of config.dump(): store exactly
 /// these bytes.
@@ -2991,12 +3053,7 @@ inline void check_text(const std::string& text, const char* where) {
                    .size = config.size()}
             .json();
     if (!base.is_docker() && !overrides.base_name.empty()) {
-        if (image.manifest.contains("annotations") && !image.manifest["annotations"].is_object()) {
-            image.manifest["annotations"] = Json::object();
-        }
-        image.manifest["annotations"]["org.opencontainers.image.base.name"] = overrides.base_name;
-        image.manifest["annotations"]["org.opencontainers.image.base.digest"] =
-            overrides.base_digest;
+        note_base(image.manifest, overrides.base_name, overrides.base_digest);
     }
     return image;
 }
@@ -3009,33 +3066,117 @@ inline void check_text(const std::string& text, const char* where) {
 }  // namespace fairing::oci
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/oci/reference.hpp - names of images: registry references (OCI distribution-spec, "Pulling
-// manifests", and Docker's short names), image layouts ("oci:DIR") and the empty base ("scratch").
+// fairing/oci/platforms.hpp - all images of an index, and the index of what was made of them (OCI
+// image-spec, image-index.md; Docker's manifest list).
 
 namespace fairing::oci {
 
-/// `scratch` names no bytes; `layout` is a directory of this machine.
-enum class ReferenceKind { registry, layout, scratch };
+/// An index and those of its images that are for Linux.
+struct StoredIndex {
+    Json document = {};
+    Descriptor descriptor = {};
+    std::vector<Json> entries = {};  ///< of the document, one for each image
+    std::vector<StoredImage> images = {};
+    std::vector<std::string> left_out = {};  ///< platforms: "windows/amd64"
+};
+
+/// Reads the index and all of its Linux images. What is no image (an attestation, whose platform is
+/// "unknown") belongs to an image as it was, and is passed over. Throws Error{input} when there is
+/// no index, and what load_image() throws.
+[[nodiscard]] inline StoredIndex load_index(Store& store, const std::string& tag_or_digest,
+                                            const std::string& subject) {
+    const RawManifest raw = detail::find_image(store, tag_or_digest, subject);
+    if (!media_type::is_index(raw.media_type)) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "use all platforms of",
+                     .subject = subject,
+                     .answer = "it is the image of one platform, not an index",
+                     .advice = "leave out --all-platforms"}};
+    }
+    StoredIndex index{.document = parse_manifest(raw, subject), .descriptor = raw.descriptor()};
+    index.document["mediaType"] = raw.media_type;
+    for (const Json& entry : index.document.at("manifests")) {
+        const Descriptor descriptor = Descriptor::from(entry, "the index of " + subject);
+        const Platform stated = Platform::from(entry.value("platform", Json::object()));
+        if (stated.os == "unknown" || stated.architecture == "unknown") {
+            continue;
+        }
+        if (!stated.os.empty() && stated.os != "linux") {
+            index.left_out.push_back(stated.text());
+            continue;
+        }
+        index.images.push_back(
+            load_image_of(store, detail::find_image(store, descriptor.digest, subject), subject));
+        index.entries.push_back(entry);
+    }
+    if (index.images.empty()) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "use all platforms of",
+                     .subject = subject,
+                     .answer = "none of them is Linux"}};
+    }
+    return index;
+}
+
+/// The index with `images`, one for each of its own, in their places. What it says of itself and of
+/// their platforms stays.
+[[nodiscard]] inline RawManifest index_of(const StoredIndex& base, std::span<const Image> images,
+                                          const std::string& base_name) {
+    Json document = base.document;
+    Json entries = Json::array();
+    for (std::size_t i = 0; i < images.size(); ++i) {
+        Json entry = serialize(images[i]).descriptor().json();
+        const Platform platform = images[i].platform();
+        entry["platform"] = {{"architecture", platform.architecture}, {"os", platform.os}};
+        if (!platform.variant.empty()) {
+            entry["platform"]["variant"] = platform.variant;
+        }
+        if (base.entries[i].contains("platform")) {
+            entry["platform"] = base.entries[i]["platform"];
+        }
+        entries.push_back(std::move(entry));
+    }
+    document["manifests"] = std::move(entries);
+    std::string type = text_or(document, "mediaType");
+    if (type == media_type::index && !base_name.empty()) {
+        note_base(document, base_name, base.descriptor.digest);
+    }
+    return {.media_type = std::move(type), .body = document.dump()};
+}
+
+}  // namespace fairing::oci
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/oci/reference.hpp - names of images: registry references (OCI distribution-spec, "Pulling
+// manifests", and Docker's short names), image layouts ("oci:DIR"), archives of `docker save`
+// ("docker-archive:FILE") and the empty base ("scratch").
+
+namespace fairing::oci {
+
+/// `scratch` names no bytes; `layout` is a directory of this machine, `archive` a file.
+enum class ReferenceKind { registry, layout, archive, scratch };
 
 struct Reference {
     ReferenceKind kind = ReferenceKind::registry;
     std::string host =
         {};  ///< as written, with port: "localhost:5000"; "docker.io" for Docker's short names
-    std::string repository = {};  ///< "team/fairing-job"; of a layout its directory
-    std::string tag = {};
+    std::string repository = {};  ///< "team/fairing-job"; of a layout or archive its path
+    std::string tag = {};         ///< in an archive a name with a tag: "team/fairing-job:v1"
     std::string digest = {};
 
     /// What a manifest is asked for by: the digest, else the tag.
     [[nodiscard]] const std::string& wanted() const noexcept {
         return digest.empty() ? tag : digest;
     }
-    /// "host/repository" or "oci:DIR": the reference without tag and digest.
+    /// "host/repository", "oci:DIR" or "docker-archive:FILE": the reference without tag and digest.
     [[nodiscard]] std::string name() const {
         switch (kind) {
             case ReferenceKind::scratch:
                 return "scratch";
             case ReferenceKind::layout:
                 return "oci:" + repository;
+            case ReferenceKind::archive:
+                return "docker-archive:" + repository;
             case ReferenceKind::registry:
                 break;
         }
@@ -3145,6 +3286,11 @@ namespace detail {
     });
 }
 
+/// Whether the reference `text` is to a directory or file of this machine.
+[[nodiscard]] constexpr bool is_local_reference(std::string_view text) noexcept {
+    return text.starts_with("oci:") || text.starts_with("docker-archive:");
+}
+
 /// Whether `text` is a repository name: components separated by slashes, at most 255 bytes in all.
 [[nodiscard]] constexpr bool is_repository(std::string_view text) noexcept {
     if (text.empty() || text.size() > 255) {
@@ -3162,9 +3308,10 @@ namespace detail {
     }
 }
 
-/// "python:3.11", "registry.example:5000/team/job:tag@sha256:…", "oci:DIR[:tag][@sha256:…]" or
-/// "scratch". Throws Error{input} that names the text and the part that is wrong. A registry
-/// reference without tag and digest means the tag "latest".
+/// "python:3.11", "registry.example:5000/team/job:tag@sha256:…", "oci:DIR[:tag][@sha256:…]",
+/// "docker-archive:FILE[:NAME[:tag]][@sha256:…]" or "scratch". Throws Error{input} that names the
+/// text and the part that is wrong. A registry reference without tag and digest means the tag
+/// "latest".
 [[nodiscard]] inline Reference parse_reference(const std::string& text) {
     const auto refuse = [&text](std::string answer) -> Error {
         std::string shown;
@@ -3175,7 +3322,8 @@ namespace detail {
                      {.attempted = "use image reference",
                       .subject = '"' + shown + '"',
                       .answer = std::move(answer),
-                      .advice = "write HOST[:PORT]/NAME[:TAG][@sha256:…], oci:DIR or scratch"}};
+                      .advice = "write HOST[:PORT]/NAME[:TAG][@sha256:…], oci:DIR, "
+                                "docker-archive:FILE or scratch"}};
     };
     Reference result;
     if (text == "scratch") {
@@ -3189,6 +3337,21 @@ namespace detail {
             throw refuse("what follows the @ is not a sha256 digest");
         }
         rest.resize(at);
+    }
+    constexpr std::string_view archive = "docker-archive:";
+    if (rest.starts_with(archive)) {
+        rest.erase(0, archive.size());
+        const std::size_t end = std::min(rest.find(':'), rest.size());
+        result.kind = ReferenceKind::archive;
+        result.repository = rest.substr(0, end);
+        result.tag = rest.substr(std::min(end + 1, rest.size()));
+        if (result.repository.empty() || result.repository.find('\0') != std::string::npos) {
+            throw refuse("no file after docker-archive:");
+        }
+        if (!result.tag.empty() && !is_tag(result.tag)) {
+            static_cast<void>(parse_reference(result.tag));  // "team/job:v1" is as good as "v1"
+        }
+        return result;
     }
     const std::size_t slash = rest.rfind('/');
     const std::size_t colon = rest.rfind(':');
@@ -6987,233 +7150,6 @@ private:
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/oci/layout.hpp - an image layout directory as a store (OCI image-spec, image-layout.md).
-
-namespace fairing::oci {
-
-/// The layout in `directory`, which is made when something is first written. Writers of several
-/// processes may share it: blobs appear under their name only when they are whole, and index.json
-/// changes under a lock, in one step.
-class Layout final : public Store {
-public:
-    explicit Layout(std::filesystem::path directory) : directory_(std::move(directory)) {}
-
-    /// By digest, or by the annotation org.opencontainers.image.ref.name; an empty name means the
-    /// only manifest.
-    [[nodiscard]] std::optional<RawManifest> find_manifest(
-        const std::string& tag_or_digest) override {
-        const Json entries = read_index().value("manifests", Json::array());
-        for (const Json& entry : entries) {
-            const bool named = tag_or_digest.empty() ? entries.size() == 1
-                                                     : text_or(entry, "digest") == tag_or_digest ||
-                                                           ref_name(entry) == tag_or_digest;
-            if (named) {
-                const Descriptor found = Descriptor::from(entry, index_path().string());
-                return RawManifest{.media_type = found.media_type, .body = read_text(found)};
-            }
-        }
-        if (tag_or_digest.empty() && !entries.empty()) {
-            throw Error{
-                ErrorCode::input,
-                {.attempted = "choose an image in",
-                 .subject = directory_.string(),
-                 .answer = "it holds " + std::to_string(entries.size()) + ": " + names(entries),
-                 .advice = "write oci:" + directory_.string() + ":NAME"}};
-        }
-        if (is_digest(tag_or_digest) && std::filesystem::exists(blob_path(tag_or_digest))) {
-            return read_nested(tag_or_digest);  // an index of the layout points at it
-        }
-        return std::nullopt;
-    }
-
-    void read_blob(const Descriptor& blob, const net::BodySink& sink) override {
-        const std::filesystem::path path = blob_path(blob.digest);
-        const UniqueFd file = open_file(path, O_RDONLY);
-        Verifier verifier{blob.digest, blob.size, path.string()};
-        std::vector<std::byte> buffer(std::size_t{256} << 10);
-        while (const std::size_t got = read_some(file.get(), buffer, path.string())) {
-            const std::span<const std::byte> bytes = std::span{buffer}.first(got);
-            verifier.update(bytes);
-            sink(bytes);
-        }
-        verifier.finish();
-    }
-
-    Transfer write_blob(const Descriptor& blob, const net::Body& body,
-                        const std::string& /*mount_from*/) override {
-        create();
-        const std::filesystem::path path = blob_path(blob.digest);
-        std::error_code ignored;
-        if (std::filesystem::file_size(path, ignored) == blob.size) {
-            return Transfer::present;
-        }
-        PendingFile pending{path};
-        Verifier verifier{blob.digest, blob.size, "blob " + blob.digest};
-        body.write([&](std::span<const std::byte> bytes) {
-            verifier.update(bytes);
-            write_all(pending.fd(), bytes, path.string());
-        });
-        verifier.finish();
-        pending.commit();
-        return Transfer::uploaded;
-    }
-
-    void write_manifest(const RawManifest& manifest, const std::string& tag) override {
-        const Descriptor descriptor = manifest.descriptor();
-        write_blob(descriptor, net::Body::of(manifest.body), {});
-        const UniqueFd lock = open_file(directory_ / "blobs", O_RDONLY | O_DIRECTORY);
-        while (::flock(lock.get(), LOCK_EX) != 0) {
-            if (errno != EINTR) {
-                throw system_error(errno, "lock", directory_.string());
-            }
-        }
-        Json index = read_index();
-        Json kept = Json::array();
-        for (Json& entry : index["manifests"]) {
-            const bool replaced = tag.empty() ? text_or(entry, "digest") == descriptor.digest
-                                              : ref_name(entry) == tag;
-            if (!replaced) {
-                kept.push_back(std::move(entry));
-            }
-        }
-        Json entry = descriptor.json();
-        if (!tag.empty()) {
-            entry["annotations"]["org.opencontainers.image.ref.name"] = tag;
-        }
-        kept.push_back(std::move(entry));
-        index["manifests"] = std::move(kept);
-        write_file(index_path(), index.dump() + '\n');
-    }
-
-    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
-
-private:
-    /// A file under a temporary name beside its final one; removed unless committed.
-    class PendingFile {
-    public:
-        explicit PendingFile(std::filesystem::path path) : path_(std::move(path)) {
-            name_ = path_.string() + ".XXXXXX";
-            file_ = UniqueFd{::mkostemp(name_.data(), O_CLOEXEC)};
-            if (!file_) {
-                throw system_error(errno, "write", path_.string());
-            }
-        }
-        PendingFile(PendingFile&&) = delete;
-        PendingFile& operator=(PendingFile&&) = delete;
-        ~PendingFile() {
-            if (!name_.empty()) {
-                ::unlink(name_.c_str());
-            }
-        }
-        [[nodiscard]] int fd() const noexcept { return file_.get(); }
-        void commit() {
-            if (::fchmod(file_.get(), 0644) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0) {
-                throw system_error(errno, "write", path_.string());
-            }
-            name_.clear();
-        }
-
-    private:
-        std::filesystem::path path_;
-        std::string name_ = {};
-        UniqueFd file_ = {};
-    };
-
-    [[nodiscard]] std::filesystem::path index_path() const { return directory_ / "index.json"; }
-    [[nodiscard]] std::filesystem::path blob_path(const std::string& digest) const {
-        return directory_ / "blobs" / "sha256" / digest_hex(digest);
-    }
-    [[nodiscard]] static std::string ref_name(const Json& entry) {
-        return entry.is_object() ? text_or(entry.value("annotations", Json()),
-                                           "org.opencontainers.image.ref.name")
-                                 : std::string{};
-    }
-    [[nodiscard]] static std::string names(const Json& entries) {
-        std::string result;
-        for (const Json& entry : entries) {
-            const std::string name = ref_name(entry);
-            result += (result.empty() ? "" : ", ") +
-                      (name.empty() ? text_or(entry, "digest", "(no digest)") : name);
-        }
-        return result;
-    }
-
-    [[nodiscard]] Json read_index() const {
-        try {
-            return read_index_file();
-        } catch (const std::filesystem::filesystem_error& error) {
-            throw system_error(error.code().value(), "read image layout", directory_.string());
-        }
-    }
-    [[nodiscard]] Json read_index_file() const {
-        if (!std::filesystem::exists(index_path())) {
-            const bool other = std::filesystem::exists(directory_) &&
-                               !std::filesystem::exists(directory_ / "blobs") &&
-                               !std::filesystem::is_empty(directory_);
-            if (other) {
-                throw Error{ErrorCode::input,
-                            {.attempted = "use image layout",
-                             .subject = directory_.string(),
-                             .answer = "it is there, but holds no index.json",
-                             .advice = "name an empty or new directory after oci:"}};
-            }
-            return empty_index();
-        }
-        Json index = parse_json(read_file(index_path()), index_path().string());
-        if (!index.is_object() || !index.value("manifests", Json()).is_array()) {
-            throw Error{ErrorCode::input,
-                        {.attempted = "read",
-                         .subject = index_path().string(),
-                         .answer = "not the index of an image layout"}};
-        }
-        return index;
-    }
-    [[nodiscard]] static Json empty_index() {
-        return {
-            {"schemaVersion", 2}, {"mediaType", media_type::index}, {"manifests", Json::array()}};
-    }
-
-    [[nodiscard]] std::string read_text(const Descriptor& blob) {
-        std::string text;
-        read_blob(blob, [&text](std::span<const std::byte> bytes) {
-            text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-        });
-        return text;
-    }
-    [[nodiscard]] RawManifest read_nested(const std::string& digest) {
-        const std::string body = read_file(blob_path(digest), std::size_t{4} << 20);
-        if (digest_of(body) != digest) {
-            throw Error{
-                ErrorCode::integrity,
-                {.attempted = "read",
-                 .subject = blob_path(digest).string(),
-                 .answer = "digest mismatch: expected " + digest + ", got " + digest_of(body)}};
-        }
-        const Json document = parse_json(body, blob_path(digest).string());
-        return {.media_type = text_or(document, "mediaType", std::string{media_type::manifest}),
-                .body = body};
-    }
-
-    /// Makes the directories and oci-layout. Refuses a directory that holds something else.
-    void create() {
-        static_cast<void>(read_index());
-        std::error_code failure;
-        std::filesystem::create_directories(directory_ / "blobs" / "sha256", failure);
-        if (failure) {
-            throw system_error(failure.value(), "create image layout", directory_.string());
-        }
-        const std::filesystem::path marker = directory_ / "oci-layout";
-        if (!std::filesystem::exists(marker, failure)) {
-            write_file(marker, std::string_view{"{\"imageLayoutVersion\":\"1.0.0\"}\n"});
-        }
-    }
-
-    std::filesystem::path directory_;
-};
-
-}  // namespace fairing::oci
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/net/address.hpp - IP addresses that no peer may send us to: unspecified, link-local
 // (where clouds keep their instance metadata and its credentials) and what maps to them.
 
@@ -7975,9 +7911,10 @@ namespace fairing::net {
 enum class Repeat { automatic, always, never };
 
 /// What happens when the connection breaks after the sink got bytes. `fail`: the error is final.
-/// `skip`: the body is the same bytes every time (content addressed), so the request is repeated
-/// and what the sink already has is dropped. The sink never sees a byte twice.
-enum class Partial { fail, skip };
+/// `resume`: the body is the same bytes every time (content addressed), so the rest is asked for
+/// (Range; RFC 9110, section 14); a peer that gives everything again is heard out, and what the
+/// sink already has is dropped. The sink never sees a byte twice.
+enum class Partial { fail, resume };
 
 struct ExchangeOptions {
     std::string attempted = "send request to";  ///< for errors: a verb phrase
@@ -8078,6 +8015,23 @@ private:
     const Control& control_;
 };
 
+/// The position of the first byte in "bytes 100-199/200"; nullopt for anything else.
+[[nodiscard]] inline std::optional<std::uint64_t> part_begin(std::string_view content_range) {
+    constexpr std::string_view unit = "bytes ";
+    const std::size_t dash = std::min(content_range.find('-'), content_range.size());
+    if (!content_range.starts_with(unit) || dash <= unit.size() || dash > unit.size() + 18) {
+        return std::nullopt;
+    }
+    std::uint64_t value = 0;
+    for (const char digit : content_range.substr(unit.size(), dash - unit.size())) {
+        if (digit < '0' || digit > '9') {
+            return std::nullopt;
+        }
+        value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+    }
+    return value;
+}
+
 /// Passes on to a sink, and counts; after a broken attempt drops what was passed on before.
 class CountedSink {
 public:
@@ -8085,6 +8039,27 @@ public:
 
     void restart() noexcept { position_ = 0; }
     [[nodiscard]] std::uint64_t delivered() const noexcept { return delivered_; }
+    /// Whether the rest may be asked for: we are told where an answer's body begins, and the peer
+    /// has not got that wrong yet.
+    [[nodiscard]] bool takes_parts() const noexcept { return takes_parts_; }
+    void refuse_parts() noexcept { refused_parts_ = true, takes_parts_ = false; }
+
+    /// The head of an answer says where in the body its bytes belong.
+    void begin(const Response& head) {
+        takes_parts_ = !refused_parts_;
+        position_ = 0;
+        if (head.status != 206) {
+            return;
+        }
+        const auto first = part_begin(header(head.headers, "Content-Range"));
+        if (!first || *first > delivered_) {
+            refuse_parts();
+            throw Error{
+                ErrorCode::unavailable,
+                {.attempted = "read", .answer = "a part of the body that was not asked for"}};
+        }
+        position_ = *first;
+    }
 
     [[nodiscard]] BodySink sink() {
         if (!sink_) {
@@ -8116,6 +8091,7 @@ public:
 private:
     const BodySink& sink_;
     std::uint64_t delivered_ = 0, position_ = 0;
+    bool takes_parts_ = false, refused_parts_ = false;
     std::exception_ptr failure_ = {};
 };
 
@@ -8159,8 +8135,7 @@ private:
 /// followed; what holds a secret does not go to another origin. Connection errors, timeouts and
 /// temporary statuses are repeated as `options` say; request.deadline bounds each attempt. Throws
 /// Error that names the operation, the peer, the cause and the number of attempts when there is no
-/// answer; what `sink` and the body
-/// throw passes through unchanged and is not repeated.
+/// answer; what `sink` and the body throw passes through unchanged and is not repeated.
 [[nodiscard]] inline Answer exchange(const AnyTransport& transport, Request request,
                                      const ExchangeOptions& options, const Control& control,
                                      const BodySink& sink = {}) {
@@ -8199,17 +8174,34 @@ private:
     detail::CountedSink counted{sink};
     std::exception_ptr body_failure;
     request.body = detail::watch_body(request.body, body_failure);
+    const bool resumes = sink && options.partial == Partial::resume;
+    if (resumes) {
+        request.on_head = [&counted](const Response& head) { counted.begin(head); };
+    }
     for (int attempt = 1;; ++attempt) {
         control.check(options.attempted + (options.subject.empty() ? "" : ' ' + options.subject));
         std::string retry_after, why;
         if (const auto rest = left()) {
             request.deadline = each.count() == 0 ? *rest : std::min(each, *rest);
         }
+        const bool rest_only = resumes && counted.delivered() > 0 && counted.takes_parts();
+        if (resumes) {
+            request.headers.erase("Range");
+            if (rest_only) {
+                request.headers.emplace("Range",
+                                        "bytes=" + std::to_string(counted.delivered()) + '-');
+            }
+        }
         try {
             counted.restart();
             Answer answer = chain.follow(request, counted.sink());
             answer.attempts = attempt;
-            if (!is_temporary(answer.status) || !repeatable || attempt >= options.retry.attempts) {
+            const bool no_parts = rest_only && answer.status == 416;
+            if (no_parts) {
+                counted.refuse_parts();
+            }
+            if ((!is_temporary(answer.status) && !no_parts) || !repeatable ||
+                attempt >= options.retry.attempts) {
                 return answer;
             }
             retry_after = header(answer.headers, "Retry-After");
@@ -8246,6 +8238,975 @@ private:
 }
 
 }  // namespace fairing::net
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/registry_error.hpp - what a registry says when it refuses (OCI
+// distribution-spec, "Error Codes").
+
+namespace fairing::registry {
+
+/// A manifest was refused because the registry does not have these blobs (any more): upload them
+/// once more.
+class MissingBlobs : public Error {
+public:
+    MissingBlobs(Details details, std::vector<std::string> digests)
+        : Error(ErrorCode::not_found, std::move(details)), digests_(std::move(digests)) {}
+    /// Empty when the registry did not say which.
+    [[nodiscard]] const std::vector<std::string>& digests() const noexcept { return digests_; }
+
+private:
+    std::vector<std::string> digests_;
+};
+
+namespace detail {
+
+/// The `errors` array of an answer's body; an empty array when there is none.
+[[nodiscard]] inline Json error_list(const std::string& body) {
+    const Json document = Json::parse(body, nullptr, false);
+    if (document.is_object() && document.contains("errors") && document["errors"].is_array()) {
+        return document["errors"];
+    }
+    return Json::array();
+}
+
+}  // namespace detail
+
+/// "CODE: message; CODE: message" out of the body of a refusal; empty when it is not in the
+/// registries' form.
+[[nodiscard]] inline std::string registry_message(const std::string& body) {
+    std::string text;
+    for (const Json& error : detail::error_list(body)) {
+        std::string one = text_or(error, "code");
+        const std::string message = text_or(error, "message");
+        one += (one.empty() || message.empty() ? "" : ": ") + message;
+        text += (text.empty() || one.empty() ? "" : "; ") + one;
+    }
+    return net::printable(text, 500);
+}
+
+/// The digests of blobs that a refused manifest names and the registry does not have; nullopt when
+/// it was refused for another reason.
+[[nodiscard]] inline std::optional<std::vector<std::string>> missing_blobs(
+    const std::string& body) {
+    std::optional<std::vector<std::string>> digests;
+    for (const Json& error : detail::error_list(body)) {
+        const std::string code = text_or(error, "code");
+        if (code != "MANIFEST_BLOB_UNKNOWN" && code != "BLOB_UNKNOWN") {
+            continue;
+        }
+        digests = digests.value_or(std::vector<std::string>{});
+        const Json detail = error.value("detail", Json());
+        for (const std::string& named :
+             {detail.is_string() ? detail.get<std::string>() : text_or(detail, "digest"),
+              text_or(detail, "Digest")}) {
+            if (oci::is_digest(named)) {
+                digests->push_back(named);
+            }
+        }
+    }
+    return digests;
+}
+
+/// The Error that an unwelcome answer is.
+[[nodiscard]] inline Error::Details refusal(const net::Answer& answer, std::string attempted,
+                                            std::string subject, std::string advice,
+                                            int attempts = 0) {
+    const std::string message = registry_message(answer.body);
+    if (const int count = std::max(attempts, answer.attempts); count > 1) {
+        subject += " after " + std::to_string(count) + " attempts";
+    }
+    return {.attempted = std::move(attempted),
+            .subject = std::move(subject),
+            .answer = net::status_text(answer.status) + (message.empty() ? "" : ": " + message),
+            .advice = std::move(advice),
+            .http_status = answer.status};
+}
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/lost_blobs.hpp - a registry may collect a blob as garbage after it said that it
+// has it, and before the manifest comes: then the blob is sent once more.
+
+namespace fairing::registry {
+
+/// Which blobs a registry lacks: those that it named, or any when it named none.
+class LostBlobs {
+public:
+    explicit LostBlobs(std::vector<std::string> digests) : digests_(std::move(digests)) {}
+    [[nodiscard]] bool may_hold(const std::string& digest) const {
+        return digests_.empty() ||
+               std::find(digests_.begin(), digests_.end(), digest) != digests_.end();
+    }
+
+private:
+    std::vector<std::string> digests_;
+};
+
+/// Calls `write`, which stores a manifest or several. When the registry has lost blobs of it,
+/// `send` is called and `write` once more; no blob is sent twice, and one that is missing then is
+/// an error.
+inline void write_in_spite_of_losses(const std::function<void()>& write,
+                                     const std::function<void(const LostBlobs&)>& send) {
+    std::set<std::string> sent;
+    while (true) {
+        try {
+            return write();
+        } catch (const MissingBlobs& missing) {
+            // Some registries name one at a time, and some none: "" stands for all of them.
+            std::vector<std::string> digests = missing.digests();
+            std::size_t news = digests.empty() && sent.insert("").second ? 1 : 0;
+            for (const std::string& digest : digests) {
+                news += sent.insert(digest).second ? 1 : 0;
+            }
+            if (news == 0) {
+                throw;
+            }
+            send(LostBlobs{std::move(digests)});
+        }
+    }
+}
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/oci/archive_reader.hpp - what a tar archive of an image holds: that of `docker save`, old
+// (Docker image-spec v1.2) or new, and an image layout in a tar (OCI image-spec, image-layout.md).
+
+namespace fairing::oci {
+
+/// The members are found once, by their headers; blobs are read from where they lie, verified. An
+/// archive without an image layout gets a manifest of Docker's (version 2, schema 2), the same for
+/// the same archive.
+class ArchiveReader {
+public:
+    /// Throws Error{input} for a file that is no such archive, and what TarReader throws.
+    explicit ArchiveReader(std::filesystem::path path)
+        : path_(std::move(path)), file_(open_file(path_, O_RDONLY | O_NONBLOCK)) {
+        find_members();
+        if (members_.contains("index.json")) {
+            read_layout();
+        } else if (members_.contains("manifest.json")) {
+            read_docker();
+        } else {
+            refuse("it holds neither manifest.json nor index.json");
+        }
+    }
+
+    /// As Store::find_manifest(). A name is "team/job:v1" or its tag; an empty one means the only
+    /// image.
+    [[nodiscard]] std::optional<RawManifest> find_manifest(const std::string& wanted) const {
+        std::set<std::string> digests;
+        std::string all;
+        for (const Entry& entry : entries_) {
+            for (const std::string& name : entry.names) {
+                all += (all.empty() ? "" : ", ") + name;
+            }
+            if (wanted.empty() || entry.is_called(wanted)) {
+                digests.insert(entry.manifest.digest);
+            }
+        }
+        if (digests.size() > 1) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "choose an image in",
+                         .subject = path_.string(),
+                         .answer = "it holds " + std::to_string(digests.size()) + ": " + all,
+                         .advice = "write docker-archive:" + path_.string() + ":NAME:TAG"}};
+        }
+        const std::string digest = !digests.empty() ? *digests.begin() : wanted;
+        if (!is_digest(digest) || !blobs_.contains(digest)) {
+            return std::nullopt;
+        }
+        return RawManifest::from(text_of(digest), "manifest " + digest);
+    }
+
+    /// As Store::read_blob().
+    void read_blob(const Descriptor& blob, const net::BodySink& sink) const {
+        const auto found = blobs_.find(blob.digest);
+        if (found == blobs_.end()) {
+            throw Error{ErrorCode::not_found,
+                        {.attempted = "read",
+                         .subject = "blob " + blob.digest + " of " + path_.string(),
+                         .answer = "the archive does not hold it"}};
+        }
+        Verifier verifier{blob.digest, blob.size, "blob " + blob.digest + " of " + path_.string()};
+        const auto checked = [&](std::span<const std::byte> bytes) {
+            verifier.update(bytes);
+            sink(bytes);
+        };
+        if (found->second.made.empty()) {
+            read(found->second.place, checked);
+        } else {
+            checked(std::as_bytes(std::span{found->second.made}));
+        }
+        verifier.finish();
+    }
+
+private:
+    struct Member {
+        std::uint64_t offset = 0, size = 0;
+    };
+    /// Bytes of the archive, or a manifest that was made up for it.
+    struct Blob {
+        Member place = {};
+        std::string made = {};
+    };
+    struct Entry {
+        Descriptor manifest = {};
+        std::vector<std::string> names = {};
+
+        [[nodiscard]] bool is_called(const std::string& wanted) const {
+            return manifest.digest == wanted ||
+                   std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+                       return name == wanted || name.ends_with('/' + wanted) ||
+                              name.ends_with(':' + wanted);
+                   });
+        }
+    };
+    static constexpr std::uint64_t largest_document = std::uint64_t{4} << 20;
+
+    [[noreturn]] void refuse(std::string answer, std::string advice = {}) const {
+        throw Error{ErrorCode::input,
+                    {.attempted = "use image archive",
+                     .subject = path_.string(),
+                     .answer = std::move(answer),
+                     .advice = std::move(advice)}};
+    }
+
+    // Members -----------------------------------------------------------------------------------
+
+    /// The bytes of `place` in pieces.
+    template <class Sink>
+    void read(Member place, const Sink& sink) const {
+        std::vector<std::byte> buffer(
+            static_cast<std::size_t>(std::min<std::uint64_t>(place.size, 256U << 10U)));
+        while (place.size > 0) {
+            const auto wanted =
+                static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), place.size));
+            const ssize_t got =
+                ::pread(file_.get(), buffer.data(), wanted, static_cast<off_t>(place.offset));
+            if (got < 0 && errno == EINTR) {
+                continue;
+            }
+            if (got < 0) {
+                throw system_error(errno, "read", path_.string());
+            }
+            if (got == 0) {
+                refuse("it is cut off");
+            }
+            sink(std::span<const std::byte>{buffer}.first(static_cast<std::size_t>(got)));
+            place.offset += static_cast<std::uint64_t>(got);
+            place.size -= static_cast<std::uint64_t>(got);
+        }
+    }
+    [[nodiscard]] std::string text(const Member& place) const {
+        if (place.size > largest_document) {
+            refuse("one of its documents is longer than 4 MiB");
+        }
+        std::string result;
+        read(place, [&result](std::span<const std::byte> bytes) {
+            result.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        });
+        return result;
+    }
+    [[nodiscard]] std::string text_of(const std::string& digest) const {
+        const Blob& blob = blobs_.at(digest);
+        std::string result = blob.made.empty() ? text(blob.place) : blob.made;
+        if (digest_of(result) != digest) {
+            throw Error{
+                ErrorCode::integrity,
+                {.attempted = "read",
+                 .subject = "manifest " + digest + " of " + path_.string(),
+                 .answer = "digest mismatch: expected " + digest + ", got " + digest_of(result)}};
+        }
+        return result;
+    }
+    /// The member at `path`, where links lead to it as well.
+    [[nodiscard]] const Member& member(std::string path) const {
+        for (int hops = 0; hops < 8; ++hops) {
+            if (const auto found = members_.find(path); found != members_.end()) {
+                return found->second;
+            }
+            const auto link = links_.find(path);
+            if (link == links_.end()) {
+                break;
+            }
+            path = link->second;
+        }
+        refuse("it has no " + codec::escaped(path));
+    }
+
+    /// Reads the headers and passes over what is between them.
+    void find_members() {
+        struct stat status {};
+        if (::fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+            refuse("it is not a file");
+        }
+        const auto end = static_cast<std::uint64_t>(status.st_size);
+        constexpr std::uint64_t block_size = codec::detail::tar_block_size;
+        for (std::uint64_t at = 0; at < end;) {
+            std::optional<codec::TarEntry> entry;
+            codec::TarReader reader{[&entry](const codec::TarEntry& found) { entry = found; },
+                                    [](std::span<const std::byte>) {}};
+            std::string block = text({at, std::min(block_size, end - at)});
+            if (block.starts_with("\x1f\x8b") || block.starts_with("\x28\xb5\x2f\xfd")) {
+                refuse("it is compressed", "decompress it first, for example with gunzip");
+            }
+            if (block.find_first_not_of('\0') == std::string::npos) {
+                return;
+            }
+            if (block.size() < block_size) {
+                refuse("it is cut off");
+            }
+            for (reader.write(std::as_bytes(std::span{block})); !entry;
+                 reader.write(std::as_bytes(std::span{block}))) {
+                at += block_size;
+                block = text({at, block_size});
+            }
+            at += block_size;
+            keep(*entry, at);
+            at += entry->size + codec::tar_padding(entry->size);
+            if (at > end) {
+                refuse("it is cut off");
+            }
+        }
+    }
+    void keep(const codec::TarEntry& entry, std::uint64_t offset) {
+        const std::filesystem::path path = std::filesystem::path{entry.path}.lexically_normal();
+        if (entry.kind == codec::TarKind::file) {
+            members_[path.string()] = {offset, entry.size};
+        } else if (entry.kind == codec::TarKind::symlink) {
+            links_[path.string()] =
+                (path.parent_path() / entry.link_target).lexically_normal().string();
+        } else if (entry.kind == codec::TarKind::hardlink) {
+            links_[path.string()] =
+                std::filesystem::path{entry.link_target}.lexically_normal().string();
+        }
+    }
+
+    // An image layout ---------------------------------------------------------------------------
+
+    void read_layout() {
+        constexpr std::string_view folder = "blobs/sha256/";
+        for (const auto& [path, place] : members_) {
+            if (path.starts_with(folder)) {
+                blobs_["sha256:" + path.substr(folder.size())].place = place;
+            }
+        }
+        const Json index =
+            parse_json(text(member("index.json")), "index.json of " + path_.string());
+        const Json entries = index.is_object() ? index.value("manifests", Json()) : Json();
+        for (const Json& each : entries.is_array() ? entries : Json::array()) {
+            Entry& entry = entries_.emplace_back();
+            entry.manifest = Descriptor::from(each, "index.json of " + path_.string());
+            const Json annotations = each.value("annotations", Json());
+            for (const char* key :
+                 {"io.containerd.image.name", "org.opencontainers.image.ref.name"}) {
+                if (std::string name = text_or(annotations, key); !name.empty()) {
+                    entry.names.push_back(std::move(name));
+                }
+            }
+        }
+        if (entries_.empty()) {
+            refuse("its index.json names no image");
+        }
+    }
+
+    // The old form ------------------------------------------------------------------------------
+
+    void read_docker() {
+        const Json images =
+            parse_json(text(member("manifest.json")), "manifest.json of " + path_.string());
+        if (!images.is_array() || images.empty()) {
+            refuse("its manifest.json names no image");
+        }
+        for (const Json& image : images) {
+            add_docker_image(image);
+        }
+    }
+    void add_docker_image(const Json& image) {
+        const Member& config_place = member(text_or(image, "Config"));
+        const std::string config_text = text(config_place);
+        const Json config = parse_json(config_text, "an image's config in " + path_.string());
+        const Json rootfs = config.is_object() ? config.value("rootfs", Json()) : Json();
+        const Json diff_ids = rootfs.is_object() ? rootfs.value("diff_ids", Json()) : Json();
+        const Json paths = image.value("Layers", Json());
+        if (!paths.is_array() || !diff_ids.is_array() || paths.size() != diff_ids.size()) {
+            refuse("an image in it has layers and diff_ids that differ in number");
+        }
+        Json layers = Json::array();
+        for (std::size_t i = 0; i < paths.size(); ++i) {
+            if (!paths[i].is_string() || !diff_ids[i].is_string()) {
+                refuse("an image in it has a layer without a name or a diff_id");
+            }
+            layers.push_back(
+                add_layer(member(paths[i].get<std::string>()), diff_ids[i].get<std::string>())
+                    .json());
+        }
+        const Descriptor blob{.media_type = std::string{media_type::docker_config},
+                              .digest = digest_of(config_text),
+                              .size = config_text.size()};
+        blobs_[blob.digest].place = config_place;
+        const Json manifest = {{"schemaVersion", 2},
+                               {"mediaType", media_type::docker_manifest},
+                               {"config", blob.json()},
+                               {"layers", std::move(layers)}};
+        Entry& entry = entries_.emplace_back();
+        const RawManifest raw{.media_type = std::string{media_type::docker_manifest},
+                              .body = manifest.dump()};
+        entry.manifest = raw.descriptor();
+        const Json names = image.value("RepoTags", Json());
+        for (const Json& name : names.is_array() ? names : Json::array()) {
+            entry.names.push_back(name.is_string() ? name.get<std::string>() : "");
+        }
+        blobs_[entry.manifest.digest].made = raw.body;
+    }
+    /// Of a plain tar the digest is the diff_id; only what is compressed has to be hashed.
+    Descriptor add_layer(const Member& place, const std::string& diff_id) {
+        const std::string magic = text({place.offset, std::min<std::uint64_t>(place.size, 4)});
+        Descriptor layer{.media_type = std::string{media_type::docker_layer},
+                         .digest = diff_id,
+                         .size = place.size};
+        if (magic.starts_with("\x1f\x8b")) {
+            codec::Sha256 hash;
+            read(place, [&hash](std::span<const std::byte> bytes) { hash.update(bytes); });
+            layer.media_type = media_type::docker_layer_gzip;
+            layer.digest = "sha256:" + codec::hex(hash.finish());
+        }
+        blobs_[layer.digest].place = place;
+        return layer;
+    }
+
+    std::filesystem::path path_;
+    UniqueFd file_;
+    std::map<std::string, Member> members_ = {};
+    std::map<std::string, std::string> links_ = {};
+    std::map<std::string, Blob> blobs_ = {};
+    std::vector<Entry> entries_ = {};
+};
+
+}  // namespace fairing::oci
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/oci/docker_archive.hpp - an image as one tar archive that `docker load` and the like take
+// (Docker image-spec v1.2, and an image layout of the OCI beside it, as Docker 25 writes).
+
+namespace fairing::oci {
+
+/// The name by which an engine knows an image without a tag: the digest of its config.
+[[nodiscard]] inline std::string image_id(const Image& image) {
+    return Descriptor::from(image.manifest.at("config"), "the config of an image").digest;
+}
+
+struct ArchiveOptions {
+    std::string name = {};  ///< "team/job:v1": what it is loaded as; empty: without a name
+    /// The manifest as it is stored: then the archive is an image layout too, and whoever reads
+    /// that finds the image by the same digest.
+    std::optional<RawManifest> manifest = {};
+};
+
+namespace detail {
+
+/// Members of an archive, in order; blobs stay where they are until they are written.
+class ArchiveMembers {
+public:
+    /// A blob that occurs twice is a member once.
+    std::string add(const Descriptor& blob) {
+        std::string path = "blobs/sha256/" + digest_hex(blob.digest);
+        if (seen_.insert(path).second) {
+            append(path, blob.size);
+            blobs_.push_back(blob);
+        }
+        return path;
+    }
+    void add(const std::string& path, std::string text) {
+        append(path, text.size());
+        blobs_.push_back({.digest = {}, .size = text.size()});
+        texts_.push_back(std::move(text));
+    }
+    [[nodiscard]] net::Body body(Store& store) && {
+        const std::uint64_t size = size_ + 2 * tar_block_size;
+        return {.size = size,
+                .write = [&store, members = std::move(*this)](const net::BodySink& sink) {
+                    members.write(store, sink);
+                }};
+    }
+
+private:
+    using TarBlocks = std::vector<std::byte>;
+    static constexpr std::size_t tar_block_size = codec::detail::tar_block_size;
+
+    void append(const std::string& path, std::uint64_t size) {
+        TarBlocks& header = headers_.emplace_back();
+        codec::append_tar_header({.path = path, .size = size}, header);
+        size_ += header.size() + size + codec::tar_padding(size);
+    }
+    void write(Store& store, const net::BodySink& sink) const {
+        std::size_t text = 0;
+        for (std::size_t i = 0; i < headers_.size(); ++i) {
+            sink(headers_[i]);
+            if (blobs_[i].digest.empty()) {
+                sink(std::as_bytes(std::span{texts_[text++]}));
+            } else {
+                store.read_blob(blobs_[i], sink);
+            }
+            sink(TarBlocks(codec::tar_padding(blobs_[i].size)));
+        }
+        TarBlocks end;
+        codec::append_tar_end(end);
+        sink(end);
+    }
+
+    std::vector<TarBlocks> headers_ = {};
+    std::vector<Descriptor> blobs_ = {};  ///< without a digest: the next of texts_
+    std::vector<std::string> texts_ = {};
+    std::set<std::string> seen_ = {};
+    std::uint64_t size_ = 0;
+};
+
+}  // namespace detail
+
+/// The image as a tar archive, streamed out of `store`, which must outlive the body. Layers go in
+/// as they are stored: engines detect how they are compressed. Equal images, equal bytes.
+[[nodiscard]] inline net::Body docker_archive(Store& store, const Image& image,
+                                              const ArchiveOptions& options = {}) {
+    detail::ArchiveMembers members;
+    const std::string config =
+        members.add(Descriptor::from(image.manifest.at("config"), "the config of an image"));
+    Json layers = Json::array();
+    for (const Descriptor& layer : image.layers()) {
+        layers.push_back(members.add(layer));
+    }
+    if (options.manifest) {
+        const Descriptor manifest = options.manifest->descriptor();
+        members.add("blobs/sha256/" + digest_hex(manifest.digest), options.manifest->body);
+        Json entry = manifest.json();
+        if (!options.name.empty()) {
+            entry["annotations"] = {
+                {"io.containerd.image.name", parse_reference(options.name).text()},
+                {"org.opencontainers.image.ref.name", options.name}};
+        }
+        const Json index = {{"schemaVersion", 2},
+                            {"mediaType", media_type::index},
+                            {"manifests", Json::array({std::move(entry)})}};
+        members.add("index.json", index.dump());
+        members.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+    }
+    const Json names = options.name.empty() ? Json() : Json::array({options.name});
+    const Json manifest =
+        Json::array({{{"Config", config}, {"RepoTags", names}, {"Layers", std::move(layers)}}});
+    members.add("manifest.json", manifest.dump());
+    return std::move(members).body(store);
+}
+
+}  // namespace fairing::oci
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/oci/referrers.hpp - manifests that say something about another one, their subject:
+// signatures, SBOMs (OCI image-spec 1.1, manifest.md; distribution-spec 1.1, "Referrers tag
+// schema"). Pure but for attach().
+
+namespace fairing::oci {
+
+/// The tag under which a registry without the referrers API keeps an index of them.
+[[nodiscard]] inline std::string referrers_tag(const std::string& digest) {
+    return "sha256-" + digest_hex(digest);
+}
+
+/// The digest of the manifest's subject, or "".
+[[nodiscard]] inline std::string subject_of(const RawManifest& manifest) {
+    const Json document = parse_json(manifest.body, "a manifest");
+    return document.is_object() ? text_or(document.value("subject", Json()), "digest")
+                                : std::string{};
+}
+
+/// How a list of referrers names the manifest: its artifactType is its own, else its config's type.
+[[nodiscard]] inline Json referrer_descriptor(const RawManifest& manifest) {
+    const Json document = parse_json(manifest.body, "a manifest");
+    Json descriptor = manifest.descriptor().json();
+    const std::string type =
+        text_or(document, "artifactType", text_or(document.value("config", Json()), "mediaType"));
+    if (!type.empty()) {
+        descriptor["artifactType"] = type;
+    }
+    if (document.contains("annotations")) {
+        descriptor["annotations"] = document["annotations"];
+    }
+    return descriptor;
+}
+
+/// The index of the tag schema with one more referrer; `index` is what is there, or null.
+[[nodiscard]] inline RawManifest with_referrer(Json index, const RawManifest& referrer) {
+    Json descriptor = referrer_descriptor(referrer);
+    if (!index.is_object() || !index.value("manifests", Json()).is_array()) {
+        index = {
+            {"schemaVersion", 2}, {"mediaType", media_type::index}, {"manifests", Json::array()}};
+    }
+    bool known = false;
+    for (Json& each : index["manifests"]) {
+        known = known || text_or(each, "digest") == text_or(descriptor, "digest");
+    }
+    if (!known) {
+        index["manifests"].push_back(std::move(descriptor));
+    }
+    return {.media_type = std::string{media_type::index}, .body = index.dump()};
+}
+
+/// The config of an artifact: the bytes "{}".
+[[nodiscard]] inline Descriptor empty_config() {
+    return {.media_type = std::string{media_type::empty}, .digest = digest_of("{}"), .size = 2};
+}
+
+/// The manifest of an artifact that is one blob (OCI image-spec, "Guidelines for Artifact Usage").
+[[nodiscard]] inline RawManifest artifact_manifest(const Descriptor& subject,
+                                                   const std::string& artifact_type,
+                                                   const Descriptor& content, Json annotations) {
+    Json manifest = {{"schemaVersion", 2},
+                     {"mediaType", media_type::manifest},
+                     {"artifactType", artifact_type},
+                     {"config", empty_config().json()},
+                     {"layers", Json::array({content.json()})},
+                     {"subject", subject.json()}};
+    if (!annotations.empty()) {
+        manifest["annotations"] = std::move(annotations);
+    }
+    return {.media_type = std::string{media_type::manifest}, .body = manifest.dump()};
+}
+
+/// Stores `content` of that media type as an artifact about `subject`, a manifest of the store.
+/// Gives the artifact's descriptor.
+inline Descriptor attach(Store& store, const Descriptor& subject, const std::string& artifact_type,
+                         const std::string& content, const Json& annotations = Json::object()) {
+    if (artifact_type.find('/') == std::string::npos) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "attach to " + subject.digest,
+                     .subject = '"' + artifact_type + '"',
+                     .answer = "not a media type such as application/spdx+json"}};
+    }
+    const Descriptor blob{
+        .media_type = artifact_type, .digest = digest_of(content), .size = content.size()};
+    store.write_blob(empty_config(), net::Body::of("{}"), {});
+    store.write_blob(blob, net::Body::of(content), {});
+    const RawManifest manifest = artifact_manifest(subject, artifact_type, blob, annotations);
+    store.write_referrer(manifest);
+    return manifest.descriptor();
+}
+
+}  // namespace fairing::oci
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/oci/layout.hpp - an image layout directory as a store (OCI image-spec, image-layout.md).
+
+namespace fairing::oci {
+
+/// The layout in `directory`, which is made when something is first written. Writers of several
+/// processes may share it: blobs appear under their name only when they are whole, and index.json
+/// changes under a lock, in one step.
+class Layout final : public Store {
+public:
+    explicit Layout(std::filesystem::path directory) : directory_(std::move(directory)) {}
+
+    /// By digest, or by the annotation org.opencontainers.image.ref.name; an empty name means the
+    /// only manifest.
+    [[nodiscard]] std::optional<RawManifest> find_manifest(
+        const std::string& tag_or_digest) override {
+        Json entries = read_index().value("manifests", Json::array());
+        if (tag_or_digest.empty()) {  // referrers are no images
+            entries.erase(std::remove_if(entries.begin(), entries.end(),
+                                         [](const Json& entry) {
+                                             return entry.is_object() &&
+                                                    entry.contains("artifactType");
+                                         }),
+                          entries.end());
+        }
+        for (const Json& entry : entries) {
+            const bool named = tag_or_digest.empty() ? entries.size() == 1
+                                                     : text_or(entry, "digest") == tag_or_digest ||
+                                                           ref_name(entry) == tag_or_digest;
+            if (named) {
+                const Descriptor found = Descriptor::from(entry, index_path().string());
+                return RawManifest{.media_type = found.media_type, .body = read_text(found)};
+            }
+        }
+        if (tag_or_digest.empty() && !entries.empty()) {
+            throw Error{
+                ErrorCode::input,
+                {.attempted = "choose an image in",
+                 .subject = directory_.string(),
+                 .answer = "it holds " + std::to_string(entries.size()) + ": " + names(entries),
+                 .advice = "write oci:" + directory_.string() + ":NAME"}};
+        }
+        if (is_digest(tag_or_digest) && std::filesystem::exists(blob_path(tag_or_digest))) {
+            return read_nested(tag_or_digest);  // an index of the layout points at it
+        }
+        return std::nullopt;
+    }
+
+    void read_blob(const Descriptor& blob, const net::BodySink& sink) override {
+        const std::filesystem::path path = blob_path(blob.digest);
+        const UniqueFd file = open_file(path, O_RDONLY);
+        Verifier verifier{blob.digest, blob.size, path.string()};
+        std::vector<std::byte> buffer(std::size_t{256} << 10);
+        while (const std::size_t got = read_some(file.get(), buffer, path.string())) {
+            const std::span<const std::byte> bytes = std::span{buffer}.first(got);
+            verifier.update(bytes);
+            sink(bytes);
+        }
+        verifier.finish();
+    }
+
+    Transfer write_blob(const Descriptor& blob, const net::Body& body,
+                        const std::string& /*mount_from*/) override {
+        create();
+        const std::filesystem::path path = blob_path(blob.digest);
+        std::error_code ignored;
+        if (std::filesystem::file_size(path, ignored) == blob.size) {
+            return Transfer::present;
+        }
+        PendingFile pending{path};
+        Verifier verifier{blob.digest, blob.size, "blob " + blob.digest};
+        body.write([&](std::span<const std::byte> bytes) {
+            verifier.update(bytes);
+            write_all(pending.fd(), bytes, path.string());
+        });
+        verifier.finish();
+        pending.commit();
+        return Transfer::uploaded;
+    }
+
+    void write_manifest(const RawManifest& manifest, const std::string& tag) override {
+        write_child(manifest);
+        Json entry = manifest.descriptor().json();
+        if (!tag.empty()) {
+            entry["annotations"]["org.opencontainers.image.ref.name"] = tag;
+        }
+        name_in_index(std::move(entry), tag);
+    }
+    void write_child(const RawManifest& manifest) override {
+        write_blob(manifest.descriptor(), net::Body::of(manifest.body), {});
+    }
+    void write_referrer(const RawManifest& manifest) override {
+        write_child(manifest);
+        name_in_index(referrer_descriptor(manifest), {});
+    }
+
+    /// Looks through what index.json names.
+    [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
+        std::vector<Json> found;
+        for (const Json& entry : read_index().value("manifests", Json::array())) {
+            const Descriptor descriptor = Descriptor::from(entry, index_path().string());
+            if (descriptor.size > largest_manifest) {
+                continue;
+            }
+            const RawManifest manifest{.media_type = descriptor.media_type,
+                                       .body = read_text(descriptor)};
+            if (subject_of(manifest) == digest) {
+                found.push_back(referrer_descriptor(manifest));
+            }
+        }
+        return found;
+    }
+
+    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+
+private:
+    static constexpr std::size_t largest_manifest = std::size_t{4} << 20;
+
+    /// Puts `entry` into index.json, in place of what had its tag or, without one, its digest.
+    void name_in_index(Json entry, const std::string& tag) {
+        const UniqueFd lock = open_file(directory_ / "blobs", O_RDONLY | O_DIRECTORY);
+        while (::flock(lock.get(), LOCK_EX) != 0) {
+            if (errno != EINTR) {
+                throw system_error(errno, "lock", directory_.string());
+            }
+        }
+        Json index = read_index();
+        Json kept = Json::array();
+        for (Json& each : index["manifests"]) {
+            const bool replaced = tag.empty() ? text_or(each, "digest") == text_or(entry, "digest")
+                                              : ref_name(each) == tag;
+            if (!replaced) {
+                kept.push_back(std::move(each));
+            }
+        }
+        kept.push_back(std::move(entry));
+        index["manifests"] = std::move(kept);
+        write_file(index_path(), index.dump() + '\n');
+    }
+
+    [[nodiscard]] std::filesystem::path index_path() const { return directory_ / "index.json"; }
+    [[nodiscard]] std::filesystem::path blob_path(const std::string& digest) const {
+        return directory_ / "blobs" / "sha256" / digest_hex(digest);
+    }
+    [[nodiscard]] static std::string ref_name(const Json& entry) {
+        return entry.is_object() ? text_or(entry.value("annotations", Json()),
+                                           "org.opencontainers.image.ref.name")
+                                 : std::string{};
+    }
+    [[nodiscard]] static std::string names(const Json& entries) {
+        std::string result;
+        for (const Json& entry : entries) {
+            const std::string name = ref_name(entry);
+            result += (result.empty() ? "" : ", ") +
+                      (name.empty() ? text_or(entry, "digest", "(no digest)") : name);
+        }
+        return result;
+    }
+
+    [[nodiscard]] Json read_index() const {
+        try {
+            return read_index_file();
+        } catch (const std::filesystem::filesystem_error& error) {
+            throw system_error(error.code().value(), "read image layout", directory_.string());
+        }
+    }
+    [[nodiscard]] Json read_index_file() const {
+        if (!std::filesystem::exists(index_path())) {
+            const bool other = std::filesystem::exists(directory_) &&
+                               !std::filesystem::exists(directory_ / "blobs") &&
+                               !std::filesystem::is_empty(directory_);
+            if (other) {
+                throw Error{ErrorCode::input,
+                            {.attempted = "use image layout",
+                             .subject = directory_.string(),
+                             .answer = "it is there, but holds no index.json",
+                             .advice = "name an empty or new directory after oci:"}};
+            }
+            return empty_index();
+        }
+        Json index = parse_json(read_file(index_path()), index_path().string());
+        if (!index.is_object() || !index.value("manifests", Json()).is_array()) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "read",
+                         .subject = index_path().string(),
+                         .answer = "not the index of an image layout"}};
+        }
+        return index;
+    }
+    [[nodiscard]] static Json empty_index() {
+        return {
+            {"schemaVersion", 2}, {"mediaType", media_type::index}, {"manifests", Json::array()}};
+    }
+
+    [[nodiscard]] std::string read_text(const Descriptor& blob) {
+        std::string text;
+        read_blob(blob, [&text](std::span<const std::byte> bytes) {
+            text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        });
+        return text;
+    }
+    [[nodiscard]] RawManifest read_nested(const std::string& digest) {
+        const std::string body = read_file(blob_path(digest), largest_manifest);
+        if (digest_of(body) != digest) {
+            throw Error{
+                ErrorCode::integrity,
+                {.attempted = "read",
+                 .subject = blob_path(digest).string(),
+                 .answer = "digest mismatch: expected " + digest + ", got " + digest_of(body)}};
+        }
+        return RawManifest::from(body, blob_path(digest).string());
+    }
+
+    /// Makes the directories and oci-layout. Refuses a directory that holds something else.
+    void create() {
+        static_cast<void>(read_index());
+        std::error_code failure;
+        std::filesystem::create_directories(directory_ / "blobs" / "sha256", failure);
+        if (failure) {
+            throw system_error(failure.value(), "create image layout", directory_.string());
+        }
+        const std::filesystem::path marker = directory_ / "oci-layout";
+        if (!std::filesystem::exists(marker, failure)) {
+            write_file(marker, std::string_view{"{\"imageLayoutVersion\":\"1.0.0\"}\n"});
+        }
+    }
+
+    std::filesystem::path directory_;
+};
+
+}  // namespace fairing::oci
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/oci/archive.hpp - "docker-archive:FILE" as a store: an image in one file, for machines
+// without a network.
+
+namespace fairing::oci {
+
+/// What is written is gathered in a private directory beside the file; write_manifest() makes the
+/// file of it, whole, in place of the one that was there.
+class Archive final : public Store {
+public:
+    explicit Archive(std::filesystem::path file) : file_(std::move(file)) {}
+
+    [[nodiscard]] std::optional<RawManifest> find_manifest(
+        const std::string& tag_or_digest) override {
+        return reader().find_manifest(tag_or_digest);
+    }
+    void read_blob(const Descriptor& blob, const net::BodySink& sink) override {
+        reader().read_blob(blob, sink);
+    }
+    Transfer write_blob(const Descriptor& blob, const net::Body& body,
+                        const std::string& /*mount_from*/) override {
+        return gathered().write_blob(blob, body, {});
+    }
+
+    /// Throws Error{unsupported} for an index: engines load one platform.
+    void write_manifest(const RawManifest& manifest, const std::string& tag) override {
+        if (media_type::is_index(manifest.media_type)) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "write",
+                         .subject = "docker-archive:" + file_.string(),
+                         .answer = "it holds the image of one platform, and this is an index",
+                         .advice = "choose one with --platform, or write to oci:DIR"}};
+        }
+        Layout& layout = gathered();
+        layout.write_manifest(manifest, {});
+        const Descriptor descriptor = manifest.descriptor();
+        const Image image = load_image(layout, descriptor.digest, {}, file_.string()).image;
+        const net::Body body =
+            docker_archive(layout, image, {.name = full_name(tag), .manifest = manifest});
+        PendingFile pending{file_};
+        body.write([&](std::span<const std::byte> bytes) {
+            write_all(pending.fd(), bytes, file_.string());
+        });
+        pending.commit();
+        const std::lock_guard lock{mutex_};
+        reader_.reset();
+    }
+
+private:
+    /// An engine wants a tag.
+    [[nodiscard]] static std::string full_name(const std::string& name) {
+        const std::size_t colon = name.rfind(':');
+        const bool has_tag =
+            colon != std::string::npos && name.find('/', colon) == std::string::npos;
+        return name.empty() || has_tag ? name : name + ":latest";
+    }
+    [[nodiscard]] ArchiveReader& reader() {
+        const std::lock_guard lock{mutex_};
+        if (!reader_) {
+            reader_ = std::make_unique<ArchiveReader>(file_);
+        }
+        return *reader_;
+    }
+    [[nodiscard]] Layout& gathered() {
+        const std::lock_guard lock{mutex_};
+        if (!layout_) {
+            const std::filesystem::path folder = file_.parent_path();
+            directory_.emplace(folder.empty() ? "." : folder);
+            layout_ = std::make_unique<Layout>(directory_->path());
+        }
+        return *layout_;
+    }
+
+    std::filesystem::path file_;
+    std::mutex mutex_ = {};
+    std::unique_ptr<ArchiveReader> reader_ = {};
+    std::optional<TemporaryDirectory> directory_ = {};
+    std::unique_ptr<Layout> layout_ = {};
+};
+
+}  // namespace fairing::oci
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/core/credential.hpp - how a program hands us credentials of its own.
@@ -8510,19 +9471,122 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/credentials.hpp - who we are at a registry: what the program gives us, else
-// Docker's config.json and containers-auth.json(5).
+// fairing/registry/login.hpp - what is shown to a registry or its token server, whoever it is from.
 
 namespace fairing::registry {
 
-/// What to show a registry, and where it is from.
 struct Login {
     std::string user = {};
     Secret password = {};
     Secret identity_token = {};  ///< a refresh token, to be exchanged for bearer tokens
     Secret bearer_token = {};    ///< sent as it is
-    std::string source = {};     ///< for errors: a file, or "the program"
+    std::string source = {};     ///< for errors: a file, a helper, or "the program"
+
+    [[nodiscard]] bool empty() const noexcept {
+        return user.empty() && password.empty() && identity_token.empty() && bearer_token.empty();
+    }
 };
+
+/// A user and a secret. Two users have no password but an identity token: "<token>", as credential
+/// helpers write it, and the all-zero one of Azure, which may show it as a password too.
+[[nodiscard]] inline Login login_of(std::string user, Secret secret, std::string source) {
+    if (user == "<token>") {
+        return {.identity_token = std::move(secret), .source = std::move(source)};
+    }
+    Login login{
+        .user = std::move(user), .password = std::move(secret), .source = std::move(source)};
+    if (login.user == "00000000-0000-0000-0000-000000000000") {
+        login.identity_token = login.password;
+    }
+    return login;
+}
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/credential_helper.hpp - a program that keeps secrets for Docker's config.json
+// (docker-credential-helpers: `docker-credential-NAME get`).
+
+namespace fairing::registry {
+
+struct CredentialHelper {
+    std::string name = {};            ///< "ecr-login"
+    std::filesystem::path file = {};  ///< that names it
+    std::chrono::milliseconds time_limit = std::chrono::seconds{10};
+
+    /// What it keeps for `server`; nullopt when it says that it keeps nothing. Throws Error{denied}
+    /// or Error{timeout} for everything else that it does; it is dead then. Nothing that it wrote
+    /// is in an error, since that may hold the secret.
+    [[nodiscard]] std::optional<Login> get(const std::string& server,
+                                           const Control& control) const {
+        const bool plain = !name.empty() && name.front() != '.' &&
+                           name.find_first_not_of(
+                               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV"
+                               "WXYZ0123456789._-") == std::string::npos;
+        if (!plain) {
+            throw refuse(ErrorCode::denied, server, "it is not the name of a helper", {});
+        }
+        const CommandResult result = ask(server, control);
+        const std::string output = trimmed(result.output);
+        if (result.exit_code != 0) {
+            if (output == "credentials not found in native keychain") {
+                return std::nullopt;
+            }
+            throw refuse(ErrorCode::denied, server,
+                         "it ended with exit code " + std::to_string(result.exit_code),
+                         "run `echo " + server + " | " + program() + " get` to see why");
+        }
+        const Json answer = Json::parse(output, nullptr, false);
+        if (!answer.is_object()) {
+            throw refuse(ErrorCode::denied, server, "it did not answer with a JSON object", {});
+        }
+        Login login = login_of(text_or(answer, "Username"), Secret{text_or(answer, "Secret")},
+                               program() + ", which " + file.string() + " names");
+        return login.empty() ? std::nullopt : std::optional<Login>{std::move(login)};
+    }
+
+private:
+    [[nodiscard]] std::string program() const { return "docker-credential-" + name; }
+
+    [[nodiscard]] Error refuse(ErrorCode code, const std::string& server, std::string answer,
+                               std::string advice) const {
+        return Error{
+            code,
+            {.attempted = "get credentials for",
+             .subject = server + " from " + program() + ", which " + file.string() + " names",
+             .answer = std::move(answer),
+             .advice = std::move(advice)}};
+    }
+    [[nodiscard]] CommandResult ask(const std::string& server, const Control& control) const {
+        try {
+            return run({.arguments = {program(), "get"}},
+                       {.input = server, .time_limit = time_limit}, control.stop);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool missing = error.code() == ErrorCode::not_found;
+            throw refuse(
+                error.code() == ErrorCode::timeout ? ErrorCode::timeout : ErrorCode::denied, server,
+                missing ? "there is no such program" : error.details().answer,
+                missing ? "install it, or take its name out of the file" : "");
+        }
+    }
+    [[nodiscard]] static std::string trimmed(const std::string& text) {
+        constexpr const char* space = " \t\r\n";
+        const std::size_t begin = text.find_first_not_of(space);
+        return begin == std::string::npos
+                   ? std::string{}
+                   : text.substr(begin, text.find_last_not_of(space) + 1 - begin);
+    }
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/credentials.hpp - who we are at a registry: what the program gives us, else
+// Docker's config.json and containers-auth.json(5), and the helpers that they name.
+
+namespace fairing::registry {
 
 /// The files that may hold credentials, in the order in which they are asked; whether they exist
 /// does not matter.
@@ -8599,17 +9663,19 @@ namespace detail {
     return std::string{key};
 }
 
+/// Docker Hub has several names.
+inline constexpr std::array<const char*, 3> hub_names = {"docker.io", "index.docker.io",
+                                                         "registry-1.docker.io"};
+[[nodiscard]] inline bool is_hub(const std::string& host) {
+    return std::find(hub_names.begin(), hub_names.end(), host) != hub_names.end();
+}
+
 /// The names under which a repository's credentials may be kept, the most particular first.
 [[nodiscard]] inline std::vector<std::string> credential_names(const std::string& host,
                                                                const std::string& repository) {
-    constexpr std::array<const char*, 3> hub = {"docker.io", "index.docker.io",
-                                                "registry-1.docker.io"};
     std::vector<std::string> hosts = {host};
-    for (const char* name : hub) {
-        if (host == name) {
-            hosts.assign(hub.begin(), hub.end());
-            break;
-        }
+    if (is_hub(host)) {
+        hosts.assign(hub_names.begin(), hub_names.end());
     }
     std::vector<std::string> names;
     for (std::string path = '/' + repository;;) {
@@ -8626,11 +9692,8 @@ namespace detail {
 /// What one entry of `auths` says; nullopt when it says nothing, as when a helper keeps the secret.
 [[nodiscard]] inline std::optional<Login> read_entry(const Json& entry,
                                                      const std::filesystem::path& file) {
-    Login login{.user = text_or(entry, "username"),
-                .password = Secret{text_or(entry, "password")},
-                .identity_token = Secret{text_or(entry, "identitytoken")},
-                .bearer_token = Secret{text_or(entry, "registrytoken")},
-                .source = file.string()};
+    std::string user = text_or(entry, "username");
+    Secret password{text_or(entry, "password")};
     if (const std::string auth = text_or(entry, "auth"); !auth.empty()) {
         std::string pair;
         try {
@@ -8643,24 +9706,44 @@ namespace detail {
         if (colon == std::string::npos) {
             throw bad_credential_file(file, "an `auth` entry holds no colon");
         }
-        login.user = pair.substr(0, colon);
-        login.password = Secret{pair.substr(colon + 1)};
+        user = pair.substr(0, colon);
+        password = Secret{pair.substr(colon + 1)};
     }
-    const bool empty = login.user.empty() && login.password.empty() &&
-                       login.identity_token.empty() && login.bearer_token.empty();
-    return empty ? std::nullopt : std::optional<Login>{login};
+    Login login = login_of(std::move(user), std::move(password), file.string());
+    if (Secret token{text_or(entry, "identitytoken")}; !token.empty()) {
+        login.identity_token = std::move(token);
+    }
+    login.bearer_token = Secret{text_or(entry, "registrytoken")};
+    return login.empty() ? std::nullopt : std::optional<Login>{std::move(login)};
 }
 
-/// Whether `document` leaves the secret of this host to a helper program.
+/// The first of `names` that has an entry in `auths`.
+[[nodiscard]] inline std::optional<Login> find_entry(const Json& document,
+                                                     const std::vector<std::string>& names,
+                                                     const std::filesystem::path& file) {
+    const Json entries = document.value("auths", Json());
+    for (const std::string& name : entries.is_object() ? names : std::vector<std::string>{}) {
+        for (const auto& [key, entry] : entries.items()) {
+            if (normal_key(key) != name) {
+                continue;
+            }
+            if (auto login = read_entry(entry, file)) {
+                return login;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+/// The helper program that keeps the secret of this host; empty when there is none, also where an
+/// empty name in `credHelpers` takes the host out of the store.
 [[nodiscard]] inline std::string helper_for(const Json& document,
                                             const std::vector<std::string>& names) {
     const Json helpers = document.value("credHelpers", Json());
-    if (helpers.is_object()) {
+    for (const std::string& name : helpers.is_object() ? names : std::vector<std::string>{}) {
         for (const auto& [key, helper] : helpers.items()) {
-            for (const std::string& name : names) {
-                if (normal_key(key) == name && helper.is_string()) {
-                    return helper.get<std::string>();
-                }
+            if (normal_key(key) == name && helper.is_string()) {
+                return helper.get<std::string>();
             }
         }
     }
@@ -8669,9 +9752,10 @@ namespace detail {
 
 }  // namespace detail
 
-/// What `file` holds for the repository, the whole repository's entry before its host's; nullopt
-/// when there is no file or no entry. A credential helper that would be asked for this host is
-/// reported as a warning. Throws Error that names the file when it can not be read or understood.
+/// What `file` and the helper that it names hold for the repository: the helper of the host, then
+/// the store of all hosts, then the entries, the whole repository's before its host's; nullopt when
+/// there is no file or no entry. Throws Error that names the file when it, or the helper, can not
+/// be read or understood.
 [[nodiscard]] inline std::optional<Login> find_login(const std::filesystem::path& file,
                                                      const std::string& host,
                                                      const std::string& repository,
@@ -8681,49 +9765,47 @@ namespace detail {
         return std::nullopt;
     }
     const std::vector<std::string> names = detail::credential_names(host, repository);
-    const Json entries = document->value("auths", Json());
-    if (entries.is_object()) {
-        for (const std::string& name : names) {
-            for (const auto& [key, entry] : entries.items()) {
-                if (detail::normal_key(key) != name) {
-                    continue;
-                }
-                if (auto login = detail::read_entry(entry, file)) {
-                    return login;
-                }
-            }
-        }
-    }
     if (const std::string helper = detail::helper_for(*document, names); !helper.empty()) {
-        control.say(Level::warning, file.string() + " leaves the credentials for " + host +
-                                        " to the helper docker-credential-" + helper +
-                                        ", which is not asked; continuing without it");
-    }
-    return std::nullopt;
-}
-
-/// What `provider` gives, else what the first of `files` with an entry holds; nullopt means
-/// anonymous. A Credential whose user is "<token>" carries an identity token as its password, as
-/// credential helpers do.
-[[nodiscard]] inline std::optional<Login> find_login(
-    const CredentialsProvider& provider, const std::vector<std::filesystem::path>& files,
-    const std::string& host, const std::string& repository, const Control& control) {
-    if (provider) {
-        if (auto given = provider({.service = Service::registry, .host = host})) {
-            Login login{.user = given->user, .bearer_token = given->token, .source = "the program"};
-            (given->user == "<token>" ? login.identity_token : login.password) = given->password;
-            if (given->user == "<token>") {
-                login.user.clear();
-            }
+        const std::string server = detail::is_hub(host) ? "https://index.docker.io/v1/" : host;
+        if (auto login = CredentialHelper{.name = helper, .file = file}.get(server, control)) {
             return login;
         }
     }
-    for (const std::filesystem::path& file : files) {
+    return detail::find_entry(*document, names, file);
+}
+
+/// Who is asked for a login, one after the other.
+struct CredentialSources {
+    CredentialsProvider program = {};
+    std::vector<std::filesystem::path> files = {};
+    CredentialsProvider keychain = {};  ///< for hosts whose cloud gives short-lived credentials
+};
+
+/// What the first of the sources that has an answer gives; nullopt means anonymous.
+[[nodiscard]] inline std::optional<Login> find_login(const CredentialSources& sources,
+                                                     const std::string& host,
+                                                     const std::string& repository,
+                                                     const Control& control) {
+    const auto ask = [&host](const CredentialsProvider& provider,
+                             const char* source) -> std::optional<Login> {
+        const auto given =
+            provider ? provider({.service = Service::registry, .host = host}) : std::nullopt;
+        if (!given) {
+            return std::nullopt;
+        }
+        Login login = login_of(given->user, given->password, source);
+        login.bearer_token = given->token;
+        return login;
+    };
+    if (auto login = ask(sources.program, "the program")) {
+        return login;
+    }
+    for (const std::filesystem::path& file : sources.files) {
         if (auto login = find_login(file, host, repository, control)) {
             return login;
         }
     }
-    return std::nullopt;
+    return ask(sources.keychain, "the cloud's own");
 }
 
 }  // namespace fairing::registry
@@ -8741,8 +9823,7 @@ class Authenticator {
 public:
     struct Options {
         net::AnyTransport transport = {};
-        CredentialsProvider credentials = {};
-        std::vector<std::filesystem::path> credential_files = {};
+        CredentialSources credentials = {};
         net::RetryPolicy retry = {};
     };
 
@@ -8782,22 +9863,23 @@ public:
             throw denied("it asks for no authentication that we know (Bearer, Basic)");
         }
         challenge_ = challenge;
-        if (!login_known_) {
-            login_ = find_login(options_.credentials, options_.credential_files, host_, repository_,
-                                control);
+        const bool is_basic = challenge_->scheme == "basic";
+        const auto held = tokens_.find(scopes);
+        if (!is_basic && held != tokens_.end() &&
+            "Bearer " + held->second.value.reveal() != refused) {
+            return "Bearer " + held->second.value.reveal();  // another thread was quicker
+        }
+        if (!login_known_ || !refused.empty()) {  // a helper may have a newer one by now
+            login_ = find_login(options_.credentials, host_, repository_, control);
             login_known_ = true;
         }
-        if (challenge_->scheme == "basic") {
+        if (is_basic) {
             std::string value = basic();
             if (value.empty() || value == refused) {
                 throw denied(value.empty() ? "it asks for a user and password, and there are none"
                                            : "user and password were refused");
             }
             return value;
-        }
-        const auto held = tokens_.find(scopes);
-        if (held != tokens_.end() && "Bearer " + held->second.value.reveal() != refused) {
-            return "Bearer " + held->second.value.reveal();  // another thread was quicker
         }
         tokens_.erase(scopes);
         return fetch(scopes, control);
@@ -8879,7 +9961,9 @@ private:
         if (login_ && !login_->identity_token.empty()) {
             answer =
                 net::exchange(options_.transport, post_request(from, scopes), options, control);
-            if (answer->status == 404 || answer->status == 405) {
+            // 404 and 405: it knows no POST; some that do not say 401.
+            const bool by_password = answer->status == 401 && !login_->user.empty();
+            if (answer->status == 404 || answer->status == 405 || by_password) {
                 answer.reset();
             }
         }
@@ -8980,91 +10064,6 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/registry_error.hpp - what a registry says when it refuses (OCI
-// distribution-spec, "Error Codes").
-
-namespace fairing::registry {
-
-/// A manifest was refused because the registry does not have these blobs (any more): upload them
-/// once more.
-class MissingBlobs : public Error {
-public:
-    MissingBlobs(Details details, std::vector<std::string> digests)
-        : Error(ErrorCode::not_found, std::move(details)), digests_(std::move(digests)) {}
-    /// Empty when the registry did not say which.
-    [[nodiscard]] const std::vector<std::string>& digests() const noexcept { return digests_; }
-
-private:
-    std::vector<std::string> digests_;
-};
-
-namespace detail {
-
-/// The `errors` array of an answer's body; an empty array when there is none.
-[[nodiscard]] inline Json error_list(const std::string& body) {
-    const Json document = Json::parse(body, nullptr, false);
-    if (document.is_object() && document.contains("errors") && document["errors"].is_array()) {
-        return document["errors"];
-    }
-    return Json::array();
-}
-
-}  // namespace detail
-
-/// "CODE: message; CODE: message" out of the body of a refusal; empty when it is not in the
-/// registries' form.
-[[nodiscard]] inline std::string registry_message(const std::string& body) {
-    std::string text;
-    for (const Json& error : detail::error_list(body)) {
-        std::string one = text_or(error, "code");
-        const std::string message = text_or(error, "message");
-        one += (one.empty() || message.empty() ? "" : ": ") + message;
-        text += (text.empty() || one.empty() ? "" : "; ") + one;
-    }
-    return net::printable(text, 500);
-}
-
-/// The digests of blobs that a refused manifest names and the registry does not have; nullopt when
-/// it was refused for another reason.
-[[nodiscard]] inline std::optional<std::vector<std::string>> missing_blobs(
-    const std::string& body) {
-    std::optional<std::vector<std::string>> digests;
-    for (const Json& error : detail::error_list(body)) {
-        const std::string code = text_or(error, "code");
-        if (code != "MANIFEST_BLOB_UNKNOWN" && code != "BLOB_UNKNOWN") {
-            continue;
-        }
-        digests = digests.value_or(std::vector<std::string>{});
-        const Json detail = error.value("detail", Json());
-        for (const std::string& named :
-             {detail.is_string() ? detail.get<std::string>() : text_or(detail, "digest"),
-              text_or(detail, "Digest")}) {
-            if (oci::is_digest(named)) {
-                digests->push_back(named);
-            }
-        }
-    }
-    return digests;
-}
-
-/// The Error that an unwelcome answer is.
-[[nodiscard]] inline Error::Details refusal(const net::Answer& answer, std::string attempted,
-                                            std::string subject, std::string advice,
-                                            int attempts = 0) {
-    const std::string message = registry_message(answer.body);
-    if (const int count = std::max(attempts, answer.attempts); count > 1) {
-        subject += " after " + std::to_string(count) + " attempts";
-    }
-    return {.attempted = std::move(attempted),
-            .subject = std::move(subject),
-            .answer = net::status_text(answer.status) + (message.empty() ? "" : ": " + message),
-            .advice = std::move(advice),
-            .http_status = answer.status};
-}
-
-}  // namespace fairing::registry
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/registry/api.hpp - authenticated requests to the API of one repository (OCI
 // distribution-spec).
 
@@ -9074,6 +10073,12 @@ namespace fairing::registry {
 /// always, but never at Docker Hub; `never`: not on loopback either.
 enum class PlainHttp { loopback, insecure, never };
 
+/// How blobs are sent. `automatic`: one PUT for what is known, one PATCH without a range for what
+/// is being made. `single`: always one PUT, so that nothing is sent before it is made. `chunked`:
+/// several PATCHes with ranges, which go on where they broke, and fit through what limits bodies;
+/// not every registry takes them.
+enum class Upload { automatic, single, chunked };
+
 struct ClientOptions {
     net::AnyTransport transport = {};
     CredentialsProvider credentials = {};
@@ -9081,6 +10086,25 @@ struct ClientOptions {
     net::RetryPolicy retry = {};
     /// Where credentials are looked for after `credentials`; nullopt means credential_files().
     std::optional<std::vector<std::filesystem::path>> files = {};
+    /// Asked by host when neither of these has an answer, and again when what it gave is refused.
+    CredentialsProvider keychain = {};
+    Upload upload = Upload::automatic;
+    /// Of Upload::chunked, unless the registry wants larger ones; kept in memory per upload.
+    std::uint64_t chunk_size = std::uint64_t{16} << 20;
+};
+
+/// How long registries may take, and how much they may say.
+struct Limits {
+    static constexpr std::chrono::milliseconds question = std::chrono::seconds{60};
+    /// Registries check and move what they got before they answer.
+    static constexpr std::chrono::milliseconds commit = std::chrono::minutes{5};
+    static constexpr std::uint64_t manifest = std::uint64_t{4} << 20;
+    static constexpr std::uint64_t error_body = std::uint64_t{64} << 10;
+
+    /// At least 64 KiB per second.
+    [[nodiscard]] static std::chrono::milliseconds transfer(std::uint64_t bytes) {
+        return commit + std::chrono::seconds{bytes >> 16};
+    }
 };
 
 /// What a token must allow.
@@ -9092,21 +10116,45 @@ public:
         : reference_(reference),
           base_(base_url(reference, options.plain_http)),
           retry_(options.retry),
+          upload_(options.upload),
+          chunk_size_(options.chunk_size),
           transport_(Counting{options.transport, count_}),
           connected_(static_cast<bool>(options.transport)),
-          authenticator_(reference.host, reference.repository, base_,
-                         {.transport = transport_,
-                          .credentials = options.credentials,
-                          .credential_files = options.files ? *options.files : credential_files(),
-                          .retry = options.retry}) {}
+          authenticator_(
+              reference.host, reference.repository, base_,
+              {.transport = transport_,
+               .credentials = {.program = options.credentials,
+                               .files = options.files ? *options.files : credential_files(),
+                               .keychain = options.keychain},
+               .retry = options.retry}) {}
 
     [[nodiscard]] std::string name() const { return reference_.name(); }
     [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return retry_; }
+    [[nodiscard]] Upload upload() const noexcept { return upload_; }
+    [[nodiscard]] std::uint64_t chunk_size() const noexcept { return chunk_size_; }
     [[nodiscard]] std::uint64_t requests() const noexcept { return *count_; }
 
     /// "https://host/v2/NAME/" + `path`.
     [[nodiscard]] std::string url(const std::string& path) const {
         return base_.origin() + "/v2/" + reference_.repository + '/' + path;
+    }
+
+    /// Throws Error{input} for what is neither a tag nor a digest.
+    [[nodiscard]] std::string manifest_url(const std::string& tag_or_digest) const {
+        if (!oci::is_digest(tag_or_digest) && !oci::is_tag(tag_or_digest)) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "use tag",
+                         .subject = '"' + net::printable(tag_or_digest) + '"',
+                         .answer = "it is neither a tag nor a sha256 digest"}};
+        }
+        return url("manifests/" + tag_or_digest);
+    }
+    [[nodiscard]] std::string blob_url(const oci::Descriptor& blob) const {
+        return url("blobs/sha256:" + oci::digest_hex(blob.digest));
+    }
+    /// "host/repository:tag" or "host/repository@digest".
+    [[nodiscard]] std::string name_of(const std::string& tag_or_digest) const {
+        return name() + (oci::is_digest(tag_or_digest) ? '@' : ':') + tag_or_digest;
     }
 
     /// Tokens for this repository, and for reading `other` when it is not empty.
@@ -9231,6 +10279,8 @@ private:
     const oci::Reference reference_;
     const net::Url base_;
     const net::RetryPolicy retry_;
+    const Upload upload_;
+    const std::uint64_t chunk_size_;
     const std::shared_ptr<std::atomic<std::uint64_t>> count_ =
         std::make_shared<std::atomic<std::uint64_t>>(0);
     const net::AnyTransport transport_;
@@ -9241,8 +10291,193 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/upload_session.hpp - an upload under way (OCI distribution-spec, "Pushing a blob
-// monolithically").
+// fairing/registry/pull.hpp - manifests and blobs out of a registry (OCI distribution-spec,
+// "Pull").
+
+namespace fairing::registry {
+
+/// Throws Error{integrity} unless both digests are the same.
+inline void check_digest(const std::string& expected, const std::string& got,
+                         const net::ExchangeOptions& options) {
+    if (expected != got) {
+        throw Error{ErrorCode::integrity,
+                    {.attempted = options.attempted,
+                     .subject = options.subject,
+                     .answer = "digest mismatch: expected " + expected + ", got " + got}};
+    }
+}
+
+/// What one repository is asked. Everything is verified while it is read.
+class Pull {
+public:
+    Pull(Api& api, const Control& control) : api_(api), control_(control) {}
+
+    [[nodiscard]] std::optional<oci::RawManifest> find_manifest(const std::string& tag_or_digest) {
+        const std::string name = api_.name_of(tag_or_digest);
+        const net::ExchangeOptions options{
+            .attempted = "read manifest", .subject = name, .retry = api_.retry()};
+        const net::Answer answer =
+            api_.call({.url = api_.manifest_url(tag_or_digest),
+                       .headers = {{"Accept", std::string{oci::media_type::accept}}},
+                       .deadline = Limits::question,
+                       .max_body = Limits::manifest},
+                      options, api_.scopes(Access::pull), control_);
+        if (answer.status == 404) {
+            return std::nullopt;
+        }
+        if (answer.status != 200) {
+            throw api_.failure(answer, options);
+        }
+        const std::string type = net::header(answer.headers, "Content-Type");
+        oci::RawManifest manifest{.media_type = type.substr(0, type.find_first_of("; \t")),
+                                  .body = answer.body};
+        const std::string got = oci::digest_of(manifest.body);
+        if (oci::is_digest(tag_or_digest)) {
+            check_digest(tag_or_digest, got, options);
+        }
+        if (const std::string stated = net::header(answer.headers, "Docker-Content-Digest");
+            oci::is_digest(stated)) {
+            check_digest(stated, got, options);
+        }
+        (void)oci::parse_manifest(manifest, name);
+        return manifest;
+    }
+
+    /// A download that breaks goes on where it broke.
+    void read_blob(const oci::Descriptor& blob, const net::BodySink& sink) {
+        const net::ExchangeOptions options{.attempted = "read blob",
+                                           .subject = blob.digest + " of " + api_.name(),
+                                           .retry = api_.retry(),
+                                           .partial = net::Partial::resume};
+        oci::Verifier verifier{blob.digest, blob.size, options.subject};
+        std::uint64_t done = 0;
+        const auto show = [&](std::uint64_t bytes) {
+            control_.show({.step = "pull", .item = blob.digest, .done = bytes, .total = blob.size});
+        };
+        const net::Answer answer = api_.call({.url = api_.blob_url(blob),
+                                              .deadline = Limits::transfer(blob.size),
+                                              .max_body = Limits::error_body},
+                                             options, api_.scopes(Access::pull), control_,
+                                             [&](std::span<const std::byte> bytes) {
+                                                 verifier.update(bytes);
+                                                 sink(bytes);
+                                                 done += bytes.size();
+                                                 if (done < blob.size) {
+                                                     show(done);
+                                                 }
+                                             });
+        if (answer.status != 200 && answer.status != 206) {
+            throw api_.failure(answer, options);
+        }
+        verifier.finish();
+        show(blob.size);
+    }
+
+    /// Whatever goes wrong here gives "": who then reads the manifest learns what it was.
+    [[nodiscard]] std::string find_digest(const std::string& tag, Access access = Access::pull) {
+        const net::Answer answer =
+            ask({.method = "HEAD",
+                 .url = api_.manifest_url(tag),
+                 .headers = {{"Accept", std::string{oci::media_type::accept}}},
+                 .deadline = Limits::question},
+                "look for manifest", access);
+        const std::string digest = net::header(answer.headers, "Docker-Content-Digest");
+        return answer.status == 200 && oci::is_digest(digest) ? digest : "";
+    }
+
+    /// Whether the repository is known to hold no image yet.
+    [[nodiscard]] bool is_new() {
+        return ask({.url = api_.url("tags/list?n=1"), .deadline = Limits::question},
+                   "list the tags", Access::pull)
+                   .status == 404;
+    }
+
+private:
+    /// One question whose answer only saves time: a failure is an answer of status 0.
+    [[nodiscard]] net::Answer ask(net::Request request, const char* attempted, Access access) {
+        try {
+            return api_.call(
+                std::move(request),
+                {.attempted = attempted, .subject = api_.name(), .repeat = net::Repeat::never},
+                api_.scopes(access), control_);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            control_.say(Level::debug, error.what());
+            return {};
+        }
+    }
+
+    Api& api_;
+    const Control& control_;
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/attempts.hpp - a step that takes several requests, tried again as a whole.
+
+namespace fairing::registry {
+
+/// Carries an exception through repeat() as it is: no further attempt.
+struct FinalFailure {
+    std::exception_ptr cause;
+};
+
+/// Calls `once` with the number of the attempt until it gives nullopt: done. An answer that it
+/// gives is a failure; what is temporary, and what broke, is tried again as the registry's policy
+/// says. Throws the last failure, with the number of attempts.
+inline void repeat(const Api& api, const Control& control, const net::ExchangeOptions& options,
+                   const std::function<std::optional<net::Answer>(int)>& once) {
+    const int most = api.retry().attempts;
+    for (int attempt = 1;; ++attempt) {
+        control.check(options.attempted + ' ' + options.subject);
+        std::optional<net::Answer> answer;
+        std::optional<std::string> broken;
+        try {
+            answer = once(attempt);
+        } catch (const FinalFailure& failure) {
+            std::rethrow_exception(failure.cause);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool temporary =
+                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+            if (!temporary) {
+                throw;
+            }
+            if (attempt >= most) {
+                Error::Details details = error.details();
+                details.subject +=
+                    attempt > 1 ? " after " + std::to_string(attempt) + " attempts" : "";
+                throw Error{error.code(), std::move(details)};
+            }
+            broken = error.details().answer;
+        }
+        if (!answer && !broken) {
+            return;
+        }
+        if (answer) {
+            if (!net::is_temporary(answer->status) || attempt >= most) {
+                throw api.failure(*answer, options, attempt);
+            }
+        }
+        const std::string why = answer ? net::status_text(answer->status) : *broken;
+        const auto pause = net::retry_delay(
+            api.retry(), attempt, answer ? net::header(answer->headers, "Retry-After") : "",
+            control.now());
+        control.say(Level::debug, options.attempted + ' ' + options.subject + ": attempt " +
+                                      std::to_string(attempt) + " failed (" + why + "), again in " +
+                                      std::to_string(pause.count()) + " ms");
+        control.sleep(pause);
+    }
+}
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/upload_session.hpp - an upload under way (OCI distribution-spec, "Pushing
+// blobs").
 
 namespace fairing::registry {
 
@@ -9252,8 +10487,10 @@ namespace fairing::registry {
 /// itself after a week.)
 class UploadSession {
 public:
-    UploadSession(Api& api, const Control& control, std::string location)
-        : api_(&api), control_(control), location_(std::move(location)) {
+    /// `least_chunk`: the registry takes no smaller PATCH but the last (OCI-Chunk-Min-Length).
+    UploadSession(Api& api, const Control& control, std::string location,
+                  std::uint64_t least_chunk = 0)
+        : api_(&api), control_(control), location_(std::move(location)), least_chunk_(least_chunk) {
         control_.stop = {};
         control_.progress = {};
     }
@@ -9261,11 +10498,13 @@ public:
         : api_(other.api_),
           control_(std::move(other.control_)),
           location_(std::exchange(other.location_, {})),
+          least_chunk_(other.least_chunk_),
           interrupted_(other.interrupted_) {}
     UploadSession& operator=(UploadSession&& other) noexcept {
         std::swap(api_, other.api_);
         std::swap(control_, other.control_);
         std::swap(location_, other.location_);
+        std::swap(least_chunk_, other.least_chunk_);
         std::swap(interrupted_, other.interrupted_);
         return *this;
     }
@@ -9286,6 +10525,7 @@ public:
         }
     }
     [[nodiscard]] const std::string& location() const noexcept { return location_; }
+    [[nodiscard]] std::uint64_t least_chunk() const noexcept { return least_chunk_; }
     /// The registry names another place for what comes next.
     void moved(std::string location) { location_ = std::move(location); }
     void finished() noexcept { location_.clear(); }
@@ -9298,101 +10538,220 @@ private:
     Api* api_;
     Control control_;
     std::string location_;
+    std::uint64_t least_chunk_ = 0;
     bool interrupted_ = false;
 };
 
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/client.hpp - one repository of a registry as a store (OCI distribution-spec:
-// pull and push).
+// fairing/registry/chunked_upload.hpp - a blob in several PATCHes, each with its range (OCI
+// distribution-spec, "Pushing a blob in chunks").
+//
+// A chunk that breaks, or is refused with 416, goes on where the registry says that it is. A
+// registry that says something else than it must (docker-registry 2.8 takes ranges without reading
+// them) is not believed: the blob begins again.
 
 namespace fairing::registry {
 
-/// Errors name the repository, the registry's own words and the number of attempts. A stop cancels
-/// the upload at the registry too. Progress is in bytes, with step "push" or "pull" and the digest
-/// as its item.
-class Client final : public oci::Store {
+/// The bytes that a registry says it has, out of its "Range: 0-99" (or "bytes=0-99"); nullopt for
+/// anything else.
+[[nodiscard]] inline std::optional<std::uint64_t> received_bytes(std::string_view range) {
+    if (range.starts_with("bytes=")) {
+        range.remove_prefix(6);
+    }
+    if (!range.starts_with("0-")) {
+        return std::nullopt;
+    }
+    range.remove_prefix(2);
+    std::uint64_t last = 0;
+    const auto [end, failure] = std::from_chars(range.data(), range.data() + range.size(), last);
+    if (failure != std::errc{} || end != range.data() + range.size() || last >> 62 != 0) {
+        return std::nullopt;
+    }
+    return last + 1;
+}
+
+/// Takes the bytes of a blob in order and sends them on. One chunk is in memory.
+class ChunkedUpload {
 public:
-    Client(const oci::Reference& reference, const ClientOptions& options, Control control)
-        : api_(reference, options), control_(std::move(control)) {}
+    /// `sent` is called with the number of bytes that the registry has, after each chunk.
+    ChunkedUpload(Api& api, const Control& control, UploadSession& session,
+                  const net::ExchangeOptions& options, std::function<void(std::uint64_t)> sent = {})
+        : api_(api),
+          control_(control),
+          session_(session),
+          options_(options),
+          sent_(std::move(sent)),
+          chunk_size_(std::max(api.chunk_size(), session.least_chunk())) {
+        if (session.least_chunk() > largest_chunk) {
+            throw FinalFailure{std::make_exception_ptr(
+                Error{ErrorCode::unsupported,
+                      {.attempted = options.attempted,
+                       .subject = options.subject,
+                       .answer = "the registry takes no chunks of less than " +
+                                 std::to_string(session.least_chunk()) + " bytes",
+                       .advice = "use --upload single"}})};
+        }
+    }
 
-    [[nodiscard]] std::optional<oci::RawManifest> find_manifest(
-        const std::string& tag_or_digest) override {
-        const net::ExchangeOptions options{
-            .attempted = "read manifest", .subject = with(tag_or_digest), .retry = api_.retry()};
-        const net::Answer answer =
-            api_.call({.url = manifest_url(tag_or_digest),
-                       .headers = {{"Accept", std::string{oci::media_type::accept}}},
-                       .deadline = small_deadline,
-                       .max_body = largest_manifest},
-                      options, api_.scopes(Access::pull), control_);
+    /// Throws FinalFailure when the registry refuses the blob or is not reached any more,
+    /// Error{unavailable} when the blob has to begin again.
+    void write(std::span<const std::byte> bytes) {
+        while (!bytes.empty()) {
+            const auto room = static_cast<std::size_t>(chunk_size_) - buffer_.size();
+            const auto part = bytes.first(std::min(room, bytes.size()));
+            buffer_.insert(buffer_.end(), part.begin(), part.end());
+            bytes = bytes.subspan(part.size());
+            if (buffer_.size() == chunk_size_) {
+                send_chunk();
+            }
+        }
+    }
+    /// The end of the blob; throws like write().
+    void flush() {
+        if (!buffer_.empty()) {
+            send_chunk();
+        }
+    }
+
+private:
+    static constexpr std::uint64_t largest_chunk = std::uint64_t{256} << 20;
+
+    /// Not an Error, so that it passes through repeat().
+    struct BeginAgain {
+        std::string why = {};
+    };
+
+    void send_chunk() {
+        try {
+            repeat(api_, control_, options_,
+                   [this](int attempt) { return try_chunk(attempt > 1); });
+        } catch (const BeginAgain& again) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = options_.attempted,
+                         .subject = options_.subject,
+                         .answer = again.why}};
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error&) {
+            throw FinalFailure{std::current_exception()};
+        }
+        offset_ += buffer_.size();
+        buffer_.clear();
+        if (sent_) {
+            sent_(offset_);
+        }
+    }
+
+    /// `after_failure`: how much of the chunk arrived is not known.
+    [[nodiscard]] std::optional<net::Answer> try_chunk(bool after_failure) {
+        const std::uint64_t end = offset_ + buffer_.size();
+        const std::uint64_t begin = after_failure ? ask_offset() : offset_;
+        if (begin == end) {
+            return std::nullopt;  // only the reply was lost
+        }
+        const auto rest = std::span{buffer_}.subspan(static_cast<std::size_t>(begin - offset_));
+        session_.sending();
+        net::Answer answer = api_.call(
+            {.method = "PATCH",
+             .url = session_.location(),
+             .headers = {{"Content-Type", "application/octet-stream"},
+                         {"Content-Range", std::to_string(begin) + '-' + std::to_string(end - 1)}},
+             .body = {.size = rest.size(),
+                      .write = [rest](const net::BodySink& out) { out(rest); }},
+             .deadline = Limits::transfer(rest.size()),
+             .idle_timeout = Limits::commit,
+             .max_body = Limits::error_body},
+            options_, api_.scopes(Access::push), control_);
+        session_.answered();
         if (answer.status == 404) {
-            return std::nullopt;
+            session_.finished();
+            throw BeginAgain{"the registry has forgotten the upload"};
         }
-        if (answer.status != 200) {
-            throw api_.failure(answer, options);
+        if (answer.status == 416) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = options_.attempted,
+                         .subject = options_.subject,
+                         .answer = "the registry is at another place of the blob"}};
         }
-        const std::string type = net::header(answer.headers, "Content-Type");
-        oci::RawManifest manifest{.media_type = type.substr(0, type.find_first_of("; \t")),
-                                  .body = answer.body};
-        const std::string got = oci::digest_of(manifest.body);
-        if (oci::is_digest(tag_or_digest)) {
-            check_digest(tag_or_digest, got, options);
+        if (answer.status < 200 || answer.status > 299) {
+            return answer;
         }
-        if (const std::string stated = net::header(answer.headers, "Docker-Content-Digest");
-            oci::is_digest(stated)) {
-            check_digest(stated, got, options);
+        const std::string range = net::header(answer.headers, "Range");
+        if (!range.empty() && received_bytes(range) != end) {
+            throw BeginAgain{"the registry says that it has " + net::printable(range, 40) + " of " +
+                             std::to_string(end) + " bytes"};
         }
-        (void)oci::parse_manifest(manifest, with(tag_or_digest));
-        return manifest;
+        session_.moved(api_.location(answer, options_));
+        return std::nullopt;
     }
 
-    void read_blob(const oci::Descriptor& blob, const net::BodySink& sink) override {
-        const net::ExchangeOptions options{.attempted = "read blob",
-                                           .subject = blob.digest + " of " + api_.name(),
-                                           .retry = api_.retry(),
-                                           .partial = net::Partial::skip};
-        oci::Verifier verifier{blob.digest, blob.size, options.subject};
-        std::uint64_t done = 0;
-        const net::Answer answer = api_.call(
-            {.url = blob_url(blob), .deadline = deadline_of(blob), .max_body = largest_error},
-            options, api_.scopes(Access::pull), control_, [&](std::span<const std::byte> bytes) {
-                verifier.update(bytes);
-                sink(bytes);
-                done += bytes.size();
-                if (done < blob.size) {
-                    show("pull", blob, done);
-                }
-            });
-        if (answer.status != 200) {
-            throw api_.failure(answer, options);
+    /// Where the registry is: within the chunk, else the blob begins again.
+    [[nodiscard]] std::uint64_t ask_offset() {
+        const net::Answer answer =
+            api_.call({.url = session_.location(), .deadline = Limits::question}, options_,
+                      api_.scopes(Access::push), control_);
+        if (answer.status == 404) {
+            session_.finished();
         }
-        verifier.finish();
-        show("pull", blob, blob.size);
+        const std::string range = net::header(answer.headers, "Range");
+        auto there = received_bytes(range);
+        if (offset_ == 0 && there == 1 && buffer_.size() > 1) {
+            there = 0;  // no bytes at all are written as 0-0
+        }
+        if (answer.status < 200 || answer.status > 299 || !there || *there < offset_ ||
+            *there > offset_ + buffer_.size()) {
+            throw BeginAgain{"the registry can not go on: " + net::status_text(answer.status) +
+                             (range.empty() ? "" : ", " + net::printable(range, 40))};
+        }
+        if (!net::header(answer.headers, "Location").empty()) {
+            session_.moved(api_.location(answer, options_));
+        }
+        return *there;
     }
+
+    Api& api_;
+    const Control& control_;
+    UploadSession& session_;
+    const net::ExchangeOptions& options_;
+    std::function<void(std::uint64_t)> sent_;
+    std::uint64_t chunk_size_;
+    std::vector<std::byte> buffer_ = {};
+    std::uint64_t offset_ = 0;  ///< in the blob, of the buffer's first byte
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/push.hpp - blobs and manifests into a registry (OCI distribution-spec, "Push").
+
+namespace fairing::registry {
+
+/// What one repository is told. The contracts are those of oci::Store; an upload that is not
+/// finished is cancelled at the registry.
+class Push {
+public:
+    Push(Api& api, const Control& control) : api_(api), control_(control) {}
 
     oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
-                             const std::string& mount_from) override {
+                             const std::string& mount_from) {
         check_body(blob, body);
         if (has_blob(blob, api_.retry())) {
-            show("push", blob, blob.size);
-            return oci::Transfer::present;
+            return done(blob, oci::Transfer::present);
         }
         std::optional<UploadSession> session;
         if (!mount_from.empty() && mount(blob, mount_from, session)) {
-            show("push", blob, blob.size);
-            return oci::Transfer::mounted;
+            return done(blob, oci::Transfer::mounted);
         }
         upload(blob, body, std::move(session));
-        show("push", blob, blob.size);
-        return oci::Transfer::uploaded;
+        return done(blob, oci::Transfer::uploaded);
     }
 
     /// Saves one request where the guess is right, and costs one upload of what is there at most
     /// where it is wrong; a mount finds that out by itself.
     oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
-                                    const std::string& mount_from) override {
+                                    const std::string& mount_from) {
         check_body(blob, body);
         if (!mount_from.empty()) {
             std::optional<UploadSession> session;
@@ -9400,121 +10759,110 @@ public:
                 session.reset();
                 return write_blob(blob, body, {});
             }
-            show("push", blob, blob.size);
-            return oci::Transfer::mounted;
+            return done(blob, oci::Transfer::mounted);
         }
         upload(blob, body, std::nullopt);
-        show("push", blob, blob.size);
-        return oci::Transfer::uploaded;
+        return done(blob, oci::Transfer::uploaded);
     }
 
-    /// POST, one PATCH with the whole body in chunks and without a range, PUT with the digest: what
-    /// every registry takes. When the registry or the network fails, the blob is finished and sent
-    /// like one that is known; what `make` throws passes through.
+    /// Sent while it is made, unless Upload::single. When the registry or the network fails, the
+    /// blob is finished and sent like one that is known; a refusal for good and what `make` throws
+    /// pass through.
     oci::Transfer write_new_blob(const oci::BlobMaker& make,
-                                 const std::function<net::Body()>& again,
-                                 std::uint64_t size) override {
-        std::optional<oci::Descriptor> made;
-        std::exception_ptr own;
+                                 const std::function<net::Body()>& again, std::uint64_t size) {
+        if (api_.upload() == Upload::single) {
+            const oci::Descriptor blob = make({});
+            return write_absent_blob(blob, again(), {});
+        }
+        Making making{.make = make};
         bool sent = false;
         try {
-            sent = stream(make, again, size, made, own);
+            sent = stream(making, again, size);
         } catch (const Cancelled&) {
             throw;
         } catch (const Error& error) {
-            if (own) {
-                std::rethrow_exception(own);
+            if (making.own) {
+                std::rethrow_exception(making.own);
+            }
+            if (const int status = error.details().http_status.value_or(0);
+                status == 403 || status == 413) {
+                throw;  // it would be the same again
             }
             control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
         }
-        if (!made) {
-            made = make({});
+        if (!making.made) {
+            making.made = make({});
         }
-        if (!sent) {
-            return write_blob(*made, again(), {});
-        }
-        show("push", *made, made->size);
-        return oci::Transfer::uploaded;
-    }
-
-    /// Whatever goes wrong here gives "": who then reads the manifest learns what it was.
-    [[nodiscard]] std::string find_digest(const std::string& tag) override {
-        const auto answer = ask({.method = "HEAD",
-                                 .url = manifest_url(tag),
-                                 .headers = {{"Accept", std::string{oci::media_type::accept}}},
-                                 .deadline = small_deadline},
-                                "look for manifest");
-        const std::string digest = net::header(answer.headers, "Docker-Content-Digest");
-        return answer.status == 200 && oci::is_digest(digest) ? digest : "";
-    }
-
-    [[nodiscard]] bool is_new() override {
-        const auto answer =
-            ask({.url = api_.url("tags/list?n=1"), .deadline = small_deadline}, "list the tags");
-        return answer.status == 404;
+        return sent ? done(*making.made, oci::Transfer::uploaded)
+                    : write_blob(*making.made, again(), {});
     }
 
     /// Throws MissingBlobs when the registry lacks a blob of it.
-    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) override {
+    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
         const std::string digest = oci::digest_of(manifest.body);
         const std::string& name = tag.empty() ? digest : tag;
         const net::ExchangeOptions options{.attempted = "push manifest",
-                                           .subject = with(name),
+                                           .subject = api_.name_of(name),
                                            .retry = api_.retry(),
                                            .repeat = net::Repeat::never};
         const net::Request request{.method = "PUT",
-                                   .url = manifest_url(name),
+                                   .url = api_.manifest_url(name),
                                    .headers = {{"Content-Type", manifest.media_type}},
                                    .body = net::Body::of(manifest.body),
-                                   .deadline = commit_time,
-                                   .idle_timeout = commit_time,
-                                   .max_body = largest_error};
-        repeat(options, [&](int attempt) -> std::optional<net::Answer> {
-            if (attempt > 1 && holds_manifest(name, digest)) {
+                                   .deadline = Limits::commit,
+                                   .idle_timeout = Limits::commit,
+                                   .max_body = Limits::error_body};
+        repeat(api_, control_, options, [&](int attempt) -> std::optional<net::Answer> {
+            if (attempt > 1 && Pull{api_, control_}.find_digest(name, Access::push) == digest) {
                 return std::nullopt;  // only the reply was lost
             }
             net::Answer answer = api_.call(request, options, api_.scopes(Access::push), control_);
-            if (answer.status < 200 || answer.status > 299) {
-                if (auto missing = missing_blobs(answer.body)) {
-                    throw MissingBlobs{
-                        refusal(answer, options.attempted, options.subject,
-                                "the registry lost a blob that it had: push once more", attempt),
-                        *std::move(missing)};
-                }
-                return answer;
+            if (is_success(answer)) {
+                check_stated_digest(answer, digest, options);
+                return std::nullopt;
             }
-            check_stated_digest(answer, digest, options);
-            return std::nullopt;
+            if (auto missing = missing_blobs(answer.body)) {
+                throw MissingBlobs{
+                    refusal(answer, options.attempted, options.subject,
+                            "the registry lost a blob that it had: push once more", attempt),
+                    *std::move(missing)};
+            }
+            return answer;
         });
     }
 
-    [[nodiscard]] std::uint64_t requests() const noexcept override { return api_.requests(); }
-
 private:
-    static constexpr std::chrono::milliseconds small_deadline = std::chrono::seconds{60};
-    /// Registries check and move what they got before they answer.
-    static constexpr std::chrono::milliseconds commit_time = std::chrono::minutes{5};
-    static constexpr std::uint64_t largest_manifest = std::uint64_t{4} << 20;
-    static constexpr std::uint64_t largest_error = std::uint64_t{64} << 10;
+    /// A blob on its way into being.
+    struct Making {
+        const oci::BlobMaker& make;
+        std::optional<oci::Descriptor> made = {};  ///< as soon as it is
+        std::exception_ptr own = {};               ///< what `make` threw
 
-    /// At least 64 KiB per second.
-    [[nodiscard]] static std::chrono::milliseconds deadline_of(const oci::Descriptor& blob) {
-        return commit_time + std::chrono::seconds{blob.size >> 16};
-    }
-    [[nodiscard]] std::string with(const std::string& tag_or_digest) const {
-        return api_.name() + (oci::is_digest(tag_or_digest) ? '@' : ':') + tag_or_digest;
-    }
-    [[nodiscard]] std::string manifest_url(const std::string& tag_or_digest) const {
-        if (!oci::is_digest(tag_or_digest) && !oci::is_tag(tag_or_digest)) {
-            throw Error{ErrorCode::input,
-                        {.attempted = "use tag",
-                         .subject = '"' + net::printable(tag_or_digest) + '"',
-                         .answer = "it is neither a tag nor a sha256 digest"}};
+        /// Makes it, whatever happens to `out`; throws what that threw when it is done.
+        void into(const net::BodySink& out) {
+            std::exception_ptr gone;
+            try {
+                made = make([&](std::span<const std::byte> bytes) {
+                    try {
+                        if (!gone) {
+                            out(bytes);
+                        }
+                    } catch (...) {
+                        gone = std::current_exception();
+                    }
+                });
+            } catch (...) {
+                own = std::current_exception();
+                throw;
+            }
+            if (gone) {
+                std::rethrow_exception(gone);
+            }
         }
-        return api_.url("manifests/" + tag_or_digest);
-    }
-    [[nodiscard]] std::string blob_url(const oci::Descriptor& blob) const {
-        return api_.url("blobs/sha256:" + oci::digest_hex(blob.digest));
+    };
+
+    [[nodiscard]] static bool is_success(const net::Answer& answer) noexcept {
+        return answer.status >= 200 && answer.status <= 299;
     }
     static void check_body(const oci::Descriptor& blob, const net::Body& body) {
         if (!oci::is_digest(blob.digest) || body.size != blob.size) {
@@ -9524,18 +10872,12 @@ private:
                          .answer = "descriptor and body do not belong together"}};
         }
     }
-    void show(const char* step, const oci::Descriptor& blob, std::uint64_t done) const {
-        control_.show({.step = step, .item = blob.digest, .done = done, .total = blob.size});
+    void show(const oci::Descriptor& blob, std::uint64_t bytes) const {
+        control_.show({.step = "push", .item = blob.digest, .done = bytes, .total = blob.size});
     }
-
-    static void check_digest(const std::string& expected, const std::string& got,
-                             const net::ExchangeOptions& options) {
-        if (expected != got) {
-            throw Error{ErrorCode::integrity,
-                        {.attempted = options.attempted,
-                         .subject = options.subject,
-                         .answer = "digest mismatch: expected " + expected + ", got " + got}};
-        }
+    oci::Transfer done(const oci::Descriptor& blob, oci::Transfer how) const {
+        show(blob, blob.size);
+        return how;
     }
     /// After a push: does the registry say that it stored something else?
     static void check_stated_digest(const net::Answer& answer, const std::string& digest,
@@ -9546,98 +10888,21 @@ private:
         }
     }
 
-    /// Calls `once` until it gives nullopt: done. An answer that it gives is a failure; what is
-    /// temporary, and what broke, is tried again as the policy says. `also` is one more status that
-    /// is.
-    template <class Once>
-    void repeat(const net::ExchangeOptions& options, const Once& once) {
-        const int most = api_.retry().attempts;
-        for (int attempt = 1;; ++attempt) {
-            control_.check(options.attempted + ' ' + options.subject);
-            std::string retry_after, why;
-            try {
-                const std::optional<net::Answer> answer = once(attempt);
-                if (!answer) {
-                    return;
-                }
-                if (!net::is_temporary(answer->status) || attempt >= most) {
-                    throw_final(api_.failure(*answer, options, attempt));
-                }
-                retry_after = net::header(answer->headers, "Retry-After");
-                why = net::status_text(answer->status);
-            } catch (const Final& final_failure) {
-                std::rethrow_exception(final_failure.cause);
-            } catch (const Cancelled&) {
-                throw;
-            } catch (const Error& error) {
-                const bool temporary =
-                    error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-                if (!temporary) {
-                    throw;
-                }
-                if (attempt >= most) {
-                    Error::Details details = error.details();
-                    details.subject +=
-                        attempt > 1 ? " after " + std::to_string(attempt) + " attempts" : "";
-                    throw Error{error.code(), std::move(details)};
-                }
-                why = error.details().answer;
-            }
-            const auto pause = net::retry_delay(api_.retry(), attempt, retry_after, control_.now());
-            control_.say(Level::debug, options.attempted + ' ' + options.subject + ": attempt " +
-                                           std::to_string(attempt) + " failed (" + why +
-                                           "), again in " + std::to_string(pause.count()) + " ms");
-            control_.sleep(pause);
-        }
-    }
-    /// Carries an exception through repeat() as it is.
-    struct Final {
-        std::exception_ptr cause;
-    };
-    [[noreturn]] static void throw_final(const Error& error) {
-        throw Final{std::make_exception_ptr(error)};
-    }
-
-    /// One question whose answer only saves time: a failure is an answer of status 0.
-    [[nodiscard]] net::Answer ask(net::Request request, const char* attempted) {
-        try {
-            return api_.call(
-                std::move(request),
-                {.attempted = attempted, .subject = api_.name(), .repeat = net::Repeat::never},
-                api_.scopes(Access::pull), control_);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            control_.say(Level::debug, error.what());
-            return {};
-        }
-    }
-
     [[nodiscard]] bool has_blob(const oci::Descriptor& blob, const net::RetryPolicy& retry) {
         const net::ExchangeOptions options{.attempted = "look for blob",
                                            .subject = blob.digest + " in " + api_.name(),
                                            .retry = retry};
         const net::Answer answer =
-            api_.call({.method = "HEAD", .url = blob_url(blob), .deadline = small_deadline},
+            api_.call({.method = "HEAD", .url = api_.blob_url(blob), .deadline = Limits::question},
                       options, api_.scopes(Access::push), control_);
         if (answer.status == 403 || net::is_temporary(answer.status)) {
             throw api_.failure(answer, options);
         }
         return answer.status == 200;
     }
-    [[nodiscard]] bool holds_manifest(const std::string& name, const std::string& digest) {
+    [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
         try {
-            const net::Answer answer =
-                api_.call({.method = "HEAD",
-                           .url = manifest_url(name),
-                           .headers = {{"Accept", std::string{oci::media_type::accept}}},
-                           .deadline = small_deadline},
-                          {.attempted = "look for manifest",
-                           .subject = with(name),
-                           .repeat = net::Repeat::never},
-                          api_.scopes(Access::push), control_);
-            return answer.status == 200 &&
-                   net::header(answer.headers, "Docker-Content-Digest") == digest;
+            return has_blob(blob, {.attempts = 1});
         } catch (const Cancelled&) {
             throw;
         } catch (const Error&) {
@@ -9657,10 +10922,10 @@ private:
                 {.method = "POST",
                  .url = api_.url("blobs/uploads/?mount=" + net::percent_encode(blob.digest) +
                                  "&from=" + net::percent_encode(from)),
-                 .deadline = small_deadline},
+                 .deadline = Limits::question},
                 options, api_.scopes(Access::push, from), control_);
             if (answer.status == 202) {
-                session.emplace(api_, control_, api_.location(answer, options));
+                session.emplace(session_of(answer, options));
             }
             return answer.status == 201;
         } catch (const Cancelled&) {
@@ -9671,136 +10936,189 @@ private:
         }
     }
 
+    /// nullopt leaves the registry's answer in `refusal`.
+    [[nodiscard]] std::optional<UploadSession> begin_upload(const net::ExchangeOptions& options,
+                                                            net::Answer& refusal) {
+        net::Answer answer = api_.call(
+            {.method = "POST", .url = api_.url("blobs/uploads/"), .deadline = Limits::question},
+            options, api_.scopes(Access::push), control_);
+        if (answer.status != 202) {
+            refusal = std::move(answer);
+            return std::nullopt;
+        }
+        return session_of(answer, options);
+    }
+    [[nodiscard]] UploadSession session_of(const net::Answer& answer,
+                                           const net::ExchangeOptions& options) {
+        const std::string least = net::header(answer.headers, "OCI-Chunk-Min-Length");
+        std::uint64_t bytes = 0;
+        std::from_chars(least.data(), least.data() + least.size(), bytes);  // nonsense is none
+        return {api_, control_, api_.location(answer, options), bytes};
+    }
+
+    /// A blob that is known; begins again as often as the policy says.
     void upload(const oci::Descriptor& blob, const net::Body& body,
                 std::optional<UploadSession> begun) {
         const net::ExchangeOptions options{.attempted = "upload blob",
                                            .subject = blob.digest + " to " + api_.name(),
                                            .retry = api_.retry(),
                                            .repeat = net::Repeat::never};
-        repeat(options, [&](int attempt) -> std::optional<net::Answer> {
+        repeat(api_, control_, options, [&](int attempt) -> std::optional<net::Answer> {
             if (attempt > 1 && arrived(blob)) {
                 return std::nullopt;  // only the reply was lost
             }
-            net::Answer refusal;
+            net::Answer answer;
             std::optional<UploadSession> session = std::exchange(begun, std::nullopt);
             if (!session) {
-                session = begin_upload(options, refusal);
+                session = begin_upload(options, answer);
                 if (!session) {
-                    return refusal;
+                    return answer;
                 }
             }
-            session->sending();
-            net::Answer answer = put_blob(*session, blob, body, options);
-            session->answered();
-            if (answer.status < 200 || answer.status > 299) {
-                if (answer.status == 404 ||
-                    answer.status == 416) {  // the session is gone: begin again
-                    session->finished();
-                    throw Error{ErrorCode::unavailable,
-                                {.attempted = options.attempted,
-                                 .subject = options.subject,
-                                 .answer = api_.failure(answer, options).details().answer}};
-                }
-                return answer;
-            }
-            session->finished();
-            check_stated_digest(answer, blob.digest, options);
-            return std::nullopt;
+            return send(*session, blob, body, options);
         });
     }
-    /// The upload of a blob that is made meanwhile: true when the registry has all of it. `made` is
-    /// set as soon as it is; `own` to what `make` threw.
-    [[nodiscard]] bool stream(const oci::BlobMaker& make, const std::function<net::Body()>& again,
-                              std::uint64_t size, std::optional<oci::Descriptor>& made,
-                              std::exception_ptr& own) {
+    [[nodiscard]] std::optional<net::Answer> send(UploadSession& session,
+                                                  const oci::Descriptor& blob,
+                                                  const net::Body& body,
+                                                  const net::ExchangeOptions& options) {
+        const bool in_chunks = api_.upload() == Upload::chunked && blob.size > api_.chunk_size();
+        if (in_chunks) {
+            send_chunks(session, blob, body, options);
+        }
+        session.sending();
+        net::Answer answer = put_blob(session, blob, in_chunks ? net::Body{} : body, options);
+        session.answered();
+        if (is_success(answer)) {
+            session.finished();
+            check_stated_digest(answer, blob.digest, options);
+            return std::nullopt;
+        }
+        if (answer.status == 404 || answer.status == 416) {  // the session is gone: begin again
+            session.finished();
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = options.attempted,
+                         .subject = options.subject,
+                         .answer = api_.failure(answer, options).details().answer}};
+        }
+        if (answer.status == 413) {
+            throw FinalFailure{std::make_exception_ptr(too_large(answer, options))};
+        }
+        return answer;
+    }
+    [[nodiscard]] Error too_large(const net::Answer& answer,
+                                  const net::ExchangeOptions& options) const {
+        const Error failure = api_.failure(answer, options);
+        Error::Details details = failure.details();
+        if (api_.upload() != Upload::chunked) {
+            details.advice =
+                "the registry, or what stands before it, limits bodies: try --upload chunked";
+        }
+        return Error{failure.code(), std::move(details)};
+    }
+
+    void send_chunks(UploadSession& session, const oci::Descriptor& blob, const net::Body& body,
+                     const net::ExchangeOptions& options) {
+        ChunkedUpload chunks{api_, control_, session, options, [&](std::uint64_t bytes) {
+                                 if (bytes < blob.size) {
+                                     show(blob, bytes);
+                                 }
+                             }};
+        std::exception_ptr own;
+        try {
+            net::detail::watch_body(body, own).write(
+                [&](std::span<const std::byte> bytes) { chunks.write(bytes); });
+        } catch (...) {
+            if (own) {
+                throw FinalFailure{own};  // the body's own trouble is not the network's
+            }
+            throw;
+        }
+        chunks.flush();
+    }
+
+    /// The upload of a blob that is made meanwhile: whether the registry has all of it.
+    [[nodiscard]] bool stream(Making& making, const std::function<net::Body()>& again,
+                              std::uint64_t size) {
         const net::ExchangeOptions options{.attempted = "upload a new blob",
                                            .subject = "to " + api_.name(),
+                                           .retry = api_.retry(),
                                            .repeat = net::Repeat::never};
         net::Answer answer;
         std::optional<UploadSession> session = begin_upload(options, answer);
         if (!session) {
             throw api_.failure(answer, options);
         }
-        const net::Body body{
-            .size = net::Body::unknown_size, .write = [&](const net::BodySink& out) {
-                if (made) {
-                    return again().write(out);  // the registry wanted to be asked again
-                }
-                std::exception_ptr gone;
-                try {
-                    made = make([&](std::span<const std::byte> bytes) {
-                        try {
-                            if (!gone) {
-                                out(bytes);
-                            }
-                        } catch (...) {
-                            gone = std::current_exception();  // then it is made all the same
-                        }
-                    });
-                } catch (...) {
-                    own = std::current_exception();
-                    throw;
-                }
-                if (gone) {
-                    std::rethrow_exception(gone);
-                }
-            }};
-        session->sending();
-        answer = api_.call({.method = "PATCH",
-                            .url = session->location(),
-                            .headers = {{"Content-Type", "application/octet-stream"}},
-                            .body = body,
-                            .deadline = deadline_of({.size = size}),
-                            .idle_timeout = commit_time,
-                            .max_body = largest_error},
-                           options, api_.scopes(Access::push), control_);
-        session->answered();
-        if (answer.status < 200 || answer.status > 299 || !made) {
-            throw api_.failure(answer, options);
+        if (api_.upload() == Upload::chunked) {
+            stream_chunks(*session, making, options);
+        } else {
+            stream_patch(*session, making, again, size, options);
         }
-        session->moved(api_.location(answer, options));
-        answer = put_blob(*session, *made, {}, options);
-        if (answer.status < 200 || answer.status > 299) {
+        answer = put_blob(*session, *making.made, {}, options);
+        if (!is_success(answer)) {
             throw api_.failure(answer, options);
         }
         session->finished();
-        check_stated_digest(answer, made->digest, options);
+        check_stated_digest(answer, making.made->digest, options);
         return true;
     }
-    [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
+    void stream_chunks(UploadSession& session, Making& making,
+                       const net::ExchangeOptions& options) const {
         try {
-            return has_blob(blob, {.attempts = 1});
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error&) {
-            return false;
+            ChunkedUpload chunks{api_, control_, session, options};
+            making.into([&](std::span<const std::byte> bytes) { chunks.write(bytes); });
+            chunks.flush();
+        } catch (const FinalFailure& failure) {
+            std::rethrow_exception(failure.cause);
         }
     }
-    /// nullopt leaves the registry's answer in `refusal`.
-    [[nodiscard]] std::optional<UploadSession> begin_upload(const net::ExchangeOptions& options,
-                                                            net::Answer& refusal) {
-        net::Answer answer = api_.call(
-            {.method = "POST", .url = api_.url("blobs/uploads/"), .deadline = small_deadline},
-            options, api_.scopes(Access::push), control_);
-        if (answer.status != 202) {
-            refusal = std::move(answer);
-            return std::nullopt;
+    /// One PATCH with the whole body and without a range: what every registry takes.
+    void stream_patch(UploadSession& session, Making& making,
+                      const std::function<net::Body()>& again, std::uint64_t size,
+                      const net::ExchangeOptions& options) const {
+        const net::Body body{.size = net::Body::unknown_size,
+                             .write = [&](const net::BodySink& out) {
+                                 if (making.made) {
+                                     again().write(out);  // the registry wanted to be asked again
+                                 } else {
+                                     making.into(out);
+                                 }
+                             }};
+        session.sending();
+        const net::Answer answer =
+            api_.call({.method = "PATCH",
+                       .url = session.location(),
+                       .headers = {{"Content-Type", "application/octet-stream"}},
+                       .body = body,
+                       .deadline = Limits::transfer(size),
+                       .idle_timeout = Limits::commit,
+                       .max_body = Limits::error_body},
+                      options, api_.scopes(Access::push), control_);
+        session.answered();
+        if (answer.status == 413) {
+            throw too_large(answer, options);
         }
-        return UploadSession{api_, control_, api_.location(answer, options)};
+        if (!is_success(answer) || !making.made) {
+            throw api_.failure(answer, options);
+        }
+        session.moved(api_.location(answer, options));
     }
+
+    /// The end of an upload, with the bytes that are not there yet.
     [[nodiscard]] net::Answer put_blob(const UploadSession& session, const oci::Descriptor& blob,
-                                       const net::Body& body, const net::ExchangeOptions& options) {
+                                       const net::Body& body,
+                                       const net::ExchangeOptions& options) const {
         const char separator = session.location().find('?') == std::string::npos ? '?' : '&';
         const net::Body shown{.size = body.size, .write = [&](const net::BodySink& sink) {
                                   if (!body.write) {
                                       return;  // all of it is there already
                                   }
-                                  std::uint64_t done = 0;
+                                  std::uint64_t sent = 0;
                                   body.write([&](std::span<const std::byte> bytes) {
                                       sink(bytes);
-                                      done += bytes.size();
-                                      if (done < blob.size) {
-                                          show("push", blob, done);
+                                      sent += bytes.size();
+                                      if (sent < blob.size) {
+                                          show(blob, sent);
                                       }
                                   });
                               }};
@@ -9811,17 +11129,241 @@ private:
                                      "digest=" + net::percent_encode(blob.digest),
                               .headers = {{"Content-Type", "application/octet-stream"}},
                               .body = net::detail::watch_body(shown, own),
-                              .deadline = deadline_of(blob),
-                              .idle_timeout = commit_time,
-                              .max_body = largest_error},
+                              .deadline = Limits::transfer(blob.size),
+                              .idle_timeout = Limits::commit,
+                              .max_body = Limits::error_body},
                              options, api_.scopes(Access::push), control_);
         } catch (const Error&) {
             if (own) {
-                throw Final{own};  // the body's own trouble is not the network's
+                throw FinalFailure{own};  // the body's own trouble is not the network's
             }
             throw;
         }
     }
+
+    Api& api_;
+    const Control& control_;
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/pages.hpp - lists that come in pages, each with a Link to the next (OCI
+// distribution-spec, "Listing Tags"; RFC 8288).
+
+namespace fairing::registry {
+
+/// The target of the first link whose relation is `next`, or "".
+[[nodiscard]] inline std::string next_link(std::string_view header) {
+    while (true) {
+        const std::size_t begin = header.find('<');
+        const std::size_t end = header.find('>', begin);
+        if (begin == std::string_view::npos || end == std::string_view::npos) {
+            return {};
+        }
+        const std::string_view target = header.substr(begin + 1, end - begin - 1);
+        header.remove_prefix(end);
+        const std::string_view parameters = header.substr(0, header.find('<'));
+        if (parameters.find("rel=\"next\"") != std::string_view::npos ||
+            parameters.find("rel=next") != std::string_view::npos) {
+            return std::string{target};
+        }
+    }
+}
+
+/// What a list is asked for with.
+struct PageRequest {
+    std::string url = {};
+    std::string accept = "application/json";
+    std::string attempted = {};  ///< for errors: "list the tags of"
+};
+
+/// Gives every page to `take`, until it returns false. Gives back the answer that was no page, or
+/// one without a status when all were. Throws Error{denied} for a next page at another origin,
+/// Error{integrity} when pages go round in a circle.
+inline net::Answer read_pages(Api& api, PageRequest request, const Control& control,
+                              const std::function<bool(const net::Answer&)>& take) {
+    const net::ExchangeOptions options{
+        .attempted = std::move(request.attempted), .subject = api.name(), .retry = api.retry()};
+    const net::Url first = net::parse_url(request.url);
+    std::set<std::string> seen;
+    while (true) {
+        control.check(options.attempted + ' ' + options.subject);
+        if (!seen.insert(request.url).second || seen.size() > 10'000) {
+            throw Error{ErrorCode::integrity,
+                        {.attempted = options.attempted,
+                         .subject = options.subject,
+                         .answer = "the pages of its list have no end"}};
+        }
+        net::Answer answer = api.call({.url = request.url,
+                                       .headers = {{"Accept", request.accept}},
+                                       .deadline = std::chrono::seconds{60}},
+                                      options, api.scopes(Access::pull), control);
+        if (answer.status != 200 || !take(answer)) {
+            return answer;
+        }
+        const std::string next = next_link(net::header(answer.headers, "Link"));
+        if (next.empty()) {
+            return {};
+        }
+        const net::Url url = net::resolve(net::parse_url(request.url), next);
+        if (!net::same_origin(url, first)) {
+            throw Error{
+                ErrorCode::denied,
+                {.attempted = options.attempted,
+                 .subject = options.subject,
+                 .answer = "the next page is at another place: " + net::redact_url(url.origin())}};
+        }
+        request.url = url.text();
+    }
+}
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/referrers.hpp - referrers in a registry: by its API, or by an index under a tag
+// where it has none (OCI distribution-spec 1.1, "Listing Referrers", "Referrers Tag Schema").
+
+namespace fairing::registry {
+
+/// The descriptors in a document that lists referrers.
+[[nodiscard]] inline std::vector<Json> descriptors_in(const Json& index) {
+    const Json entries = index.is_object() ? index.value("manifests", Json()) : Json();
+    return entries.is_array() ? entries.get<std::vector<Json>>() : std::vector<Json>{};
+}
+
+/// What the registry's API lists; nullopt when it has none.
+[[nodiscard]] inline std::optional<std::vector<Json>> list_referrers(Api& api,
+                                                                     const std::string& digest,
+                                                                     const Control& control) {
+    std::vector<Json> all;
+    const PageRequest request{.url = api.url("referrers/" + digest),
+                              .accept = std::string{oci::media_type::index},
+                              .attempted = "list the referrers of " + digest + " in"};
+    const net::Answer other = read_pages(api, request, control, [&](const net::Answer& answer) {
+        if (!net::header(answer.headers, "Content-Type").starts_with(oci::media_type::index)) {
+            return false;  // some page of a server that answers everything
+        }
+        for (Json& each :
+             descriptors_in(parse_json(answer.body, "the referrers in " + api.name()))) {
+            all.push_back(std::move(each));
+        }
+        return true;
+    });
+    switch (other.status) {
+        case 0:
+            return all;
+        case 200:
+        case 400:
+        case 404:
+        case 405:
+        case 406:
+            return std::nullopt;
+        default:
+            throw api.failure(other, {.attempted = request.attempted, .subject = api.name()});
+    }
+}
+
+/// Client::find_referrers(); `store` is the client.
+[[nodiscard]] inline std::vector<Json> find_referrers(Api& api, oci::Store& store,
+                                                      const std::string& digest,
+                                                      const Control& control) {
+    if (auto listed = list_referrers(api, digest, control)) {
+        return *std::move(listed);
+    }
+    const auto index = store.find_manifest(oci::referrers_tag(digest));
+    return index ? descriptors_in(parse_json(index->body, "the referrers in " + api.name()))
+                 : std::vector<Json>{};
+}
+
+/// Client::write_referrer(). Without the API the index under the tag is changed by reading and
+/// writing it, so it is read again: another writer may have come between.
+inline void write_referrer(Api& api, oci::Store& store, const oci::RawManifest& manifest,
+                           const Control& control) {
+    store.write_manifest(manifest, {});
+    const std::string subject = oci::subject_of(manifest);
+    const std::string digest = manifest.descriptor().digest;
+    if (list_referrers(api, subject, control)) {
+        return;
+    }
+    const std::string tag = oci::referrers_tag(subject);
+    for (int attempt = 0; attempt < 5; ++attempt) {
+        const auto index = store.find_manifest(tag);
+        const std::string name = "the index " + tag + " in " + api.name();
+        const Json document = index ? parse_json(index->body, name) : Json();
+        const std::vector<Json> known = descriptors_in(document);
+        if (std::any_of(known.begin(), known.end(), [&digest](const Json& each) {
+                return text_or(each, "digest") == digest;
+            })) {
+            return;
+        }
+        store.write_manifest(oci::with_referrer(document, manifest), tag);
+    }
+    throw Error{ErrorCode::unavailable,
+                {.attempted = "attach to " + subject,
+                 .subject = api.name(),
+                 .answer = "others change the index " + tag + " all the time"}};
+}
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/client.hpp - one repository of a registry as a store (OCI distribution-spec).
+
+namespace fairing::registry {
+
+/// Errors name the repository, the registry's own words and the number of attempts. A stop cancels
+/// the upload at the registry too. Progress is in bytes, with step "push" or "pull" and the digest
+/// as its item.
+class Client final : public oci::Store {
+public:
+    Client(const oci::Reference& reference, const ClientOptions& options, Control control)
+        : api_(reference, options), control_(std::move(control)) {}
+    Client(Client&&) = delete;
+    Client& operator=(Client&&) = delete;
+    ~Client() override = default;
+
+    [[nodiscard]] std::optional<oci::RawManifest> find_manifest(
+        const std::string& tag_or_digest) override {
+        return pull().find_manifest(tag_or_digest);
+    }
+    void read_blob(const oci::Descriptor& blob, const net::BodySink& sink) override {
+        pull().read_blob(blob, sink);
+    }
+    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
+                             const std::string& mount_from) override {
+        return push().write_blob(blob, body, mount_from);
+    }
+    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
+                                    const std::string& mount_from) override {
+        return push().write_absent_blob(blob, body, mount_from);
+    }
+    oci::Transfer write_new_blob(const oci::BlobMaker& make,
+                                 const std::function<net::Body()>& again,
+                                 std::uint64_t size) override {
+        return push().write_new_blob(make, again, size);
+    }
+    [[nodiscard]] std::string find_digest(const std::string& tag) override {
+        return pull().find_digest(tag);
+    }
+    [[nodiscard]] bool is_new() override { return pull().is_new(); }
+    /// Throws MissingBlobs when the registry lacks a blob of it.
+    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) override {
+        push().write_manifest(manifest, tag);
+    }
+
+    [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
+        return registry::find_referrers(api_, *this, digest, control_);
+    }
+    void write_referrer(const oci::RawManifest& manifest) override {
+        registry::write_referrer(api_, *this, manifest, control_);
+    }
+
+    [[nodiscard]] std::uint64_t requests() const noexcept override { return api_.requests(); }
+
+private:
+    [[nodiscard]] Pull pull() { return {api_, control_}; }
+    [[nodiscard]] Push push() { return {api_, control_}; }
 
     Api api_;
     Control control_;
@@ -9830,8 +11372,8 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/open.hpp - the store that a reference names: a registry's repository or an image
-// layout.
+// fairing/registry/open.hpp - the store that a reference names: a registry's repository, an image
+// layout or an archive.
 
 namespace fairing::registry {
 
@@ -9844,6 +11386,8 @@ namespace fairing::registry {
             return std::make_unique<Client>(reference, options, control);
         case oci::ReferenceKind::layout:
             return std::make_unique<oci::Layout>(reference.repository);
+        case oci::ReferenceKind::archive:
+            return std::make_unique<oci::Archive>(reference.repository);
         case oci::ReferenceKind::scratch:
             break;
     }
@@ -9897,6 +11441,25 @@ struct Image {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/stage/registries.hpp - how single registries are reached: mirrors, certificates, plain
+// http; what registries.conf is for other tools.
+
+namespace fairing {
+
+struct RegistrySettings {
+    /// "HOST[:PORT][/PREFIX]", asked in this order before the registry itself, for base images.
+    std::vector<std::string> mirrors = {};
+    bool insecure = false;                   ///< plain http
+    std::string ca_file = {};                ///< PEM file of the certificate authorities to trust
+    std::string certificate = {}, key = {};  ///< PEM files: who we are to it
+};
+
+/// By host, as it stands in references: "registry.example:5000"; Docker Hub's is "docker.io".
+using Registries = std::map<std::string, RegistrySettings>;
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/stage/session.hpp - what a call may use of the world around it.
 
 namespace fairing {
@@ -9915,6 +11478,7 @@ struct Session {
     CredentialsProvider credentials = {};
     /// Where builders remember what they made; empty: $FAIRING_CACHE, else $XDG_CACHE_HOME/fairing.
     std::filesystem::path cache_directory = {};
+    Registries registries = {};  ///< what is special about some of them; fairing.json has it too
 
     /// The part that the lower levels use.
     [[nodiscard]] Control control() const {
@@ -9994,9 +11558,17 @@ public:
         virtual Outcome follow(const OutputSink& sink, std::stop_token stop) = 0;
         /// Ends it and removes everything that was made for it; doing so twice is no error.
         virtual void remove(std::stop_token stop) = 0;
+        /// Where requests go; empty for what answers none.
         [[nodiscard]] virtual std::string url() const { return {}; }
+        /// One prediction. Throws Error{unsupported} for what answers none.
         // NOLINTNEXTLINE(performance-unnecessary-value-param): by value, as in its siblings
-        virtual Json call(const Json& /*input*/, std::stop_token /*stop*/) { return {}; }
+        virtual Json call(const Json& /*input*/, std::stop_token /*stop*/) {
+            const ObjectName object = name();
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "ask",
+                         .subject = object.kind + ' ' + object.name,
+                         .answer = "it is no endpoint, and answers no requests"}};
+        }
     };
 
     Workload() =
@@ -10027,6 +11599,10 @@ protected:
 class Endpoint : public Workload {
 public:
     using Workload::Workload;
+    /// What was found by its name; of a workload that answers nothing url() is empty, and predict()
+    /// throws.
+    explicit Endpoint(const Workload& workload) : Workload(workload) {}
+
     [[nodiscard]] std::string url() const { return model_ ? model_->url() : std::string{}; }
     [[nodiscard]] Json predict(const Json& input, std::stop_token stop = {}) const {
         return model_ ? model_->call(input, std::move(stop)) : Json{};
@@ -10491,6 +12067,160 @@ static_assert(httplib_minor(CPPHTTPLIB_VERSION) >= 41,
 }  // namespace fairing::net
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/net/proxy.hpp - which HTTP proxy stands before which peer (RFC 9110, 3.7 and 9.3.6), and
+// HTTP_PROXY, HTTPS_PROXY and NO_PROXY as Go and curl read them.
+
+namespace fairing::net {
+
+/// Where requests go first.
+struct Proxy {
+    Url url = {};
+    std::string authorization = {};  ///< the value of Proxy-Authorization, or empty
+
+    /// Throws Error{input}, in which no password is shown.
+    [[nodiscard]] static Proxy parse(const std::string& text) {
+        const std::size_t begin = std::min(text.find("//"), text.size() - 1) + 2;
+        const std::size_t end = std::min(text.find('/', begin), text.size());
+        const std::size_t at = text.substr(0, end).rfind('@');
+        if (!text.starts_with("http://")) {
+            throw detail::bad_url(text, "a proxy is given as http://host:port");
+        }
+        if (at == std::string::npos) {
+            return {.url = parse_url(text)};
+        }
+        const std::string user = detail::percent_decode(text.substr(begin, at - begin), text);
+        return {.url = parse_url(text.substr(0, begin) + text.substr(at + 1)),
+                .authorization =
+                    "Basic " +
+                    codec::base64_encode(user.find(':') == std::string::npos ? user + ':' : user)};
+    }
+    [[nodiscard]] std::string header() const {
+        return authorization.empty() ? "" : "Proxy-Authorization: " + authorization + "\r\n";
+    }
+};
+
+namespace detail {
+
+/// The bytes of an address, four or sixteen; an IPv4 address within IPv6 as four.
+[[nodiscard]] inline std::string address_bytes(const std::string& text) {
+    std::array<char, 16> bytes{};
+    if (::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) {
+        return {bytes.data(), 4};
+    }
+    if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) {
+        return {};
+    }
+    constexpr std::string_view mapped{"\0\0\0\0\0\0\0\0\0\0\xff\xff", 12};
+    const std::string all{bytes.data(), bytes.size()};
+    return all.starts_with(mapped) ? all.substr(12) : all;
+}
+
+/// Whether `address` is in "10.0.0.0/8".
+[[nodiscard]] inline bool in_network(const std::string& address, std::string_view network) {
+    const std::size_t slash = network.find('/');
+    const std::string base = address_bytes(std::string{network.substr(0, slash)});
+    const std::string_view digits = network.substr(slash + 1);
+    std::size_t bits = 0;
+    const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+    if (failure != std::errc{} || end != digits.data() + digits.size() || base.empty() ||
+        base.size() != address.size() || bits > base.size() * 8) {
+        return false;
+    }
+    for (std::size_t bit = 0; bit < bits; ++bit) {
+        const int difference = base[bit / 8] ^ address[bit / 8];
+        if ((difference >> (7 - bit % 8) & 1) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// Whether one entry of NO_PROXY means this peer.
+[[nodiscard]] inline bool is_exception(std::string_view entry, const Url& url) {
+    if (entry == "*") {
+        return true;
+    }
+    const std::string address = address_bytes(url.host);
+    if (entry.find('/') != std::string_view::npos) {
+        return !address.empty() && in_network(address, entry);
+    }
+    if (address_bytes(std::string{entry}).empty()) {  // else an IPv6 address is full of colons
+        if (const std::size_t colon = entry.rfind(':'); colon != std::string_view::npos) {
+            if (entry.substr(colon + 1) != std::to_string(url.port)) {
+                return false;
+            }
+            entry = entry.substr(0, colon);
+        }
+        if (entry.size() > 2 && entry.front() == '[' && entry.back() == ']') {
+            entry = entry.substr(1, entry.size() - 2);
+        }
+    }
+    if (const std::string same = address_bytes(std::string{entry}); !same.empty()) {
+        return same == address;
+    }
+    if (entry.starts_with("*.")) {
+        entry.remove_prefix(1);
+    }
+    std::string name{entry};
+    std::transform(name.begin(), name.end(), name.begin(), lower);
+    if (name.empty() || !address.empty()) {
+        return false;
+    }
+    return name.front() == '.' ? url.host.ends_with(name)
+                               : url.host == name || url.host.ends_with('.' + name);
+}
+
+}  // namespace detail
+
+/// Proxies by the scheme of the peer. This machine is never asked for through one.
+struct ProxySettings {
+    Secret http = {};   ///< "[http://][user:password@]host[:port]"; empty: none
+    Secret https = {};  ///< the same for peers that are spoken to with TLS, through a tunnel
+    /// By commas: "*", or names with all below them, ".domains" without the name itself, addresses,
+    /// networks ("10.0.0.0/8"), each but the networks with a ":port" where it is meant.
+    std::string exceptions = {};
+
+    /// Empty: none.
+    [[nodiscard]] Secret proxy_for(const Url& url) const {
+        const Secret& chosen = url.is_tls() ? https : http;
+        if (chosen.empty() || is_loopback(url)) {
+            return {};
+        }
+        for (std::string_view rest = exceptions; !rest.empty();) {
+            const std::size_t comma = std::min(rest.find(','), rest.size());
+            std::string_view entry = rest.substr(0, comma);
+            rest.remove_prefix(std::min(comma + 1, rest.size()));
+            while (entry.starts_with(' ')) {
+                entry.remove_prefix(1);
+            }
+            while (entry.ends_with(' ')) {
+                entry.remove_suffix(1);
+            }
+            if (detail::is_exception(entry, url)) {
+                return {};
+            }
+        }
+        const bool has_scheme = chosen.reveal().find("://") != std::string::npos;
+        return has_scheme ? chosen : Secret{"http://" + chosen.reveal()};
+    }
+};
+
+/// What the environment says. Names in lower case come first; HTTP_PROXY is not believed in a CGI
+/// program, where a client sets it (CVE-2016-5385).
+[[nodiscard]] inline ProxySettings environment_proxies() {
+    const auto either = [](const char* small, const char* large) {
+        std::string value = env(small, "");
+        return value.empty() && large != nullptr ? env(large, "") : value;
+    };
+    const bool is_cgi = env("REQUEST_METHOD").has_value();
+    return {.http = Secret{either("http_proxy", is_cgi ? nullptr : "HTTP_PROXY")},
+            .https = Secret{either("https_proxy", "HTTPS_PROXY")},
+            .exceptions = either("no_proxy", "NO_PROXY")};
+}
+
+}  // namespace fairing::net
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/net/httplib_connection.hpp - one connection of cpp-httplib: plain, TLS, to a Unix socket
 // or through a proxy.
 //
@@ -10517,6 +12247,9 @@ struct HttplibOptions {
     /// for the certificate that it was made with.
     std::function<std::optional<ClientCertificate>(const std::stop_token&)> certificate = {};
     Secret proxy = {};  ///< "http://[user:password@]host:port", for everything but Unix sockets
+    ProxySettings proxies = {};  ///< where `proxy` is empty: which proxy for which peer
+    /// The addresses of a host; empty: the system's resolver.
+    std::function<std::vector<std::string>(const std::string& host)> resolve = {};
     AddressGuard addresses = AddressGuard::on;
     std::chrono::milliseconds connect_timeout = std::chrono::seconds{10};  ///< each address
     std::size_t idle_connections = 8;                                      ///< kept per origin
@@ -10527,33 +12260,6 @@ struct HttplibOptions {
 
 namespace detail {
 inline namespace FAIRING_ABI {
-
-/// Where requests go first (RFC 9110, 9.3.6 and 3.7).
-struct Proxy {
-    Url url = {};
-    std::string authorization = {};  ///< the value of Proxy-Authorization, or empty
-
-    /// Throws Error{input}, in which no password is shown.
-    [[nodiscard]] static Proxy parse(const std::string& text) {
-        const std::size_t begin = std::min(text.find("//"), text.size() - 1) + 2;
-        const std::size_t end = std::min(text.find('/', begin), text.size());
-        const std::size_t at = text.substr(0, end).rfind('@');
-        if (!text.starts_with("http://")) {
-            throw bad_url(text, "a proxy is given as http://host:port");
-        }
-        if (at == std::string::npos) {
-            return {.url = parse_url(text)};
-        }
-        const std::string user = percent_decode(text.substr(begin, at - begin), text);
-        return {.url = parse_url(text.substr(0, begin) + text.substr(at + 1)),
-                .authorization =
-                    "Basic " +
-                    codec::base64_encode(user.find(':') == std::string::npos ? user + ':' : user)};
-    }
-    [[nodiscard]] std::string header() const {
-        return authorization.empty() ? "" : "Proxy-Authorization: " + authorization + "\r\n";
-    }
-};
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -10942,10 +12648,20 @@ private:
                                 length.find_first_not_of("0123456789") == std::string::npos;
             wrong = number ? nullptr : "an answer whose Content-Length is not a number";
         }
-        if (wrong != nullptr) {
-            failure_ = std::make_exception_ptr(refuse(ErrorCode::integrity, wrong));
+        try {
+            if (wrong != nullptr) {
+                throw refuse(ErrorCode::integrity, wrong);
+            }
+            if (request_.on_head) {
+                request_.on_head({.status = head.status, .headers = headers_of(head)});
+            }
+        } catch (...) {
+            failure_ = std::current_exception();
         }
-        return wrong == nullptr;
+        return !failure_;
+    }
+    [[nodiscard]] static Headers headers_of(const httplib::Response& head) {
+        return {head.headers.begin(), head.headers.end()};
     }
 
     bool receive(const char* data, std::size_t size) {
@@ -10977,11 +12693,7 @@ private:
     }
 
     [[nodiscard]] Response result() {
-        Response response{.status = answer_.status, .headers = {}, .body = std::move(body_)};
-        for (const auto& [name, value] : answer_.headers) {
-            response.headers.emplace(name, value);
-        }
-        return response;
+        return {.status = answer_.status, .headers = headers_of(answer_), .body = std::move(body_)};
     }
 
     [[nodiscard]] Error broken(const Connection& connection) const {
@@ -10990,9 +12702,10 @@ private:
             return refuse(ErrorCode::timeout, "no connection in time");
         }
         if (error_ == Error::ProxyConnection) {
-            return refuse(answer_.status == 407 || answer_.status == 403 ? ErrorCode::denied
-                                                                         : ErrorCode::unavailable,
-                          "the proxy refused the connection: " + status_text(answer_.status));
+            const int status = answer_.status;
+            return refuse(status == 407 || status == 403 || status == 401 ? ErrorCode::denied
+                                                                          : ErrorCode::unavailable,
+                          "the proxy refused the connection: " + status_text(status));
         }
 #if FAIRING_TLS
         constexpr const char* advice = "name the CA that signed its certificate with --ca-file";
@@ -11208,7 +12921,7 @@ class HttplibTransport {
 public:
     explicit HttplibTransport(HttplibOptions options = {}) : options_(std::move(options)) {
         if (!options_.proxy.empty()) {
-            proxy_ = detail::Proxy::parse(options_.proxy.reveal());
+            proxy_ = Proxy::parse(options_.proxy.reveal());
         }
     }
     HttplibTransport(HttplibTransport&& other) noexcept
@@ -11223,7 +12936,8 @@ public:
         if (request.deadline.count() != 0) {
             deadline = std::chrono::steady_clock::now() + request.deadline;
         }
-        const detail::Proxy* proxy = proxy_ && !url.is_unix() ? &*proxy_ : nullptr;
+        const std::optional<Proxy> chosen = proxy_for(url);
+        const Proxy* proxy = chosen ? &*chosen : nullptr;
         std::optional<ClientCertificate> certificate;
         if (options_.certificate && url.is_tls()) {
             certificate = options_.certificate(stop);
@@ -11234,7 +12948,7 @@ public:
             return attempt(call, std::move(kept), place, url, stop, deadline).value();
         }
         const std::vector<std::string> addresses =
-            allowed_addresses(proxy == nullptr ? url : proxy->url, request.deadline, stop);
+            allowed_addresses(url, proxy, request.deadline, stop);
         for (std::size_t i = 0;; ++i) {
             detail::Call call{request, url, sink, proxy};
             const Try kind = i + 1 < addresses.size() ? Try::more : Try::last;
@@ -11303,27 +13017,45 @@ private:
         return response;
     }
 
-    /// Where to connect to: {""} for a socket in the file system.
-    [[nodiscard]] std::vector<std::string> allowed_addresses(const Url& url,
+    [[nodiscard]] std::optional<Proxy> proxy_for(const Url& url) const {
+        if (proxy_ && !url.is_unix()) {
+            return proxy_;
+        }
+        const Secret text = options_.proxies.proxy_for(url);
+        return text.empty() ? std::nullopt : std::optional<Proxy>{Proxy::parse(text.reveal())};
+    }
+
+    /// Where to connect to: {""} for a socket in the file system. What a proxy would be asked for
+    /// by address is looked at as well; its names are its own.
+    [[nodiscard]] std::vector<std::string> allowed_addresses(const Url& url, const Proxy* proxy,
                                                              std::chrono::milliseconds deadline,
                                                              const std::stop_token& stop) const {
         if (url.is_unix()) {
             return {std::string{}};
         }
+        const bool guarded = options_.addresses == AddressGuard::on;
+        const auto check = [&](bool allowed, const std::string& address) {
+            if (!allowed) {
+                throw Error{ErrorCode::denied,
+                            {.attempted = "reach",
+                             .subject = redact_url(url.origin()),
+                             .answer = "refused address " + address,
+                             .advice = "link-local and unspecified addresses are never contacted"}};
+            }
+        };
+        check(!guarded || !is_refused_address(url.host), url.host);
+        const std::string& host = proxy == nullptr ? url.host : proxy->url.host;
         constexpr std::chrono::milliseconds longest = std::chrono::seconds{30};
-        std::vector<std::string> addresses = resolve_host(
-            url.host, deadline.count() == 0 ? longest : std::min(deadline, longest), stop);
-        const std::string first = addresses.front();
-        if (options_.addresses == AddressGuard::on) {
+        std::vector<std::string> addresses =
+            options_.resolve
+                ? options_.resolve(host)
+                : resolve_host(host, deadline.count() == 0 ? longest : std::min(deadline, longest),
+                               stop);
+        const std::string first = addresses.empty() ? host : addresses.front();
+        if (guarded) {
             std::erase_if(addresses, is_refused_address);
         }
-        if (addresses.empty()) {
-            throw Error{ErrorCode::denied,
-                        {.attempted = "reach",
-                         .subject = redact_url(url.origin()),
-                         .answer = "refused address " + first,
-                         .advice = "link-local and unspecified addresses are never contacted"}};
-        }
+        check(!addresses.empty(), first);
         return addresses;
     }
 
@@ -11351,7 +13083,7 @@ private:
     }
 
     HttplibOptions options_;
-    std::optional<detail::Proxy> proxy_ = {};
+    std::optional<Proxy> proxy_ = {};
     std::mutex mutex_;
     std::map<std::string, std::vector<Idle>> idle_;  ///< by place_of()
 };
@@ -11367,7 +13099,119 @@ static_assert(Transport<HttplibTransport>);
 }  // namespace fairing::net
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/stage/registry_access.hpp - how a session reaches registries: its own transport, or ours.
+// fairing/registry/mirrored_store.hpp - a repository that is read from its mirrors, and from its
+// origin where they do not serve.
+
+namespace fairing::registry {
+
+/// Mirrors are asked in order. One that has not got what is asked for is passed over; one that
+/// fails is left alone from then on. What is written goes to the origin. A blob is verified as a
+/// whole, whoever gave its parts.
+class MirroredStore final : public oci::Store {
+public:
+    struct Mirror {
+        std::string name = {};
+        std::unique_ptr<oci::Store> store = {};
+    };
+
+    MirroredStore(std::vector<Mirror> mirrors, std::unique_ptr<oci::Store> origin, Control control)
+        : mirrors_(std::move(mirrors)),
+          failed_(mirrors_.size()),
+          origin_(std::move(origin)),
+          control_(std::move(control)) {}
+
+    [[nodiscard]] std::optional<oci::RawManifest> find_manifest(
+        const std::string& tag_or_digest) override {
+        std::optional<oci::RawManifest> found;
+        each_mirror([&](oci::Store& mirror) {
+            found = mirror.find_manifest(tag_or_digest);
+            return found.has_value();
+        });
+        return found ? found : origin_->find_manifest(tag_or_digest);
+    }
+
+    void read_blob(const oci::Descriptor& blob, const net::BodySink& sink) override {
+        oci::Verifier verifier{blob.digest, blob.size, "blob " + blob.digest};
+        std::uint64_t done = 0;
+        const auto read_from = [&](oci::Store& store) {
+            std::uint64_t skip = done;  // a mirror gave these, before it failed
+            store.read_blob(blob, [&](std::span<const std::byte> bytes) {
+                const auto known =
+                    static_cast<std::size_t>(std::min<std::uint64_t>(skip, bytes.size()));
+                skip -= known;
+                bytes = bytes.subspan(known);
+                verifier.update(bytes);
+                done += bytes.size();
+                sink(bytes);
+            });
+            return true;
+        };
+        if (!each_mirror(read_from)) {
+            read_from(*origin_);
+        }
+        verifier.finish();
+    }
+
+    [[nodiscard]] std::string find_digest(const std::string& tag) override {
+        std::string digest;
+        each_mirror([&](oci::Store& mirror) {
+            digest = mirror.find_digest(tag);
+            return !digest.empty();
+        });
+        return digest.empty() ? origin_->find_digest(tag) : digest;
+    }
+    [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
+        return origin_->find_referrers(digest);
+    }
+    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
+                             const std::string& mount_from) override {
+        return origin_->write_blob(blob, body, mount_from);
+    }
+    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) override {
+        origin_->write_manifest(manifest, tag);
+    }
+    [[nodiscard]] std::uint64_t requests() const noexcept override {
+        std::uint64_t sum = origin_->requests();
+        for (const Mirror& mirror : mirrors_) {
+            sum += mirror.store->requests();
+        }
+        return sum;
+    }
+
+private:
+    /// Until `use` says that it was served.
+    template <class Use>
+    bool each_mirror(const Use& use) {
+        for (std::size_t i = 0; i < mirrors_.size(); ++i) {
+            if (failed_[i]) {
+                continue;
+            }
+            try {
+                if (use(*mirrors_[i].store)) {
+                    return true;
+                }
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                failed_[i] = error.code() != ErrorCode::not_found;
+                control_.say(Level::info, "mirror " + mirrors_[i].name + ": " + error.what() +
+                                              "; another is asked");
+            }
+        }
+        return false;
+    }
+
+    std::vector<Mirror> mirrors_;
+    std::vector<std::atomic<bool>> failed_;
+    std::unique_ptr<oci::Store> origin_;
+    Control control_;
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/stage/registry_access.hpp - how a session reaches registries: its own transport, or ours,
+// and what its table says of each of them.
 
 namespace fairing {
 
@@ -11375,17 +13219,143 @@ namespace fairing {
 struct RegistryAccess {
     bool insecure = false;  ///< plain http; registries of this machine may always be spoken to so
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
+    registry::Upload upload = registry::Upload::automatic;
 };
 
-/// Options of a registry client for this session: its transport if it has one, else a new one of
-/// ours.
+template <>
+inline constexpr auto value_names<registry::Upload> =
+    std::array<std::pair<std::string_view, registry::Upload>, 3>{
+        {{"auto", registry::Upload::automatic},
+         {"single", registry::Upload::single},
+         {"chunked", registry::Upload::chunked}}};
+
+template <>
+inline constexpr auto fields<RegistrySettings> = std::tuple{
+    field("mirrors", &RegistrySettings::mirrors, "asked for base images before the registry"),
+    field("insecure", &RegistrySettings::insecure, "speak plain http to it"),
+    field("ca_file", &RegistrySettings::ca_file, "PEM file of the authorities to trust"),
+    field("certificate", &RegistrySettings::certificate, "PEM file of the client certificate"),
+    field("key", &RegistrySettings::key, "PEM file of its key"),
+};
+
+/// The table out of JSON: {"docker.io": {"mirrors": ["mirror.example:5000"]}, …}. Throws
+/// Error{usage} that names the registry and what is wrong.
+[[nodiscard]] inline Registries parse_registries(const Json& document) {
+    if (!document.is_object()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "read", .subject = "registries", .answer = "not a JSON object"}};
+    }
+    Registries registries;
+    for (const auto& [host, settings] : document.items()) {
+        registries[host] = stage_from<RegistrySettings>(settings, "registry " + host);
+    }
+    return registries;
+}
+
+/// Adds "HOST=MIRROR", what --mirror takes, in front of those that the table has.
+inline void add_mirrors(Registries& registries, const std::vector<std::string>& pairs) {
+    Registries added;
+    for (const std::string& pair : pairs) {
+        const std::size_t equals = pair.find('=');
+        if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size()) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use mirror",
+                         .subject = '"' + pair + '"',
+                         .answer = "not of the form HOST=MIRROR",
+                         .advice = "write for example docker.io=mirror.example:5000"}};
+        }
+        added[pair.substr(0, equals)].mirrors.push_back(pair.substr(equals + 1));
+    }
+    for (auto& [host, settings] : added) {
+        std::vector<std::string>& mirrors = registries[host].mirrors;
+        mirrors.insert(mirrors.begin(), settings.mirrors.begin(), settings.mirrors.end());
+    }
+}
+
+namespace detail {
+
+[[nodiscard]] inline RegistrySettings settings_for(const Session& session,
+                                                   const std::string& host) {
+    const auto found = session.registries.find(host == "index.docker.io" ? "docker.io" : host);
+    return found == session.registries.end() ? RegistrySettings{} : found->second;
+}
+
+/// Reads the files whenever a connection is made: certificates are renewed.
+[[nodiscard]] inline auto client_certificate(const RegistrySettings& settings)
+    -> std::function<std::optional<net::ClientCertificate>(const std::stop_token&)> {
+    if (settings.certificate.empty()) {
+        return {};
+    }
+    return [chain = settings.certificate, key = settings.key](const std::stop_token&) {
+        return std::optional{
+            net::ClientCertificate{.chain = read_file(chain), .key = Secret{read_file(key)}}};
+    };
+}
+
+/// Where `mirror` has what `reference` names.
+[[nodiscard]] inline oci::Reference mirrored(const oci::Reference& reference,
+                                             const std::string& mirror) {
+    oci::Reference place = oci::parse_reference(mirror + '/' + reference.repository);
+    if (!mirror.starts_with(place.host)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use mirror",
+                     .subject = '"' + mirror + '"',
+                     .answer = "it has no host",
+                     .advice = "write HOST:PORT, HOST.DOMAIN or localhost, and a path behind it"}};
+    }
+    place.tag = reference.tag;
+    place.digest = reference.digest;
+    return place;
+}
+
+}  // namespace detail
+
+/// Options of a client of the registry `host`: the session's transport if it has one, else a new
+/// one of ours, with what the session's table says of it.
 [[nodiscard]] inline registry::ClientOptions registry_options(const Session& session,
-                                                              const RegistryAccess& access = {}) {
-    return {.transport = session.transport ? session.transport
-                                           : net::default_transport({.ca_file = access.ca_file}),
+                                                              const RegistryAccess& access = {},
+                                                              const std::string& host = {}) {
+    const RegistrySettings settings = detail::settings_for(session, host);
+    return {.transport =
+                session.transport
+                    ? session.transport
+                    : net::default_transport(
+                          {.ca_file = settings.ca_file.empty() ? access.ca_file : settings.ca_file,
+                           .certificate = detail::client_certificate(settings),
+                           .proxies = net::environment_proxies()}),
             .credentials = session.credentials,
-            .plain_http =
-                access.insecure ? registry::PlainHttp::insecure : registry::PlainHttp::loopback};
+            .plain_http = access.insecure || settings.insecure ? registry::PlainHttp::insecure
+                                                               : registry::PlainHttp::loopback,
+            .upload = access.upload};
+}
+
+/// The store that `reference` names, with the session's settings for its registry.
+[[nodiscard]] inline std::unique_ptr<oci::Store> open_store(const oci::Reference& reference,
+                                                            const Session& session,
+                                                            const RegistryAccess& access = {}) {
+    return registry::open_store(reference, registry_options(session, access, reference.host),
+                                session.control());
+}
+
+/// `origin`, which `reference` names, read through the mirrors of its registry, when there are any.
+[[nodiscard]] inline std::unique_ptr<oci::Store> through_mirrors(const oci::Reference& reference,
+                                                                 std::unique_ptr<oci::Store> origin,
+                                                                 const Session& session) {
+    std::vector<registry::MirroredStore::Mirror> mirrors;
+    if (reference.kind == oci::ReferenceKind::registry) {
+        for (const std::string& each : detail::settings_for(session, reference.host).mirrors) {
+            const oci::Reference place = detail::mirrored(reference, each);
+            registry::ClientOptions options = registry_options(session, {}, place.host);
+            options.retry.attempts = 2;
+            mirrors.push_back(
+                {.name = each, .store = registry::open_store(place, options, session.control())});
+        }
+    }
+    if (mirrors.empty()) {
+        return origin;
+    }
+    return std::make_unique<registry::MirroredStore>(std::move(mirrors), std::move(origin),
+                                                     session.control());
 }
 
 }  // namespace fairing
@@ -15202,14 +17172,10 @@ inline void check_glibc(const Context& context, const BaseLibraries& base,
 
 }  // namespace detail
 
-/// The context as it goes onto this base: search paths in front of the base's own, and its needs
-/// met. Throws Error{unsupported} that names the file, what it needs and what the base has. A null
-/// `store` is scratch: there the host's own libraries serve, and nothing is checked but the
-/// processor. `name` and `digest` are the base's.
-[[nodiscard]] inline Context fit_to_base(Context context, const oci::Image& base, oci::Store* store,
-                                         const std::string& name, const std::string& digest,
-                                         const std::filesystem::path& cache_directory,
-                                         const Control& control) {
+/// The context's environment on this base: its search paths stand in front of the base's own.
+[[nodiscard]] inline std::map<std::string, std::string> environment_on(const oci::Image& base,
+                                                                       const Context& context) {
+    std::map<std::string, std::string> environment = context.environment;
     for (const auto& [variable, folders] : context.search_paths) {
         std::string value = folders;
         const Json setting = base.setting("Env");
@@ -15219,8 +17185,45 @@ inline void check_glibc(const Context& context, const BaseLibraries& base,
                 value += ':' + text.substr(variable.size() + 1);
             }
         }
-        context.environment[variable] = value;
+        environment[variable] = value;
     }
+    return environment;
+}
+
+/// Throws Error{unsupported} that names a file of the context which is a program or library for
+/// another processor than that of one of `images`.
+inline void check_portable(const Context& context, const std::vector<oci::StoredImage>& images,
+                           const std::string& name) {
+    for (const ContextFile& file : context.files) {
+        std::string architecture;
+        try {
+            architecture = file.kind == FileKind::regular
+                               ? packaging::read_elf_file(file.source).architecture()
+                               : "";
+        } catch (const Error&) {
+            continue;  // no program
+        }
+        for (const oci::StoredImage& stored : images) {
+            const oci::Platform platform = stored.image.platform();
+            if (!architecture.empty() && platform.architecture != architecture) {
+                throw detail::does_not_fit(
+                    file.source.native(), name,
+                    "it is for " + architecture + ", and one of the images for " + platform.text(),
+                    "leave out --all-platforms, and name one with --platform");
+            }
+        }
+    }
+}
+
+/// The context as it goes onto this base: search paths in front of the base's own, and its needs
+/// met. Throws Error{unsupported} that names the file, what it needs and what the base has. A null
+/// `store` is scratch: there the host's own libraries serve, and nothing is checked but the
+/// processor. `name` and `digest` are the base's.
+[[nodiscard]] inline Context fit_to_base(Context context, const oci::Image& base, oci::Store* store,
+                                         const std::string& name, const std::string& digest,
+                                         const std::filesystem::path& cache_directory,
+                                         const Control& control) {
+    context.environment = environment_on(base, context);
     context.search_paths.clear();
     bool linked = false;
     for (const auto& [file, elf] : detail::programs_of(context)) {
@@ -15950,15 +17953,32 @@ public:
                cache_.repository_with(route_.host, digest) == route_.repository;
     }
 
+    /// Makes and sends once more those of our layers that `lost` is true for.
+    void push_again(const std::function<bool(const std::string& digest)>& lost) {
+        for (OwnLayer& own : own_) {
+            if (lost(own.layer.digest)) {
+                const packaging::LayerBlob blob = write(own, {});
+                own.layer.transfer = route_.target->write_blob(
+                    descriptor(own.layer),
+                    {.size = blob.size,
+                     .write = [&](const net::BodySink& sink) { blob.file.read(sink); }},
+                    {});
+            }
+        }
+    }
+
     [[nodiscard]] const std::vector<OwnLayer>& layers() const noexcept { return own_; }
 
     /// After the push: what this registry has, for the next one.
-    void remember_push(const std::vector<Layer>& layers, const std::string& config) const {
+    void remember_push(const std::vector<Layer>& layers,
+                       const std::set<std::string>& configs) const {
         if (route_.host.empty()) {
             return;
         }
         cache_.keep_repository(route_.host, route_.repository, route_.repository);
-        cache_.keep_repository(route_.host, config, route_.repository);
+        for (const std::string& config : configs) {
+            cache_.keep_repository(route_.host, config, route_.repository);
+        }
         for (const Layer& layer : layers) {
             cache_.keep_repository(route_.host, layer.digest, route_.repository);
         }
@@ -16172,14 +18192,16 @@ namespace fairing {
 
 inline namespace FAIRING_ABI {
 
-/// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") is as
-/// good as a registry, for the base and for the target.
+/// Appends the context to `base_image` and pushes the result. An image layout ("oci:DIR") or an
+/// archive ("docker-archive:FILE") is as good as a registry, for the base and for the target.
 struct AppendBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
-    std::string registry = {};    ///< "registry.example:5000/team" or "oci:DIR"
+    std::string registry =
+        {};  ///< "registry.example:5000/team" or "oci:DIR" or "docker-archive:FILE"
     std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
-    std::string platform = {};  ///< of an index; empty: linux on this machine's architecture
+    std::string tag = {};        ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};   ///< of an index; empty: linux on this machine's architecture
+    bool all_platforms = false;  ///< append to each Linux image of the base's index
     bool push = true;
     bool insecure =
         false;  ///< plain http, or https with any certificate, for `registry` and the base's
@@ -16187,10 +18209,12 @@ struct AppendBuilder {
     int compression = 1;       ///< 1 (fast) to 9 (small)
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
     LayerCompressor compressor = LayerCompressor::gzip;
+    registry::Upload upload = registry::Upload::automatic;
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
     /// compressor, integrity, denied, unavailable for a registry that does not take the image. The
-    /// tag never points at half an image.
+    /// tag never points at half an image. With `all_platforms` the image is an index, and a file
+    /// of the context that is a program for one processor is unsupported.
     [[nodiscard]] Image build(const Context& context, const Session& session) const;
 };
 
@@ -16199,14 +18223,18 @@ struct AppendBuilder {
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
-          "image to append to, oci:DIR, or scratch (default: python:<yours>-slim)"),
+          "image to append to, oci:DIR, docker-archive:FILE, or scratch (default: "
+          "python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
-          "where the image goes: HOST[:PORT]/PATH, or oci:DIR for a directory"),
+          "where the image goes: HOST[:PORT]/PATH, oci:DIR for a directory, docker-archive:FILE "
+          "for a file that docker load takes"),
     field("image_name", &AppendBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
     field("platform", &AppendBuilder::platform,
           "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
+    field("all_platforms", &AppendBuilder::all_platforms,
+          "append to every Linux image of a multi-platform base, and push an index"),
     field("push", &AppendBuilder::push, "build, but send nothing"),
     field("insecure", &AppendBuilder::insecure,
           "speak plain http to the registry (those of this machine always may)"),
@@ -16214,6 +18242,8 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("compression", &AppendBuilder::compression, "1 (fast) to 9 (small); default: 1"),
     field("cache", &AppendBuilder::cache, "make every layer anew, and remember none"),
     field("compressor", &AppendBuilder::compressor, detail::compressors_there),
+    field("upload", &AppendBuilder::upload,
+          "how blobs are sent: while they are made, in one piece when they are, or in chunks"),
 };
 
 namespace detail {
@@ -16239,40 +18269,68 @@ namespace detail {
 /// The base as documents, and where its layers are.
 struct Base {
     oci::Reference reference = {};
-    oci::Image image = {};
-    oci::Descriptor manifest = {};
+    oci::StoredIndex index = {};             ///< without a document when the base is one image
     std::unique_ptr<oci::Store> store = {};  ///< null for scratch
+
+    [[nodiscard]] const std::vector<oci::StoredImage>& images() const { return index.images; }
 };
 
-/// `insecure` is meant for the target's registry: a base of another one is not read in the clear.
-[[nodiscard]] inline Base open_base(const std::string& name, const std::string& platform,
-                                    const oci::Reference& target, registry::ClientOptions options,
-                                    const packaging::LayerCache& cache, const Control& control) {
-    Base base{.reference = oci::parse_reference(name)};
-    if (target.kind == oci::ReferenceKind::registry &&
-        target.api_host() != base.reference.api_host()) {
-        options.plain_http = registry::PlainHttp::loopback;
+[[nodiscard]] inline oci::StoredImage load_one(oci::Store& store, const oci::Reference& reference,
+                                               const std::string& platform) {
+    const std::string name = reference.text();
+    oci::StoredImage stored =
+        oci::load_image(store, reference.wanted(), oci::parse_platform(platform), name);
+    if (!platform.empty() && !oci::parse_platform(platform).accepts(stored.image.platform())) {
+        throw Error{
+            ErrorCode::unsupported,
+            {.attempted = "use base image",
+             .subject = name,
+             .answer = "it is for " + stored.image.platform().text() + ", not " + platform}};
     }
+    return stored;
+}
+
+/// `target_options` are for the target's registry: a base of another one is not read in the clear
+/// because of them.
+[[nodiscard]] inline Base open_base(const AppendBuilder& builder, const oci::Reference& target,
+                                    const registry::ClientOptions& target_options,
+                                    const Session& session, const packaging::LayerCache& cache) {
+    Base base{.reference = oci::parse_reference(
+                  builder.base_image.empty() ? default_base_image(session) : builder.base_image)};
     if (base.reference.kind == oci::ReferenceKind::scratch) {
-        base.image = oci::scratch(oci::parse_platform(platform));
+        if (builder.all_platforms) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use all platforms of",
+                         .subject = "scratch",
+                         .answer = "it is of no platform",
+                         .advice = "name one with --platform"}};
+        }
+        base.index.images.push_back({.image = oci::scratch(oci::parse_platform(builder.platform))});
         return base;
     }
+    const bool same_registry = target.kind == oci::ReferenceKind::registry &&
+                               target.api_host() == base.reference.api_host();
+    const registry::ClientOptions options =
+        same_registry
+            ? target_options
+            : registry_options(session, {.ca_file = builder.ca_file}, base.reference.host);
+    const Control control = session.control();
     base.store = std::make_unique<packaging::CachedStore>(
-        registry::open_store(base.reference, options, control), base.reference.name(), cache);
-    oci::StoredImage stored =
-        oci::load_image(*base.store, base.reference.wanted(), oci::parse_platform(platform), name);
-    base.image = std::move(stored.image);
-    base.manifest = std::move(stored.manifest);
-    if (!platform.empty() && !oci::parse_platform(platform).accepts(base.image.platform())) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use base image",
-                     .subject = name,
-                     .answer = "it is for " + base.image.platform().text() + ", not " + platform}};
+        through_mirrors(base.reference, registry::open_store(base.reference, options, control),
+                        session),
+        base.reference.name(), cache);
+    if (!builder.all_platforms) {
+        base.index.images.push_back(load_one(*base.store, base.reference, builder.platform));
+        return base;
+    }
+    base.index = oci::load_index(*base.store, base.reference.wanted(), base.reference.text());
+    for (const std::string& platform : base.index.left_out) {
+        control.say(Level::info, "left out of the index: " + platform + ", which is not Linux");
     }
     return base;
 }
 
-/// The target: "registry/image_name", or the layout itself.
+/// The target: "registry/image_name", or the layout or archive itself.
 [[nodiscard]] inline oci::Reference check_and_name(const AppendBuilder& builder) {
     if (builder.registry.empty() && builder.push) {
         throw Error{ErrorCode::usage,
@@ -16288,9 +18346,9 @@ struct Base {
                      .answer = "not of lower-case letters, digits and single separators"}};
     }
     oci::Reference target = oci::parse_reference(
-        builder.registry.starts_with("oci:") ? builder.registry
-        : builder.registry.empty()           ? "localhost/" + builder.image_name
-                                             : builder.registry + '/' + builder.image_name);
+        oci::is_local_reference(builder.registry) ? builder.registry
+        : builder.registry.empty()                ? "localhost/" + builder.image_name
+                                                  : builder.registry + '/' + builder.image_name);
     if (builder.compression < 1 || builder.compression > 9) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use compression level",
@@ -16303,15 +18361,24 @@ struct Base {
                      .subject = '"' + packaging::escaped(builder.tag) + '"',
                      .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
     }
-    if (!target.digest.empty() ||
-        (!builder.tag.empty() && !target.tag.empty() && builder.registry.starts_with("oci:"))) {
+    if (!target.digest.empty() || (!builder.tag.empty() && !target.tag.empty() &&
+                                   oci::is_local_reference(builder.registry))) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use registry",
                      .subject = builder.registry,
                      .answer = "it names a digest, or a second tag"}};
     }
-    if (!builder.registry.starts_with("oci:") || !builder.tag.empty()) {
+    if (!oci::is_local_reference(builder.registry) || !builder.tag.empty()) {
         target.tag = builder.tag;  // what parse_reference() adds is "latest"
+    }
+    const bool to_archive = target.kind == oci::ReferenceKind::archive;
+    if (builder.all_platforms && (to_archive || !builder.platform.empty())) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use --all-platforms",
+                     .answer = to_archive ? "a docker-archive holds the image of one platform"
+                                          : "--platform chooses one",
+                     .advice = to_archive ? "choose one with --platform, or write to oci:DIR"
+                                          : "leave out one of the two"}};
     }
     return target;
 }
@@ -16325,15 +18392,25 @@ struct Base {
     return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-[[nodiscard]] inline std::vector<Layer> layers_of(const oci::Image& base) {
+/// Of all images, what several have in common once.
+[[nodiscard]] inline std::vector<Layer> layers_of(const std::vector<oci::StoredImage>& bases) {
     std::vector<Layer> layers;
-    const std::vector<std::string> diff_ids = base.diff_ids();
-    for (const oci::Descriptor& layer : base.layers()) {
-        layers.push_back({.digest = layer.digest,
-                          .diff_id = diff_ids[layers.size()],
-                          .media_type = layer.media_type,
-                          .size = layer.size,
-                          .origin = Origin::base});
+    std::set<std::string> seen;
+    for (const oci::StoredImage& base : bases) {
+        const std::vector<std::string> diff_ids = base.image.diff_ids();
+        const std::vector<oci::Descriptor> own = base.image.layers();
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            if (!seen.contains(own[i].digest)) {
+                layers.push_back({.digest = own[i].digest,
+                                  .diff_id = diff_ids[i],
+                                  .media_type = own[i].media_type,
+                                  .size = own[i].size,
+                                  .origin = Origin::base});
+            }
+        }
+        for (const oci::Descriptor& layer : own) {
+            seen.insert(layer.digest);
+        }
     }
     return layers;
 }
@@ -16386,27 +18463,30 @@ public:
           tag_by_content_(name_.tag.empty()),
           cache_(cache_directory_),
           work_(cache_, make_compressor(builder.compressor, builder.compression), control_) {
-        const registry::ClientOptions options =
-            registry_options(session, {.insecure = builder.insecure, .ca_file = builder.ca_file});
+        const registry::ClientOptions options = registry_options(
+            session,
+            {.insecure = builder.insecure, .ca_file = builder.ca_file, .upload = builder.upload},
+            name_.host);
         if (builder.push) {
             target_ = registry::open_store(name_, options, control_);
         }
         base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
-            return open_base(
-                builder_.base_image.empty() ? default_base_image(session) : builder_.base_image,
-                builder_.platform, name, options, cache_, control_);
+            return open_base(builder_, name, options, session, cache_);
         });
     }
 
     [[nodiscard]] Image build() {
         const Stopwatch watch;
-        if (!context_->search_paths.empty() || !context_->needs.programs.empty()) {
+        if (builder_.all_platforms || !context_->search_paths.empty() ||
+            !context_->needs.programs.empty()) {
             fit_context();
         }
         if (work_.suffix() != codec::GzipCompressor::suffix) {
             // Before anything is made and sent: a base of Docker's refuses it.
             wait_for_base();
-            static_cast<void>(oci::layer_media_type(base_.image, work_.suffix()));
+            for (const oci::StoredImage& stored : base_.images()) {
+                static_cast<void>(oci::layer_media_type(stored.image, work_.suffix()));
+            }
         }
         work_.plan(context_->files);
         work_.run(
@@ -16442,14 +18522,21 @@ private:
 
     void fit_context() {
         wait_for_base();
-        fitted_ = fit_to_base(*context_, base_.image, base_.store.get(), base_.reference.text(),
-                              base_.manifest.digest, cache_directory_, control_);
+        const oci::StoredImage& first = base_.images().front();
+        if (base_.images().size() > 1) {
+            check_portable(*context_, base_.images(), base_.reference.text());
+            fitted_ = *context_;  // and its search paths, which differ from image to image
+            fitted_.environment = environment_on(first.image, fitted_);
+        } else {
+            fitted_ = fit_to_base(*context_, first.image, base_.store.get(), base_.reference.text(),
+                                  first.manifest.digest, cache_directory_, control_);
+        }
         context_ = &fitted_;
     }
 
     void take_base() {
         wait_for_base();
-        base_layers_ = layers_of(base_.image);
+        base_layers_ = layers_of(base_.images());
         if (name_.kind == oci::ReferenceKind::registry &&
             base_.reference.kind == oci::ReferenceKind::registry &&
             base_.reference.api_host() == name_.api_host() &&
@@ -16462,8 +18549,8 @@ private:
             }
         });
     }
-    /// A registry takes blobs in any order, so the config need not wait until the layers are there.
-    /// When nothing was made, the tag may well be what it is going to be.
+    /// A registry takes blobs in any order, so the configs need not wait until the layers are
+    /// there. When nothing was made, the tag may well be what it is going to be.
     void push_config_early() {
         if (!target_ || name_.kind != oci::ReferenceKind::registry) {
             return;
@@ -16471,7 +18558,7 @@ private:
         compose();
         parallel_for(work_.all_known() ? 2 : 1, 2, [this](std::size_t part) {
             if (part == 0) {
-                push_config();
+                push_configs();
             } else {
                 tagged_ = target_->find_digest(name_.tag);
             }
@@ -16481,53 +18568,88 @@ private:
     /// The image's documents, out of the base and what the layers are.
     void compose() {
         summary_ = summarize(*context_, work_.layers());
-        for (oci::NewLayer& layer : summary_.additions) {
-            layer.descriptor.media_type = oci::layer_media_type(base_.image, work_.suffix());
-        }
         if (tag_by_content_) {
             name_.tag = packaging::context_tag(summary_.context_digest);
         }
         const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
-        image_ = oci::append(base_.image, summary_.additions,
-                             {.command = context_->command,
-                              .user = "0",
-                              .working_directory = context_->working_directory,
-                              .environment = context_->environment,
-                              .created = created_time(packaging::source_date_epoch()),
-                              .base_name = named_base ? base_.reference.text() : "",
-                              .base_digest = base_.manifest.digest});
+        const std::string base_name = named_base ? base_.reference.text() : "";
+        images_.clear();
+        for (const oci::StoredImage& base : base_.images()) {
+            for (oci::NewLayer& layer : summary_.additions) {
+                layer.descriptor.media_type = oci::layer_media_type(base.image, work_.suffix());
+            }
+            images_.push_back(oci::append(base.image, summary_.additions,
+                                          {.command = context_->command,
+                                           .user = "0",
+                                           .working_directory = context_->working_directory,
+                                           .environment = environment_on(base.image, *context_),
+                                           .created = created_time(packaging::source_date_epoch()),
+                                           .base_name = base_name,
+                                           .base_digest = base.manifest.digest}));
+        }
+        root_ = builder_.all_platforms ? oci::index_of(base_.index, images_, base_name)
+                                       : oci::serialize(images_.front());
     }
 
-    void push_config() {
-        const auto config = oci::Descriptor::from(image_.manifest.at("config"), "the new config");
-        const net::Body body = net::Body::of(image_.config.dump());
-        if (work_.may_be_there(config.digest)) {
-            target_->write_blob(config, body, {});
-        } else {
-            target_->write_absent_blob(config, body, {});
+    void push_configs() {
+        for (const oci::Image& image : images_) {
+            const auto config =
+                oci::Descriptor::from(image.manifest.at("config"), "the new config");
+            if (configs_pushed_.contains(config.digest)) {
+                continue;
+            }
+            const net::Body body = net::Body::of(image.config.dump());
+            if (work_.may_be_there(config.digest)) {
+                target_->write_blob(config, body, {});
+            } else {
+                target_->write_absent_blob(config, body, {});
+            }
+            configs_pushed_.insert(config.digest);
         }
-        config_pushed_ = config.digest;
     }
-    /// The blobs are there; now the config, then the manifest, so that the tag never points at half
-    /// an image.
+    /// The blobs are there; now the configs, then the manifests, so that the tag never points at
+    /// half an image.
     void push_documents() {
-        const std::string config = text_or(image_.manifest.at("config"), "digest");
-        if (config_pushed_ != config) {
-            push_config();
-        }
+        push_configs();
         control_.check("push image");
-        const oci::RawManifest manifest = oci::serialize(image_);
-        if (tagged_ != manifest.descriptor().digest) {
-            target_->write_manifest(manifest, name_.tag);
+        if (tagged_ != root_.descriptor().digest) {
+            registry::write_in_spite_of_losses(
+                [this] { write_manifests(); },
+                [this](const registry::LostBlobs& lost) { push_again(lost); });
         }
-        work_.remember_push(all_layers(), config);
+        work_.remember_push(all_layers(), configs_pushed_);
+    }
+    void write_manifests() {
+        if (builder_.all_platforms) {
+            for (const oci::Image& image : images_) {
+                target_->write_child(oci::serialize(image));
+            }
+        }
+        const bool named_by_us =
+            name_.kind == oci::ReferenceKind::archive && (tag_by_content_ || !builder_.tag.empty());
+        target_->write_manifest(root_,
+                                named_by_us ? builder_.image_name + ':' + name_.tag : name_.tag);
+    }
+    void push_again(const registry::LostBlobs& lost) {
+        std::vector<Layer> layers;
+        for (const Layer& layer : base_layers_) {
+            if (lost.may_hold(layer.digest)) {
+                layers.push_back(layer);
+            }
+        }
+        work_.push_base(layers, base_.store.get());
+        work_.push_again([&lost](const std::string& digest) { return lost.may_hold(digest); });
+        std::erase_if(configs_pushed_,
+                      [&lost](const std::string& digest) { return lost.may_hold(digest); });
+        push_configs();
     }
 
     [[nodiscard]] std::vector<Layer> all_layers() const {
         std::vector<Layer> layers = base_layers_;
         for (const OwnLayer& own : work_.layers()) {
             layers.push_back(own.layer);
-            layers.back().media_type = oci::layer_media_type(base_.image, work_.suffix());
+            layers.back().media_type =
+                oci::layer_media_type(base_.images().front().image, work_.suffix());
         }
         return layers;
     }
@@ -16538,21 +18660,25 @@ private:
             summary_.figures.bytes_uploaded +=
                 layer.transfer == Transfer::uploaded ? layer.size : 0;
         }
-        const bool in_layout = name_.kind == oci::ReferenceKind::layout;
-        const std::string digest = oci::serialize(image_).descriptor().digest;
-        return {.reference = (in_layout                   ? name_.name()
+        const bool is_local = name_.kind != oci::ReferenceKind::registry;
+        const std::string digest = root_.descriptor().digest;
+        std::string platforms;
+        for (const oci::Image& image : images_) {
+            platforms += (platforms.empty() ? "" : ",") + image.platform().text();
+        }
+        return {.reference = (is_local                    ? name_.name()
                               : builder_.registry.empty() ? builder_.image_name + ':' + name_.tag
                                                           : name_.text()) +
                              '@' + digest,
                 .digest = digest,
-                .location = !target_    ? Location::nowhere
-                            : in_layout ? Location::layout
-                                        : Location::registry,
+                .location = !target_   ? Location::nowhere
+                            : is_local ? Location::layout
+                                       : Location::registry,
                 .layers = std::move(layers),
                 .command = context_->command,
                 .environment = context_->environment,
                 .working_directory = context_->working_directory,
-                .platform = image_.platform().text(),
+                .platform = platforms,
                 .tag = name_.tag,
                 .context_digest = summary_.context_digest,
                 .figures = summary_.figures};
@@ -16571,8 +18697,9 @@ private:
     Base base_ = {};
     std::vector<Layer> base_layers_ = {};
     LayerSummary summary_ = {};
-    oci::Image image_ = {};
-    std::string config_pushed_ = {};       ///< its digest
+    std::vector<oci::Image> images_ = {};  ///< one for each of the base
+    oci::RawManifest root_ = {};           ///< what the tag points at: the image's, or the index
+    std::set<std::string> configs_pushed_ = {};
     std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
@@ -17184,6 +19311,19 @@ public:
     }
 
 private:
+    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
+    [[nodiscard]] static std::string installer(const std::string& api_version) {
+        static const std::map<std::string, const char*> known{
+            {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
+            {"trainer.kubeflow.org", "Kubeflow Trainer"},
+            {"serving.kserve.io", "KServe"},
+            {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
+            {"jobset.x-k8s.io", "JobSet"},
+            {"kueue.x-k8s.io", "Kueue"}};
+        const auto found = known.find(api_version.substr(0, api_version.find('/')));
+        return found == known.end() ? "the operator that defines it" : found->second;
+    }
+
     [[nodiscard]] static Error unknown(const std::string& api_version, const std::string& kind,
                                        std::string answer) {
         return Error{ErrorCode::unsupported,
@@ -17192,7 +19332,7 @@ private:
                       .answer = "the cluster does not know it: " + std::move(answer),
                       .advice = api_version.find('.') == std::string::npos
                                     ? ""
-                                    : "install the operator that defines it"}};
+                                    : "install " + installer(api_version)}};
     }
 
     std::mutex mutex_;
@@ -17414,6 +19554,15 @@ public:
             });
     }
 
+    /// The OpenAPI v3 document of a group version, "GROUP/VERSION"; nullopt when there is none.
+    [[nodiscard]] std::optional<Json> find_schema(const std::string& api_version) const {
+        const Call call{.path = "/openapi/v3" + group_path(api_version),
+                        .attempted = "read the schema of",
+                        .subject = api_version};
+        const net::Answer answer = send(call);
+        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+    }
+
     /// Creates `object` once, whatever happens to replies: after a lost one, and when there is an
     /// object of that name already, the one that carries the run label of `object` is given. Its
     /// name must be its own (no generateName) for that.
@@ -17476,6 +19625,20 @@ public:
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
         stream(std::move(call), sink, idle);
     }
+    /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
+    /// answers, and with whatever status, it is given as it is. Is not repeated.
+    [[nodiscard]] net::Answer ask_service(const ObjectKey& service, const std::string& port,
+                                          const std::string& path, const std::string& body,
+                                          std::chrono::milliseconds deadline) const {
+        ObjectKey at_port = service;
+        at_port.name += ':' + port;
+        Call call = on_object(at_port, "proxy" + path, "ask");
+        call.method = "POST";
+        call.body = body;
+        call.repeat = net::Repeat::never;
+        call.deadline = deadline;
+        return send(call);
+    }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
     void read_watch(const std::string& api_version, const std::string& kind,
                     const std::string& namespace_, Query query, const net::BodySink& sink,
@@ -17514,7 +19677,8 @@ private:
         std::string content_type = "application/json";
         std::string attempted = {}, subject = {};
         net::Repeat repeat = net::Repeat::automatic;
-        int attempts = 0;  ///< of ours so far, for the error
+        int attempts = 0;                         ///< of ours so far, for the error
+        std::chrono::milliseconds deadline = {};  ///< zero: that of the options
     };
 
     [[nodiscard]] static std::string plural_text(const std::string& kind,
@@ -17551,11 +19715,13 @@ private:
     }
 
     [[nodiscard]] net::Request request_of(const Call& call) const {
-        net::Request request{.method = call.method,
-                             .url = shared_->cluster.server + call.path + query_text(call.query),
-                             .headers = {{"Accept", "application/json"}},
-                             .deadline = shared_->options.deadline,
-                             .max_body = std::uint64_t{256} << 20};
+        net::Request request{
+            .method = call.method,
+            .url = shared_->cluster.server + call.path + query_text(call.query),
+            .headers = {{"Accept", "application/json"}},
+            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
+            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
+            .max_body = std::uint64_t{256} << 20};
         if (!call.body.empty()) {
             request.headers.emplace("Content-Type", call.content_type);
             request.body = net::Body::of(call.body);
@@ -18088,12 +20254,15 @@ namespace detail {
 
 }  // namespace detail
 
-/// The newest refusal to make pods among the events of an owner (reason FailedCreate), or "".
+/// The newest refusal to make pods among the events of an owner, or "": FailedCreate of Kubernetes'
+/// own controllers, FailedCreatePod of the training operator, ValidationError of the MPI operator.
 [[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
     std::string message, newest;
     for (const Json& event : events) {
         const std::string time = detail::event_time(event);
-        if (text(event, {"reason"}) == "FailedCreate" && time >= newest) {
+        const std::string why = text(event, {"reason"});
+        if ((why == "FailedCreate" || why == "FailedCreatePod" || why == "ValidationError") &&
+            time >= newest) {
             newest = time;
             message = text(event, {"message"});
         }
@@ -18168,52 +20337,76 @@ namespace detail {
 
 namespace detail {
 
+/// "Job train-1"; one without a kind is a Job.
+[[nodiscard]] inline std::string run_phrase(const Json& job) {
+    const std::string kind = text(job, {"kind"});
+    return (kind.empty() ? "Job" : kind) + ' ' + text(job, {"metadata", "name"});
+}
+
 [[nodiscard]] inline Diagnosis failed_job(const Json& failed, Diagnosis pods,
-                                          const std::string& name) {
+                                          const std::string& phrase) {
     const std::string why = text(failed, {"reason"});
     const std::string message = text(failed, {"message"});
-    if (why == "DeadlineExceeded") {
+    // The training operator says so in its message only.
+    if (why == "DeadlineExceeded" ||
+        message.find("active longer than specified deadline") != std::string::npos) {
         return {.phase = Phase::failed,
                 .cause = Cause::deadline_exceeded,
                 .exit_code = pods.exit_code,
                 .pod = pods.pod,
-                .reason = "Job " + name + " was stopped: " + joined(why, message)};
+                .reason = phrase + " was stopped: " + joined(why, message)};
     }
     if (pods.phase == Phase::failed) {
         return pods;
     }
     return {.phase = Phase::failed,
             .cause = why == "BackoffLimitExceeded" ? Cause::backoff_limit : Cause::container_failed,
-            .reason = "Job " + name + " failed: " + joined(why, message)};
+            .reason = phrase + " failed: " + joined(why, message)};
+}
+
+/// The owner's own word on a run that has ended: batch/v1 and TrainJobs say Complete, the training
+/// operator and the MPI operator Succeeded.
+[[nodiscard]] inline bool has_succeeded(const Json& job) {
+    return condition(job, "Complete").is_object() || condition(job, "Succeeded").is_object();
 }
 
 }  // namespace detail
 
-/// A batch/v1 Job with its pods, and events that are about the Job or its pods.
+/// A batch/v1 Job, a training job of Kubeflow or a TrainJob with its pods, and events that are
+/// about the object or its pods.
 [[nodiscard]] inline Diagnosis diagnose_job(const Json& job, const std::vector<Json>& pods,
                                             const std::vector<Json>& events = {}) {
-    const std::string name = text(job, {"metadata", "name"});
-    if (condition(job, "Complete").is_object()) {
+    const std::string phrase = detail::run_phrase(job);
+    if (detail::has_succeeded(job)) {
         return {.phase = Phase::succeeded};
     }
     Diagnosis result = diagnose_pods(pods);
     if (const Json& failed = condition(job, "Failed"); failed.is_object()) {
-        return detail::failed_job(failed, std::move(result), name);
+        return detail::failed_job(failed, std::move(result), phrase);
     }
-    if (condition(job, "Suspended").is_object() || kube::member(job, {"spec", "suspend"}) == true) {
+    if (condition(job, "Suspended").is_object() || kube::member(job, {"spec", "suspend"}) == true ||
+        kube::member(job, {"spec", "runPolicy", "suspend"}) == true) {
         return {.cause = Cause::suspended,
-                .reason = "Job " + name + " is suspended until a queue or a person resumes it"};
+                .reason = phrase + " is suspended until a queue or a person resumes it"};
     }
     if (pods.empty()) {
         if (const std::string refusal = refused_creation(events); !refusal.empty()) {
             return {.cause = Cause::refused,
-                    .reason = "the cluster takes no pod of Job " + name + ": " + refusal};
+                    .reason = "the cluster takes no pod of " + phrase + ": " + refusal};
         }
-        return {.cause = Cause::starting, .reason = "Job " + name + " has no pod yet"};
+        if (condition(job, "Running").is_object()) {
+            return {.phase = Phase::running};  // its pods were not asked
+        }
+        return {.cause = Cause::starting, .reason = phrase + " has no pod yet"};
     }
     if (result.phase == Phase::failed || result.phase == Phase::succeeded) {
-        // The Job has the last word: it may start another pod, or has others to come.
+        // The object has the last word: it may start another pod, or has others to come.
         result.phase = Phase::running;
+    }
+    if (const Json& again = condition(job, "Restarting");
+        again.is_object() && (result.cause == Cause::none || result.cause == Cause::starting)) {
+        result.cause = Cause::restarting;
+        result.reason = phrase + " restarts: " + text(again, {"message"});
     }
     if (result.cause == Cause::starting) {
         if (const std::string complaint = last_complaint(events, result.pod); !complaint.empty()) {
@@ -18367,6 +20560,18 @@ inline void check_dns_label(const std::string& what, std::string_view name) {
                                                     " characters, and 63 are allowed"
                                               : "not a name that Kubernetes takes",
                  .advice = "use a-z, 0-9 and '-', a letter or digit at both ends (RFC 1123)"}};
+}
+
+/// The same for an RFC 1035 label: of Services, and of kinds whose pods are found through one.
+inline void check_dns_1035_label(const std::string& what, std::string_view name) {
+    check_dns_label(what, name);
+    if (!is_dns_1035_label(name)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use " + what,
+                     .subject = detail::quoted(name),
+                     .answer = "it does not begin with a letter",
+                     .advice = "use a-z, 0-9 and '-', a letter first (RFC 1035)"}};
+    }
 }
 
 /// The same for names that may hold dots: secrets, service accounts, volume claims, nodes.
@@ -18529,8 +20734,8 @@ namespace detail {
 [[nodiscard]] inline Json docker_config(const DockerCredentials& wanted, const std::string& host,
                                         const std::string& repository, const Session& session) {
     const auto files = wanted.files.empty() ? registry::credential_files() : wanted.files;
-    const auto login =
-        registry::find_login(session.credentials, files, host, repository, session.control());
+    const auto login = registry::find_login({.program = session.credentials, .files = files}, host,
+                                            repository, session.control());
     if (!login || login->password.empty()) {
         throw Error{ErrorCode::input,
                     {.attempted = "give the cluster credentials for",
@@ -18968,6 +21173,7 @@ struct KubernetesOptions {
     std::string queue = {};           ///< Kueue's LocalQueue
     std::string queue_priority = {};  ///< Kueue's WorkloadPriorityClass
     int start_timeout = 0;  ///< seconds after which a run that has not started fails; 0: it waits
+    std::string profile = {};  ///< of Kubeflow: a namespace with a service account of its own
 };
 
 template <>
@@ -19008,7 +21214,29 @@ inline constexpr auto fields<KubernetesOptions> = std::tuple{
     field("queue_priority", &KubernetesOptions::queue_priority, "Kueue WorkloadPriorityClass"),
     field("start_timeout", &KubernetesOptions::start_timeout,
           "fail when nothing runs after so many seconds (default: wait)"),
+    field("profile", &KubernetesOptions::profile,
+          "profile of Kubeflow: its namespace, and its service account default-editor"),
 };
+
+/// The same with what a profile stands for. Throws Error{usage} when another namespace is named.
+[[nodiscard]] inline KubernetesOptions with_profile(KubernetesOptions options) {
+    if (options.profile.empty()) {
+        return options;
+    }
+    if (!options.namespace_.empty() && options.namespace_ != options.profile) {
+        throw Error{
+            ErrorCode::usage,
+            {.attempted = "use profile",
+             .subject = options.profile,
+             .answer = "it is a namespace itself, and " + options.namespace_ + " is another one",
+             .advice = "leave out --namespace"}};
+    }
+    options.namespace_ = options.profile;
+    if (options.service_account.empty()) {
+        options.service_account = "default-editor";
+    }
+    return options;
+}
 
 /// The mutators of the plain options, then the caller's own.
 [[nodiscard]] inline std::vector<PodSpecMutator> all_mutators(const KubernetesOptions& options) {
@@ -19101,6 +21329,28 @@ struct RunIdentity {
         annotations[key] = value;
     }
     return annotations;
+}
+
+/// What the main object of a run is called, and where: its metadata, with the labels that Kueue
+/// reads. `namespace_` is empty while it is not known.
+[[nodiscard]] inline Json run_metadata(const KubernetesOptions& options,
+                                       const RunIdentity& identity,
+                                       const std::string& namespace_) {
+    Labels labels = run_labels(options, identity);
+    const auto add = [&labels](const char* key, const std::string& value) {
+        if (!value.empty()) {
+            kube::check_label(key, value);
+            labels[key] = value;
+        }
+    };
+    add("kueue.x-k8s.io/queue-name", options.queue);
+    add("kueue.x-k8s.io/priority-class", options.queue_priority);
+    Json metadata{
+        {"name", identity.name}, {"labels", labels}, {"annotations", run_annotations(options)}};
+    if (!namespace_.empty()) {
+        metadata["namespace"] = namespace_;
+    }
+    return metadata;
 }
 
 }  // namespace fairing
@@ -20207,7 +22457,49 @@ inline void watch(const Client& client, const WatchTarget& target,
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/kubernetes/subject.hpp - which run is meant, and how its object and pods are
+// fairing/runs/stop_after.hpp - a stop token that also means "time is up".
+
+namespace fairing::kubernetes {
+
+/// Requests its stop after `limit`, or with `parent`, whichever comes first; the end of its life
+/// stops nothing.
+class StopAfter {
+public:
+    explicit StopAfter(std::chrono::milliseconds limit, const std::stop_token& parent = {})
+        : on_parent_(parent, [this] { source_.request_stop(); }),
+          timer_([this, limit] { wait(limit); }) {}
+    StopAfter(StopAfter&&) = delete;
+    StopAfter& operator=(StopAfter&&) = delete;
+    ~StopAfter() {
+        {
+            const std::lock_guard lock{mutex_};
+            ended_ = true;
+        }
+        woken_.notify_all();
+        timer_.join();
+    }
+    [[nodiscard]] std::stop_token token() const noexcept { return source_.get_token(); }
+
+private:
+    void wait(std::chrono::milliseconds limit) {
+        std::unique_lock lock{mutex_};
+        if (!woken_.wait_for(lock, limit, [this] { return ended_; })) {
+            source_.request_stop();
+        }
+    }
+
+    std::stop_source source_ = {};
+    std::stop_callback<std::function<void()>> on_parent_;
+    std::mutex mutex_;
+    std::condition_variable woken_;
+    bool ended_ = false;
+    std::thread timer_;  // last: it uses all of the above
+};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/runs/subject.hpp - which run is meant, and how its object and pods are
 // read.
 
 namespace fairing::kubernetes {
@@ -20222,13 +22514,22 @@ struct Subject {
     std::string run_id = {};
     Json main = {};  ///< as it was created or found; a watch starts at its version
     int expected_pods = 1;
+    bool tries_again = false;  ///< whether a pod that failed need not be the end
     Diagnose diagnose = {};
+    std::string selector = {};  ///< of the pods; empty: by the run's label
 
     [[nodiscard]] std::string pod_selector() const {
-        return std::string{kube::run_label} + '=' + run_id;
+        return selector.empty() ? std::string{kube::run_label} + '=' + run_id : selector;
     }
-    /// Whether a pod is one of this object, and not of an earlier one of the same run id.
+    /// Whether a pod is one of this object, and not of an earlier one of the same run id. Some
+    /// operators make pods through objects of their own (a launcher's Job, a JobSet): such a pod is
+    /// ours when it is younger than the run.
     [[nodiscard]] bool owns(const Json& pod) const {
+        const bool has_go_between = key.kind == "MPIJob" || key.kind == "TrainJob";
+        if (has_go_between && kube::text(pod, {"metadata", "creationTimestamp"}) >=
+                                  kube::text(main, {"metadata", "creationTimestamp"})) {
+            return true;
+        }
         for (const Json& owner : kube::list(pod, {"metadata", "ownerReferences"})) {
             if (kube::text(owner, {"uid"}) == uid) {
                 return true;
@@ -20283,7 +22584,7 @@ struct Subject {
 }  // namespace fairing::kubernetes
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/kubernetes/run_watch.hpp - follows one run to its end: the object and its pods
+// fairing/runs/run_watch.hpp - follows one run to its end: the object and its pods
 // by watches, the logs, and what is in their way.
 
 namespace fairing::kubernetes {
@@ -20318,6 +22619,8 @@ struct FollowOptions {
 class RunWatch {
 public:
     static constexpr std::size_t tail_size = 20;
+    /// How long pods may take to end after their object has.
+    static constexpr std::chrono::seconds log_patience{30};
 
     RunWatch(const kube::Client& client, const Subject& subject, FollowOptions options)
         : client_(client.with_stop(stopping_.get_token())),
@@ -20326,7 +22629,8 @@ public:
           owner_(subject.main) {
         if (options_.sink) {
             logs_.emplace(
-                client_, [this](const OutputLine& line) { deliver(line); },
+                client_.with_stop(reading_.get_token()),
+                [this](const OutputLine& line) { deliver(line); },
                 kube::FollowOptions{.expected_pods = subject_.expected_pods,
                                     .only = options_.only});
         }
@@ -20368,16 +22672,33 @@ private:
                          .answer = "stopped on request"}};
     }
 
-    /// The object may have ended before its pods' watch has told of all of them.
+    /// The object may have ended before its pods' watch has told of all of them. Pods that nobody
+    /// ends are not read for ever.
     void finish_logs() {
         std::string names;
-        bool has_chosen = false;
+        bool has_chosen = false, is_endless = false;
         for (const Json& pod : pods_of(client_, subject_)) {
             logs_->update(pod);
+            is_endless = is_endless || kube::text(pod, {"status", "phase"}) == "Running";
             has_chosen = has_chosen || kube::is_chosen(pod, options_.only);
             names += (names.empty() ? "" : ", ") + kube::pod_label(pod);
         }
-        logs_->finish();
+        std::optional<StopAfter> patience;
+        std::optional<std::stop_callback<std::function<void()>>> on_patience_end;
+        if (is_endless) {
+            on_patience_end.emplace(patience.emplace(log_patience).token(),
+                                    [this] { reading_.request_stop(); });
+        }
+        try {
+            logs_->finish();
+        } catch (const Cancelled&) {
+            if (stopping_.stop_requested()) {
+                throw;
+            }
+            client_.control().say(Level::warning,
+                                  "pods of " + subject_.key.text() +
+                                      " run on after its end; their logs are not read further");
+        }
         if (!has_chosen && !options_.only.empty()) {
             throw Error{ErrorCode::not_found,
                         {.attempted = "show the log of pod",
@@ -20614,15 +22935,11 @@ private:
         }
     }
 
-    /// Whether the first pod that fails ends the run: then its failure is told as the end.
-    [[nodiscard]] bool has_no_retries() {
-        const std::lock_guard lock{mutex_};
-        return kube::number(owner_, {"spec", "backoffLimit"}) == 0;
-    }
-
-    /// Says what the run waits for, each answer once.
+    /// Says what the run waits for, each answer once. Where the first pod that fails ends the run,
+    /// its failure is told as the end.
     void explain(const kube::Diagnosis& diagnosis) {
-        const bool is_last_chance = diagnosis.phase == kube::Phase::running && has_no_retries();
+        const bool is_last_chance =
+            diagnosis.phase == kube::Phase::running && !subject_.tries_again;
         if (diagnosis.reason.empty() || diagnosis.reason == explained_ || is_last_chance) {
             return;
         }
@@ -20632,6 +22949,9 @@ private:
     }
 
     std::stop_source stopping_ = {};
+    std::stop_source reading_ = {};
+    std::stop_callback<std::function<void()>> on_stopping_{stopping_.get_token(),
+                                                           [this] { reading_.request_stop(); }};
     kube::Client client_;
     const Subject& subject_;
     FollowOptions options_;
@@ -20653,49 +22973,7 @@ private:
 }  // namespace fairing::kubernetes
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/kubernetes/stop_after.hpp - a stop token that also means "time is up".
-
-namespace fairing::kubernetes {
-
-/// Requests its stop after `limit`, or with `parent`, whichever comes first; the end of its life
-/// stops nothing.
-class StopAfter {
-public:
-    explicit StopAfter(std::chrono::milliseconds limit, const std::stop_token& parent = {})
-        : on_parent_(parent, [this] { source_.request_stop(); }),
-          timer_([this, limit] { wait(limit); }) {}
-    StopAfter(StopAfter&&) = delete;
-    StopAfter& operator=(StopAfter&&) = delete;
-    ~StopAfter() {
-        {
-            const std::lock_guard lock{mutex_};
-            ended_ = true;
-        }
-        woken_.notify_all();
-        timer_.join();
-    }
-    [[nodiscard]] std::stop_token token() const noexcept { return source_.get_token(); }
-
-private:
-    void wait(std::chrono::milliseconds limit) {
-        std::unique_lock lock{mutex_};
-        if (!woken_.wait_for(lock, limit, [this] { return ended_; })) {
-            source_.request_stop();
-        }
-    }
-
-    std::stop_source source_ = {};
-    std::stop_callback<std::function<void()>> on_parent_;
-    std::mutex mutex_;
-    std::condition_variable woken_;
-    bool ended_ = false;
-    std::thread timer_;  // last: it uses all of the above
-};
-
-}  // namespace fairing::kubernetes
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/kubernetes/submission.hpp - creating a run's objects: all of them, or none.
+// fairing/runs/submission.hpp - creating a run's objects: all of them, or none.
 
 namespace fairing::kubernetes {
 
@@ -20843,7 +23121,7 @@ inline void set_owner(const kube::Client& client, const kube::ObjectKey& object,
 }  // namespace fairing::kubernetes
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/kubernetes/cluster_workload.hpp - an object of a cluster that runs pods, as a
+// fairing/runs/cluster_workload.hpp - an object of a cluster that runs pods, as a
 // Workload: its state, its pods' logs, its end.
 
 namespace fairing::kubernetes {
@@ -21191,18 +23469,11 @@ inline namespace FAIRING_ABI {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/kube/kubeconfig.hpp - which cluster, and who we are there: kubeconfig files
-// (kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig), or the service
-// account of the pod that we run in.
+// fairing/kube/kubeconfig_document.hpp - kubeconfig files as documents: read, merged as kubectl
+// merges them, and cut down to what one context uses
+// (kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig).
 
 namespace fairing::kube {
-
-struct KubeconfigOptions {
-    std::filesystem::path file = {};  ///< instead of KUBECONFIG and ~/.kube/config
-    std::string context = {};         ///< instead of current-context
-    /// Where a pod finds its own credentials.
-    std::filesystem::path service_account = "/var/run/secrets/kubernetes.io/serviceaccount";
-};
 
 /// A kubeconfig as it was read, and whence: relative paths in it start there.
 struct KubeconfigFile {
@@ -21471,6 +23742,21 @@ inline namespace FAIRING_ABI {
 }
 
 }  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/kubeconfig.hpp - which cluster, and who we are there: what a kubeconfig says, or the
+// service account of the pod that we run in.
+
+namespace fairing::kube {
+
+struct KubeconfigOptions {
+    std::filesystem::path file = {};  ///< instead of KUBECONFIG and ~/.kube/config
+    std::string context = {};         ///< instead of current-context
+    /// Where a pod finds its own credentials.
+    std::filesystem::path service_account = "/var/run/secrets/kubernetes.io/serviceaccount";
+};
 
 namespace detail {
 
@@ -21797,7 +24083,7 @@ inline namespace FAIRING_ABI {
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/kubernetes/connection.hpp - from a deployer's options to a client of its
+// fairing/runs/connection.hpp - from a deployer's options to a client of its
 // cluster.
 
 namespace fairing::kubernetes {
@@ -21818,6 +24104,1616 @@ namespace fairing::kubernetes {
 }  // namespace fairing::kubernetes
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/runs/plan.hpp - from a deployer's objects to a running workload, a
+// rendering or a rehearsal: the same for every kind; what differs is the objects.
+
+namespace fairing::kubernetes {
+
+/// Where objects will live: the namespace, empty while it is not known, and the client, null
+/// offline.
+struct Place {
+    std::string namespace_ = {};
+    const kube::Client* client = nullptr;
+};
+
+/// One run of a deployer whose options have been checked.
+struct Plan {
+    KubernetesOptions options = {};  ///< with_profile()
+    /// The objects of the run, the main one last. What was asked for and can not be expressed is
+    /// said as a warning.
+    std::function<std::vector<Json>(const std::string& run_id, const Place& place)> objects = {};
+    Subject (*subject)(const Json& main) = nullptr;  ///< how the main one is followed
+    Cleanup cleanup = Cleanup::when_done;            ///< when the options do not say
+};
+
+namespace detail {
+
+/// An image that was built and not pushed is rendered as what would be pushed.
+[[nodiscard]] inline std::string rendered_run_id(const Plan& plan, const Image& image) {
+    if (image.location != Location::nowhere) {
+        check_pullable(image);
+    }
+    return plan.options.run_id.empty() ? derive_run_id(image) : plan.options.run_id;
+}
+
+[[nodiscard]] inline std::vector<Json> all_redacted(std::vector<Json> objects) {
+    for (Json& object : objects) {
+        object = redacted(std::move(object));
+    }
+    return objects;
+}
+
+}  // namespace detail
+
+/// Stores the objects; all of them, or none. A kind that the cluster does not know is an error
+/// before anything is created.
+[[nodiscard]] inline Workload start(const Plan& plan, const Image& image, const Session& session) {
+    check_pullable(image);
+    const std::string run_id = plan.options.run_id.empty() ? draw_run_id() : plan.options.run_id;
+    const kube::Client client = connect(plan.options, session);
+    const std::vector<Json> objects =
+        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    const kube::ObjectKey key = kube::key_of(objects.back());
+    static_cast<void>(client.discover(key.api_version, key.kind));
+    Submitted submitted = submit(client, objects, run_id);
+    return Workload{std::make_shared<ClusterWorkload>(
+        client, plan.subject(submitted.main), std::move(submitted.beside),
+        WorkloadHabits{.cleanup = plan.options.cleanup.value_or(plan.cleanup),
+                       .stream_log = plan.options.stream_log,
+                       .start_timeout = std::chrono::seconds{plan.options.start_timeout}})};
+}
+
+/// What start() would create, without I/O; secrets without their content.
+[[nodiscard]] inline std::vector<Json> render(const Plan& plan, const Image& image) {
+    return detail::all_redacted(plan.objects(detail::rendered_run_id(plan, image),
+                                             {.namespace_ = plan.options.namespace_}));
+}
+
+/// What the server would store (a dry run there).
+[[nodiscard]] inline std::vector<Json> rehearse(const Plan& plan, const Image& image,
+                                                const Session& session) {
+    const std::string run_id = detail::rendered_run_id(plan, image);
+    const kube::Client client = connect(plan.options, session);
+    const std::vector<Json> objects =
+        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    return detail::all_redacted(dry_run(client, objects));
+}
+
+/// For check(): as long as the run id that is drawn when there is none.
+[[nodiscard]] inline std::string checked_run_id(const KubernetesOptions& options) {
+    return options.run_id.empty() ? "012345678901" : options.run_id;
+}
+
+/// Throws Error{usage} when `value` is less than `least`.
+inline void check_least(const std::string& what, int value, int least) {
+    if (value < least) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use " + what,
+                     .subject = std::to_string(value),
+                     .answer = "it is less than " + std::to_string(least)}};
+    }
+}
+
+/// What every kind wants of the options; the objects' own check is the deployer's.
+inline void check_options(const KubernetesOptions& options) {
+    check_least("start_timeout", options.start_timeout, 0);
+    if (!options.namespace_.empty()) {
+        kube::check_dns_label("namespace", options.namespace_);
+    }
+    static_cast<void>(all_mutators(options));
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/predict_protocol.hpp - how model servers are asked: Seldon's protocol,
+// and KServe's v1 and v2 (the Open Inference Protocol). Documents only, no I/O.
+
+namespace fairing {
+
+enum class PredictProtocol { seldon, v1, v2 };
+
+template <>
+inline constexpr auto value_names<PredictProtocol> =
+    std::array<std::pair<std::string_view, PredictProtocol>, 3>{
+        {{"seldon", PredictProtocol::seldon},
+         {"v1", PredictProtocol::v1},
+         {"v2", PredictProtocol::v2}}};
+
+/// What is asked, and how. `subject` is for errors: "Deployment team/houses".
+struct PredictTarget {
+    PredictProtocol protocol = PredictProtocol::seldon;
+    std::string model = "model";
+    std::string subject = {};
+};
+
+/// The path below the server's root that takes predictions.
+[[nodiscard]] inline std::string predict_path(const PredictTarget& target) {
+    const std::string model = net::percent_encode(target.model);
+    switch (target.protocol) {
+        case PredictProtocol::v1:
+            return "/v1/models/" + model + ":predict";
+        case PredictProtocol::v2:
+            return "/v2/models/" + model + "/infer";
+        case PredictProtocol::seldon:
+            break;
+    }
+    return "/predict";
+}
+
+/// "seldon", "v1", "v2".
+[[nodiscard]] constexpr std::string_view protocol_name(PredictProtocol protocol) noexcept {
+    for (const auto& [name, value] : value_names<PredictProtocol>) {
+        if (value == protocol) {
+            return name;
+        }
+    }
+    return {};
+}
+
+namespace detail {
+
+[[nodiscard]] inline Error bad_input(const PredictTarget& target, std::string answer,
+                                     std::string advice = {}) {
+    return Error{ErrorCode::input,
+                 {.attempted = "ask",
+                  .subject = target.subject,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// The members by which a request of the protocol is known.
+[[nodiscard]] inline std::vector<const char*> request_members(PredictProtocol protocol) {
+    switch (protocol) {
+        case PredictProtocol::v1:
+            return {"instances", "inputs"};
+        case PredictProtocol::v2:
+            return {"inputs"};
+        case PredictProtocol::seldon:
+            break;
+    }
+    return {"data", "jsonData", "strData", "binData"};
+}
+
+/// The rows of a table, flat and in order, and its shape; both grow by what `value` holds. False
+/// when it is not a box: rows of different lengths.
+[[nodiscard]] inline bool flatten(const Json& value, std::size_t depth,
+                                  std::vector<std::size_t>& shape, Json& flat) {
+    if (!value.is_array()) {
+        flat.push_back(value);
+        return depth == shape.size();
+    }
+    if (depth == shape.size()) {
+        if (!flat.empty()) {
+            return false;  // a list where the rows before had a number
+        }
+        shape.push_back(value.size());
+    }
+    if (shape[depth] != value.size()) {
+        return false;
+    }
+    for (const Json& each : value) {
+        if (!flatten(each, depth + 1, shape, flat)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// The tensor type of the Open Inference Protocol that holds all of `flat`; "" when none does.
+[[nodiscard]] inline std::string datatype_of(const Json& flat) {
+    bool is_whole = true, is_number = true, is_truth = true, is_text = true;
+    for (const Json& value : flat) {
+        is_whole = is_whole && value.is_number_integer();
+        is_number = is_number && value.is_number();
+        is_truth = is_truth && value.is_boolean();
+        is_text = is_text && value.is_string();
+    }
+    return is_whole ? "INT64" : is_number ? "FP64" : is_truth ? "BOOL" : is_text ? "BYTES" : "";
+}
+
+/// Rows alone, in the form of the protocol.
+[[nodiscard]] inline Json wrapped_rows(const PredictTarget& target, const Json& rows) {
+    if (target.protocol == PredictProtocol::seldon) {
+        return {{"data", {{"ndarray", rows}}}};
+    }
+    if (target.protocol == PredictProtocol::v1) {
+        return {{"instances", rows}};
+    }
+    std::vector<std::size_t> shape;
+    Json flat = Json::array();
+    if (!flatten(rows, 0, shape, flat)) {
+        throw bad_input(target, "the rows have different lengths, and a tensor of v2 is a box");
+    }
+    const std::string datatype = datatype_of(flat);
+    if (datatype.empty() || flat.empty()) {
+        throw bad_input(target, "the rows hold no values of one type, and a tensor of v2 does");
+    }
+    Json input{
+        {"name", "input-0"}, {"shape", shape}, {"datatype", datatype}, {"data", std::move(flat)}};
+    return {{"inputs", Json::array({std::move(input)})}};
+}
+
+/// Throws Error{input} when a tensor has not as many values as its shape says.
+inline void check_tensor(const PredictTarget& target, const Json& tensor, const char* values) {
+    if (!tensor.is_object() || !tensor.contains("shape") || !tensor.contains(values)) {
+        return;  // the server knows what it lacks
+    }
+    std::uint64_t wanted = 1;
+    for (const Json& size : tensor["shape"]) {
+        if (!size.is_number_unsigned()) {
+            throw bad_input(target, "the shape of a tensor is a list of whole numbers");
+        }
+        wanted *= size.get<std::uint64_t>();
+    }
+    std::vector<std::size_t> shape;
+    Json flat = Json::array();
+    if (!flatten(tensor[values], 0, shape, flat) || flat.size() != wanted) {
+        throw bad_input(target, "a tensor of shape " + tensor["shape"].dump() + " has " +
+                                    std::to_string(wanted) + " values, and " +
+                                    std::to_string(flat.size()) + " are given");
+    }
+}
+
+inline void check_tensors(const PredictTarget& target, const Json& body) {
+    if (target.protocol == PredictProtocol::seldon) {
+        check_tensor(target, kube::member(body, {"data", "tensor"}), "values");
+    }
+    for (const Json& input :
+         target.protocol == PredictProtocol::v2 ? kube::list(body, {"inputs"}) : Json::array()) {
+        check_tensor(target, input, "data");
+    }
+}
+
+}  // namespace detail
+
+/// The body of a request. An object is sent as it is: {"data": {"ndarray": …}} or {"data":
+/// {"tensor": …}} of Seldon, {"instances": …} of v1, {"inputs": …} of v2. Rows alone, [[1, 37]],
+/// get the form of the protocol. Throws Error{input} for an object of another protocol.
+[[nodiscard]] inline Json predict_body(const PredictTarget& target, const Json& input) {
+    if (input.is_array()) {
+        return detail::wrapped_rows(target, input);
+    }
+    std::string members;
+    for (const char* member : detail::request_members(target.protocol)) {
+        if (input.is_object() && input.contains(member)) {
+            detail::check_tensors(target, input);
+            return input;
+        }
+        members += (members.empty() ? "\"" : ", \"") + std::string{member} + '"';
+    }
+    std::string advice = "or give rows alone: [[1, 37]]";
+    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
+        for (const char* member : detail::request_members(protocol)) {
+            if (input.is_object() && input.contains(member)) {
+                advice = "this is a request of " + std::string{name} + "; use --protocol " +
+                         std::string{name} + " if the server speaks that";
+            }
+        }
+    }
+    throw detail::bad_input(target,
+                            "a request of " + std::string{protocol_name(target.protocol)} +
+                                " is an object with " + members,
+                            advice);
+}
+
+namespace detail {
+
+/// Why a server, or the API server before it, refused: its own words, in the form of any of them.
+[[nodiscard]] inline std::string refusal_words(const std::string& body) {
+    const Json document = is_too_deep(body) ? Json() : Json::parse(body, nullptr, false);
+    for (const std::string& words :
+         {kube::text(document, {"error"}), kube::text(document, {"error", "message"}),
+          kube::text(document, {"status", "info"}), kube::text(document, {"status", "reason"}),
+          kube::text(document, {"message"}), kube::text(document, {"detail"})}) {
+        if (!words.empty()) {
+            return net::printable(words, 1000);
+        }
+    }
+    return net::printable(body, 300);
+}
+
+/// What may help against this status.
+[[nodiscard]] inline std::string predict_advice(const PredictTarget& target, int status) {
+    switch (status) {
+        case 404:
+            return target.protocol == PredictProtocol::seldon
+                       ? "see whether the server speaks another --protocol"
+                       : "see whether --model-name " + target.model + " and --protocol " +
+                             std::string{protocol_name(target.protocol)} + " are the server's";
+        case 403:
+            return "ask for the permission to create services/proxy, or send the request to the "
+                   "URL from a place that reaches it";
+        case 502:
+        case 503:
+            return "it is not ready; fairing status and fairing logs tell why";
+        default:
+            return {};
+    }
+}
+
+}  // namespace detail
+
+/// The answer's document. Throws Error: not_found for a model that the server does not have,
+/// unavailable while it is not ready, input for what it does not understand, integrity for an
+/// answer that is no JSON.
+[[nodiscard]] inline Json parse_prediction(const PredictTarget& target, int status,
+                                           const std::string& body) {
+    const auto failure = [&](ErrorCode code, std::string answer, std::string advice) {
+        return Error{code,
+                     {.attempted = "get a prediction from",
+                      .subject = target.subject,
+                      .answer = std::move(answer),
+                      .advice = std::move(advice),
+                      .http_status = status}};
+    };
+    if (status < 200 || status > 299) {
+        const std::string words = detail::refusal_words(body);
+        throw failure(net::error_code(status),
+                      net::status_text(status) + (words.empty() ? "" : ": " + words),
+                      detail::predict_advice(target, status));
+    }
+    Json answer =
+        is_too_deep(body) ? Json(Json::value_t::discarded) : Json::parse(body, nullptr, false);
+    if (answer.is_discarded()) {
+        throw failure(
+            ErrorCode::integrity, "the answer is no JSON: " + net::printable(body, 200),
+            "see whether the server speaks " + std::string{protocol_name(target.protocol)});
+    }
+    if (kube::text(answer, {"status", "status"}) == "FAILURE") {  // Seldon says so with a 200 too
+        throw failure(ErrorCode::input, detail::refusal_words(body), {});
+    }
+    return answer;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/endpoint_workload.hpp - an object of a cluster that serves requests,
+// as an Endpoint: ready or why not, its URL, its predictions, its end.
+
+namespace fairing::kubernetes {
+
+/// Where an endpoint takes requests. Empty members are ways that there are not.
+struct EndpointAddress {
+    std::string outside = {};       ///< "http://203.0.113.7:5000"
+    std::string inside = {};        ///< "http://name.team.svc.cluster.local:5000", for pods
+    kube::ObjectKey service = {};   ///< what the API server's proxy reaches, and its port
+    std::string service_port = {};  ///< by its number
+    std::string missing = {};       ///< why requests can not reach it yet
+    bool is_public = false;         ///< everybody reaches `outside`, as far as we know
+
+    [[nodiscard]] const std::string& url() const { return outside.empty() ? inside : outside; }
+};
+
+/// What a kind of endpoint has of its own: functions over documents, and where it listens.
+struct EndpointKind {
+    const char* api_version;
+    const char* kind;
+    /// Phase::succeeded stands for ready. Events are about the object or its pods.
+    kube::Diagnosis (*diagnose)(const Json& object, const std::vector<Json>& pods,
+                                const std::vector<Json>& events);
+    std::string (*pod_selector)(const Json& object);
+    PredictTarget (*target)(const Json& object);
+    /// Asks the cluster: addresses are given late, and by others.
+    EndpointAddress (*locate)(const kube::Client& client, const Json& object);
+};
+
+/// Until when a log is followed: an endpoint has no end of its own.
+enum class EndpointEnd { ready, removed };
+
+struct EndpointHabits {
+    Cleanup cleanup = Cleanup::never;
+    bool stream_log = true;
+    std::chrono::seconds start_timeout{0};      ///< until it is ready; zero waits
+    std::chrono::seconds address_timeout{300};  ///< ready, and still without an address
+    std::chrono::seconds predict_timeout{60};
+    std::string only_pod = {};
+    EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
+    net::AnyTransport transport = {};      ///< for requests that go past the API server
+    /// Of an edit of what was there before: remove() takes it back, and removes nothing.
+    std::function<void(const kube::Client& client)> undo = {};
+};
+
+namespace detail {
+
+/// Host and port of a URL; an IPv6 address in brackets.
+[[nodiscard]] inline std::string http_url(const std::string& host, const std::string& port) {
+    const bool is_ipv6 = host.find(':') != std::string::npos;
+    return "http://" + (is_ipv6 ? '[' + host + ']' : host) + (port == "80" ? "" : ':' + port);
+}
+
+/// The address of a node, its external one if it has any; empty when nodes are not ours to see.
+[[nodiscard]] inline std::string node_address(const kube::Client& client) {
+    std::string found;
+    try {
+        for (const Json& node : client.list("v1", "Node", "").items) {
+            for (const Json& address : kube::list(node, {"status", "addresses"})) {
+                const std::string type = kube::text(address, {"type"});
+                if (type == "ExternalIP" || (type == "InternalIP" && found.empty())) {
+                    found = kube::text(address, {"address"});
+                }
+            }
+        }
+    } catch (const kube::StatusError&) {
+        // nodes belong to the cluster, and many users may not list them
+    }
+    return found;
+}
+
+}  // namespace detail
+
+/// The address of a core/v1 Service, by its type.
+[[nodiscard]] inline EndpointAddress service_address(const kube::Client& client,
+                                                     const Json& service) {
+    const Json& ports = kube::list(service, {"spec", "ports"});
+    const Json port = ports.empty() ? Json::object() : ports.front();
+    EndpointAddress address{.service = kube::key_of(service, client.cluster().namespace_),
+                            .service_port = std::to_string(kube::number(port, {"port"}))};
+    address.inside = detail::http_url(
+        address.service.name + '.' + address.service.namespace_ + ".svc.cluster.local",
+        address.service_port);
+    const std::string type = kube::text(service, {"spec", "type"});
+    if (type == "NodePort") {
+        const std::string node = detail::node_address(client);
+        if (!node.empty()) {
+            address.outside =
+                detail::http_url(node, std::to_string(kube::number(port, {"nodePort"})));
+        }
+    } else if (type == "LoadBalancer") {
+        const Json& ingress = kube::list(service, {"status", "loadBalancer", "ingress"});
+        const Json first = ingress.empty() ? Json::object() : ingress.front();
+        const std::string ip = kube::text(first, {"ip"});
+        const std::string host = ip.empty() ? kube::text(first, {"hostname"}) : ip;
+        if (host.empty()) {
+            address.missing = address.service.text() +
+                              " of type LoadBalancer has no address yet: the cluster's load "
+                              "balancer gives it";
+        } else {
+            address.outside = detail::http_url(host, address.service_port);
+            address.is_public = true;
+        }
+    }
+    return address;
+}
+
+/// The first pod that runs and is not ready; "" when there is none.
+[[nodiscard]] inline std::string unready_pod(const std::vector<Json>& pods) {
+    for (const Json& pod : pods) {
+        if (kube::text(pod, {"status", "phase"}) == "Running" &&
+            !kube::condition(pod, "Ready").is_object()) {
+            return kube::name_of(pod);
+        }
+    }
+    return {};
+}
+
+/// What keeps the pods of an endpoint from being ready: which one, and why. A server that was
+/// started over and over, and is not up, is given up.
+[[nodiscard]] inline kube::Diagnosis diagnose_servers(const std::vector<Json>& pods,
+                                                      const std::vector<Json>& events) {
+    constexpr std::int64_t most_restarts = 3;
+    for (const Json& pod : pods) {
+        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
+            const std::int64_t restarts = kube::number(status, {"restartCount"});
+            if (restarts < most_restarts || kube::member(status, {"ready"}) == true) {
+                continue;
+            }
+            kube::Diagnosis result{.phase = kube::Phase::failed,
+                                   .cause = kube::Cause::restarting,
+                                   .pod = kube::name_of(pod),
+                                   .container = kube::text(status, {"name"})};
+            const std::string last =
+                kube::text(status, {"lastState", "terminated", "reason"}) == "OOMKilled"
+                    ? "it ran out of memory (OOMKilled); raise its limit with --memory"
+                    : "its last exit code was " +
+                          std::to_string(
+                              kube::number(status, {"lastState", "terminated", "exitCode"}));
+            result.reason = "container " + result.container + " of pod " + result.pod +
+                            " does not stay up, and was restarted " + std::to_string(restarts) +
+                            " times: " + last;
+            return result;
+        }
+    }
+    kube::Diagnosis result = kube::diagnose_pods(pods);
+    if (result.phase == kube::Phase::failed || result.phase == kube::Phase::succeeded) {
+        result.phase = kube::Phase::pending;  // its controller starts another one
+    }
+    const std::string unready = unready_pod(pods);
+    const bool is_starting = result.cause == kube::Cause::starting;
+    if (result.cause == kube::Cause::none && !unready.empty()) {
+        result.pod = unready;
+        result.reason = "pod " + unready + " runs, and is not ready yet";
+    }
+    if (is_starting || (result.cause == kube::Cause::none && !unready.empty())) {
+        const std::string complaint = kube::last_complaint(events, result.pod);
+        result.reason += complaint.empty() ? "" : ": " + complaint;
+    }
+    return result;
+}
+
+/// How a diagnosis reads to somebody who waits for readiness.
+[[nodiscard]] inline Outcome endpoint_outcome(const kube::Diagnosis& diagnosis) {
+    Outcome outcome = outcome_of(diagnosis);
+    if (outcome.state == State::succeeded) {
+        outcome.state = State::ready;
+    }
+    return outcome;
+}
+
+/// An object that serves requests, and its pods, whoever made them. Thread-safe.
+class EndpointWorkload final : public Workload::Model {
+public:
+    static constexpr int tail_size = 20;
+
+    /// `object` is the main one as the server gave it; `beside` what else is removed with it.
+    EndpointWorkload(const kube::Client& client, const EndpointKind& kind, const Json& object,
+                     std::vector<kube::ObjectKey> beside, EndpointHabits habits)
+        : client_(client.with_stop({})),
+          kind_(kind),
+          subject_{.key = kube::key_of(object, client.cluster().namespace_),
+                   .uid = kube::uid_of(object),
+                   .run_id = kube::label_of(object, kube::run_label)},
+          habits_(std::move(habits)),
+          object_(client_, subject_, std::move(beside), {}),
+          known_(object) {}
+
+    [[nodiscard]] ObjectName name() const override { return object_.name(); }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        const kube::Client client = client_.with_stop(std::move(stop));
+        const std::optional<Json> object = find(client);
+        if (!object) {
+            return gone();
+        }
+        Outcome outcome = endpoint_outcome(diagnose(client, *object));
+        if (outcome.state == State::ready) {
+            outcome.reason = kind_.locate(client, *object).missing;
+            outcome.state = outcome.reason.empty() ? State::ready : State::running;
+        }
+        return outcome;
+    }
+
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        const kube::Client client = client_.with_stop(std::move(stop));
+        Outcome outcome = habits_.stream_log && sink ? follow_log(client, sink)
+                                                     : wait(client, nullptr, EndpointEnd::ready);
+        if (outcome.state == State::failed && habits_.cleanup != Cleanup::never) {
+            try {
+                remove({});
+            } catch (const Error& error) {
+                client_.control().say(Level::warning, error.what());
+            }
+        }
+        return outcome;
+    }
+
+    void remove(std::stop_token stop) override {
+        if (habits_.undo) {
+            habits_.undo(client_.with_stop(std::move(stop)));
+        } else {
+            object_.remove(std::move(stop));
+        }
+    }
+
+    /// With the path that takes predictions; empty while there is no address.
+    [[nodiscard]] std::string url() const override {
+        const std::optional<Json> object = find(client_);
+        if (!object) {
+            return {};
+        }
+        const EndpointAddress address = kind_.locate(client_, *object);
+        return address.missing.empty() ? address.url() + predict_path(kind_.target(*object)) : "";
+    }
+
+    /// From inside the cluster, or where a load balancer has an address, straight to it; else
+    /// through the API server.
+    Json call(const Json& input, std::stop_token stop) override {
+        const kube::Client client = client_.with_stop(std::move(stop));
+        const std::optional<Json> object = find(client);
+        PredictTarget target = kind_.target(object ? *object : known_);
+        target.subject = subject_.key.text();
+        const std::string body = predict_body(target, input).dump();
+        if (!object) {
+            throw Error{ErrorCode::not_found,
+                        {.attempted = "ask", .subject = target.subject, .answer = "it is gone"}};
+        }
+        const EndpointAddress address = kind_.locate(client, *object);
+        if (!address.missing.empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = "ask",
+                         .subject = target.subject,
+                         .answer = address.missing,
+                         .advice = "fairing wait " + subject_.key.name + " waits for it"}};
+        }
+        const net::Answer answer = ask(client, address, predict_path(target), body, target.subject);
+        return parse_prediction(target, answer.status, answer.body);
+    }
+
+private:
+    using Steady = std::chrono::steady_clock;
+
+    [[nodiscard]] Outcome gone() const {
+        return {.state = State::removed, .reason = subject_.key.text() + " is not there"};
+    }
+    /// The object as it is now; nullopt when it is gone, whoever has its name.
+    [[nodiscard]] std::optional<Json> find(const kube::Client& client) const {
+        std::optional<Json> object = client.find(subject_.key);
+        return object && kube::uid_of(*object) == subject_.uid ? std::move(object) : std::nullopt;
+    }
+    /// But for those that are on their way out: they tell of what was before.
+    [[nodiscard]] std::vector<Json> pods(const kube::Client& client, const Json& object) const {
+        std::vector<Json> found = client
+                                      .list("v1", "Pod", subject_.key.namespace_,
+                                            {.label_selector = kind_.pod_selector(object)})
+                                      .items;
+        std::erase_if(found, [](const Json& pod) {
+            return !kube::metadata_text(pod, "deletionTimestamp").empty();
+        });
+        return found;
+    }
+    [[nodiscard]] kube::Diagnosis diagnose(const kube::Client& client, const Json& object) const {
+        const std::vector<Json> pods_now = pods(client, object);
+        kube::Diagnosis now = kind_.diagnose(object, pods_now, {});
+        if (now.phase == kube::Phase::succeeded) {
+            return now;
+        }
+        return kind_.diagnose(object, pods_now, events_of(client, subject_, now.pod));
+    }
+    [[nodiscard]] Outcome follow_log(const kube::Client& client, const OutputSink& sink) {
+        kube::PodLogs logs{client, sink, {.expected_pods = replicas(), .only = habits_.only_pod}};
+        Outcome outcome = wait(client, &logs, habits_.end);
+        if (outcome.state == State::removed) {
+            logs.finish();
+        }
+        return outcome;
+    }
+    [[nodiscard]] int replicas() const {
+        return static_cast<int>(
+            std::clamp<std::int64_t>(kube::number(known_, {"spec", "replicas"}), 1, 1000));
+    }
+
+    /// Looks until it is ready, can not be, or is gone. Requests are few: a look costs two.
+    [[nodiscard]] Outcome wait(const kube::Client& client, kube::PodLogs* logs, EndpointEnd end) {
+        using std::chrono::milliseconds;
+        const Steady::time_point start = Steady::now();
+        std::optional<Steady::time_point> ready_since;
+        kube::Sightings sightings;
+        for (milliseconds pause{100};; pause = std::min(pause * 2, milliseconds{1000})) {
+            client.control().check("follow " + subject_.key.text());
+            const std::optional<Json> object = find(client);
+            if (!object) {
+                return end == EndpointEnd::removed
+                           ? gone()
+                           : Outcome{.state = State::failed,
+                                     .reason = subject_.key.text() + " was deleted"};
+            }
+            const std::vector<Json> pods_now = pods(client, *object);
+            for (const Json& pod : pods_now) {
+                if (logs != nullptr) {
+                    logs->update(pod);
+                }
+            }
+            kube::Diagnosis now = kind_.diagnose(*object, pods_now, {});
+            if (now.phase == kube::Phase::succeeded) {
+                const std::string missing = kind_.locate(client, *object).missing;
+                if (missing.empty() && end == EndpointEnd::ready) {
+                    return {.state = State::ready};
+                }
+                ready_since = ready_since.value_or(Steady::now());
+                now = {.phase = kube::Phase::running, .reason = missing};
+                if (!missing.empty() && Steady::now() - *ready_since > habits_.address_timeout) {
+                    now.phase = kube::Phase::failed;
+                    now.reason += "; nothing came within " +
+                                  std::to_string(habits_.address_timeout.count()) + " s";
+                }
+            } else {
+                judge(client, *object, pods_now, sightings, Steady::now() - start, now);
+            }
+            if (now.phase == kube::Phase::failed && end == EndpointEnd::ready) {
+                Outcome result = endpoint_outcome(now);
+                result.tail = tail(client, now, pods_now);
+                return result;
+            }
+            explain(client, now);
+            client.control().sleep(pause);
+        }
+    }
+
+    /// Whether to wait any longer for what is not ready, and what is said about it.
+    void judge(const kube::Client& client, const Json& object, const std::vector<Json>& pods_now,
+               kube::Sightings& sightings, Steady::duration waited, kube::Diagnosis& now) {
+        if (waited > std::chrono::seconds{2}) {
+            now = kind_.diagnose(object, pods_now, events(client, now.pod));
+        }
+        for (const Json& pod : pods_now) {
+            if (now.phase != kube::Phase::failed && sightings.see(pod, Steady::now())) {
+                now = kube::diagnose_pod(pod);
+                now.phase = kube::Phase::failed;
+            }
+        }
+        const bool is_late = habits_.start_timeout.count() > 0 && waited > habits_.start_timeout;
+        if (kube::is_hopeless(now.cause) || is_late) {
+            now.reason = (is_late ? "it is not ready within " +
+                                        std::to_string(habits_.start_timeout.count()) + " s: "
+                                  : "") +
+                         now.reason;
+            now.phase = kube::Phase::failed;
+        }
+    }
+
+    /// Asked again after three seconds.
+    [[nodiscard]] std::vector<Json> events(const kube::Client& client, const std::string& pod) {
+        const std::lock_guard lock{mutex_};
+        if (Steady::now() - events_read_ > std::chrono::seconds{3} || events_about_ != pod) {
+            events_ = events_of(client, subject_, pod);
+            events_about_ = pod;
+            events_read_ = Steady::now();
+        }
+        return events_;
+    }
+
+    /// What is waited for, each answer once.
+    void explain(const kube::Client& client, const kube::Diagnosis& now) {
+        const std::lock_guard lock{mutex_};
+        if (!now.reason.empty() && std::exchange(explained_, now.reason) != now.reason) {
+            client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
+                                 now.reason);
+        }
+    }
+
+    /// The last lines of the server that is in the way; of its last run, when it is between two.
+    [[nodiscard]] std::vector<std::string> tail(const kube::Client& client,
+                                                const kube::Diagnosis& end,
+                                                const std::vector<Json>& pods_now) const {
+        std::vector<std::string> lines;
+        for (const Json& pod : pods_now) {
+            if (kube::name_of(pod) != end.pod || kube::told_containers(pod).empty()) {
+                continue;
+            }
+            const std::string container =
+                end.container.empty() ? kube::told_containers(pod).back() : end.container;
+            const kube::ContainerView view = kube::container_view(pod, container);
+            LineSplitter splitter;
+            const auto take = [&lines](std::string line) { lines.push_back(std::move(line)); };
+            try {
+                client.read_log(
+                    {.api_version = "v1",
+                     .kind = "Pod",
+                     .namespace_ = subject_.key.namespace_,
+                     .name = end.pod},
+                    {.container = container,
+                     .previous = view.stage == kube::ContainerStage::waiting && view.has_previous,
+                     .tail = tail_size},
+                    [&](std::span<const std::byte> bytes) { splitter.write(bytes, take); });
+                splitter.finish(take);
+            } catch (const kube::StatusError&) {
+                // there is none: it never ran
+            }
+            break;
+        }
+        return lines;
+    }
+
+    [[nodiscard]] net::Answer ask(const kube::Client& client, const EndpointAddress& address,
+                                  const std::string& path, const std::string& body,
+                                  const std::string& subject) const {
+        const bool is_inside = client.cluster().context == "in-cluster";
+        if (!is_inside && !address.is_public && !address.service.name.empty()) {
+            return client.ask_service(address.service, address.service_port, path, body,
+                                      habits_.predict_timeout);
+        }
+        const std::string& server =
+            is_inside && !address.inside.empty() ? address.inside : address.outside;
+        const net::AnyTransport transport =
+            habits_.transport ? habits_.transport : net::default_transport();
+        net::Request request{
+            .method = "POST",
+            .url = server + path,
+            .headers = {{"Accept", "application/json"}, {"Content-Type", "application/json"}},
+            .body = net::Body::of(body),
+            .deadline = habits_.predict_timeout,
+            .idle_timeout = habits_.predict_timeout,
+            .max_body = std::uint64_t{256} << 20};
+        return net::exchange(transport, std::move(request),
+                             {.attempted = "ask", .subject = subject, .repeat = net::Repeat::never},
+                             client.control());
+    }
+
+    kube::Client client_;
+    const EndpointKind& kind_;
+    Subject subject_;
+    EndpointHabits habits_;
+    ClusterWorkload object_;  ///< its name, and its end
+    Json known_;              ///< as it was created or found
+    std::mutex mutex_;
+    std::vector<Json> events_ = {};
+    std::string events_about_ = {}, explained_ = {};
+    Steady::time_point events_read_ = {};
+};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/endpoint_plan.hpp - what the deployers of endpoints share: their
+// checks, what they write down for later requests, and the start.
+
+namespace fairing::kubernetes {
+
+/// Annotations of our own: how an endpoint that is found again is asked.
+inline constexpr const char* protocol_annotation = "fairing-protocol";
+inline constexpr const char* model_annotation = "fairing-model";
+
+/// Throws Error{usage} unless `value` is between the two.
+inline void check_range(const char* what, int value, int least, int most) {
+    check_least(what, value, least);
+    if (value > most) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = std::string{"use "} + what,
+                     .subject = std::to_string(value),
+                     .answer = "it is more than " + std::to_string(most)}};
+    }
+}
+
+/// Throws Error{usage} for a path that no probe takes.
+inline void check_probe_path(const char* what, const std::string& path) {
+    if (!path.empty() && path.front() != '/') {
+        throw Error{ErrorCode::usage,
+                    {.attempted = std::string{"use "} + what,
+                     .subject = kube::detail::quoted(path),
+                     .answer = "a path begins with '/'"}};
+    }
+}
+
+/// What our annotations say of an endpoint; `target` where they say nothing.
+[[nodiscard]] inline PredictTarget annotated_target(const Json& object, PredictTarget target) {
+    const Json& annotations = kube::member(object, {"metadata", "annotations"});
+    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
+        if (kube::text(annotations, {protocol_annotation}) == name) {
+            target.protocol = protocol;
+        }
+    }
+    if (std::string model = kube::text(annotations, {model_annotation}); !model.empty()) {
+        target.model = std::move(model);
+    }
+    return target;
+}
+
+/// Stores the objects of a plan, and gives the handle of the last.
+[[nodiscard]] inline Endpoint start_endpoint(const Plan& plan, const EndpointKind& kind,
+                                             EndpointHabits habits, const Session& session) {
+    const std::string run_id = plan.options.run_id.empty() ? draw_run_id() : plan.options.run_id;
+    const kube::Client client = connect(plan.options, session);
+    static_cast<void>(client.discover(kind.api_version, kind.kind));
+    Submitted submitted =
+        submit(client,
+               plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client}),
+               run_id);
+    return Endpoint{std::make_shared<EndpointWorkload>(
+        client, kind, submitted.main, std::move(submitted.beside), std::move(habits))};
+}
+
+/// What a handle does, by the options that all deployers have.
+[[nodiscard]] inline EndpointHabits endpoint_habits(const KubernetesOptions& options,
+                                                    const Session& session) {
+    return {.cleanup = options.cleanup.value_or(Cleanup::never),
+            .stream_log = options.stream_log,
+            .start_timeout = std::chrono::seconds{options.start_timeout},
+            .transport = session.transport};
+}
+
+/// Says what was asked for and can not be expressed.
+inline void say_notes(const std::vector<std::string>& notes, const Session& session) {
+    for (const std::string& note : notes) {
+        session.control().say(Level::warning, note);
+    }
+}
+
+/// What an endpoint can not do of the options that all deployers have.
+[[nodiscard]] inline std::vector<std::string> endpoint_notes(const KubernetesOptions& options) {
+    if (options.cleanup != Cleanup::always) {
+        return {};
+    }
+    return {
+        "an endpoint has no end of its own: with --cleanup always it is removed when it fails, "
+        "as with when-done"};
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/inference_service.hpp - serves a model by KServe: an InferenceService of
+// serving.kserve.io/v1beta1, or of KFServing's serving.kubeflow.org/v1alpha2.
+
+namespace fairing {
+
+/// v1beta1 is KServe's; v1alpha2 is KFServing's, which came before it.
+enum class InferenceApi { v1beta1, v1alpha2 };
+
+/// With a `framework` KServe's own server loads the model at `storage_uri`, and the image is not
+/// used; without one the image serves. deploy() returns when the object is stored; follow() waits
+/// until it is Ready. With `canary_traffic_percent` the InferenceService of that name, which must
+/// be there, is edited: the new model gets that share of the requests (see also shift_traffic()).
+struct InferenceServiceDeployer {
+    static constexpr const char* name_prefix = "fairing-kfserving-";
+    static constexpr const char* container_name = "kserve-container";
+    static constexpr int default_start_timeout = 600;
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    std::string framework = {};         ///< sklearn, xgboost, …; empty or "custom": the image
+    std::string storage_uri = {};
+    std::string runtime = {}, runtime_version = {};
+    std::optional<PredictProtocol> protocol = {};  ///< empty: what the framework's server speaks
+    std::optional<int> canary_traffic_percent = {};
+    std::optional<int> min_replicas = {}, max_replicas = {};
+    std::string deployment_mode = {};  ///< Standard or Knative; empty: as KServe is set up
+    std::vector<std::string> serving_command = {};  ///< instead of the image's own
+    int port = 8080;                                ///< of the image's server
+    std::string readiness_path = {};                ///< of the image's server
+    std::string model_name = {};  ///< in the paths of v1 and v2; empty: the object's name
+    InferenceApi api = InferenceApi::v1beta1;
+
+    /// Throws Error{usage} for what KServe's webhook, or Kubernetes, would refuse.
+    void check() const;
+    /// Throws Error: unsupported that names KServe when the cluster has not got it, not_found for a
+    /// canary of nothing, and as JobDeployer does.
+    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto value_names<InferenceApi> =
+    std::array<std::pair<std::string_view, InferenceApi>, 2>{
+        {{"v1beta1", InferenceApi::v1beta1}, {"v1alpha2", InferenceApi::v1alpha2}}};
+
+template <>
+inline constexpr auto fields<InferenceServiceDeployer> = std::tuple_cat(
+    fields_of_part(&InferenceServiceDeployer::kubernetes),
+    std::tuple{
+        field("framework", &InferenceServiceDeployer::framework,
+              "format of the model: sklearn, xgboost, lightgbm, tensorflow, pytorch, onnx, triton, "
+              "huggingface, … (default: custom, the image serves)"),
+        field("storage_uri", &InferenceServiceDeployer::storage_uri,
+              "where the model lies: s3://, gs://, pvc://, hf://, oci://, …"),
+        field("runtime", &InferenceServiceDeployer::runtime,
+              "ServingRuntime (default: the one that fits the framework)"),
+        field("runtime_version", &InferenceServiceDeployer::runtime_version,
+              "version of the server's image"),
+        field("protocol", &InferenceServiceDeployer::protocol, "what the server speaks"),
+        field("canary_traffic_percent", &InferenceServiceDeployer::canary_traffic_percent,
+              "edit the InferenceService --name: its new model gets this share of the requests"),
+        field("min_replicas", &InferenceServiceDeployer::min_replicas, "pods at least"),
+        field("max_replicas", &InferenceServiceDeployer::max_replicas, "pods at most"),
+        field("deployment_mode", &InferenceServiceDeployer::deployment_mode,
+              "Standard or Knative (default: as KServe is set up)"),
+        field("serving_command", &InferenceServiceDeployer::serving_command,
+              "command of the server, instead of the image's own"),
+        field("port", &InferenceServiceDeployer::port, "port of the image's server"),
+        field("readiness_path", &InferenceServiceDeployer::readiness_path,
+              "path that a ready server answers with 2xx"),
+        field("model_name", &InferenceServiceDeployer::model_name,
+              "name of the model in the paths of v1 and v2"),
+        field("api", &InferenceServiceDeployer::api, "version of the InferenceService"),
+    });
+
+namespace detail {
+
+[[nodiscard]] inline bool is_legacy(const InferenceServiceDeployer& deployer) {
+    return deployer.api == InferenceApi::v1alpha2;
+}
+[[nodiscard]] inline bool is_custom(const InferenceServiceDeployer& deployer) {
+    return deployer.framework.empty() || deployer.framework == "custom";
+}
+
+[[nodiscard]] inline Error wrong_option(const char* option, const std::string& value,
+                                        std::string answer, std::string advice = {}) {
+    return Error{ErrorCode::usage,
+                 {.attempted = std::string{"use "} + option,
+                  .subject = kube::detail::quoted(value),
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+[[nodiscard]] inline bool is_one_of(std::string_view text, const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), text) != names.end();
+}
+
+/// What a server of the framework speaks unless it is told otherwise.
+[[nodiscard]] inline PredictProtocol protocol_of(const InferenceServiceDeployer& deployer) {
+    const bool is_open = is_one_of(deployer.framework, {"triton", "onnx", "mlflow"});
+    return deployer.protocol.value_or(is_open && !is_legacy(deployer) ? PredictProtocol::v2
+                                                                      : PredictProtocol::v1);
+}
+
+/// Rules of KServe's storage: a local path, or a scheme that its initializer knows. One that it
+/// does not know may be of a ClusterStorageContainer, but only of v1beta1.
+[[nodiscard]] inline bool is_known_storage(const InferenceServiceDeployer& deployer) {
+    const std::size_t colons = deployer.storage_uri.find("://");
+    const std::string scheme = deployer.storage_uri.substr(0, colons);
+    return colons == std::string::npos ||
+           is_one_of(scheme, {"gs", "s3", "pvc", "file", "https", "http"}) ||
+           (!is_legacy(deployer) && is_one_of(scheme, {"hdfs", "webhdfs", "oci", "hf"}));
+}
+
+inline void check_model(const InferenceServiceDeployer& deployer) {
+    static const std::vector<std::string> legacy{"tensorflow", "onnx",    "pytorch", "sklearn",
+                                                 "triton",     "xgboost", "custom"};
+    if (is_legacy(deployer) && !deployer.framework.empty() &&
+        !is_one_of(deployer.framework, legacy)) {
+        throw unknown_name("use framework", "of v1alpha2", deployer.framework, legacy);
+    }
+    if (!is_custom(deployer) && !deployer.serving_command.empty()) {
+        throw wrong_option("serving_command", deployer.serving_command.front(),
+                           "KServe's own server serves " + deployer.framework,
+                           "leave out --framework to let the image serve");
+    }
+    if (is_legacy(deployer) && !is_custom(deployer) && deployer.storage_uri.empty()) {
+        throw wrong_option("framework", deployer.framework, "there is no model for it",
+                           "name it with --storage-uri");
+    }
+    if (is_legacy(deployer) && !is_known_storage(deployer)) {
+        throw wrong_option("storage_uri", deployer.storage_uri,
+                           "KFServing knows gs://, s3://, pvc://, file:// and https://");
+    }
+    if (!is_custom(deployer) && deployer.protocol == PredictProtocol::seldon) {
+        throw wrong_option("protocol", "seldon", "KServe's own servers speak v1 and v2");
+    }
+}
+
+inline void check_canary(const InferenceServiceDeployer& deployer) {
+    if (!deployer.canary_traffic_percent) {
+        return;
+    }
+    kubernetes::check_range("canary_traffic_percent", *deployer.canary_traffic_percent, 0, 100);
+    const std::string percent = std::to_string(*deployer.canary_traffic_percent);
+    if (deployer.kubernetes.name.empty()) {
+        throw wrong_option("canary_traffic_percent", percent,
+                           "a canary is one of an InferenceService that is there",
+                           "name it with --name");
+    }
+    if (is_one_of(deployer.deployment_mode, {"Standard", "RawDeployment"})) {
+        throw wrong_option(
+            "canary_traffic_percent", percent,
+            "only Knative divides the requests, not the mode " + deployer.deployment_mode);
+    }
+}
+
+/// KServe makes a Service of the name, and "-predictor" behind it.
+[[nodiscard]] inline RunIdentity inference_identity(const InferenceServiceDeployer& deployer,
+                                                    const std::string& run_id) {
+    RunIdentity identity = run_identity(deployer.kubernetes, run_id,
+                                        InferenceServiceDeployer::name_prefix, "kfserving");
+    kube::check_dns_1035_label("name", identity.name);
+    kube::check_dns_1035_label(
+        "name of the predictor's Service",
+        identity.name + (is_legacy(deployer) ? "-predictor-default" : "-predictor"));
+    return identity;
+}
+
+/// The image's server as KServe takes it.
+inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& pod) {
+    Json& container = pod.container();
+    container["ports"] = Json::array({Json{{"containerPort", deployer.port}, {"protocol", "TCP"}}});
+    if (!deployer.readiness_path.empty()) {
+        container["readinessProbe"] = {
+            {"httpGet", {{"path", deployer.readiness_path}, {"port", deployer.port}}}};
+    }
+    if (!deployer.storage_uri.empty()) {
+        pod.set_env("STORAGE_URI", deployer.storage_uri);  // its model lies at /mnt/models then
+    }
+}
+
+/// What of a container KServe's own server takes: not the image and its program.
+[[nodiscard]] inline Json framework_container(const Json& container) {
+    Json result = Json::object();
+    for (const char* key : {"resources", "volumeMounts"}) {
+        if (container.contains(key)) {
+            result[key] = container[key];
+        }
+    }
+    Json variables = Json::array();
+    for (const Json& variable : kube::list(container, {"env"})) {
+        if (kube::text(variable, {"name"}) != "FAIRING_RUNTIME") {
+            variables.push_back(variable);
+        }
+    }
+    if (!variables.empty()) {
+        result["env"] = std::move(variables);
+    }
+    return result;
+}
+
+/// PredictorSpec of v1beta1, which is a PodSpec with more.
+[[nodiscard]] inline Json predictor_of(const InferenceServiceDeployer& deployer, Json pod) {
+    pod.erase("restartPolicy");
+    if (!is_custom(deployer)) {
+        Json model = framework_container(pod["containers"][0]);
+        pod.erase("containers");
+        model["modelFormat"] = {{"name", deployer.framework}};
+        const auto set = [&model](const char* key, const std::string& value) {
+            if (!value.empty()) {
+                model[key] = value;
+            }
+        };
+        set("storageUri", deployer.storage_uri);
+        set("runtime", deployer.runtime);
+        set("runtimeVersion", deployer.runtime_version);
+        set("protocolVersion",
+            deployer.protocol ? std::string{protocol_name(*deployer.protocol)} : "");
+        pod["model"] = std::move(model);
+    }
+    return pod;
+}
+
+/// PredictorSpec of v1alpha2: the server alone; `left_out` is told of what it can not hold.
+[[nodiscard]] inline Json legacy_predictor_of(
+    const InferenceServiceDeployer& deployer, Json pod,
+    const std::function<void(const std::string&)>& left_out) {
+    Json container = std::move(pod["containers"][0]);
+    if (container.contains("volumeMounts")) {
+        container.erase("volumeMounts");  // and the volumes, below
+    }
+    Json predictor = Json::object();
+    for (const auto& [key, value] : pod.items()) {
+        if (key == "serviceAccountName") {
+            predictor[key] = value;
+        } else if (key != "containers" && key != "restartPolicy") {
+            left_out(key);
+        }
+    }
+    if (is_custom(deployer)) {
+        predictor["custom"] = {{"container", std::move(container)}};
+        return predictor;
+    }
+    const Json kept = framework_container(container);
+    if (kept.contains("env")) {
+        left_out("env");
+    }
+    Json model{{"storageUri", deployer.storage_uri}};
+    if (kept.contains("resources")) {
+        model["resources"] = kept["resources"];
+    }
+    if (!deployer.runtime_version.empty()) {
+        model["runtimeVersion"] = deployer.runtime_version;
+    }
+    predictor[deployer.framework] = std::move(model);
+    return predictor;
+}
+
+/// Options that stand for nothing in what is asked for.
+[[nodiscard]] inline std::vector<std::string> inference_notes(
+    const InferenceServiceDeployer& deployer) {
+    std::vector<std::string> notes = kubernetes::endpoint_notes(deployer.kubernetes);
+    const auto note = [&](bool is_given, const char* option, const char* why) {
+        if (is_given) {
+            notes.push_back(std::string{"--"} + option + " is left out: " + why);
+        }
+    };
+    const bool custom = is_custom(deployer);
+    const char* own_server = "the image's own server is what it is";
+    const char* kserve_server = "KServe's own server is set up by its ServingRuntime";
+    const char* legacy_api = "v1alpha2 has no place for it";
+    note(custom && !deployer.runtime.empty(), "runtime", own_server);
+    note(custom && !deployer.runtime_version.empty(), "runtime-version", own_server);
+    note(!custom && !deployer.readiness_path.empty(), "readiness-path", kserve_server);
+    note(!custom && deployer.port != InferenceServiceDeployer{}.port, "port", kserve_server);
+    if (is_legacy(deployer)) {
+        note(!custom && !deployer.runtime.empty(), "runtime", legacy_api);
+        note(!deployer.deployment_mode.empty(), "deployment-mode", legacy_api);
+        note(!custom && deployer.protocol == PredictProtocol::v2, "protocol", legacy_api);
+    }
+    if (!custom) {
+        notes.push_back("the image is not used: KServe's own server loads the " +
+                        deployer.framework + " model");
+    } else if (!is_known_storage(deployer)) {
+        notes.push_back("the storage of " + deployer.storage_uri +
+                        " needs a ClusterStorageContainer of its own");
+    }
+    return notes;
+}
+
+[[nodiscard]] inline Json inference_spec(const InferenceServiceDeployer& deployer, Json pod,
+                                         const Session& session) {
+    Json predictor;
+    if (is_legacy(deployer)) {
+        predictor = legacy_predictor_of(deployer, std::move(pod), [&](const std::string& what) {
+            session.control().say(Level::warning,
+                                  "an InferenceService of v1alpha2 has no place for " + what +
+                                      " of its pods: it is left out");
+        });
+    } else {
+        predictor = predictor_of(deployer, std::move(pod));
+    }
+    if (deployer.min_replicas) {
+        predictor["minReplicas"] = *deployer.min_replicas;
+    }
+    if (deployer.max_replicas) {
+        predictor["maxReplicas"] = *deployer.max_replicas;
+    }
+    const std::optional<int>& canary = deployer.canary_traffic_percent;
+    if (!is_legacy(deployer)) {
+        if (canary) {
+            predictor["canaryTrafficPercent"] = *canary;
+        }
+        return {{"predictor", std::move(predictor)}};
+    }
+    if (canary) {
+        return {{"canary", {{"predictor", std::move(predictor)}}},
+                {"canaryTrafficPercent", *canary}};
+    }
+    return {{"default", {{"predictor", std::move(predictor)}}}};
+}
+
+/// The objects of the run, the InferenceService last.
+[[nodiscard]] inline std::vector<Json> inference_objects(const InferenceServiceDeployer& deployer,
+                                                         const Image& image, const Session& session,
+                                                         const std::string& run_id,
+                                                         const kubernetes::Place& place) {
+    kubernetes::say_notes(inference_notes(deployer), session);
+    const RunIdentity identity = inference_identity(deployer, run_id);
+    Image served = image;
+    if (!deployer.serving_command.empty()) {
+        served.command = deployer.serving_command;
+    }
+    KubernetesOptions options = deployer.kubernetes;
+    if (is_custom(deployer)) {
+        options.pod_spec_mutators.insert(
+            options.pod_spec_mutators.begin(),
+            [&deployer](PodSpec& pod, PodContext& /*context*/) { make_predictor(deployer, pod); });
+    }
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods = pod_template(served, {.container = InferenceServiceDeployer::container_name},
+                             options, identity, context);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    Json& annotations = metadata["annotations"];
+    annotations[kubernetes::protocol_annotation] = protocol_name(protocol_of(deployer));
+    annotations[kubernetes::model_annotation] =
+        deployer.model_name.empty() ? identity.name : deployer.model_name;
+    if (!deployer.deployment_mode.empty() && !is_legacy(deployer)) {
+        annotations["serving.kserve.io/deploymentMode"] = deployer.deployment_mode;
+    }
+    objects.push_back({{"apiVersion", is_legacy(deployer) ? "serving.kubeflow.org/v1alpha2"
+                                                          : "serving.kserve.io/v1beta1"},
+                       {"kind", "InferenceService"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", inference_spec(deployer, std::move(pods["spec"]), session)}});
+    return objects;
+}
+
+}  // namespace detail
+
+namespace kubernetes {
+
+namespace detail {
+
+/// Which share of the requests the newest revision gets; nullopt where the status does not say.
+[[nodiscard]] inline std::optional<std::int64_t> told_traffic(const Json& service) {
+    if (const Json& legacy = kube::member(service, {"status", "canaryTraffic"});
+        legacy.is_number_integer()) {
+        return legacy.get<std::int64_t>();
+    }
+    const Json& traffic = kube::list(service, {"status", "components", "predictor", "traffic"});
+    if (traffic.empty()) {
+        return std::nullopt;
+    }
+    std::int64_t percent = 0;
+    for (const Json& each : traffic) {
+        if (kube::member(each, {"latestRevision"}) == true) {
+            percent += kube::number(each, {"percent"});
+        }
+    }
+    return percent;
+}
+
+/// Which share it is to get.
+[[nodiscard]] inline std::int64_t wanted_traffic(const Json& service) {
+    const bool is_legacy = kube::member(service, {"spec", "default"}).is_object();
+    const Json& percent =
+        is_legacy ? kube::member(service, {"spec", "canaryTrafficPercent"})
+                  : kube::member(service, {"spec", "predictor", "canaryTrafficPercent"});
+    return percent.is_number_integer() ? percent.get<std::int64_t>() : is_legacy ? 0 : 100;
+}
+
+/// "PredictorReady is False: RevisionFailed: …": the first condition that says no, the parts before
+/// the whole.
+[[nodiscard]] inline const Json& failing_condition(const Json& service) {
+    const Json* found = &kube::condition(service, "Ready", "False");
+    for (const Json& each : kube::list(service, {"status", "conditions"})) {
+        if (kube::text(each, {"status"}) == "False" && kube::text(each, {"type"}) != "Ready") {
+            return each;
+        }
+    }
+    return *found;
+}
+
+}  // namespace detail
+
+/// An InferenceService of either version with its pods; Phase::succeeded stands for ready.
+[[nodiscard]] inline kube::Diagnosis diagnose_inference_service(const Json& service,
+                                                                const std::vector<Json>& pods,
+                                                                const std::vector<Json>& events) {
+    const std::string what = "InferenceService " + kube::name_of(service);
+    const std::int64_t seen = kube::number(service, {"status", "observedGeneration"});
+    if (seen > 0 && seen < kube::number(service, {"metadata", "generation"})) {
+        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
+    }
+    const Json& model = kube::member(service, {"status", "modelStatus"});
+    const std::string transition = kube::text(model, {"transitionStatus"});
+    if (transition == "BlockedByFailedLoad" || transition == "InvalidSpec") {
+        const Json& last = kube::member(model, {"lastFailureInfo"});
+        kube::Diagnosis failed = diagnose_servers(pods, events);
+        failed.phase = kube::Phase::failed;
+        failed.reason =
+            what + " can not load its model (" + transition + "): " +
+            kube::detail::joined(kube::text(last, {"reason"}), kube::text(last, {"message"}));
+        return failed;
+    }
+    const auto told = detail::told_traffic(service);
+    const std::int64_t wanted = detail::wanted_traffic(service);
+    if (kube::condition(service, "Ready").is_object()) {
+        if (!told || *told == wanted) {
+            return {.phase = kube::Phase::succeeded};
+        }
+        return {.phase = kube::Phase::running,
+                .reason = "the newest revision of " + what + " gets " + std::to_string(*told) +
+                          " % of the requests, and is to get " + std::to_string(wanted) + " %"};
+    }
+    kube::Diagnosis result = diagnose_servers(pods, events);
+    const Json& failing = detail::failing_condition(service);
+    if (failing.is_object()) {
+        const std::string reason = kube::text(failing, {"reason"});
+        const std::string said = what + ": " + kube::text(failing, {"type"}) + " is False: " +
+                                 kube::detail::joined(reason, kube::text(failing, {"message"}));
+        // These do not pass by waiting.
+        const bool is_final = reason == "RevisionFailed" || reason == "ContainerMissing" ||
+                              reason == "ProgressDeadlineExceeded" || reason == "InvalidSpec";
+        result.phase = is_final ? kube::Phase::failed : result.phase;
+        result.reason = said + (result.reason.empty() ? "" : "; " + result.reason);
+    } else if (kube::list(service, {"status", "conditions"}).empty()) {
+        result.reason = what + " has no status yet: its controller has not looked at it";
+    } else if (result.reason.empty()) {
+        result.reason = what + " is not Ready yet";
+    }
+    return result;
+}
+
+[[nodiscard]] inline std::string inference_pods(const Json& service) {
+    const bool is_legacy = text_or(service, "apiVersion").starts_with("serving.kubeflow.org/");
+    return (is_legacy ? "serving.kubeflow.org/inferenceservice="
+                      : "serving.kserve.io/inferenceservice=") +
+           kube::name_of(service);
+}
+
+[[nodiscard]] inline PredictTarget inference_target(const Json& service) {
+    return annotated_target(service,
+                            {.protocol = PredictProtocol::v1, .model = kube::name_of(service)});
+}
+
+/// The predictor's Service, which the API server reaches unless it is a name for Knative's; else
+/// the URLs that KServe tells.
+[[nodiscard]] inline EndpointAddress locate_inference_service(const kube::Client& client,
+                                                              const Json& service) {
+    const auto origin = [&service](kube::Path path) {
+        const std::string url = kube::text(service, path);
+        return url.empty() ? url : net::parse_url(url).origin();
+    };
+    EndpointAddress address;
+    const auto predictor = client.find({.api_version = "v1",
+                                        .kind = "Service",
+                                        .namespace_ = kube::key_of(service).namespace_,
+                                        .name = kube::name_of(service) + "-predictor"});
+    if (predictor && kube::text(*predictor, {"spec", "type"}) != "ExternalName") {
+        address = service_address(client, *predictor);
+    }
+    address.outside = origin({"status", "url"});
+    if (std::string inside = origin({"status", "address", "url"}); !inside.empty()) {
+        address.inside = std::move(inside);
+    }
+    if (address.url().empty()) {
+        address.missing =
+            "InferenceService " + kube::name_of(service) + " has been given no URL yet";
+    }
+    return address;
+}
+
+inline constexpr EndpointKind inference_service_kind{.api_version = "serving.kserve.io/v1beta1",
+                                                     .kind = "InferenceService",
+                                                     .diagnose = diagnose_inference_service,
+                                                     .pod_selector = inference_pods,
+                                                     .target = inference_target,
+                                                     .locate = locate_inference_service};
+inline constexpr EndpointKind legacy_inference_service_kind{
+    .api_version = "serving.kubeflow.org/v1alpha2",
+    .kind = "InferenceService",
+    .diagnose = diagnose_inference_service,
+    .pod_selector = inference_pods,
+    .target = inference_target,
+    .locate = locate_inference_service};
+
+/// `service` with the newer model of `wanted`, and the share of requests that it gets: both as
+/// they were rendered.
+[[nodiscard]] inline Json with_canary(Json service, const Json& wanted) {
+    for (const auto& [key, value] : wanted.at("spec").items()) {
+        service["spec"][key] = value;
+    }
+    return service;
+}
+
+/// `service` with another share of the requests for its newest model: 100 makes it the only one,
+/// 0 goes back to the one before. Throws Error{usage} when there is nothing to divide.
+[[nodiscard]] inline Json with_traffic(Json service, int percent) {
+    check_range("percent", percent, 0, 100);
+    Json& spec = service["spec"];
+    if (text_or(service, "apiVersion") == inference_service_kind.api_version) {
+        if (percent == 100) {
+            spec["predictor"].erase("canaryTrafficPercent");
+        } else {
+            spec["predictor"]["canaryTrafficPercent"] = percent;
+        }
+        return service;
+    }
+    if (!spec.contains("canary") || !spec["canary"].is_object()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "divide the requests to",
+                     .subject = "InferenceService " + kube::name_of(service),
+                     .answer = "it has no canary"}};
+    }
+    if (percent == 100) {
+        spec["default"] = spec["canary"];
+    }
+    if (percent == 0 || percent == 100) {
+        spec.erase("canary");
+        spec.erase("canaryTrafficPercent");
+    } else {
+        spec["canaryTrafficPercent"] = percent;
+    }
+    return service;
+}
+
+/// Changes what is stored; again when somebody else was faster.
+inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
+                 const std::function<Json(Json)>& change) {
+    constexpr int most_attempts = 5;
+    for (int attempt = 1;; ++attempt) {
+        Json now = client.get(key);
+        const std::string mode = kube::text(now, {"status", "deploymentMode"});
+        if (mode == "Standard" || mode == "RawDeployment") {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "divide the requests to",
+                         .subject = key.text(),
+                         .answer = "KServe runs it in the mode " + mode +
+                                   ", and only Knative divides requests"}};
+        }
+        try {
+            return client.replace(change(std::move(now)));
+        } catch (const kube::StatusError& error) {
+            if (error.status() != 409 || attempt == most_attempts) {
+                throw;
+            }
+        }
+    }
+}
+
+/// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
+/// created as for a new one. remove() of the handle takes the canary back.
+[[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
+                                           EndpointHabits habits, const Session& session) {
+    const kube::Client client = connect(plan.options, session);
+    const kube::ObjectKey key{.api_version = kind.api_version,
+                              .kind = kind.kind,
+                              .namespace_ = client.cluster().namespace_,
+                              .name = plan.options.name};
+    const std::optional<Json> there = client.find(key);
+    const std::string run_id = there ? kube::label_of(*there, kube::run_label) : "";
+    if (run_id.empty()) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "make a canary of",
+                     .subject = key.text(),
+                     .answer = there ? "it is not ours" : "it is not there",
+                     .advice = "deploy it first, without --canary-traffic-percent"}};
+    }
+    std::vector<Json> objects =
+        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    const Json wanted = std::move(objects.back());
+    objects.pop_back();
+    std::vector<kube::ObjectKey> beside;
+    for (const Json& object : objects) {
+        beside.push_back(kube::key_of(client.create(object)));
+        detail::set_owner(client, beside.back(), *there);
+    }
+    const Json stored =
+        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
+    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
+        edit(undoing, key, [&spec](Json now) {
+            now["spec"] = spec;
+            return now;
+        });
+    };
+    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
+                                                       std::move(habits))};
+}
+
+}  // namespace kubernetes
+
+inline void InferenceServiceDeployer::check() const {
+    const KubernetesOptions options = with_profile(kubernetes);
+    kubernetes::check_options(options);
+    kubernetes::check_range("port", port, 1, 65535);
+    kubernetes::check_range("min_replicas", min_replicas.value_or(0), 0, 10000);
+    kubernetes::check_range("max_replicas", max_replicas.value_or(0), 0, 10000);
+    kubernetes::check_probe_path("readiness_path", readiness_path);
+    if (max_replicas.value_or(0) > 0 && min_replicas.value_or(0) > *max_replicas) {
+        throw detail::wrong_option(
+            "min_replicas", std::to_string(*min_replicas),
+            "it is more than max_replicas, " + std::to_string(*max_replicas));
+    }
+    if (!deployment_mode.empty() &&
+        !detail::is_one_of(deployment_mode,
+                           {"Standard", "Knative", "RawDeployment", "Serverless"})) {
+        throw detail::wrong_option(
+            "deployment_mode", deployment_mode, "KServe has no such mode",
+            "use Standard or Knative (RawDeployment or Serverless before KServe 0.17)");
+    }
+    detail::check_model(*this);
+    detail::check_canary(*this);
+    const std::string run_id = kubernetes::checked_run_id(options);
+    static_cast<void>(run_metadata(options, detail::inference_identity(*this, run_id), {}));
+}
+
+namespace detail {
+
+/// Lives as long as `image` and `session`.
+[[nodiscard]] inline kubernetes::Plan inference_plan(InferenceServiceDeployer serving,
+                                                     const Image& image, const Session& session) {
+    serving.check();
+    serving.kubernetes = with_profile(std::move(serving.kubernetes));
+    const KubernetesOptions options = serving.kubernetes;
+    return {.options = options,
+            .objects = [serving = std::move(serving), &image, &session](
+                           const std::string& run_id, const kubernetes::Place& place) {
+                return inference_objects(serving, image, session, run_id, place);
+            }};
+}
+
+}  // namespace detail
+
+inline Endpoint InferenceServiceDeployer::deploy(const Image& image, const Session& session) const {
+    kubernetes::EndpointHabits habits = kubernetes::endpoint_habits(kubernetes, session);
+    if (kubernetes.start_timeout == 0) {
+        habits.start_timeout = std::chrono::seconds{default_start_timeout};
+    }
+    if (detail::is_custom(*this)) {
+        check_pullable(image);
+    }
+    const kubernetes::Plan plan = detail::inference_plan(*this, image, session);
+    const kubernetes::EndpointKind& kind = detail::is_legacy(*this)
+                                               ? kubernetes::legacy_inference_service_kind
+                                               : kubernetes::inference_service_kind;
+    return canary_traffic_percent
+               ? kubernetes::start_canary(plan, kind, std::move(habits), session)
+               : kubernetes::start_endpoint(plan, kind, std::move(habits), session);
+}
+
+inline std::vector<Json> InferenceServiceDeployer::manifests(const Image& image,
+                                                             const Session& session) const {
+    return kubernetes::render(detail::inference_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> InferenceServiceDeployer::dry_run(const Image& image,
+                                                           const Session& session) const {
+    return kubernetes::rehearse(detail::inference_plan(*this, image, session), image, session);
+}
+
+static_assert(Deployer<InferenceServiceDeployer> && Renderer<InferenceServiceDeployer> &&
+              SelfChecking<InferenceServiceDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/job.hpp - runs the image as a Kubernetes Job (batch/v1).
 
 namespace fairing {
@@ -21825,8 +25721,10 @@ namespace fairing {
 /// `indexed` gives every pod a number of its own (JOB_COMPLETION_INDEX) and a stable host name.
 enum class CompletionMode { non_indexed, indexed };
 
-/// `runs` pods at once, each to its own success. Nothing is tried again unless `backoff_limit` says
-/// so. The same run id is never submitted twice: a second deploy() finds the first one's Job.
+/// `runs` pods at once, each to its own success; or `workers` that know each other: RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT in their environment, and a headless Service by which
+/// they find rank 0. Nothing is tried again unless `backoff_limit` says so. The same run id is
+/// never submitted twice: a second deploy() finds the first one's Job.
 struct JobDeployer {
     static constexpr const char* name_prefix = "fairing-job-";
     static constexpr const char* container_name = "fairing-job";
@@ -21838,6 +25736,8 @@ struct JobDeployer {
     std::optional<int> active_deadline_seconds = {};
     CompletionMode completion_mode = CompletionMode::non_indexed;
     bool suspend = false;
+    int workers = 0;        ///< of one distributed training; 0: independent runs
+    int main_port = 29500;  ///< on which rank 0 of several workers listens
 
     /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
     /// it, and so does a pipeline before it builds the image.
@@ -21874,76 +25774,64 @@ inline constexpr auto fields<JobDeployer> = std::tuple_cat(
               "the cluster stops the Job after so long"),
         field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
         field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
+        field("workers", &JobDeployer::workers,
+              "how many pods train together; of a Job they know rank, world size and rank 0's "
+              "address"),
+        field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
     });
 
 namespace detail {
 
-/// The namespace, empty while it is not known, and the client, null offline.
-struct JobPlace {
-    std::string namespace_ = {};
-    const kube::Client* client = nullptr;
-};
-
-/// An image that was built and not pushed is rendered as what would be pushed.
-inline void check_rendered(const Image& image) {
-    if (image.location != Location::nowhere) {
-        check_pullable(image);
-    }
+[[nodiscard]] inline bool is_distributed(const JobDeployer& deployer) {
+    return deployer.workers > 0;
+}
+[[nodiscard]] inline int pod_count(const JobDeployer& deployer) {
+    return is_distributed(deployer) ? deployer.workers : deployer.runs;
 }
 
 inline void check_job_numbers(const JobDeployer& deployer) {
-    const auto at_least = [](const char* what, int value, int least) {
-        if (value < least) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = std::string{"use "} + what,
-                         .subject = std::to_string(value),
-                         .answer = "it is less than " + std::to_string(least)}};
-        }
-    };
-    at_least("runs", deployer.runs, 1);
-    at_least("backoff_limit", deployer.backoff_limit, 0);
-    at_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
-    at_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
-    at_least("start_timeout", deployer.kubernetes.start_timeout, 0);
+    using kubernetes::check_least;
+    check_least("runs", deployer.runs, 1);
+    check_least("workers", deployer.workers, 0);
+    check_least("backoff_limit", deployer.backoff_limit, 0);
+    check_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
+    check_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
+    check_least("main_port", deployer.main_port, 1);
+    if (is_distributed(deployer) && deployer.runs != 1) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use runs",
+                     .subject = std::to_string(deployer.runs),
+                     .answer = "there are workers too, which are one run together"}};
+    }
+    if (deployer.main_port > 65535) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use main_port",
+                     .subject = std::to_string(deployer.main_port),
+                     .answer = "it is no port"}};
+    }
 }
 
-/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too.
+/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too; so is
+/// the Service of several workers, whose name begins with a letter.
 [[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
                                               const std::string& run_id) {
     RunIdentity identity =
         run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
-    if (deployer.completion_mode == CompletionMode::indexed) {
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
         kube::check_dns_label("name of the last pod",
-                              identity.name + '-' + std::to_string(deployer.runs - 1));
+                              identity.name + '-' + std::to_string(pod_count(deployer) - 1));
+    }
+    if (is_distributed(deployer)) {
+        kube::check_dns_1035_label("name", identity.name);
     }
     return identity;
-}
-
-[[nodiscard]] inline Json job_metadata(const JobDeployer& deployer, const RunIdentity& identity,
-                                       const std::string& namespace_) {
-    const KubernetesOptions& options = deployer.kubernetes;
-    Labels labels = run_labels(options, identity);
-    const auto add = [&labels](const char* key, const std::string& value) {
-        if (!value.empty()) {
-            kube::check_label(key, value);
-            labels[key] = value;
-        }
-    };
-    add("kueue.x-k8s.io/queue-name", options.queue);
-    add("kueue.x-k8s.io/priority-class", options.queue_priority);
-    Json metadata{
-        {"name", identity.name}, {"labels", labels}, {"annotations", run_annotations(options)}};
-    if (!namespace_.empty()) {
-        metadata["namespace"] = namespace_;
-    }
-    return metadata;
 }
 
 [[nodiscard]] inline Json job_spec(const JobDeployer& deployer, Json pods) {
     /// Long enough to read the logs, when nobody waits for the end.
     constexpr int always_ttl = 300;
-    Json spec{{"parallelism", deployer.runs},
-              {"completions", deployer.runs},
+    Json spec{{"parallelism", pod_count(deployer)},
+              {"completions", pod_count(deployer)},
               {"backoffLimit", deployer.backoff_limit},
               {"template", std::move(pods)}};
     if (deployer.ttl_seconds_after_finished) {
@@ -21954,7 +25842,7 @@ inline void check_job_numbers(const JobDeployer& deployer) {
     if (deployer.active_deadline_seconds) {
         spec["activeDeadlineSeconds"] = *deployer.active_deadline_seconds;
     }
-    if (deployer.completion_mode == CompletionMode::indexed) {
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
         spec["completionMode"] = "Indexed";
     }
     if (deployer.suspend) {
@@ -21963,22 +25851,55 @@ inline void check_job_numbers(const JobDeployer& deployer) {
     return spec;
 }
 
+/// What torch.distributed, and others, read: `env://`. Rank 0 is the pod NAME-0 of the Service.
+inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::string& name) {
+    PodSpec pod{std::move(pod_spec)};
+    pod.json()["subdomain"] = name;
+    pod.set_env("WORLD_SIZE", std::to_string(deployer.workers));
+    pod.set_env("MASTER_ADDR", name + "-0." + name);
+    pod.set_env("MASTER_PORT", std::to_string(deployer.main_port));
+    pod.container()["env"].push_back(
+        {{"name", "RANK"},
+         {"valueFrom",
+          {{"fieldRef",
+            {{"fieldPath",
+              "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}}}}});
+    pod_spec = std::move(pod.json());
+}
+
+/// A headless Service: a name for every pod, also before it is ready.
+[[nodiscard]] inline Json workers_service(const JobDeployer& deployer,
+                                          const RunIdentity& identity) {
+    return {{"apiVersion", "v1"},
+            {"kind", "Service"},
+            {"metadata", {{"name", identity.name}}},
+            {"spec",
+             {{"clusterIP", "None"},
+              {"publishNotReadyAddresses", true},
+              {"selector", {{kube::run_label, identity.run_id}, {deployer_label, "job"}}},
+              {"ports", Json::array({Json{{"name", "main"}, {"port", deployer.main_port}}})}}}};
+}
+
 /// The objects of the run, the Job last.
 [[nodiscard]] inline std::vector<Json> job_objects(const JobDeployer& deployer, const Image& image,
                                                    const Session& session,
                                                    const std::string& run_id,
-                                                   const JobPlace& place) {
+                                                   const kubernetes::Place& place) {
     const KubernetesOptions& options = deployer.kubernetes;
     if (!place.namespace_.empty()) {
         kube::check_dns_label("namespace", place.namespace_);
     }
     const RunIdentity identity = job_identity(deployer, run_id);
-    Json metadata = job_metadata(deployer, identity, place.namespace_);
-    const std::string role;
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    const std::string role = is_distributed(deployer) ? "worker" : "";
     std::vector<Json> objects;
     PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
     Json pods =
         pod_template(image, {.container = JobDeployer::container_name}, options, identity, context);
+    if (is_distributed(deployer)) {
+        set_ranks(pods["spec"], deployer, identity.name);
+        objects.push_back(workers_service(deployer, identity));
+    }
     objects = adopted(std::move(objects), options, identity, place.namespace_);
     objects.push_back({{"apiVersion", "batch/v1"},
                        {"kind", "Job"},
@@ -21997,132 +25918,53 @@ inline void check_job_numbers(const JobDeployer& deployer) {
             .main = job,
             .expected_pods = std::max(1, static_cast<int>(std::min<std::int64_t>(
                                              kube::number(job, {"spec", "completions"}), 100000))),
+            .tries_again = kube::number(job, {"spec", "backoffLimit"}) > 0,
             .diagnose = kube::diagnose_job};
 }
 
 inline void JobDeployer::check() const {
-    detail::check_job_numbers(*this);
-    if (!kubernetes.namespace_.empty()) {
-        kube::check_dns_label("namespace", kubernetes.namespace_);
-    }
-    // As long as the one that is drawn when there is none.
-    const std::string run_id = kubernetes.run_id.empty() ? "012345678901" : kubernetes.run_id;
-    static_cast<void>(detail::job_metadata(*this, detail::job_identity(*this, run_id), {}));
-    static_cast<void>(all_mutators(kubernetes));
+    JobDeployer job = *this;
+    job.kubernetes = with_profile(kubernetes);
+    detail::check_job_numbers(job);
+    kubernetes::check_options(job.kubernetes);
+    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
+    static_cast<void>(run_metadata(job.kubernetes, detail::job_identity(job, run_id), {}));
 }
 
+namespace detail {
+
+/// Lives as long as `image` and `session`.
+[[nodiscard]] inline kubernetes::Plan job_plan(JobDeployer job, const Image& image,
+                                               const Session& session) {
+    job.check();
+    job.kubernetes = with_profile(std::move(job.kubernetes));
+    const KubernetesOptions options = job.kubernetes;
+    return {.options = options,
+            .objects =
+                [job = std::move(job), &image, &session](const std::string& run_id,
+                                                         const kubernetes::Place& place) {
+                    return job_objects(job, image, session, run_id, place);
+                },
+            .subject = job_subject};
+}
+
+}  // namespace detail
+
 inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
-    check_pullable(image);
-    const std::string run_id = kubernetes.run_id.empty() ? draw_run_id() : kubernetes.run_id;
-    check();
-    const kube::Client client = kubernetes::connect(kubernetes, session);
-    const std::vector<Json> objects =
-        detail::job_objects(*this, image, session, run_id,
-                            {.namespace_ = client.cluster().namespace_, .client = &client});
-    kubernetes::Submitted submitted = kubernetes::submit(client, objects, run_id);
-    return Workload{std::make_shared<kubernetes::ClusterWorkload>(
-        client, job_subject(submitted.main), std::move(submitted.beside),
-        kubernetes::WorkloadHabits{
-            .cleanup = kubernetes.cleanup.value_or(Cleanup::when_done),
-            .stream_log = kubernetes.stream_log,
-            .start_timeout = std::chrono::seconds{kubernetes.start_timeout}})};
+    return kubernetes::start(detail::job_plan(*this, image, session), image, session);
 }
 
 inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
-    detail::check_rendered(image);
-    check();
-    const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
-    std::vector<Json> objects =
-        detail::job_objects(*this, image, session, run_id, {.namespace_ = kubernetes.namespace_});
-    for (Json& object : objects) {
-        object = redacted(std::move(object));
-    }
-    return objects;
+    return kubernetes::render(detail::job_plan(*this, image, session), image);
 }
 
 inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
-    detail::check_rendered(image);
-    check();
-    const std::string run_id = kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id;
-    const kube::Client client = kubernetes::connect(kubernetes, session);
-    std::vector<Json> stored = kubernetes::dry_run(
-        client,
-        detail::job_objects(*this, image, session, run_id,
-                            {.namespace_ = client.cluster().namespace_, .client = &client}));
-    for (Json& object : stored) {
-        object = redacted(std::move(object));
-    }
-    return stored;
+    return kubernetes::rehearse(detail::job_plan(*this, image, session), image, session);
 }
 
 static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);
 
 }  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/engine/archive.hpp - an image as `docker save` writes it: what POST /images/load takes
-// (Docker image-spec v1.2).
-
-namespace fairing::engine {
-
-/// The name by which an engine knows an image without a tag: the digest of its config.
-[[nodiscard]] inline std::string image_id(const oci::Image& image) {
-    return oci::Descriptor::from(image.manifest.at("config"), "the config of an image").digest;
-}
-
-/// The image as a tar archive, streamed out of `store`, which must outlive the body. Layers go in
-/// as they are stored: engines detect gzip. A layer that occurs twice is sent once.
-[[nodiscard]] inline net::Body docker_archive(oci::Store& store, const oci::Image& image) {
-    struct Member {
-        std::vector<std::byte> header;
-        oci::Descriptor blob;
-    };
-    const auto header_of = [](std::string path, std::uint64_t size) {
-        std::vector<std::byte> header;
-        codec::append_tar_header({.path = std::move(path), .size = size}, header);
-        return header;
-    };
-    std::vector<Member> members;
-    std::uint64_t total = 0;
-    const auto add = [&](std::string path, const oci::Descriptor& blob) {
-        members.push_back({.header = header_of(std::move(path), blob.size), .blob = blob});
-        total += members.back().header.size() + blob.size + codec::tar_padding(blob.size);
-    };
-    const auto config =
-        oci::Descriptor::from(image.manifest.at("config"), "the config of an image");
-    const std::string config_name = oci::digest_hex(config.digest) + ".json";
-    add(config_name, config);
-    Json names = Json::array();
-    std::set<std::string> sent;
-    for (const oci::Descriptor& layer : image.layers()) {
-        const std::string name = oci::digest_hex(layer.digest) + ".tar";
-        names.push_back(name);
-        if (sent.insert(name).second) {
-            add(name, layer);
-        }
-    }
-    const Json manifest =
-        Json::array({{{"Config", config_name}, {"RepoTags", nullptr}, {"Layers", names}}});
-    const std::string manifest_text = manifest.dump();
-    std::vector<std::byte> tail = header_of("manifest.json", manifest_text.size());
-    const auto bytes = std::as_bytes(std::span{manifest_text});
-    tail.insert(tail.end(), bytes.begin(), bytes.end());
-    tail.resize(tail.size() + codec::tar_padding(manifest_text.size()));
-    codec::append_tar_end(tail);
-    total += tail.size();
-    return {.size = total,
-            .write = [&store, members = std::move(members),
-                      tail = std::move(tail)](const net::BodySink& sink) {
-                for (const Member& member : members) {
-                    sink(member.header);
-                    store.read_blob(member.blob, sink);
-                    sink(std::vector<std::byte>(codec::tar_padding(member.blob.size)));
-                }
-                sink(tail);
-            }};
-}
-
-}  // namespace fairing::engine
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
@@ -23617,10 +27459,10 @@ private:
 
     [[nodiscard]] Workload in_engine(const std::filesystem::path& socket) {
         const engine::Engine engine = engine::Engine::connect(transport_, socket, session_.stop);
-        const std::string id = engine::image_id(stored_);
+        const std::string id = oci::image_id(stored_);
         std::string brought;
         if (!engine.has_image(id, session_.stop)) {
-            engine.load(engine::docker_archive(store_, stored_), session_.stop);
+            engine.load(oci::docker_archive(store_, stored_), session_.stop);
             brought = id;
         }
         std::string name = random_name();
@@ -23687,10 +27529,10 @@ struct LocalDeployer {
                                      .runtime = runtime,
                                      .engine = engine,
                                      .grace = std::chrono::seconds{grace_seconds}};
-        const registry::ClientOptions access =
-            registry_options(session, {.insecure = insecure, .ca_file = ca_file});
+        const RegistryAccess access{.insecure = insecure, .ca_file = ca_file};
+        const net::AnyTransport transport = registry_options(session, access).transport;
         if (image.location == Location::engine) {
-            return local::launch_in_engine(options, image, access.transport, session);
+            return local::launch_in_engine(options, image, transport, session);
         }
         if (image.location == Location::nowhere) {
             throw Error{ErrorCode::usage,
@@ -23700,8 +27542,8 @@ struct LocalDeployer {
                          .advice = "build it with --registry oci:DIR"}};
         }
         const std::unique_ptr<oci::Store> store =
-            registry::open_store(oci::parse_reference(image.reference), access, session.control());
-        return local::launch(options, image, *store, access.transport, session);
+            open_store(oci::parse_reference(image.reference), session, access);
+        return local::launch(options, image, *store, transport, session);
     }
 
     /// The runtime spec of the container, as root runs it. A plain process has no object, and is
@@ -23733,6 +27575,1531 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
 };
 
 static_assert(Deployer<LocalDeployer> && Renderer<LocalDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving.hpp - serves the image: a Deployment (apps/v1) and a Service before it.
+
+namespace fairing {
+
+/// How the Service is reached: by pods, by a port of every node, by an address of its own.
+enum class ServiceType { cluster_ip, node_port, load_balancer };
+
+/// `replicas` pods that answer on `port`: with Seldon's server for `serving_class`, with
+/// `serving_command`, or else as the image itself is started. deploy() returns when the objects are
+/// stored; follow() waits until all pods are ready and the Service has its address. The same run id
+/// is never submitted twice.
+struct ServingDeployer {
+    static constexpr const char* name_prefix = "fairing-deployer-";
+    static constexpr const char* service_prefix = "fairing-service-";
+    static constexpr const char* container_name = "model";
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    std::string serving_class = {};     ///< of Python, in a file of that name
+    ServiceType service_type = ServiceType::cluster_ip;
+    std::vector<std::string> serving_command = {};
+    int replicas = 1;
+    int port = 5000;
+    std::string readiness_path = {};  ///< GET that a ready server answers; empty: its port is open
+    std::string liveness_path = {};   ///< GET that a sound server answers; empty: its port is open
+    int probe_period = 5;             ///< seconds
+    int progress_deadline = 600;      ///< seconds that a new pod may take to get ready
+    int address_timeout = 300;        ///< seconds that a load balancer may take
+    PredictProtocol protocol = PredictProtocol::seldon;
+    std::string model_name = "model";  ///< in the paths of v1 and v2
+
+    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers, paths.
+    void check() const;
+    /// Throws as JobDeployer does; what was created before a failure is removed.
+    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
+    /// What deploy() would create, without I/O; the Deployment comes last.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto value_names<ServiceType> =
+    std::array<std::pair<std::string_view, ServiceType>, 3>{
+        {{"ClusterIP", ServiceType::cluster_ip},
+         {"NodePort", ServiceType::node_port},
+         {"LoadBalancer", ServiceType::load_balancer}}};
+
+template <>
+inline constexpr auto fields<ServingDeployer> = std::tuple_cat(
+    fields_of_part(&ServingDeployer::kubernetes),
+    std::tuple{
+        field("serving_class", &ServingDeployer::serving_class,
+              "class that Seldon's server loads: the module's name, or MODULE.CLASS"),
+        field("service_type", &ServingDeployer::service_type, "how the Service is reached"),
+        field("serving_command", &ServingDeployer::serving_command,
+              "command of the server, instead of Seldon's and the image's own"),
+        field("replicas", &ServingDeployer::replicas, "how many pods answer (default: 1)"),
+        field("port", &ServingDeployer::port, "port of the server (default: 5000, KServe: 8080)"),
+        field("readiness_path", &ServingDeployer::readiness_path,
+              "path that a ready server answers with 2xx (default: its port is open)"),
+        field("liveness_path", &ServingDeployer::liveness_path,
+              "path that a sound server answers with 2xx (default: its port is open)"),
+        field("probe_period", &ServingDeployer::probe_period,
+              "seconds between two probes (default: 5)"),
+        field("progress_deadline", &ServingDeployer::progress_deadline,
+              "seconds that a pod may take to get ready (default: 600)"),
+        field("address_timeout", &ServingDeployer::address_timeout,
+              "seconds that a load balancer may take to give an address (default: 300)"),
+        field("protocol", &ServingDeployer::protocol, "what the server speaks"),
+        field("model_name", &ServingDeployer::model_name,
+              "name of the model in the paths of v1 and v2"),
+    });
+
+namespace detail {
+
+[[nodiscard]] inline std::string service_name(const ServingDeployer& deployer,
+                                              const RunIdentity& identity) {
+    return deployer.kubernetes.name.empty() ? ServingDeployer::service_prefix + identity.run_id
+                                            : identity.name;
+}
+
+[[nodiscard]] inline RunIdentity serving_identity(const ServingDeployer& deployer,
+                                                  const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(deployer.kubernetes, run_id, ServingDeployer::name_prefix, "serving");
+    kube::check_dns_1035_label("name of the Service", service_name(deployer, identity));
+    return identity;
+}
+
+[[nodiscard]] inline std::vector<std::string> serving_command(const ServingDeployer& deployer,
+                                                              const Image& image) {
+    if (!deployer.serving_command.empty()) {
+        return deployer.serving_command;
+    }
+    if (deployer.serving_class.empty()) {
+        return image.command;
+    }
+    return {"seldon-core-microservice", deployer.serving_class, "REST", "--service-type=MODEL",
+            "--persistence=0"};
+}
+
+/// core/v1 Probe, `failures` times in a row.
+[[nodiscard]] inline Json probe(const ServingDeployer& deployer, const std::string& path,
+                                int failures) {
+    Json result{{"periodSeconds", deployer.probe_period},
+                {"timeoutSeconds", 5},
+                {"failureThreshold", failures}};
+    if (path.empty()) {
+        result["tcpSocket"] = {{"port", deployer.port}};
+    } else {
+        result["httpGet"] = {{"path", path}, {"port", deployer.port}};
+    }
+    return result;
+}
+
+/// Makes a server of the program: its port, and how it is seen to be ready and sound. While it
+/// loads its model, it is not killed for being silent.
+inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
+    const int startup_failures =
+        (deployer.progress_deadline + deployer.probe_period - 1) / deployer.probe_period;
+    pod.json()["restartPolicy"] = "Always";
+    Json& container = pod.container();
+    container["ports"] = Json::array({Json{{"name", "http"}, {"containerPort", deployer.port}}});
+    container["startupProbe"] = probe(deployer, deployer.readiness_path, startup_failures);
+    container["readinessProbe"] = probe(deployer, deployer.readiness_path, 3);
+    container["livenessProbe"] = probe(deployer, deployer.liveness_path, 3);
+    if (!deployer.serving_class.empty() && deployer.serving_command.empty()) {
+        // Seldon's servers before and since 1.5 read different names, and the newer ones would
+        // take 5000 for gRPC.
+        const std::string http = std::to_string(deployer.port);
+        for (const auto& [name, value] :
+             {std::pair{"PREDICTIVE_UNIT_SERVICE_PORT", http},
+              std::pair{"PREDICTIVE_UNIT_HTTP_SERVICE_PORT", http},
+              std::pair{"PREDICTIVE_UNIT_GRPC_SERVICE_PORT", std::to_string(deployer.port + 1)}}) {
+            if (!deployer.kubernetes.environment.contains(name)) {
+                pod.set_env(name, value);
+            }
+        }
+    }
+}
+
+[[nodiscard]] inline Json service_object(const ServingDeployer& deployer,
+                                         const RunIdentity& identity,
+                                         const std::string& namespace_) {
+    const char* type = "ClusterIP";
+    for (const auto& [name, value] : value_names<ServiceType>) {
+        type = value == deployer.service_type ? name.data() : type;
+    }
+    Json metadata{{"name", service_name(deployer, identity)},
+                  {"labels", run_labels(deployer.kubernetes, identity)},
+                  {"annotations", deployer.kubernetes.annotations}};
+    if (!namespace_.empty()) {
+        metadata["namespace"] = namespace_;
+    }
+    return {
+        {"apiVersion", "v1"},
+        {"kind", "Service"},
+        {"metadata", std::move(metadata)},
+        {"spec",
+         {{"type", type},
+          {"selector", {{kube::run_label, identity.run_id}, {deployer_label, identity.deployer}}},
+          {"ports",
+           Json::array({Json{
+               {"name", "http"}, {"port", deployer.port}, {"targetPort", deployer.port}}})}}}};
+}
+
+/// The objects of the run, the Deployment last.
+[[nodiscard]] inline std::vector<Json> serving_objects(const ServingDeployer& deployer,
+                                                       const Image& image, const Session& session,
+                                                       const std::string& run_id,
+                                                       const kubernetes::Place& place) {
+    kubernetes::say_notes(kubernetes::endpoint_notes(deployer.kubernetes), session);
+    const RunIdentity identity = serving_identity(deployer, run_id);
+    Image served = image;
+    served.command = serving_command(deployer, image);
+    // The caller's mutators see the server.
+    KubernetesOptions options = deployer.kubernetes;
+    options.pod_spec_mutators.insert(
+        options.pod_spec_mutators.begin(),
+        [&deployer](PodSpec& pod, PodContext& /*context*/) { make_server(deployer, pod); });
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods = pod_template(served, {.container = ServingDeployer::container_name}, options,
+                             identity, context);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back(service_object(deployer, identity, place.namespace_));
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    metadata["annotations"][kubernetes::protocol_annotation] = protocol_name(deployer.protocol);
+    metadata["annotations"][kubernetes::model_annotation] = deployer.model_name;
+    objects.push_back({{"apiVersion", "apps/v1"},
+                       {"kind", "Deployment"},
+                       {"metadata", std::move(metadata)},
+                       {"spec",
+                        {{"replicas", deployer.replicas},
+                         {"progressDeadlineSeconds", deployer.progress_deadline},
+                         {"selector", {{"matchLabels", objects.back()["spec"]["selector"]}}},
+                         {"template", std::move(pods)}}}});
+    return objects;
+}
+
+}  // namespace detail
+
+namespace kubernetes {
+
+/// An apps/v1 Deployment of ours with its pods; Phase::succeeded stands for ready.
+[[nodiscard]] inline kube::Diagnosis diagnose_deployment(const Json& deployment,
+                                                         const std::vector<Json>& pods,
+                                                         const std::vector<Json>& events) {
+    const std::string what = "Deployment " + kube::name_of(deployment);
+    const auto status = [&](const char* key) { return kube::number(deployment, {"status", key}); };
+    const std::int64_t wanted = kube::number(deployment, {"spec", "replicas"});
+    const bool is_seen =
+        status("observedGeneration") >= kube::number(deployment, {"metadata", "generation"});
+    if (is_seen && status("updatedReplicas") >= wanted && status("availableReplicas") >= wanted &&
+        status("replicas") <= wanted) {
+        return {.phase = kube::Phase::succeeded};
+    }
+    kube::Diagnosis result = diagnose_servers(pods, events);
+    if (!is_seen) {
+        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
+    }
+    if (result.phase == kube::Phase::failed) {
+        return result;
+    }
+    if (const Json& late = kube::condition(deployment, "Progressing", "False");
+        kube::text(late, {"reason"}) == "ProgressDeadlineExceeded") {
+        result.phase = kube::Phase::failed;
+        result.reason = what + " is not ready in time (ProgressDeadlineExceeded)" +
+                        (result.reason.empty() ? "" : ": " + result.reason);
+    } else if (const Json& refusal = kube::condition(deployment, "ReplicaFailure");
+               refusal.is_object()) {
+        result = {.cause = kube::Cause::refused,
+                  .reason = "the cluster takes no pod of " + what + ": " +
+                            kube::text(refusal, {"message"})};
+    } else if (pods.empty()) {
+        result.cause = kube::Cause::starting;
+        result.reason = what + " has no pod yet";
+    } else if (result.reason.empty()) {
+        result.reason = std::to_string(status("availableReplicas")) + " of " +
+                        std::to_string(wanted) + " pods of " + what + " are ready";
+    }
+    return result;
+}
+
+/// "fairing-deployer=serving,fairing-id=…".
+[[nodiscard]] inline std::string deployment_pods(const Json& deployment) {
+    std::string selector;
+    for (const auto& [key, value] :
+         kube::member(deployment, {"spec", "selector", "matchLabels"}).items()) {
+        selector += (selector.empty() ? "" : ",") + key + '=' + value.get<std::string>();
+    }
+    return selector;
+}
+
+[[nodiscard]] inline PredictTarget deployment_target(const Json& deployment) {
+    return annotated_target(deployment, {});
+}
+
+/// By the Service of the same run.
+[[nodiscard]] inline EndpointAddress locate_deployment(const kube::Client& client,
+                                                       const Json& deployment) {
+    const std::string run_id = kube::label_of(deployment, kube::run_label);
+    const auto services =
+        client.list("v1", "Service", kube::key_of(deployment).namespace_,
+                    {.label_selector = std::string{kube::run_label} + '=' + run_id});
+    if (services.items.empty()) {
+        return {.missing = "the Service of run " + run_id + " is not there"};
+    }
+    return service_address(client, services.items.front());
+}
+
+inline constexpr EndpointKind deployment_kind{.api_version = "apps/v1",
+                                              .kind = "Deployment",
+                                              .diagnose = diagnose_deployment,
+                                              .pod_selector = deployment_pods,
+                                              .target = deployment_target,
+                                              .locate = locate_deployment};
+
+}  // namespace kubernetes
+
+inline void ServingDeployer::check() const {
+    const KubernetesOptions options = with_profile(kubernetes);
+    kubernetes::check_options(options);
+    kubernetes::check_range("port", port, 1, 65534);
+    kubernetes::check_range("replicas", replicas, 1, 10000);
+    kubernetes::check_range("probe_period", probe_period, 1, 3600);
+    kubernetes::check_range("progress_deadline", progress_deadline, probe_period, 86400);
+    kubernetes::check_range("address_timeout", address_timeout, 0, 86400);
+    kubernetes::check_probe_path("readiness_path", readiness_path);
+    kubernetes::check_probe_path("liveness_path", liveness_path);
+    const std::string run_id = kubernetes::checked_run_id(options);
+    static_cast<void>(run_metadata(options, detail::serving_identity(*this, run_id), {}));
+}
+
+namespace detail {
+
+/// Lives as long as `image` and `session`.
+[[nodiscard]] inline kubernetes::Plan serving_plan(ServingDeployer serving, const Image& image,
+                                                   const Session& session) {
+    serving.check();
+    serving.kubernetes = with_profile(std::move(serving.kubernetes));
+    const KubernetesOptions options = serving.kubernetes;
+    return {.options = options,
+            .objects = [serving = std::move(serving), &image, &session](
+                           const std::string& run_id, const kubernetes::Place& place) {
+                return serving_objects(serving, image, session, run_id, place);
+            }};
+}
+
+}  // namespace detail
+
+inline Endpoint ServingDeployer::deploy(const Image& image, const Session& session) const {
+    check_pullable(image);
+    kubernetes::EndpointHabits habits = kubernetes::endpoint_habits(kubernetes, session);
+    habits.address_timeout = std::chrono::seconds{address_timeout};
+    return kubernetes::start_endpoint(detail::serving_plan(*this, image, session),
+                                      kubernetes::deployment_kind, std::move(habits), session);
+}
+
+inline std::vector<Json> ServingDeployer::manifests(const Image& image,
+                                                    const Session& session) const {
+    return kubernetes::render(detail::serving_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> ServingDeployer::dry_run(const Image& image,
+                                                  const Session& session) const {
+    return kubernetes::rehearse(detail::serving_plan(*this, image, session), image, session);
+}
+
+static_assert(Deployer<ServingDeployer> && Renderer<ServingDeployer> &&
+              SelfChecking<ServingDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/training/run_policy.hpp - what every training job of Kubeflow takes beside its
+// replicas: when it ends, what is restarted, what is cleaned up (kubeflow.org/v1 RunPolicy).
+
+namespace fairing {
+
+/// What happens to a pod that failed. `exit_code`: codes from 128 are tried again, those below are
+/// final.
+enum class RestartPolicy { never, on_failure, always, exit_code };
+
+/// Which pods the operator deletes once the job has ended. `running`, our default, ends what would
+/// go on for ever (parameter servers) and keeps the logs of the others.
+enum class CleanPodPolicy { none, running, all };
+
+struct RunPolicy {
+    RestartPolicy restart_policy = RestartPolicy::never;  ///< of every replica
+    CleanPodPolicy clean_pod_policy = CleanPodPolicy::running;
+    std::optional<int> backoff_limit = {};
+    std::optional<int> active_deadline_seconds = {};
+    std::optional<int> ttl_seconds_after_finished = {};
+    bool suspend = false;
+    std::optional<int> gang_min_available = {};  ///< pods that start together, or not at all
+    std::string gang_queue = {};
+    std::string gang_priority_class = {};
+    std::optional<int> gang_timeout_seconds = {};
+};
+
+template <>
+inline constexpr auto value_names<RestartPolicy> =
+    std::array<std::pair<std::string_view, RestartPolicy>, 4>{
+        {{"never", RestartPolicy::never},
+         {"on-failure", RestartPolicy::on_failure},
+         {"always", RestartPolicy::always},
+         {"exit-code", RestartPolicy::exit_code}}};
+template <>
+inline constexpr auto value_names<CleanPodPolicy> =
+    std::array<std::pair<std::string_view, CleanPodPolicy>, 3>{
+        {{"none", CleanPodPolicy::none},
+         {"running", CleanPodPolicy::running},
+         {"all", CleanPodPolicy::all}}};
+
+template <>
+inline constexpr auto fields<RunPolicy> = std::tuple{
+    field("restart_policy", &RunPolicy::restart_policy, "what happens to a pod that failed"),
+    field("clean_pod_policy", &RunPolicy::clean_pod_policy,
+          "which pods are deleted once the job has ended"),
+    field("backoff_limit", &RunPolicy::backoff_limit, "how many pods may fail before the job does"),
+    field("active_deadline_seconds", &RunPolicy::active_deadline_seconds,
+          "the cluster stops the job after so long"),
+    field("ttl_seconds_after_finished", &RunPolicy::ttl_seconds_after_finished,
+          "the cluster removes the job so long after its end"),
+    field("suspend", &RunPolicy::suspend, "create it, but let nothing run yet"),
+    field("gang_min_available", &RunPolicy::gang_min_available,
+          "gang scheduling: so many pods start together, or none"),
+    field("gang_queue", &RunPolicy::gang_queue, "gang scheduling: the scheduler's queue"),
+    field("gang_priority_class", &RunPolicy::gang_priority_class,
+          "gang scheduling: PriorityClass of the group"),
+    field("gang_timeout_seconds", &RunPolicy::gang_timeout_seconds,
+          "gang scheduling: how long the group may wait"),
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/training/kinds.hpp - the training jobs of Kubeflow's training operator
+// (kubeflow.org/v1) and MPI operator (v2beta1). They differ in data: a table of kinds, one of their
+// roles, one of the fields that only some have.
+
+namespace fairing {
+
+struct TrainingKind;
+
+/// Any of the kinds, which `kind` names; what the others have and this one has not is said in a
+/// warning. Counts that are not set are the kind's own habit. TFJobDeployer and its siblings
+/// (training_jobs.hpp) are this with a kind's own members.
+struct TrainingJobDeployer {
+    const TrainingKind* kind = nullptr;  ///< one of training_kinds
+    KubernetesOptions kubernetes = {};   ///< its cleanup is Cleanup::never when not set
+    std::optional<int> worker_count = {}, ps_count = {}, chief_count = {}, master_count = {},
+                       evaluator_count = {};
+    RunPolicy policy = {};
+    std::string success_policy = {};       ///< TFJob: "AllWorkers" waits for every worker
+    bool enable_dynamic_worker = false;    ///< TFJob: workers may come and go
+    std::string nproc_per_node = {};       ///< PyTorchJob: "auto", "gpu", "cpu" or a number
+    std::optional<int> min_workers = {};   ///< elastic PyTorchJob and PaddleJob
+    std::optional<int> max_workers = {};   ///< the same
+    std::optional<int> max_restarts = {};  ///< the same
+    std::string rdzv_backend = {};         ///< elastic PyTorchJob: "c10d", "etcd", …
+    std::string mpi_version = {};          ///< MPIJob: "v1", "v2beta1"; empty: what the cluster has
+    std::optional<int> slots_per_worker = {};  ///< MPIJob: processes of a worker
+    std::vector<std::string> launcher = {};    ///< MPIJob: empty: mpirun -n PROCESSES
+    std::string mpi_implementation = {};       ///< MPIJob v2beta1: OpenMPI, Intel, MPICH
+    bool run_launcher_as_worker = false;       ///< MPIJob v2beta1
+
+    /// Throws Error{usage} for what the cluster, or a webhook there, would refuse.
+    void check() const;
+    /// As JobDeployer's.
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<TrainingJobDeployer> = std::tuple_cat(
+    fields_of_part(&TrainingJobDeployer::kubernetes),
+    std::tuple{
+        field("worker_count", &TrainingJobDeployer::worker_count, "workers", "workers"),
+        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers of a TFJob", "ps"),
+        field("chief_count", &TrainingJobDeployer::chief_count, "chief of a TFJob: 0 or 1",
+              "chief"),
+        field("master_count", &TrainingJobDeployer::master_count,
+              "master of a PyTorchJob, XGBoostJob or PaddleJob: 0 or 1", "master"),
+        field("evaluator_count", &TrainingJobDeployer::evaluator_count, "evaluators of a TFJob",
+              "evaluators"),
+    },
+    fields_of_part(&TrainingJobDeployer::policy),
+    std::tuple{
+        field("success_policy", &TrainingJobDeployer::success_policy,
+              "TFJob: AllWorkers waits for every worker"),
+        field("enable_dynamic_worker", &TrainingJobDeployer::enable_dynamic_worker,
+              "TFJob: workers may come and go"),
+        field("nproc_per_node", &TrainingJobDeployer::nproc_per_node,
+              "processes of a node: auto, gpu, cpu or a number"),
+        field("min_workers", &TrainingJobDeployer::min_workers,
+              "elastic PyTorchJob or PaddleJob: least workers"),
+        field("max_workers", &TrainingJobDeployer::max_workers, "the same: most workers"),
+        field("max_restarts", &TrainingJobDeployer::max_restarts, "the same: most restarts"),
+        field("rdzv_backend", &TrainingJobDeployer::rdzv_backend,
+              "elastic PyTorchJob: how workers find each other (c10d, etcd)"),
+        field("mpi_version", &TrainingJobDeployer::mpi_version,
+              "MPIJob: v1 or v2beta1 (default: what the cluster has)"),
+        field("slots_per_worker", &TrainingJobDeployer::slots_per_worker,
+              "MPIJob: processes of a worker (default: 1)"),
+        field("launcher", &TrainingJobDeployer::launcher,
+              "MPIJob: what starts the program (default: mpirun -n PROCESSES)"),
+        field("mpi_implementation", &TrainingJobDeployer::mpi_implementation,
+              "MPIJob v2beta1: OpenMPI, Intel or MPICH"),
+        field("run_launcher_as_worker", &TrainingJobDeployer::run_launcher_as_worker,
+              "MPIJob v2beta1: the launcher works too"),
+    });
+
+/// One role of a kind's replicas.
+struct TrainingRole {
+    enum class Gpus { kept, removed };
+    enum class Runs { program, launcher, own };  ///< own: what the operator gives it
+
+    const char* name;
+    std::optional<int> TrainingJobDeployer::*count;  ///< null: always one
+    int preset, least, most;
+    Gpus gpus = Gpus::kept;  ///< parameter servers and launchers compute nothing
+    Runs runs = Runs::program;
+};
+
+struct TrainingKind {
+    const char* deployer;  ///< "tfjob": its name, its label, and in its objects' names
+    const char* api_version;
+    const char* kind;
+    const char* replicas;       ///< the field of the roles
+    const char* container;      ///< the name that its webhook wants
+    const char* rank_variable;  ///< for a kind whose operator tells no rank
+    std::span<const TrainingRole> roles;
+};
+
+namespace detail {
+
+inline constexpr int any_number = 1000000;
+using Training = TrainingJobDeployer;
+inline constexpr std::array<TrainingRole, 4> tf_roles{
+    {{"Chief", &Training::chief_count, 0, 0, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number},
+     {"PS", &Training::ps_count, 0, 0, any_number, TrainingRole::Gpus::removed},
+     {"Evaluator", &Training::evaluator_count, 0, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 2> pytorch_roles{
+    {{"Master", &Training::master_count, 1, 0, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 2> xgboost_roles{
+    {{"Master", &Training::master_count, 1, 1, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 2> paddle_roles{
+    {{"Master", &Training::master_count, 0, 0, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 1> jax_roles{
+    {{"Worker", &Training::worker_count, 1, 1, any_number}}};
+inline constexpr std::array<TrainingRole, 2> mpi_roles{
+    {{"Launcher", nullptr, 1, 1, 1, TrainingRole::Gpus::removed, TrainingRole::Runs::launcher},
+     {"Worker", &Training::worker_count, 1, 1, any_number, TrainingRole::Gpus::kept,
+      TrainingRole::Runs::own}}};
+
+}  // namespace detail
+
+/// MPIJobs have one name and two versions, of which a cluster has one.
+inline constexpr std::array<TrainingKind, 7> training_kinds{
+    {{"tfjob", "kubeflow.org/v1", "TFJob", "tfReplicaSpecs", "tensorflow", "", detail::tf_roles},
+     {"pytorchjob", "kubeflow.org/v1", "PyTorchJob", "pytorchReplicaSpecs", "pytorch", "",
+      detail::pytorch_roles},
+     {"xgboostjob", "kubeflow.org/v1", "XGBoostJob", "xgbReplicaSpecs", "xgboost", "",
+      detail::xgboost_roles},
+     {"paddlejob", "kubeflow.org/v1", "PaddleJob", "paddleReplicaSpecs", "paddle", "PADDLE_RANK",
+      detail::paddle_roles},
+     {"jaxjob", "kubeflow.org/v1", "JAXJob", "jaxReplicaSpecs", "jax", "", detail::jax_roles},
+     {"mpijob", "kubeflow.org/v2beta1", "MPIJob", "mpiReplicaSpecs", "mpi", "", detail::mpi_roles},
+     {"mpijob", "kubeflow.org/v1", "MPIJob", "mpiReplicaSpecs", "mpi", "", detail::mpi_roles}}};
+
+/// The first kind of that name; null when there is none.
+[[nodiscard]] constexpr const TrainingKind* training_kind(std::string_view deployer) noexcept {
+    for (const TrainingKind& each : training_kinds) {
+        if (each.deployer == deployer) {
+            return &each;
+        }
+    }
+    return nullptr;
+}
+
+namespace detail {
+
+inline constexpr const TrainingKind* mpi_v2 = &training_kinds[5];
+inline constexpr const TrainingKind* mpi_v1 = &training_kinds[6];
+
+[[nodiscard]] inline Json json_of(const std::optional<int>& value) {
+    return value ? Json(*value) : Json();
+}
+[[nodiscard]] inline Json json_of(const std::string& value) {
+    return value.empty() ? Json() : Json(value);
+}
+[[nodiscard]] inline Json json_of(bool value) { return value ? Json(true) : Json(); }
+
+/// An option that is a field of some kinds' spec; null when it is not set.
+struct TrainingField {
+    const char* option;
+    const char* kinds;  ///< names between spaces; a version where only one has it; "": all
+    const char* path;   ///< in the spec; "": it has other effects
+    Json (*value)(const TrainingJobDeployer& job);
+};
+inline constexpr std::array<TrainingField, 20> training_fields{{
+    {"backoff_limit", "", "/runPolicy/backoffLimit",
+     [](const Training& job) { return json_of(job.policy.backoff_limit); }},
+    {"active_deadline_seconds", "", "/runPolicy/activeDeadlineSeconds",
+     [](const Training& job) { return json_of(job.policy.active_deadline_seconds); }},
+    {"ttl_seconds_after_finished", "", "/runPolicy/ttlSecondsAfterFinished",
+     [](const Training& job) { return json_of(job.policy.ttl_seconds_after_finished); }},
+    {"suspend", "", "/runPolicy/suspend",
+     [](const Training& job) { return json_of(job.policy.suspend); }},
+    {"gang_min_available", "", "/runPolicy/schedulingPolicy/minAvailable",
+     [](const Training& job) { return json_of(job.policy.gang_min_available); }},
+    {"gang_queue", "", "/runPolicy/schedulingPolicy/queue",
+     [](const Training& job) { return json_of(job.policy.gang_queue); }},
+    {"gang_priority_class", "", "/runPolicy/schedulingPolicy/priorityClass",
+     [](const Training& job) { return json_of(job.policy.gang_priority_class); }},
+    {"gang_timeout_seconds", "", "/runPolicy/schedulingPolicy/scheduleTimeoutSeconds",
+     [](const Training& job) { return json_of(job.policy.gang_timeout_seconds); }},
+    {"success_policy", " tfjob ", "/successPolicy",
+     [](const Training& job) { return json_of(job.success_policy); }},
+    {"enable_dynamic_worker", " tfjob ", "/enableDynamicWorker",
+     [](const Training& job) { return json_of(job.enable_dynamic_worker); }},
+    {"nproc_per_node", " pytorchjob ", "/nprocPerNode",
+     [](const Training& job) { return json_of(job.nproc_per_node); }},
+    {"min_workers", " pytorchjob paddlejob ", "/elasticPolicy/minReplicas",
+     [](const Training& job) { return json_of(job.min_workers); }},
+    {"max_workers", " pytorchjob paddlejob ", "/elasticPolicy/maxReplicas",
+     [](const Training& job) { return json_of(job.max_workers); }},
+    {"max_restarts", " pytorchjob paddlejob ", "/elasticPolicy/maxRestarts",
+     [](const Training& job) { return json_of(job.max_restarts); }},
+    {"rdzv_backend", " pytorchjob ", "/elasticPolicy/rdzvBackend",
+     [](const Training& job) { return json_of(job.rdzv_backend); }},
+    {"slots_per_worker", " mpijob ", "/slotsPerWorker",
+     [](const Training& job) { return json_of(job.slots_per_worker); }},
+    {"mpi_implementation", " kubeflow.org/v2beta1 ", "/mpiImplementation",
+     [](const Training& job) { return json_of(job.mpi_implementation); }},
+    {"run_launcher_as_worker", " kubeflow.org/v2beta1 ", "/runLauncherAsWorker",
+     [](const Training& job) { return json_of(job.run_launcher_as_worker); }},
+    {"mpi_version", " mpijob ", "", [](const Training& job) { return json_of(job.mpi_version); }},
+    {"launcher", " mpijob ", "",
+     [](const Training& job) { return job.launcher.empty() ? Json() : Json(job.launcher); }},
+}};
+
+[[nodiscard]] inline bool has_field(const TrainingKind& kind, const TrainingField& field) {
+    const std::string_view kinds = field.kinds;
+    const auto names = [kinds](const char* name) {
+        return kinds.find(' ' + std::string{name} + ' ') != std::string_view::npos;
+    };
+    return kinds.empty() || names(kind.deployer) || names(kind.api_version);
+}
+
+[[nodiscard]] inline bool is_elastic(const TrainingJobDeployer& job) {
+    return job.min_workers || job.max_workers || job.max_restarts || !job.rdzv_backend.empty();
+}
+
+/// Whether the number of workers may change: an elastic policy means something to the kind.
+[[nodiscard]] inline bool takes_elastic(const TrainingKind& kind) {
+    const std::string_view name = kind.deployer;
+    return name == "pytorchjob" || name == "paddlejob";
+}
+
+/// How many pods of a role. The workers of an elastic PyTorchJob find each other without a master.
+[[nodiscard]] inline int count_of(const TrainingJobDeployer& job, const TrainingRole& role) {
+    const bool is_elastic_master = std::string_view{job.kind->deployer} == "pytorchjob" &&
+                                   role.count == &TrainingJobDeployer::master_count &&
+                                   is_elastic(job);
+    return role.count == nullptr ? role.preset
+                                 : (job.*role.count).value_or(is_elastic_master ? 0 : role.preset);
+}
+
+[[nodiscard]] inline int worker_count(const TrainingJobDeployer& job) {
+    for (const TrainingRole& role : job.kind->roles) {
+        if (role.count == &TrainingJobDeployer::worker_count) {
+            return count_of(job, role);
+        }
+    }
+    return 0;
+}
+
+}  // namespace detail
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/training/objects.hpp - a training job of Kubeflow as the objects of a cluster,
+// and what its webhooks would refuse (training-operator, pkg/webhooks; mpi-operator,
+// pkg/apis/kubeflow/validation), refused here.
+
+namespace fairing {
+
+namespace detail {
+
+[[nodiscard]] inline Error training_error(const std::string& what, const std::string& value,
+                                          std::string answer, std::string advice = {}) {
+    return Error{ErrorCode::usage,
+                 {.attempted = "use " + what,
+                  .subject = value,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+inline void check_counts(const TrainingJobDeployer& job) {
+    const TrainingKind& kind = *job.kind;
+    int all = 0;
+    for (const TrainingRole& role : kind.roles) {
+        const int count = count_of(job, role);
+        if (count < role.least || count > role.most) {
+            throw training_error(
+                std::string{role.name} + " count", std::to_string(count),
+                std::string{"a "} + kind.kind + " takes " + std::to_string(role.least) +
+                    (role.most == any_number   ? " or more"
+                     : role.least == role.most ? ""
+                                               : " to " + std::to_string(role.most)));
+        }
+        all += count;
+    }
+    if (all == 0) {
+        throw training_error("no replicas for", kind.kind, "it would run nothing",
+                             "give it --workers");
+    }
+    const int workers = worker_count(job);
+    if (is_elastic(job) && takes_elastic(kind)) {
+        if (workers == 0) {
+            throw training_error("an elastic policy for", kind.kind, "it has no workers");
+        }
+        if (job.min_workers.value_or(workers) > workers ||
+            job.max_workers.value_or(workers) < workers || job.min_workers.value_or(1) < 1) {
+            throw training_error("min_workers and max_workers",
+                                 std::to_string(job.min_workers.value_or(workers)) + " to " +
+                                     std::to_string(job.max_workers.value_or(workers)),
+                                 "the " + std::to_string(workers) + " workers are not within");
+        }
+    }
+}
+
+inline void check_values(const TrainingJobDeployer& job) {
+    using kubernetes::check_least;
+    const RunPolicy& policy = job.policy;
+    check_least("backoff_limit", policy.backoff_limit.value_or(0), 0);
+    check_least("active_deadline_seconds", policy.active_deadline_seconds.value_or(1), 1);
+    check_least("ttl_seconds_after_finished", policy.ttl_seconds_after_finished.value_or(0), 0);
+    check_least("gang_min_available", policy.gang_min_available.value_or(1), 1);
+    check_least("slots_per_worker", job.slots_per_worker.value_or(1), 1);
+    const auto check_one_of = [](const char* what, const std::string& value,
+                                 const std::vector<std::string>& names) {
+        if (!value.empty() && std::find(names.begin(), names.end(), value) == names.end()) {
+            throw unknown_name("choose", what, value, names);
+        }
+    };
+    check_one_of("mpi_version", job.mpi_version, {"v1", "v2beta1"});
+    check_one_of("mpi_implementation", job.mpi_implementation, {"OpenMPI", "Intel", "MPICH"});
+    check_one_of("success_policy", job.success_policy, {"AllWorkers"});
+    if (const std::string& nproc = job.nproc_per_node;
+        !nproc.empty() && nproc.find_first_not_of("0123456789") != std::string::npos) {
+        check_one_of("nproc_per_node", nproc, {"auto", "gpu", "cpu", "a number"});
+    }
+    if (job.kind == mpi_v2 && (policy.restart_policy == RestartPolicy::always ||
+                               policy.restart_policy == RestartPolicy::exit_code)) {
+        throw training_error("restart_policy of", "an MPIJob v2beta1",
+                             "it takes never or on-failure");
+    }
+}
+
+/// Pods and their Services are called NAME-ROLE-NUMBER, all of it one RFC 1035 label.
+[[nodiscard]] inline RunIdentity training_identity(const TrainingJobDeployer& job,
+                                                   const std::string& run_id) {
+    const std::string deployer = job.kind->deployer;
+    RunIdentity identity =
+        run_identity(job.kubernetes, run_id, "fairing-" + deployer + '-', deployer);
+    kube::check_dns_1035_label("name", identity.name);
+    for (const TrainingRole& role : job.kind->roles) {
+        if (const int count = count_of(job, role); count > 0) {
+            std::string last = identity.name + '-' + role.name + '-' + std::to_string(count - 1);
+            std::transform(last.begin(), last.end(), last.begin(), [](char c) {
+                return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+            });
+            kube::check_dns_1035_label("name of the last pod", last);
+        }
+    }
+    return identity;
+}
+
+/// What was asked for and this kind has not.
+[[nodiscard]] inline std::vector<std::string> training_notes(const TrainingJobDeployer& job) {
+    std::vector<std::string> notes;
+    const auto note = [&](const std::string& option) {
+        notes.push_back(std::string{"a "} + job.kind->kind + " has no " + option +
+                        ": it is left out");
+    };
+    for (const TrainingField& each : training_fields) {
+        if (!has_field(*job.kind, each) && !each.value(job).is_null()) {
+            note(each.option);
+        }
+    }
+    for (const auto& [option, count] : {std::pair{"worker_count", &Training::worker_count},
+                                        {"ps_count", &Training::ps_count},
+                                        {"chief_count", &Training::chief_count},
+                                        {"master_count", &Training::master_count},
+                                        {"evaluator_count", &Training::evaluator_count}}) {
+        const auto is_it = [member = count](const TrainingRole& role) {
+            return role.count == member;
+        };
+        if ((job.*count).value_or(0) > 0 &&
+            std::none_of(job.kind->roles.begin(), job.kind->roles.end(), is_it)) {
+            note(option);
+        }
+    }
+    return notes;
+}
+
+inline void remove_gpus(Json& container) {
+    for (const char* part : {"limits", "requests"}) {
+        Json& amounts = container["resources"][part];
+        for (const char* gpu : {"nvidia.com/gpu", "amd.com/gpu"}) {
+            if (amounts.is_object()) {
+                amounts.erase(gpu);
+            }
+        }
+        if (amounts.empty()) {
+            container["resources"].erase(part);
+        }
+    }
+    if (container["resources"].empty()) {
+        container.erase("resources");
+    }
+}
+
+/// What the ranks of an MPI run do not inherit is given to them by env(1): a rank on another node
+/// is a child of its sshd, and not of the container.
+[[nodiscard]] inline Json launcher_command(const TrainingJobDeployer& job, const Image& image,
+                                           const Json& program) {
+    const int workers = worker_count(job) + (job.run_launcher_as_worker ? 1 : 0);
+    Json command = job.launcher;
+    if (job.launcher.empty()) {
+        command = {"mpirun", "-n", std::to_string(workers * job.slots_per_worker.value_or(1))};
+    }
+    Labels variables = image.environment;
+    for (const auto& [name, value] : job.kubernetes.environment) {
+        variables[name] = value;
+    }
+    variables["FAIRING_RUNTIME"] = "1";
+    command.push_back("env");
+    for (const auto& [name, value] : variables) {
+        command.push_back(literal_text(name + '=' + value));
+    }
+    command.insert(command.end(), program.begin(), program.end());
+    return command;
+}
+
+/// The replicas of one role.
+[[nodiscard]] inline Json replica_spec(const TrainingJobDeployer& job, const TrainingRole& role,
+                                       const Image& image, const RunIdentity& identity,
+                                       PodContext& context) {
+    const TrainingKind& kind = *job.kind;
+    Json pods = pod_template(image, {.container = kind.container, .role = role.name},
+                             job.kubernetes, identity, context);
+    PodSpec pod{std::move(pods["spec"])};
+    pod.json().erase("restartPolicy");  // the replicas' own rules
+    Json& container = pod.container();
+    if (role.gpus == TrainingRole::Gpus::removed) {
+        remove_gpus(container);
+    }
+    if (role.runs == TrainingRole::Runs::own) {
+        container.erase("command");
+    } else if (role.runs == TrainingRole::Runs::launcher) {
+        container["command"] = launcher_command(job, image, container["command"]);
+        // Open MPI refuses root, as which images of ours run, unless told twice.
+        pod.set_env("OMPI_ALLOW_RUN_AS_ROOT", "1");
+        pod.set_env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    } else if (*kind.rank_variable != '\0' && job.kind->roles.size() == 2 &&
+               count_of(job, kind.roles[0]) == 0) {
+        container["env"].push_back(
+            {{"name", kind.rank_variable},
+             {"valueFrom",
+              {{"fieldRef",
+                {{"fieldPath", "metadata.labels['training.kubeflow.org/replica-index']"}}}}}});
+    }
+    const Json& containers = pod.json()["containers"];
+    if (std::none_of(containers.begin(), containers.end(), [&kind](const Json& each) {
+            return kube::text(each, {"name"}) == kind.container &&
+                   !kube::text(each, {"image"}).empty();
+        })) {
+        throw training_error("the pods of role", role.name,
+                             std::string{"a "} + kind.kind + " wants a container named " +
+                                 kind.container + ", with an image",
+                             "a mutator renamed it");
+    }
+    pods["spec"] = std::move(pod.json());
+    constexpr std::array<const char*, 4> policies{"Never", "OnFailure", "Always", "ExitCode"};
+    return {{"replicas", count_of(job, role)},
+            {"restartPolicy", policies.at(static_cast<std::size_t>(job.policy.restart_policy))},
+            {"template", std::move(pods)}};
+}
+
+[[nodiscard]] inline Json training_spec(const TrainingJobDeployer& job) {
+    /// As for a Job.
+    constexpr int always_ttl = 300;
+    constexpr std::array<const char*, 3> clean{"None", "Running", "All"};
+    Json spec{
+        {"runPolicy",
+         {{"cleanPodPolicy", clean.at(static_cast<std::size_t>(job.policy.clean_pod_policy))}}}};
+    if (job.kubernetes.cleanup == Cleanup::always) {
+        spec["runPolicy"]["ttlSecondsAfterFinished"] = always_ttl;
+    }
+    // Else the launcher, a Job of the MPI operator's, would be tried six times more.
+    if (job.kind == mpi_v2 && job.policy.restart_policy == RestartPolicy::never) {
+        spec["runPolicy"]["backoffLimit"] = 0;
+    }
+    for (const TrainingField& each : training_fields) {
+        Json value = each.value(job);
+        if (*each.path != '\0' && has_field(*job.kind, each) && !value.is_null()) {
+            spec[Json::json_pointer{each.path}] = std::move(value);
+        }
+    }
+    return spec;
+}
+
+/// The version that was chosen, or that the cluster has; v2beta1 when nothing tells.
+[[nodiscard]] inline const TrainingKind* resolved_kind(const TrainingJobDeployer& job,
+                                                       const kube::Client* client) {
+    if (job.kind != mpi_v2 && job.kind != mpi_v1) {
+        return job.kind;
+    }
+    if (!job.mpi_version.empty()) {
+        return job.mpi_version == "v1" ? mpi_v1 : mpi_v2;
+    }
+    for (const TrainingKind* each : {mpi_v2, mpi_v1}) {
+        try {
+            if (client != nullptr) {
+                static_cast<void>(client->discover(each->api_version, each->kind));
+                return each;
+            }
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::unsupported) {
+                throw;
+            }
+        }
+    }
+    return mpi_v2;
+}
+
+[[nodiscard]] inline std::vector<Json> training_objects(TrainingJobDeployer job, const Image& image,
+                                                        const Session& session,
+                                                        const std::string& run_id,
+                                                        const kubernetes::Place& place) {
+    job.kind = resolved_kind(job, place.client);
+    for (const std::string& note : training_notes(job)) {
+        session.control().say(Level::warning, note);
+    }
+    const RunIdentity identity = training_identity(job, run_id);
+    std::vector<Json> objects;
+    Json spec = training_spec(job);
+    for (const TrainingRole& role : job.kind->roles) {
+        if (count_of(job, role) > 0) {
+            const std::string name = role.name;
+            PodContext context{place.namespace_, name,    place.client,
+                               session,          objects, identity.name};
+            spec[job.kind->replicas][name] = replica_spec(job, role, image, identity, context);
+        }
+    }
+    objects = adopted(std::move(objects), job.kubernetes, identity, place.namespace_);
+    objects.push_back({{"apiVersion", job.kind->api_version},
+                       {"kind", job.kind->kind},
+                       {"metadata", run_metadata(job.kubernetes, identity, place.namespace_)},
+                       {"spec", std::move(spec)}});
+    return objects;
+}
+
+}  // namespace detail
+
+/// A training job of any of the kinds as a subject to follow: one that was created, or found.
+[[nodiscard]] inline kubernetes::Subject training_subject(const Json& job) {
+    kubernetes::Subject subject{.key = kube::key_of(job),
+                                .uid = kube::uid_of(job),
+                                .run_id = kube::label_of(job, kube::run_label),
+                                .main = job,
+                                .expected_pods = 0,
+                                .diagnose = kube::diagnose_job};
+    for (const TrainingKind& kind : training_kinds) {
+        if (kind.kind != subject.key.kind || kind.api_version != subject.key.api_version) {
+            continue;
+        }
+        for (const TrainingRole& role : kind.roles) {
+            const Json& replicas = kube::member(job, {"spec", kind.replicas, role.name});
+            subject.expected_pods += static_cast<int>(kube::number(replicas, {"replicas"}));
+            const std::string restart = kube::text(replicas, {"restartPolicy"});
+            subject.tries_again = subject.tries_again || (!restart.empty() && restart != "Never");
+        }
+    }
+    return subject;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/training_jobs.hpp - distributed training by Kubeflow's operators: TFJob,
+// PyTorchJob, XGBoostJob, PaddleJob and JAXJob of the training operator, MPIJob of the MPI
+// operator.
+
+namespace fairing {
+
+namespace detail {
+
+/// Lives as long as `image` and `session`.
+[[nodiscard]] inline kubernetes::Plan training_plan(TrainingJobDeployer job, const Image& image,
+                                                    const Session& session) {
+    job.check();
+    job.kubernetes = with_profile(std::move(job.kubernetes));
+    const KubernetesOptions options = job.kubernetes;
+    return {.options = options,
+            .objects =
+                [job = std::move(job), &image, &session](const std::string& run_id,
+                                                         const kubernetes::Place& place) {
+                    return training_objects(job, image, session, run_id, place);
+                },
+            .subject = training_subject,
+            .cleanup = Cleanup::never};
+}
+
+}  // namespace detail
+
+inline void TrainingJobDeployer::check() const {
+    TrainingJobDeployer job = *this;
+    job.kubernetes = with_profile(kubernetes);
+    kubernetes::check_options(job.kubernetes);
+    job.kind = detail::resolved_kind(job, nullptr);
+    detail::check_values(job);
+    detail::check_counts(job);
+    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
+    static_cast<void>(run_metadata(job.kubernetes, detail::training_identity(job, run_id), {}));
+}
+
+inline Workload TrainingJobDeployer::deploy(const Image& image, const Session& session) const {
+    return kubernetes::start(detail::training_plan(*this, image, session), image, session);
+}
+
+inline std::vector<Json> TrainingJobDeployer::manifests(const Image& image,
+                                                        const Session& session) const {
+    return kubernetes::render(detail::training_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> TrainingJobDeployer::dry_run(const Image& image,
+                                                      const Session& session) const {
+    return kubernetes::rehearse(detail::training_plan(*this, image, session), image, session);
+}
+
+/// TensorFlow: `chief_count` is 0 or 1; parameter servers get no GPUs.
+struct TFJobDeployer {
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    int worker_count = 1, ps_count = 0, chief_count = 0, evaluator_count = 0;
+    RunPolicy policy = {};
+    std::string success_policy = {};  ///< "AllWorkers"; empty: the chief, else worker 0, tells
+    bool enable_dynamic_worker = false;
+
+    [[nodiscard]] TrainingJobDeployer job() const {
+        return {.kind = training_kind("tfjob"),
+                .kubernetes = kubernetes,
+                .worker_count = worker_count,
+                .ps_count = ps_count,
+                .chief_count = chief_count,
+                .evaluator_count = evaluator_count,
+                .policy = policy,
+                .success_policy = success_policy,
+                .enable_dynamic_worker = enable_dynamic_worker};
+    }
+    void check() const { job().check(); }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return job().deploy(image, session);
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return job().manifests(image, session);
+    }
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        return job().dry_run(image, session);
+    }
+};
+
+/// PyTorch: one master or none, and workers. With `min_workers` or `max_workers` it is elastic:
+/// give it no master then.
+struct PyTorchJobDeployer {
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    int master_count = 1, worker_count = 1;
+    RunPolicy policy = {};
+    std::string nproc_per_node = {};  ///< "auto", "gpu", "cpu" or a number
+    std::optional<int> min_workers = {}, max_workers = {}, max_restarts = {};
+    std::string rdzv_backend = {};
+
+    [[nodiscard]] TrainingJobDeployer job() const {
+        return {.kind = training_kind("pytorchjob"),
+                .kubernetes = kubernetes,
+                .worker_count = worker_count,
+                .master_count = master_count,
+                .policy = policy,
+                .nproc_per_node = nproc_per_node,
+                .min_workers = min_workers,
+                .max_workers = max_workers,
+                .max_restarts = max_restarts,
+                .rdzv_backend = rdzv_backend};
+    }
+    void check() const { job().check(); }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return job().deploy(image, session);
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return job().manifests(image, session);
+    }
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        return job().dry_run(image, session);
+    }
+};
+
+/// XGBoost: always one master.
+struct XGBoostJobDeployer {
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    int worker_count = 1;
+    RunPolicy policy = {};
+
+    [[nodiscard]] TrainingJobDeployer job() const {
+        return {.kind = training_kind("xgboostjob"),
+                .kubernetes = kubernetes,
+                .worker_count = worker_count,
+                .policy = policy};
+    }
+    void check() const { job().check(); }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return job().deploy(image, session);
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return job().manifests(image, session);
+    }
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        return job().dry_run(image, session);
+    }
+};
+
+/// PaddlePaddle: workers alone train collectively, a master makes them use parameter servers.
+struct PaddleJobDeployer {
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    int master_count = 0, worker_count = 1;
+    RunPolicy policy = {};
+    std::optional<int> min_workers = {}, max_workers = {}, max_restarts = {};
+
+    [[nodiscard]] TrainingJobDeployer job() const {
+        return {.kind = training_kind("paddlejob"),
+                .kubernetes = kubernetes,
+                .worker_count = worker_count,
+                .master_count = master_count,
+                .policy = policy,
+                .min_workers = min_workers,
+                .max_workers = max_workers,
+                .max_restarts = max_restarts};
+    }
+    void check() const { job().check(); }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return job().deploy(image, session);
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return job().manifests(image, session);
+    }
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        return job().dry_run(image, session);
+    }
+};
+
+/// JAX: workers alone.
+struct JAXJobDeployer {
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    int worker_count = 1;
+    RunPolicy policy = {};
+
+    [[nodiscard]] TrainingJobDeployer job() const {
+        return {.kind = training_kind("jaxjob"),
+                .kubernetes = kubernetes,
+                .worker_count = worker_count,
+                .policy = policy};
+    }
+    void check() const { job().check(); }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return job().deploy(image, session);
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return job().manifests(image, session);
+    }
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        return job().dry_run(image, session);
+    }
+};
+
+/// MPI: a launcher that starts the program on the workers, which wait for it (mpirun -n unless
+/// `launcher` says otherwise).
+struct MPIJobDeployer {
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    int worker_count = 1;
+    RunPolicy policy = {};
+    int slots_per_worker = 1;
+    std::vector<std::string> launcher = {};
+    std::string mpi_version = {};         ///< "v1", "v2beta1"; empty: what the cluster has
+    std::string mpi_implementation = {};  ///< v2beta1: "OpenMPI", "Intel", "MPICH"
+    bool run_launcher_as_worker = false;  ///< v2beta1
+
+    [[nodiscard]] TrainingJobDeployer job() const {
+        return {.kind = training_kind("mpijob"),
+                .kubernetes = kubernetes,
+                .worker_count = worker_count,
+                .policy = policy,
+                .mpi_version = mpi_version,
+                .slots_per_worker = slots_per_worker,
+                .launcher = launcher,
+                .mpi_implementation = mpi_implementation,
+                .run_launcher_as_worker = run_launcher_as_worker};
+    }
+    void check() const { job().check(); }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return job().deploy(image, session);
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return job().manifests(image, session);
+    }
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        return job().dry_run(image, session);
+    }
+};
+
+static_assert(Deployer<TrainingJobDeployer> && Renderer<TFJobDeployer> &&
+              SelfChecking<PyTorchJobDeployer> && DryRunner<MPIJobDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/trainjob.hpp - runs the image as a TrainJob of Kubeflow Trainer 2
+// (trainer.kubeflow.org/v1alpha1), on a training runtime of the cluster.
+
+namespace fairing {
+
+/// The runtime says what a node is; the image, its command, environment and resources replace the
+/// runtime's, and what else the options ask of the pods goes into the field with which the
+/// installed Trainer patches pods. What that field can not express is said in a warning.
+struct TrainJobDeployer {
+    static constexpr const char* name_prefix = "fairing-trainjob-";
+    static constexpr const char* api_version = "trainer.kubeflow.org/v1alpha1";
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    std::string runtime = "torch-distributed";
+    int nodes = 1;
+    std::string runtime_kind = "ClusterTrainingRuntime";  ///< or "TrainingRuntime"
+    std::optional<int> processes_per_node = {};
+    std::optional<int> active_deadline_seconds = {};  ///< Trainer 2.3
+    bool suspend = false;
+    /// "runtimePatches" (Trainer 2.2), "podTemplateOverrides" (2.1), "podSpecOverrides" (2.0);
+    /// empty: what the cluster has, and the newest offline.
+    std::string patches = {};
+
+    /// As JobDeployer's.
+    void check() const;
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<TrainJobDeployer> = std::tuple_cat(
+    fields_of_part(&TrainJobDeployer::kubernetes),
+    std::tuple{
+        field("runtime", &TrainJobDeployer::runtime,
+              "training runtime of the cluster (default: torch-distributed)"),
+        field("nodes", &TrainJobDeployer::nodes, "how many nodes train together", "workers"),
+        field("runtime_kind", &TrainJobDeployer::runtime_kind,
+              "ClusterTrainingRuntime (default) or TrainingRuntime"),
+        field("processes_per_node", &TrainJobDeployer::processes_per_node,
+              "processes of a node (default: the runtime's)"),
+        field("active_deadline_seconds", &TrainJobDeployer::active_deadline_seconds,
+              "the cluster stops the job after so long"),
+        field("suspend", &TrainJobDeployer::suspend, "create it, but let nothing run yet"),
+        field("patches", &TrainJobDeployer::patches,
+              "how pods are patched: runtimePatches, podTemplateOverrides or podSpecOverrides "
+              "(default: what the cluster has)"),
+    });
+
+namespace detail {
+
+/// A form of the field that patches pods, and what it can say of them.
+struct PatchForm {
+    std::string_view field;
+    bool has_metadata;
+    std::initializer_list<std::string_view> pod;
+    std::initializer_list<std::string_view> container;
+};
+
+/// The newest first.
+[[nodiscard]] inline std::span<const PatchForm> patch_forms() {
+    static const std::array<PatchForm, 3> forms{
+        {{"runtimePatches",
+          true,
+          {"affinity", "imagePullSecrets", "nodeSelector", "schedulingGates", "securityContext",
+           "serviceAccountName", "terminationGracePeriodSeconds", "tolerations", "volumes"},
+          {"securityContext", "volumeMounts"}},
+         {"podTemplateOverrides",
+          true,
+          {"affinity", "imagePullSecrets", "nodeSelector", "schedulingGates", "serviceAccountName",
+           "tolerations", "volumes"},
+          {"volumeMounts"}},
+         {"podSpecOverrides",
+          false,
+          {"nodeSelector", "schedulingGates", "serviceAccountName", "tolerations", "volumes"},
+          {"volumeMounts"}}}};
+    return forms;
+}
+
+/// The properties of the TrainJob's spec in the schema that the cluster publishes; null when it
+/// publishes none.
+[[nodiscard]] inline Json trainjob_schema(const kube::Client& client) {
+    const Json document =
+        client.find_schema(TrainJobDeployer::api_version).value_or(Json::object());
+    const Json& schemas = kube::member(document, {"components", "schemas"});
+    for (const auto& [name, schema] : schemas.items()) {
+        if (name.ends_with(".TrainJob")) {
+            return kube::member(schema, {"properties", "spec", "properties"});
+        }
+    }
+    return {};
+}
+
+[[nodiscard]] inline const PatchForm& patch_form(const TrainJobDeployer& job, const Json& schema) {
+    for (const PatchForm& form : patch_forms()) {
+        if (job.patches.empty() ? schema.contains(form.field) : job.patches == form.field) {
+            return form;
+        }
+    }
+    return patch_forms().front();
+}
+
+[[nodiscard]] inline RunIdentity trainjob_identity(const TrainJobDeployer& job,
+                                                   const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(job.kubernetes, run_id, TrainJobDeployer::name_prefix, "trainjob");
+    kube::check_dns_1035_label("name", identity.name);
+    // The JobSet that it becomes calls its pods so.
+    kube::check_dns_1035_label("name of the last pod",
+                               identity.name + "-node-0-" + std::to_string(job.nodes - 1));
+    return identity;
+}
+
+/// Moves what `form` can say of the pods from `template_` to a patch of it.
+[[nodiscard]] inline Json patch_of(const PatchForm& form, Json& template_) {
+    const auto moved = [](Json& from, std::initializer_list<std::string_view> keys) {
+        Json result = Json::object();
+        for (const std::string_view each : keys) {
+            const std::string key{each};
+            if (from.contains(key)) {
+                result[key] = std::move(from[key]);
+                from.erase(key);
+            }
+        }
+        return result;
+    };
+    Json container = moved(template_["spec"]["containers"][0], form.container);
+    Json spec = moved(template_["spec"], form.pod);
+    if (!container.empty()) {
+        container["name"] = "node";
+        spec["containers"] = Json::array({std::move(container)});
+    }
+    Json patch = Json::object();
+    if (!spec.empty()) {
+        patch["spec"] = std::move(spec);
+    }
+    if (form.has_metadata) {
+        patch["metadata"] = std::move(template_["metadata"]);
+        template_.erase("metadata");
+    }
+    return patch;
+}
+
+/// The patch as the form's list, for the job of the training nodes.
+[[nodiscard]] inline Json patch_list(const PatchForm& form, Json patch) {
+    if (form.field == "runtimePatches") {
+        Json job{{"name", "node"}, {"template", {{"spec", {{"template", std::move(patch)}}}}}};
+        return Json::array({Json{
+            {"manager", "kubeflow.org/fairing"},
+            {"trainingRuntimeSpec",
+             {{"template", {{"spec", {{"replicatedJobs", Json::array({std::move(job)})}}}}}}}}});
+    }
+    if (!form.has_metadata && patch.contains("spec")) {
+        patch = std::move(patch["spec"]);
+    }
+    patch["targetJobs"] = Json::array({Json{{"name", "node"}}});
+    return Json::array({std::move(patch)});
+}
+
+/// What is left of a template when everything that can be expressed was taken from it.
+inline void say_leftovers(const Json& template_, const PatchForm& form, const Session& session) {
+    const auto say = [&](const std::string& what) {
+        session.control().say(Level::warning, "a TrainJob with " + std::string{form.field} +
+                                                  " can not express " + what +
+                                                  " of its pods: it is left out");
+    };
+    for (const auto& [key, value] : template_["spec"].items()) {
+        if (key != "containers" && key != "restartPolicy") {
+            say(key);
+        }
+    }
+    for (std::size_t i = 1; i < template_["spec"]["containers"].size(); ++i) {
+        say("a second container");
+    }
+    for (const auto& [key, value] : template_["spec"]["containers"][0].items()) {
+        if (key != "name") {
+            say(key);
+        }
+    }
+    for (const auto& [key, value] : kube::member(template_, {"metadata", "labels"}).items()) {
+        if (key != kube::run_label && key != deployer_label) {
+            say("the label " + key);
+        }
+    }
+}
+
+[[nodiscard]] inline std::vector<Json> trainjob_objects(const TrainJobDeployer& job,
+                                                        const Image& image, const Session& session,
+                                                        const std::string& run_id,
+                                                        const kubernetes::Place& place) {
+    const RunIdentity identity = trainjob_identity(job, run_id);
+    const std::string role = "node";
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods =
+        pod_template(image, {.container = "node", .role = role}, job.kubernetes, identity, context);
+    Json& container = pods["spec"]["containers"][0];
+    // These two are in the image's own configuration, unless a mutator changed them.
+    if (kube::text(container, {"workingDir"}) == image.working_directory) {
+        container.erase("workingDir");
+    }
+    if (container.value("securityContext", Json()) == Json{{"runAsUser", 0}}) {
+        container.erase("securityContext");
+    }
+    Json trainer{{"numNodes", job.nodes}};
+    if (job.processes_per_node) {
+        trainer["numProcPerNode"] = *job.processes_per_node;
+    }
+    for (const auto& [from, to] : {std::pair{"image", "image"},
+                                   {"command", "command"},
+                                   {"args", "args"},
+                                   {"env", "env"},
+                                   {"resources", "resourcesPerNode"}}) {
+        if (container.contains(from)) {
+            trainer[to] = std::move(container[from]);
+            container.erase(from);
+        }
+    }
+    const PatchForm& form = patch_form(job, place.client == nullptr || !job.patches.empty()
+                                                ? Json()
+                                                : trainjob_schema(*place.client));
+    Json spec{
+        {"runtimeRef",
+         {{"apiGroup", "trainer.kubeflow.org"}, {"kind", job.runtime_kind}, {"name", job.runtime}}},
+        {"trainer", std::move(trainer)}};
+    if (Json patch = patch_of(form, pods); !patch.empty()) {
+        spec[std::string{form.field}] = patch_list(form, std::move(patch));
+    }
+    say_leftovers(pods, form, session);
+    if (job.active_deadline_seconds) {
+        spec["activeDeadlineSeconds"] = *job.active_deadline_seconds;
+    }
+    if (job.suspend) {
+        spec["suspend"] = true;
+    }
+    objects = adopted(std::move(objects), job.kubernetes, identity, place.namespace_);
+    objects.push_back({{"apiVersion", TrainJobDeployer::api_version},
+                       {"kind", "TrainJob"},
+                       {"metadata", run_metadata(job.kubernetes, identity, place.namespace_)},
+                       {"spec", std::move(spec)}});
+    return objects;
+}
+
+}  // namespace detail
+
+/// A TrainJob as a subject to follow. Its pods are made by a JobSet of its name.
+[[nodiscard]] inline kubernetes::Subject trainjob_subject(const Json& job) {
+    const std::int64_t nodes = kube::number(job, {"spec", "trainer", "numNodes"});
+    return {.key = kube::key_of(job),
+            .uid = kube::uid_of(job),
+            .run_id = kube::label_of(job, kube::run_label),
+            .main = job,
+            .expected_pods = static_cast<int>(std::clamp<std::int64_t>(nodes, 1, 100000)),
+            .tries_again = true,  // as its runtime says, which is not ours to read
+            .diagnose = kube::diagnose_job,
+            .selector = "jobset.sigs.k8s.io/jobset-name=" + kube::name_of(job)};
+}
+
+inline void TrainJobDeployer::check() const {
+    TrainJobDeployer job = *this;
+    job.kubernetes = with_profile(kubernetes);
+    kubernetes::check_options(job.kubernetes);
+    kubernetes::check_least("nodes", nodes, 1);
+    kubernetes::check_least("processes_per_node", processes_per_node.value_or(1), 1);
+    kubernetes::check_least("active_deadline_seconds", active_deadline_seconds.value_or(1), 1);
+    kube::check_dns_subdomain("runtime", runtime);
+    const auto check_one_of = [](const char* what, const std::string& value,
+                                 const std::vector<std::string>& names) {
+        if (std::find(names.begin(), names.end(), value) == names.end()) {
+            throw unknown_name("choose", what, value, names);
+        }
+    };
+    check_one_of("runtime_kind", runtime_kind, {"ClusterTrainingRuntime", "TrainingRuntime"});
+    if (!patches.empty()) {
+        check_one_of("patches", patches,
+                     {"runtimePatches", "podTemplateOverrides", "podSpecOverrides"});
+    }
+    for (const auto& [name, value] : job.kubernetes.environment) {
+        if (name.starts_with("PET_")) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use variable",
+                         .subject = name,
+                         .answer = "a TrainJob sets it itself",
+                         .advice = "use --workers and --processes-per-node"}};
+        }
+    }
+    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
+    static_cast<void>(run_metadata(job.kubernetes, detail::trainjob_identity(job, run_id), {}));
+}
+
+namespace detail {
+
+/// Lives as long as `image` and `session`.
+[[nodiscard]] inline kubernetes::Plan trainjob_plan(TrainJobDeployer job, const Image& image,
+                                                    const Session& session) {
+    job.check();
+    job.kubernetes = with_profile(std::move(job.kubernetes));
+    const KubernetesOptions options = job.kubernetes;
+    return {.options = options,
+            .objects =
+                [job = std::move(job), &image, &session](const std::string& run_id,
+                                                         const kubernetes::Place& place) {
+                    return trainjob_objects(job, image, session, run_id, place);
+                },
+            .subject = trainjob_subject,
+            .cleanup = Cleanup::never};
+}
+
+}  // namespace detail
+
+inline Workload TrainJobDeployer::deploy(const Image& image, const Session& session) const {
+    return kubernetes::start(detail::trainjob_plan(*this, image, session), image, session);
+}
+
+inline std::vector<Json> TrainJobDeployer::manifests(const Image& image,
+                                                     const Session& session) const {
+    return kubernetes::render(detail::trainjob_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> TrainJobDeployer::dry_run(const Image& image,
+                                                   const Session& session) const {
+    return kubernetes::rehearse(detail::trainjob_plan(*this, image, session), image, session);
+}
+
+static_assert(Deployer<TrainJobDeployer> && Renderer<TrainJobDeployer> &&
+              SelfChecking<TrainJobDeployer>);
 
 }  // namespace fairing
 
@@ -27117,14 +32484,21 @@ public:
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
+        deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
+        deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
         deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
+        deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
+        for (const TrainingKind& kind : training_kinds) {
+            deployers_[kind.deployer] =
+                deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
+        }
         // In a notebook's own kernel that notebook is what runs.
         set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
         set_builder("append").set_deployer("local");
     }
 
-    /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…}}, each of
-    /// them optional.
+    /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…},
+    /// "registries": {"docker.io": {"mirrors": […]}, …}}, each of them optional.
     explicit Config(const Json& document) : Config() {
         if (!document.is_object()) {
             throw Error{ErrorCode::input,
@@ -27148,9 +32522,11 @@ public:
                 set_builder(name.empty() ? "append" : name, options);
             } else if (key == "deployer") {
                 set_deployer(name.empty() ? "local" : name, options);
+            } else if (key == "registries") {
+                registries_ = parse_registries(value);
             } else {
                 throw unknown_name("read", "the configuration", key,
-                                   {"preprocessor", "builder", "deployer"});
+                                   {"preprocessor", "builder", "deployer", "registries"});
             }
         }
     }
@@ -27213,8 +32589,16 @@ public:
     [[nodiscard]] const AnyBuilder& builder() const { return *builder_; }
     [[nodiscard]] const AnyDeployer& deployer() const { return *deployer_; }
 
+    [[nodiscard]] const Registries& registries() const { return registries_; }
+
     [[nodiscard]] AnyFairing fairing() const { return {preprocessor(), builder(), deployer()}; }
-    Workload run(const Session& session = {}) const { return fairing().run(session); }
+    /// With the configuration's registries, unless the session has some.
+    Workload run(Session session = {}) const {
+        if (session.registries.empty()) {
+            session.registries = registries_;
+        }
+        return fairing().run(session);
+    }
 
 private:
     template <class Stage>
@@ -27232,6 +32616,9 @@ private:
     [[nodiscard]] static DeployerMaker deployer_maker(std::string name) {
         return [name = std::move(name)](const Json& options, const Mutators& mutators) {
             auto stage = stage_from<Stage>(options, name);
+            if constexpr (std::is_same_v<Stage, TrainingJobDeployer>) {
+                stage.kind = training_kind(name.substr(name.find(' ') + 1));
+            }
             if constexpr (requires { stage.kubernetes.pod_spec_mutators; }) {
                 stage.kubernetes.pod_spec_mutators = mutators;
             }
@@ -27257,6 +32644,7 @@ private:
     Makers<AnyBuilder> builders_ = {};
     std::map<std::string, DeployerMaker> deployers_ = {};
     Mutators mutators_ = {};
+    Registries registries_ = {};
     std::optional<std::pair<std::string, Json>> named_deployer_ = {};
     std::optional<AnyPreprocessor> preprocessor_ = {};  // never empty after construction
     std::optional<AnyBuilder> builder_ = {};
@@ -27291,13 +32679,10 @@ template <class Number>
                : std::nullopt;
 }
 
-[[nodiscard]] inline std::optional<int> number_in(std::initializer_list<const char*> variables) {
-    for (const char* variable : variables) {
-        if (const auto value = number_from<int>(env(variable, "")); value && *value >= 0) {
-            return value;
-        }
-    }
-    return std::nullopt;
+/// The number in a variable, when it is none below 0.
+[[nodiscard]] inline std::optional<int> number_in(const char* variable) {
+    const auto value = number_from<int>(env(variable, ""));
+    return value && *value >= 0 ? value : std::nullopt;
 }
 
 inline void set_main_address(Worker& worker, const std::string& host_and_port) {
@@ -27307,6 +32692,24 @@ inline void set_main_address(Worker& worker, const std::string& host_and_port) {
         worker.main_port = number_from<std::uint16_t>(host_and_port.substr(colon + 1)).value_or(0);
     }
 }
+
+/// How one launcher tells a process its place; "" where it tells nothing. An address may end with
+/// a port.
+struct LauncherVariables {
+    const char *rank, *size, *address, *port = "", *role = "";
+};
+inline constexpr std::array<LauncherVariables, 11> launchers{
+    {{"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
+     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ""},
+     {"PMIX_RANK", "PMIX_SIZE", ""},
+     {"PMI_RANK", "PMI_SIZE", ""},
+     {"PROCESS_ID", "NUM_PROCESSES", "COORDINATOR_ADDRESS", "COORDINATOR_PORT"},
+     {"PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_MASTER"},
+     {"PADDLE_RANK", "PADDLE_NNODES", "PADDLE_MASTER"},
+     {"DMLC_WORKER_ID", "DMLC_NUM_WORKER", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_ROLE"},
+     {"DMLC_TASK_ID", "DMLC_NUM_WORKER", "DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_ROLE"},
+     {"PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
+     {"JOB_COMPLETION_INDEX", "", "MASTER_ADDR", "MASTER_PORT"}}};
 
 /// TF_CONFIG (TensorFlow's cluster description): ranks count the chief or master, then the workers,
 /// then the parameter servers, then evaluators, each in the order of its list.
@@ -27339,26 +32742,30 @@ inline bool read_tf_config(Worker& worker) {
 
 }  // namespace detail
 
-/// This process's place: RANK and WORLD_SIZE with MASTER_ADDR and MASTER_PORT (PyTorchJob and
-/// others), else TF_CONFIG, else Open MPI's and PMI's variables, else DMLC_* , else
-/// JOB_COMPLETION_INDEX of an Indexed Job.
+/// This process's place, from the first launcher that has set its variables: PyTorch's RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT (PyTorchJob, XGBoostJob, several workers of a Job, and
+/// torchrun), TF_CONFIG (TFJob), MPI's (MPIJob), JAX's (JAXJob), PADDLE_* (PaddleJob), DMLC_*
+/// (MXNet, XGBoost in a TrainJob), PET_* of a node (TrainJob), else JOB_COMPLETION_INDEX of an
+/// Indexed Job.
 [[nodiscard]] inline Worker worker_from_environment() {
     Worker worker;
-    worker.main_address = env("MASTER_ADDR", env("DMLC_PS_ROOT_URI", ""));
-    worker.main_port =
-        detail::number_from<std::uint16_t>(env("MASTER_PORT", env("DMLC_PS_ROOT_PORT", "")))
-            .value_or(0);
-    worker.role = env("DMLC_ROLE", "");
-    const auto rank = detail::number_in({"RANK"});
-    if (!rank && detail::read_tf_config(worker)) {
-        return worker;
+    for (const detail::LauncherVariables& each : detail::launchers) {
+        const auto rank = detail::number_in(each.rank);
+        if (!rank) {
+            // More telling than what comes behind PyTorch's.
+            if (&each == detail::launchers.begin() && detail::read_tf_config(worker)) {
+                return worker;
+            }
+            continue;
+        }
+        worker.rank = *rank;
+        worker.world_size = detail::number_in(each.size).value_or(worker.rank + 1);
+        detail::set_main_address(worker, env(each.address, ""));
+        worker.main_port =
+            detail::number_from<std::uint16_t>(env(each.port, "")).value_or(worker.main_port);
+        worker.role = env(each.role, "");
+        break;
     }
-    const auto other = detail::number_in({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "DMLC_WORKER_ID",
-                                          "DMLC_TASK_ID", "JOB_COMPLETION_INDEX"});
-    worker.rank = rank.value_or(other.value_or(0));
-    worker.world_size =
-        detail::number_in({"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "DMLC_NUM_WORKER"})
-            .value_or(worker.rank + 1);
     return worker;
 }
 
@@ -27493,6 +32900,50 @@ int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexc
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/tasks.hpp - Fairing's high-level tasks: what is done, in one value, with the stages
+// chosen.
+
+namespace fairing {
+
+/// A Python class behind Seldon's server, with its files and its model, as an endpoint. The base
+/// image brings Python, seldon-core and what the class imports.
+struct PredictionEndpoint {
+    std::string model_class = {};  ///< "HousingServe", of HousingServe.py among the files
+    std::string base_image = {};
+    std::string registry = {};
+    std::vector<Input> input_files = {};
+    KubernetesOptions kubernetes = {};
+    ServiceType service_type = ServiceType::cluster_ip;
+
+    /// Packages, pushes, deploys, and waits until it is ready. Throws WorkloadError that says why
+    /// it is not.
+    [[nodiscard]] Endpoint create(const Session& session = {}) const {
+        return Fairing{
+            PythonPreprocessor{.executable = module_file(), .input_files = input_files},
+            AppendBuilder{
+                .base_image = base_image, .registry = registry, .image_name = "fairing-endpoint"},
+            ServingDeployer{.kubernetes = kubernetes,
+                            .serving_class = model_class,
+                            .service_type = service_type}}
+            .run(session);
+    }
+
+private:
+    /// The file of the class; empty when it is not among the inputs by its name.
+    [[nodiscard]] std::string module_file() const {
+        const std::string module = model_class.substr(0, model_class.find('.')) + ".py";
+        for (const Input& input : input_files) {
+            if (input.path().filename() == module) {
+                return input.path().string();
+            }
+        }
+        return {};
+    }
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/find_workload.hpp - what an earlier run left in a cluster, by its name or its
 // run id.
 
@@ -27504,7 +32955,9 @@ struct FindOptions {
     std::filesystem::path config_file = {};
     std::string context = {};
     bool stream_log = true;
-    std::string pod = {};  ///< only this one's log: by its label ("worker-0"), number or name
+    std::string pod = {};      ///< only this one's log: by its label ("worker-0"), number or name
+    std::string profile = {};  ///< its namespace
+    int predict_timeout = 60;  ///< seconds that an endpoint may take to answer
 };
 
 template <>
@@ -27514,6 +32967,7 @@ inline constexpr auto fields<FindOptions> = std::tuple{
     field("config_file", &FindOptions::config_file,
           "kubeconfig file (default: KUBECONFIG, then ~/.kube/config)", "kubeconfig"),
     field("context", &FindOptions::context, "context of the kubeconfig"),
+    field("profile", &FindOptions::profile, "profile of Kubeflow: its namespace"),
 };
 
 namespace kubernetes {
@@ -27524,20 +32978,105 @@ struct WorkloadKind {
     const char* kind;
     Subject (*subject)(const Json& object);
 };
-inline constexpr std::array<WorkloadKind, 1> workload_kinds{{{"batch/v1", "Job", job_subject}}};
+inline constexpr std::array<WorkloadKind, 9> workload_kinds{
+    {{"batch/v1", "Job", job_subject},
+     {"kubeflow.org/v1", "TFJob", training_subject},
+     {"kubeflow.org/v1", "PyTorchJob", training_subject},
+     {"kubeflow.org/v1", "XGBoostJob", training_subject},
+     {"kubeflow.org/v1", "PaddleJob", training_subject},
+     {"kubeflow.org/v1", "JAXJob", training_subject},
+     {"kubeflow.org/v1", "MPIJob", training_subject},
+     {"kubeflow.org/v2beta1", "MPIJob", training_subject},
+     {"trainer.kubeflow.org/v1alpha1", "TrainJob", trainjob_subject}}};
+
+/// The same for what serves requests.
+inline constexpr std::array<EndpointKind, 3> endpoint_kinds{
+    {deployment_kind, inference_service_kind, legacy_inference_service_kind}};
 
 [[nodiscard]] inline kube::Client connect(const FindOptions& options, const Session& session) {
-    return connect(KubernetesOptions{.namespace_ = options.namespace_,
-                                     .config_file = options.config_file,
-                                     .context = options.context},
+    return connect(with_profile({.namespace_ = options.namespace_,
+                                 .config_file = options.config_file,
+                                 .context = options.context,
+                                 .profile = options.profile}),
                    session);
 }
 
-[[nodiscard]] inline Workload workload_of(const kube::Client& client, Subject subject,
-                                          const FindOptions& options) {
+/// What we created in the namespace, of every kind that the cluster knows and lets us see. Throws
+/// what the server says when there is nothing, and something was forbidden.
+[[nodiscard]] inline std::vector<Json> list_ours(const kube::Client& client) {
+    std::vector<Json> found;
+    std::exception_ptr denial;
+    const auto add = [&](const char* api_version, const char* kind) {
+        try {
+            for (Json& object :
+                 client
+                     .list(api_version, kind, client.cluster().namespace_,
+                           {.label_selector = std::string{kube::run_label} + ',' + deployer_label})
+                     .items) {
+                found.push_back(std::move(object));
+            }
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::denied) {
+                denial = denial ? denial : std::current_exception();
+            } else if (error.code() != ErrorCode::unsupported) {
+                throw;
+            }
+        }
+    };
+    for (const WorkloadKind& kind : workload_kinds) {
+        add(kind.api_version, kind.kind);
+    }
+    for (const EndpointKind& kind : endpoint_kinds) {
+        add(kind.api_version, kind.kind);
+    }
+    if (found.empty() && denial) {
+        std::rethrow_exception(denial);
+    }
+    return found;
+}
+
+/// The row of `kinds` that an object belongs to; null when it is of none.
+template <class Kinds>
+[[nodiscard]] auto kind_of(const Kinds& kinds, const Json& object) -> decltype(&*kinds.begin()) {
+    for (const auto& kind : kinds) {
+        if (text_or(object, "apiVersion") == kind.api_version &&
+            text_or(object, "kind") == kind.kind) {
+            return &kind;
+        }
+    }
+    return nullptr;
+}
+
+[[nodiscard]] inline Workload workload_of(const kube::Client& client, const Json& object,
+                                          const FindOptions& options,
+                                          const net::AnyTransport& transport) {
+    if (const EndpointKind* kind = kind_of(endpoint_kinds, object)) {
+        // Whoever reads the log of a server reads on.
+        return Workload{std::make_shared<EndpointWorkload>(
+            client, *kind, object, std::vector<kube::ObjectKey>{},
+            EndpointHabits{.stream_log = options.stream_log,
+                           .predict_timeout = std::chrono::seconds{options.predict_timeout},
+                           .only_pod = options.pod,
+                           .end = EndpointEnd::removed,
+                           .transport = transport})};
+    }
     return Workload{std::make_shared<ClusterWorkload>(
-        client, std::move(subject), std::vector<kube::ObjectKey>{},
+        client, kind_of(workload_kinds, object)->subject(object), std::vector<kube::ObjectKey>{},
         WorkloadHabits{.stream_log = options.stream_log, .only_pod = options.pod})};
+}
+
+/// The state that the object's own status tells: enough for a list, its pods are not asked.
+[[nodiscard]] inline Outcome own_state(const Json& object) {
+    if (const EndpointKind* kind = kind_of(endpoint_kinds, object)) {
+        return endpoint_outcome(kind->diagnose(object, {}, {}));
+    }
+    const WorkloadKind* kind = kind_of(workload_kinds, object);
+    kube::Diagnosis diagnosis = kind->subject(object).diagnose(object, {}, {});
+    if (diagnosis.phase == kube::Phase::pending && kube::number(object, {"status", "active"}) > 0) {
+        diagnosis.phase = kube::Phase::running;
+        diagnosis.reason.clear();
+    }
+    return outcome_of(diagnosis);
 }
 
 }  // namespace kubernetes
@@ -27556,30 +33095,16 @@ struct RunSummary {
                                                             const Session& session) {
     const kube::Client client = kubernetes::connect(options, session);
     std::vector<RunSummary> runs;
-    for (const kubernetes::WorkloadKind& kind : kubernetes::workload_kinds) {
-        for (const Json& object :
-             client
-                 .list(kind.api_version, kind.kind, client.cluster().namespace_,
-                       {.label_selector = std::string{kube::run_label} + ',' + deployer_label})
-                 .items) {
-            const kubernetes::Subject subject = kind.subject(object);
-            // The Job's own status is enough for a list; its pods are not asked.
-            kube::Diagnosis diagnosis = subject.diagnose(object, {}, {});
-            if (diagnosis.phase == kube::Phase::pending &&
-                kube::number(object, {"status", "active"}) > 0) {
-                diagnosis.phase = kube::Phase::running;
-                diagnosis.reason.clear();
-            }
-            const Outcome outcome = kubernetes::outcome_of(diagnosis);
-            runs.push_back({.object = {.api_version = kind.api_version,
-                                       .kind = kind.kind,
-                                       .namespace_ = subject.key.namespace_,
-                                       .name = subject.key.name},
-                            .run_id = subject.run_id,
-                            .created = kube::text(object, {"metadata", "creationTimestamp"}),
-                            .state = outcome.state,
-                            .reason = outcome.reason});
-        }
+    for (const Json& object : kubernetes::list_ours(client)) {
+        const Outcome outcome = kubernetes::own_state(object);
+        runs.push_back({.object = {.api_version = text_or(object, "apiVersion"),
+                                   .kind = text_or(object, "kind"),
+                                   .namespace_ = kube::key_of(object).namespace_,
+                                   .name = kube::name_of(object)},
+                        .run_id = kube::label_of(object, kube::run_label),
+                        .created = kube::text(object, {"metadata", "creationTimestamp"}),
+                        .state = outcome.state,
+                        .reason = outcome.reason});
     }
     std::stable_sort(runs.begin(), runs.end(), [](const RunSummary& a, const RunSummary& b) {
         return a.created < b.created;
@@ -27587,33 +33112,52 @@ struct RunSummary {
     return runs;
 }
 
-/// The workload of that name or run id. Its follow() removes nothing. Throws Error: not_found when
+/// The workload of that name or run id. Its follow() removes nothing; of an endpoint it gives the
+/// log until that is removed, and wait() returns when it is ready. Throws Error: not_found when
 /// there is none that we created.
 [[nodiscard]] inline Workload find_workload(const std::string& name, const FindOptions& options,
                                             const Session& session) {
     kube::check_dns_label("name", name);
     const kube::Client client = kubernetes::connect(options, session);
-    const std::string& namespace_ = client.cluster().namespace_;
-    for (const kubernetes::WorkloadKind& kind : kubernetes::workload_kinds) {
-        const auto found = client.find({.api_version = kind.api_version,
-                                        .kind = kind.kind,
-                                        .namespace_ = namespace_,
-                                        .name = name});
-        if (found && !kube::label_of(*found, kube::run_label).empty()) {
-            return kubernetes::workload_of(client, kind.subject(*found), options);
+    const std::vector<Json> ours = kubernetes::list_ours(client);
+    for (const Json& object : ours) {
+        if (kube::name_of(object) == name) {
+            return kubernetes::workload_of(client, object, options, session.transport);
         }
-        const auto of_run =
-            client.list(kind.api_version, kind.kind, namespace_,
-                        {.label_selector = std::string{kube::run_label} + '=' + name});
-        if (!of_run.items.empty()) {
-            return kubernetes::workload_of(client, kind.subject(of_run.items.front()), options);
+    }
+    for (const Json& object : ours) {
+        if (kube::label_of(object, kube::run_label) == name) {
+            return kubernetes::workload_of(client, object, options, session.transport);
         }
     }
     throw Error{ErrorCode::not_found,
                 {.attempted = "find",
                  .subject = name,
-                 .answer = "the namespace " + namespace_ + " holds no run of that name or run id",
+                 .answer = "the namespace " + client.cluster().namespace_ +
+                           " holds no run of that name or run id",
                  .advice = "fairing list shows what there is; --namespace names another place"}};
+}
+
+/// Gives the newest model of an InferenceService that we created another share of the requests: 100
+/// makes it the only one, 0 goes back to the one before.
+[[nodiscard]] inline Endpoint shift_traffic(const std::string& name, int percent,
+                                            const FindOptions& options, const Session& session) {
+    const ObjectName found = find_workload(name, options, session).object();
+    const kube::Client client = kubernetes::connect(options, session);
+    if (found.kind != kubernetes::inference_service_kind.kind) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "divide the requests to",
+                     .subject = found.kind + ' ' + found.name,
+                     .answer = "it is no InferenceService"}};
+    }
+    const kube::ObjectKey key{.api_version = found.api_version,
+                              .kind = found.kind,
+                              .namespace_ = found.namespace_,
+                              .name = found.name};
+    const Json stored = kubernetes::edit(client, key, [percent](Json service) {
+        return kubernetes::with_traffic(std::move(service), percent);
+    });
+    return Endpoint{kubernetes::workload_of(client, stored, options, session.transport)};
 }
 
 }  // namespace fairing
@@ -27725,6 +33269,484 @@ namespace detail {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/frameworks/lightgbm/config.hpp - LightGBM's configuration: its file format, the names
+// that mean the same, and what a job needs of it (LightGBM's Parameters.rst). Pure.
+
+namespace fairing::lightgbm {
+
+/// By the names that LightGBM's documentation lists first.
+using Parameters = std::map<std::string, std::string>;
+
+namespace detail {
+
+/// A parameter that a job has to know, and its other names.
+struct Aliases {
+    std::string_view name;
+    std::array<std::string_view, 6> others;
+};
+inline constexpr std::array<Aliases, 10> aliases{{
+    {"data", {"train", "train_data", "train_data_file", "data_filename"}},
+    {"valid",
+     {"test", "valid_data", "valid_data_file", "test_data", "test_data_file", "valid_filenames"}},
+    {"input_model", {"model_input", "model_in"}},
+    {"output_model", {"model_output", "model_out"}},
+    {"output_result",
+     {"predict_result", "prediction_result", "predict_name", "prediction_name", "pred_name",
+      "name_pred"}},
+    {"num_machines", {"num_machine"}},
+    {"tree_learner", {"tree", "tree_type", "tree_learner_type"}},
+    {"local_listen_port", {"local_port", "port"}},
+    {"machine_list_filename", {"machine_list_file", "machine_list", "mlist"}},
+    {"machines", {"workers", "nodes"}},
+}};
+
+[[nodiscard]] inline Error bad_config(std::string subject, std::string answer,
+                                      std::string advice = {}) {
+    return Error{ErrorCode::input,
+                 {.attempted = "use LightGBM's configuration",
+                  .subject = std::move(subject),
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// Without blanks around it, and without quotes around that.
+[[nodiscard]] inline std::string_view bare(std::string_view text) {
+    constexpr std::string_view blanks = " \t\r\n";
+    const std::size_t begin = std::min(text.find_first_not_of(blanks), text.size());
+    text = text.substr(begin, text.find_last_not_of(blanks) + 1 - begin);
+    const bool is_quoted = text.size() > 1 && text.front() == text.back() &&
+                           (text.front() == '"' || text.front() == '\'');
+    return is_quoted ? text.substr(1, text.size() - 2) : text;
+}
+
+[[nodiscard]] inline std::string canonical(std::string_view name) {
+    for (const Aliases& each : aliases) {
+        if (std::find(each.others.begin(), each.others.end(), name) != each.others.end()) {
+            return std::string{each.name};
+        }
+    }
+    return std::string{name};
+}
+
+}  // namespace detail
+
+/// The text of a config file: "key = value" a line, # begins a comment. Throws Error{input} that
+/// names `subject` for a line without =, and for a parameter that is set twice under whatever
+/// names.
+[[nodiscard]] inline Parameters parse_config(std::string_view text, const std::string& subject) {
+    Parameters result;
+    std::map<std::string, std::string> written;  // as the file names it
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        const std::string_view line =
+            detail::bare(text.substr(at, end - at).substr(0, text.substr(at, end - at).find('#')));
+        at = end + 1;
+        if (line.empty()) {
+            continue;
+        }
+        const std::size_t equals = line.find('=');
+        if (equals == std::string_view::npos || equals == 0) {
+            throw detail::bad_config(subject, "a line is not key = value: " + std::string{line});
+        }
+        const std::string key{detail::bare(line.substr(0, equals))};
+        const std::string name = detail::canonical(key);
+        if (const auto [known, is_new] = written.emplace(name, key); !is_new) {
+            throw detail::bad_config(subject, known->second == key ? key + " is set twice"
+                                                                   : known->second + " and " + key +
+                                                                         " are the same parameter");
+        }
+        result[name] = detail::bare(line.substr(equals + 1));
+    }
+    return result;
+}
+
+/// `parameters` over those of a file; both may use any name. Throws like parse_config().
+inline void override_with(Parameters& config, const Parameters& parameters) {
+    Parameters own;
+    for (const auto& [key, value] : parameters) {
+        if (!own.emplace(detail::canonical(key), value).second) {
+            throw detail::bad_config("parameters", key + " is set under two names");
+        }
+    }
+    for (auto& [name, value] : own) {
+        config[name] = value;
+    }
+}
+
+/// The value; "" when it is not set.
+[[nodiscard]] inline std::string value_of(const Parameters& config, const std::string& name) {
+    const auto found = config.find(name);
+    return found == config.end() ? "" : found->second;
+}
+
+/// A list of paths, separated by commas.
+[[nodiscard]] inline std::vector<std::string> paths_of(const Parameters& config,
+                                                       const std::string& name) {
+    std::vector<std::string> paths;
+    const std::string list = value_of(config, name);
+    for (std::size_t at = 0; at < list.size();) {
+        const std::size_t end = std::min(list.find(',', at), list.size());
+        if (const std::string_view path = detail::bare(std::string_view{list}.substr(at, end - at));
+            !path.empty()) {
+            paths.emplace_back(path);
+        }
+        at = end + 1;
+    }
+    return paths;
+}
+
+/// num_machines, 1 when it is not set. Throws Error{input} for what is no such number.
+[[nodiscard]] inline int machines_of(const Parameters& config) {
+    const std::string text = value_of(config, "num_machines");
+    int machines = text.empty() ? 1 : 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), machines);
+    if (!text.empty() && (failure != std::errc{} || end != text.data() + text.size())) {
+        machines = 0;
+    }
+    if (machines < 1) {
+        throw detail::bad_config("num_machines", text + " is not a whole number of 1 or more");
+    }
+    return machines;
+}
+
+/// Whether each machine trains on data of its own (LightGBM's Parallel-Learning-Guide.rst).
+[[nodiscard]] inline bool splits_data(const Parameters& config) {
+    const std::string learner = value_of(config, "tree_learner");
+    return learner == "data" || learner == "voting" || learner == "data_parallel" ||
+           learner == "voting_parallel";
+}
+
+/// "gs://bucket/a" is; "a", "/a" and "C:/a" are not.
+[[nodiscard]] inline bool is_remote(std::string_view path) {
+    return path.find("://") != std::string_view::npos;
+}
+
+}  // namespace fairing::lightgbm
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/frameworks/lightgbm/runner.hpp - the program of ours in the job that runs LightGBM.
+
+namespace fairing::lightgbm {
+
+/// Reads lightgbm.json beside itself: "parameters", "machines", "fetch" and "store" (lists of
+/// [from, to, optional]), "partitions" (for each rank "data" and its "fetch"), "program". Fetches
+/// what is remote, finds the other machines, writes the configuration, runs the program, stores the
+/// results, and ends with the program's exit code.
+inline constexpr std::string_view runner =
+    R"py(# Runs the command line of LightGBM: files of object stores, and the list of machines. Written by fairing.
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+COPY = {"gs": ["gsutil", "-q", "cp"], "s3": ["aws", "s3", "cp", "--only-show-errors"]}
+THERE = {"gs": ["gsutil", "-q", "stat"], "s3": ["aws", "s3", "ls"]}
+PATIENCE = 600  # seconds until every machine has a name
+
+def fail(sentence):
+    print("lightgbm: " + sentence, file=sys.stderr, flush=True)
+    sys.exit(65)
+
+def call(command):
+    try:
+        return subprocess.call(command)
+    except OSError as error:
+        fail("cannot start %s: %s" % (command[0], error.strerror))
+
+def copy(source, target, optional=False):
+    scheme = (source if "://" in source else target).split("://")[0]
+    if optional and call(THERE[scheme] + [source]) != 0:
+        return
+    if call(COPY[scheme] + [source, target]) != 0:
+        fail("cannot copy %s to %s" % (source, target))
+    print("copied %s to %s" % (source, target), flush=True)
+
+def cluster(machines):
+    """The host and port of every machine in order, and the number of this one."""
+    text = os.environ.get("CLUSTER_SPEC") or os.environ.get("TF_CONFIG")
+    if not text:
+        fail("%d machines are wanted, and neither TF_CONFIG nor CLUSTER_SPEC names them" % machines)
+    spec = json.loads(text)
+    hosts, rank = [], None
+    task = spec.get("task") or {}
+    for role in ("chief", "master", "worker", "ps", "evaluator"):
+        members = spec["cluster"].get(role, [])
+        if role == task.get("type"):
+            rank = len(hosts) + int(task["index"])
+        hosts += [member.rsplit(":", 1) for member in members]
+    if len(hosts) != machines:
+        fail("%d machines are wanted, and %d are there" % (machines, len(hosts)))
+    if rank is None:
+        names = [host for host, _ in hosts]
+        if socket.gethostname() not in names:
+            fail("this machine, %s, is not one of %s" % (socket.gethostname(), ", ".join(names)))
+        rank = names.index(socket.gethostname())
+    return hosts, rank
+
+def address(host):
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+        except OSError as error:
+            if time.monotonic() > end:
+                fail("machine %s has no address: %s" % (host, error))
+            time.sleep(1)
+
+def main():
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "lightgbm.json")) as file:
+        plan = json.load(file)
+    parameters, fetch = plan["parameters"], plan["fetch"]
+    if plan["machines"] > 1:
+        hosts, rank = cluster(plan["machines"])
+        with open("machines.txt", "w") as file:
+            file.writelines("%s %s\n" % (address(host), port) for host, port in hosts)
+        parameters["machine_list_filename"] = "machines.txt"
+        parameters["local_listen_port"] = hosts[rank][1]
+        print("machine %d of %d" % (rank, len(hosts)), flush=True)
+        if plan["partitions"]:
+            parameters["data"] = plan["partitions"][rank]["data"]
+            fetch = fetch + plan["partitions"][rank]["fetch"]
+    for each in fetch:
+        copy(*each)
+    with open("lightgbm.conf", "w") as file:
+        file.writelines("%s=%s\n" % pair for pair in sorted(parameters.items()))
+    code = call([plan["program"], "config=lightgbm.conf"])
+    if code != 0:
+        sys.exit(code if code > 0 else 128 - code)
+    if plan["machines"] == 1 or rank == 0:
+        for each in plan["store"]:
+            copy(*each)
+
+main()
+)py";
+
+}  // namespace fairing::lightgbm
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/frameworks/lightgbm.hpp - LightGBM's command line as a job: its config file says what is
+// trained or predicted, and on how many machines.
+
+namespace fairing {
+
+/// A preprocessor that knows its own pipeline. Data and models that are here go along, below the
+/// path prefix; those at gs:// or s3:// are copied by the job (gsutil, aws). With num_machines
+/// above 1 it is a TFJob of a chief and workers; a data- or voting-parallel learner gives each of
+/// them one of the files that `data` lists. Results go where the config says: to gs:// or s3://
+/// when the program has ended, else to a path of the pod, best on a volume.
+struct LightGBM {
+    std::filesystem::path config_file = {};  ///< LightGBM's own; empty: `parameters` alone
+    lightgbm::Parameters parameters = {};    ///< over those of the file
+    std::string base_image = {};             ///< holds the program and python3
+    std::string registry = {};
+    KubernetesOptions kubernetes = {};
+    std::string program = "lightgbm";
+    std::string path_prefix = "/app/";
+
+    /// The parameters of both. Throws Error{input} for a file that can not be read as such.
+    [[nodiscard]] lightgbm::Parameters config() const {
+        lightgbm::Parameters all;
+        if (!config_file.empty()) {
+            all = lightgbm::parse_config(read_file(config_file), config_file.string());
+        }
+        lightgbm::override_with(all, parameters);
+        return all;
+    }
+
+    /// Throws Error{input} for a config that names no data, a file that is not there, a store that
+    /// the job can not copy from, and as many files as machines where that has to be.
+    [[nodiscard]] Context prepare(const Session& session) const;
+
+    /// The pipeline: one machine is a Job, several are a TFJob.
+    [[nodiscard]] Fairing<AnyPreprocessor, AppendBuilder, AnyDeployer> fairing() const;
+    /// Fairing::start(): the handle, when the job is stored.
+    [[nodiscard]] Workload start(const Session& session = {}) const {
+        return fairing().start(session);
+    }
+    /// Fairing::run(): to the end, with the log.
+    Workload run(const Session& session = {}) const { return fairing().run(session); }
+};
+
+namespace detail {
+
+/// What the job fetches, and what goes along.
+class LightGBMFiles {
+public:
+    explicit LightGBMFiles(const LightGBM& stage) : stage_(stage) {}
+
+    /// The path in the job of one that a parameter names, and of LightGBM's side files.
+    [[nodiscard]] std::string take(const std::string& parameter, const std::string& path,
+                                   Json& fetch) {
+        std::string name = std::filesystem::path{path}.filename().string();
+        if (lightgbm::is_remote(path)) {
+            check_store(parameter, path);
+            claim(name, path);
+            fetch.push_back({path, name, false});
+        } else {
+            if (!payload::is_file(path)) {
+                throw lightgbm::detail::bad_config(parameter, path + " is no file here",
+                                                   "give its path from this directory, or a URL");
+            }
+            package(name, path);
+        }
+        if (parameter != "input_model") {
+            take_side_files(path, name, fetch);
+        }
+        return name;
+    }
+    /// The same for all that a parameter lists.
+    void take_all(lightgbm::Parameters& config, const std::string& parameter, Json& fetch) {
+        std::string names;
+        for (const std::string& path : lightgbm::paths_of(config, parameter)) {
+            names += (names.empty() ? "" : ",") + take(parameter, path, fetch);
+        }
+        if (!names.empty()) {
+            config[parameter] = names;
+        }
+    }
+    /// Where a result is written; copied to the store afterwards when it is to be there.
+    void put(lightgbm::Parameters& config, const std::string& parameter, Json& store) {
+        const std::string path = lightgbm::value_of(config, parameter);
+        if (lightgbm::is_remote(path)) {
+            check_store(parameter, path);
+            config[parameter] = std::filesystem::path{path}.filename().string();
+            store.push_back({config[parameter], path});
+        }
+    }
+    [[nodiscard]] packaging::CollectOptions collect_options() const {
+        packaging::CollectOptions options{.output_map = output_map_,
+                                          .path_prefix = stage_.path_prefix};
+        for (const auto& [source, destination] : output_map_) {
+            options.inputs.push_back(source);
+        }
+        return options;
+    }
+
+private:
+    /// Weights, query groups and initial scores, which LightGBM finds by their names.
+    static constexpr std::array<const char*, 3> side_files = {".weight", ".query", ".init"};
+
+    void take_side_files(const std::string& path, const std::string& name, Json& fetch) {
+        for (const std::string extension : side_files) {
+            if (lightgbm::is_remote(path)) {
+                fetch.push_back({path + extension, name + extension, true});
+            } else if (payload::is_file(path + extension)) {
+                package(name + extension, path + extension);
+            }
+        }
+    }
+    void package(const std::string& name, const std::string& path) {
+        claim(name, path);
+        output_map_[path] = packaging::join(packaging::image_prefix(stage_.path_prefix), name);
+    }
+    void claim(const std::string& name, const std::string& path) {
+        if (const auto [other, is_new] = names_.emplace(name, path);
+            !is_new && other->second != path) {
+            throw lightgbm::detail::bad_config(
+                path, "in the job it would have the name of " + other->second,
+                "rename one of them");
+        }
+    }
+    static void check_store(const std::string& parameter, const std::string& path) {
+        if (!path.starts_with("gs://") && !path.starts_with("s3://")) {
+            throw lightgbm::detail::bad_config(
+                parameter, path + " is neither at gs:// nor at s3://", "copy it here first");
+        }
+    }
+
+    const LightGBM& stage_;
+    std::map<std::string, std::string> names_ = {};  ///< in the job -> whence
+    std::map<std::string, std::string> output_map_ = {};
+};
+
+/// What each machine trains on, when each has data of its own; else the one file of all.
+[[nodiscard]] inline Json take_training_data(lightgbm::Parameters& config, int machines,
+                                             LightGBMFiles& files, Json& fetch) {
+    const std::vector<std::string> data = lightgbm::paths_of(config, "data");
+    Json partitions = Json::array();
+    if (machines > 1 && lightgbm::splits_data(config)) {
+        if (data.size() != static_cast<std::size_t>(machines)) {
+            throw lightgbm::detail::bad_config(
+                "data",
+                "it lists " + std::to_string(data.size()) + " files for " +
+                    std::to_string(machines) + " machines",
+                "a data- or voting-parallel tree_learner wants one for each");
+        }
+        for (const std::string& path : data) {
+            Json own = Json::array();
+            const std::string name = files.take("data", path, own);
+            partitions.push_back({{"data", name}, {"fetch", std::move(own)}});
+        }
+        return partitions;
+    }
+    if (data.size() > 1) {
+        throw lightgbm::detail::bad_config(
+            "data", "it lists " + std::to_string(data.size()) + " files",
+            "set tree_learner to data or voting, and num_machines to their number");
+    }
+    files.take_all(config, "data", fetch);
+    return partitions;
+}
+
+}  // namespace detail
+
+inline Context LightGBM::prepare(const Session& session) const {
+    lightgbm::Parameters all = config();
+    const int machines = lightgbm::machines_of(all);
+    for (const char* ours : {"local_listen_port", "machine_list_filename", "machines"}) {
+        if (all.erase(ours) > 0) {
+            session.control().say(Level::info,
+                                  std::string{ours} + " of LightGBM's config is set by the job");
+        }
+    }
+    if (lightgbm::value_of(all, "data").empty() && lightgbm::value_of(all, "valid").empty()) {
+        throw lightgbm::detail::bad_config(config_file.string(), "it names no data",
+                                           "set data to a file to train on");
+    }
+    detail::LightGBMFiles files{*this};
+    Json fetch = Json::array();
+    Json store = Json::array();
+    Json partitions = detail::take_training_data(all, machines, files, fetch);
+    files.take_all(all, "valid", fetch);
+    files.take_all(all, "input_model", fetch);
+    files.put(all, "output_model", store);
+    files.put(all, "output_result", store);
+
+    Context context = payload::context_of(files.collect_options(), session);
+    const std::string folder = payload::own_folder(path_prefix);
+    payload::OwnFiles own;
+    own.add(folder + "lightgbm.py", lightgbm::runner);
+    own.add(folder + "lightgbm.json", Json{{"parameters", all},
+                                           {"machines", machines},
+                                           {"fetch", std::move(fetch)},
+                                           {"partitions", std::move(partitions)},
+                                           {"store", std::move(store)},
+                                           {"program", program}}
+                                              .dump(2) +
+                                          '\n');
+    own.add_to(context);
+    context.command = {"python3", folder + "lightgbm.py"};
+    return context;
+}
+
+inline Fairing<AnyPreprocessor, AppendBuilder, AnyDeployer> LightGBM::fairing() const {
+    const int machines = lightgbm::machines_of(config());
+    AnyDeployer deployer =
+        machines == 1
+            ? AnyDeployer{JobDeployer{.kubernetes = kubernetes}}
+            : AnyDeployer{TFJobDeployer{
+                  .kubernetes = kubernetes, .worker_count = machines - 1, .chief_count = 1}};
+    return {AnyPreprocessor{*this}, AppendBuilder{.base_image = base_image, .registry = registry},
+            std::move(deployer)};
+}
+
+static_assert(Preprocessor<LightGBM>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/pods/patch.hpp - any change of a pod's specification, as a JSON patch (RFC 6902).
 
 namespace fairing {
@@ -27746,3 +33768,210 @@ namespace fairing {
 }
 
 }  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/copy.hpp - an image, or an index with all its images, from one store to another:
+// registries, layouts, archives.
+
+namespace fairing::registry {
+
+/// Whether what refers to an image, such as its signatures, is copied with it.
+enum class Referrers { leave, copy };
+
+struct CopyOptions {
+    std::optional<oci::Platform> platform = {};  ///< one image of an index; empty: all of it
+    Referrers referrers = Referrers::leave;
+    std::string mount_from = {};  ///< the source's repository when both are at one registry
+};
+
+/// What a copy came to.
+struct Copied {
+    oci::Descriptor root = {};  ///< the index, or the manifest
+    std::size_t manifests = 0;
+    std::size_t present = 0, mounted = 0, uploaded = 0;  ///< blobs
+    std::uint64_t bytes = 0;                             ///< of those that were uploaded
+};
+
+namespace detail {
+
+/// One copy. All manifests are read first; then the blobs go over, several at once, each verified
+/// while it is read and never held; then the manifests, children before what names them.
+class CopyRun {
+public:
+    CopyRun(oci::Store& from, oci::Store& to, const CopyOptions& options, Control control)
+        : from_(from), to_(to), options_(options), control_(std::move(control)) {}
+
+    [[nodiscard]] Copied copy(const std::string& wanted, const std::string& tag,
+                              const std::string& subject) {
+        subject_ = subject;
+        oci::RawManifest root = find(wanted);
+        if (options_.platform && oci::media_type::is_index(root.media_type)) {
+            const Json index = oci::parse_manifest(root, subject_);
+            root = find(oci::select(index, *options_.platform, subject_).digest);
+        }
+        gather(root, Role::root);
+        std::vector<oci::Descriptor> blobs;
+        for (const auto& [digest, blob] : blobs_) {
+            blobs.push_back(blob);
+        }
+        send(blobs);
+        for (const auto& [manifest, role] : manifests_) {
+            control_.check("copy " + subject_);
+            write_in_spite_of_losses([&, &raw = manifest, as = role] { write(raw, as, tag); },
+                                     [&](const LostBlobs& lost) {
+                                         std::vector<oci::Descriptor> again;
+                                         for (const oci::Descriptor& blob : blobs) {
+                                             if (lost.may_hold(blob.digest)) {
+                                                 again.push_back(blob);
+                                             }
+                                         }
+                                         send(again);
+                                     });
+        }
+        copied_.manifests = manifests_.size();
+        copied_.root = root.descriptor();
+        return copied_;
+    }
+
+private:
+    enum class Role { child, root, referrer };
+    static constexpr std::size_t blobs_at_once = 4, most_manifests = 1000;
+
+    [[nodiscard]] oci::RawManifest find(const std::string& wanted) {
+        control_.check("copy " + subject_);
+        auto manifest = from_.find_manifest(wanted);
+        if (!manifest) {
+            throw Error{ErrorCode::not_found,
+                        {.attempted = "copy",
+                         .subject = subject_,
+                         .answer = wanted.empty() ? "there is no image in it"
+                                                  : "there is no manifest " + wanted,
+                         .advice = "check its name and tag"}};
+        }
+        return *std::move(manifest);
+    }
+
+    void gather(const oci::RawManifest& manifest, Role role) {
+        const std::string digest = manifest.descriptor().digest;
+        if (!seen_.insert(digest).second) {
+            return;
+        }
+        if (seen_.size() > most_manifests) {
+            throw Error{
+                ErrorCode::unsupported,
+                {.attempted = "copy",
+                 .subject = subject_,
+                 .answer = "it is of more than " + std::to_string(most_manifests) + " manifests"}};
+        }
+        const Json document = oci::parse_manifest(manifest, subject_);
+        if (oci::media_type::is_index(manifest.media_type)) {
+            for (const Json& entry : document.at("manifests")) {
+                gather(find(oci::Descriptor::from(entry, "the index of " + subject_).digest),
+                       Role::child);
+            }
+        } else {
+            add_blob(document.value("config", Json()));
+            for (const Json& layer : document.at("layers")) {
+                add_blob(layer);
+            }
+        }
+        manifests_.emplace_back(manifest, role);
+        if (options_.referrers == Referrers::copy) {
+            for (const Json& each : from_.find_referrers(digest)) {
+                gather(find(oci::Descriptor::from(each, "the referrers of " + subject_).digest),
+                       Role::referrer);
+            }
+        }
+    }
+    /// Foreign layers are in no registry.
+    void add_blob(const Json& entry) {
+        const auto blob = oci::Descriptor::from(entry, "a manifest of " + subject_);
+        if (!oci::media_type::is_foreign(blob.media_type)) {
+            blobs_.emplace(blob.digest, blob);
+        }
+    }
+
+    void send(const std::vector<oci::Descriptor>& blobs) {
+        parallel_for(blobs.size(), blobs_at_once, [&](std::size_t index) {
+            control_.check("copy " + subject_);
+            const oci::Descriptor& blob = blobs[index];
+            const net::Body body{.size = blob.size, .write = [&](const net::BodySink& sink) {
+                                     from_.read_blob(blob, sink);
+                                 }};
+            const oci::Transfer transfer = to_.write_blob(blob, body, options_.mount_from);
+            const std::lock_guard lock{mutex_};
+            copied_.present += transfer == oci::Transfer::present ? 1 : 0;
+            copied_.mounted += transfer == oci::Transfer::mounted ? 1 : 0;
+            copied_.uploaded += transfer == oci::Transfer::uploaded ? 1 : 0;
+            copied_.bytes += transfer == oci::Transfer::uploaded ? blob.size : 0;
+        });
+    }
+    void write(const oci::RawManifest& manifest, Role role, const std::string& tag) {
+        switch (role) {
+            case Role::child:
+                return to_.write_child(manifest);
+            case Role::root:
+                return to_.write_manifest(manifest, tag);
+            case Role::referrer:
+                return to_.write_referrer(manifest);
+        }
+    }
+
+    oci::Store& from_;
+    oci::Store& to_;
+    const CopyOptions& options_;
+    Control control_;
+    std::string subject_ = {};
+    std::set<std::string> seen_ = {};
+    std::map<std::string, oci::Descriptor> blobs_ = {};
+    std::vector<std::pair<oci::RawManifest, Role>> manifests_ = {};  ///< children first
+    std::mutex mutex_ = {};
+    Copied copied_ = {};
+};
+
+}  // namespace detail
+
+/// Copies what `wanted` (a tag or digest) names in `from`, with all that it names, under `tag` to
+/// `to`; the digests stay what they are. `subject` is the source as the user wrote it. Throws
+/// Error{not_found} for an image, a platform or a part of an index that is not there, and what the
+/// stores throw; the tag never points at half an image.
+inline Copied copy(oci::Store& from, const std::string& wanted, oci::Store& to,
+                   const std::string& tag, const std::string& subject,
+                   const CopyOptions& options = {}, const Control& control = {}) {
+    return detail::CopyRun{from, to, options, control}.copy(wanted, tag, subject);
+}
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/tags.hpp - the tags of a repository (OCI distribution-spec, "Listing Tags").
+
+namespace fairing::registry {
+
+/// All of them, page after page, sorted: some registries give them in any order. Throws
+/// Error{not_found} for a repository that is not there.
+[[nodiscard]] inline std::vector<std::string> list_tags(const oci::Reference& repository,
+                                                        const ClientOptions& options,
+                                                        const Control& control) {
+    Api api{repository, options};
+    std::vector<std::string> tags;
+    const PageRequest request{.url = api.url("tags/list?n=1000"), .attempted = "list the tags of"};
+    const net::Answer failure = read_pages(api, request, control, [&](const net::Answer& answer) {
+        const Json page = parse_json(answer.body, "the tags of " + api.name());
+        const Json names = page.is_object() ? page.value("tags", Json()) : Json();
+        for (const Json& name : names.is_array() ? names : Json::array()) {
+            // Terminals see them: what is no tag may hold anything.
+            if (name.is_string() && oci::is_tag(name.get_ref<const std::string&>())) {
+                tags.push_back(name.get<std::string>());
+            }
+        }
+        return true;
+    });
+    if (failure.status != 0) {
+        throw api.failure(failure, {.attempted = request.attempted, .subject = api.name()});
+    }
+    std::sort(tags.begin(), tags.end());
+    return tags;
+}
+
+}  // namespace fairing::registry

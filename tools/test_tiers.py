@@ -35,9 +35,9 @@ API_PROGRAMS = ("01_job.cpp", "02_function.cpp", "02b_functions.cpp", "04_ui.cpp
 README_MARK = "<!-- launcher"  # a comment that stands behind the C++ block of README.md that must compile and run
 # Macro -> package of what is never needed.
 OPTIONAL = {"YAML": "yaml-cpp", "XML": "pugixml", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
-CLOUD_PEERS = ("moto_server", "s3rver", "fake-gcs-server", "azurite-blob")
 # Meson finds ccache by itself for the compiler that it finds by itself, and not for one that CXX names.
 CLANGXX_FOR_MESON = f"ccache {CLANGXX}" if shutil.which("ccache") else CLANGXX
+CLOUD_PEERS = ("moto_server", "s3rver", "fake-gcs-server", "azurite-blob")
 CPUS = os.cpu_count() or 1
 STEP_LIMIT = 900  # seconds that one program may take
 BUILD_LIMIT = 2400
@@ -603,7 +603,7 @@ class Tiers:
         env = {"FAIRING_COMMAND": str(self.command())}
         if self.base_layout:
             env["FAIRING_BASE_LAYOUT"] = self.base_layout
-        folders = [folder for folder in (self.go_peers, self.cloud_peers) if folder]
+        folders = [each for each in (self.go_peers, self.cloud_peers) if each]
         env["PATH"] = ":".join([*folders, os.environ["PATH"]])
         for name, program in programs.items():
             counts += self.run_doctest(name, program, env)

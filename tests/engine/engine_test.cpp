@@ -136,6 +136,107 @@ TEST_CASE("row 60: an error at the end of a stream, broken JSON and an empty str
     CHECK(support::contains(loading("\n \r\n"), "empty"));
 }
 
+TEST_CASE("build gives the image's id, out of what either engine says") {
+    for (const std::string stream :
+         {"{\"stream\":\"Step 1/1 : FROM x\"}\n{\"aux\":{\"ID\":\"sha256:abc\"}}\n"
+          "{\"stream\":\"Successfully built abcdef\\n\"}\n",
+          "{\"stream\":\"Successfully built sha256:abc\\n\"}\r\n"}) {
+        ScriptedTransport script;
+        const Engine engine = connected(script);
+        script.expect("POST",
+                      base + "/v1.41/build?rm=1&forcerm=1&dockerfile=Dockerfile&nocache=1&platform="
+                             "linux%2Farm64&tlsVerify=false",
+                      {.status = 200, .body = stream});
+        int events = 0;
+        CHECK(engine.build(net::Body::of("tar"),
+                           {.platform = "linux/arm64",
+                            .cache = false,
+                            .verify_registries = false,
+                            .credentials = engine::header_of({{"a", "?>"}})},
+                           [&events](const Json&) { ++events; }) == "sha256:abc");
+        CHECK(events >= 1);
+        CHECK(script.complaint().empty());
+        const test::Recorded& sent = script.recorded().back();
+        CHECK(sent.body == "tar");
+        CHECK(sent.header("Content-Type") == "application/x-tar");
+        CHECK(sent.header("X-Registry-Config") == "eyJhIjoiPz4ifQ==");
+    }
+}
+
+TEST_CASE("row 60: a build without an image in the end failed, whatever it said before") {
+    const auto building = [](const std::string& stream) {
+        ScriptedTransport script;
+        const Engine engine = connected(script);
+        script.expect("POST", "", {.status = 200, .body = stream});
+        try {
+            static_cast<void>(engine.build(net::Body::of("tar"), {}, {}));
+        } catch (const Error& error) {
+            CHECK(script.recorded().back().header("X-Registry-Config").empty());
+            return std::pair{error.code(), std::string{error.what()}};
+        }
+        return std::pair{ErrorCode::internal, std::string{"no error"}};
+    };
+    CHECK(support::contains(building("{\"stream\":\"Step 1/2 : FROM x\"}\n").second,
+                            "its answer ended before the image was there"));
+    CHECK(building("{\"aux\":{\"ID\":\"sha256:a\"}}\n{\"error\":\"disk full\"}\n") ==
+          std::pair{ErrorCode::unavailable,
+                    std::string{"cannot build an image with the container engine at /run/e.sock: "
+                                "disk full"}});
+    CHECK(building("{\"aux\":{\"ID\":\"sha256:a\"}}\n{\"stre").first == ErrorCode::unavailable);
+    CHECK(building("{\"errorDetail\":{\"code\":1,\"message\":\"step\"},\"error\":\"step\"}").first ==
+          ErrorCode::input);
+    CHECK(building("{\"error\":\"building at STEP \\\"RUN false\\\": exit status 1\\n\"}") ==
+          std::pair{ErrorCode::input,
+                    std::string{"cannot build an image with the container engine at /run/e.sock: "
+                                "building at STEP \"RUN false\": exit status 1"}});
+    CHECK(building("{\"error\":\"unauthorized: authentication required\"}").first ==
+          ErrorCode::denied);
+    CHECK(building("{\"error\":\"manifest unknown\"}").first == ErrorCode::not_found);
+    CHECK(building("").first == ErrorCode::unavailable);
+}
+
+TEST_CASE("push gives the digest, out of what either engine says; without one it failed") {
+    const std::string digest = "sha256:" + std::string(64, 'a');
+    const auto pushing = [&](const std::string& stream, const Secret& credentials = {}) {
+        ScriptedTransport script;
+        const Engine engine = connected(script);
+        script.expect("POST", base + "/v1.41/images/localhost%3A5/team/job/push?tag=v1",
+                      {.status = 200, .body = stream});
+        std::string pushed;
+        std::string result = support::error_of([&] {
+            pushed = engine.push("localhost:5/team/job", "v1", {.credentials = credentials}, {});
+        });
+        CHECK(pushed == (result.empty() ? digest : ""));
+        CHECK(script.recorded().back().header("X-Registry-Auth") ==
+              (credentials.empty() ? "e30=" : credentials.reveal()));
+        return result;
+    };
+    CHECK(pushing("{\"aux\":{\"Tag\":\"v1\",\"Digest\":\"" + digest + "\"}}\n").empty());
+    CHECK(pushing("{\"status\":\"v1: digest: " + digest + " size: 7\"}\n", Secret{"eHk="}).empty());
+    CHECK(support::contains(pushing("{\"status\":\"v2: digest: " + digest + " size: 7\"}\n"),
+                            "its answer ended before the image was pushed"));
+    CHECK(support::contains(pushing("{\"aux\":{\"Digest\":\"sha256:short\"}}"), "before the image"));
+    CHECK(support::contains(pushing("{\"aux\":{\"Digest\":\"" + digest +
+                                    "\"}}\n{\"errorDetail\":{\"message\":\"denied\"}}"),
+                            "denied"));
+}
+
+TEST_CASE("tag, and what an engine knows of an image") {
+    ScriptedTransport script;
+    const Engine engine = connected(script);
+    const std::string v = base + "/v1.41";
+    script.expect("POST", v + "/images/sha256%3Aabc/tag?repo=localhost%3A5%2Fjob&tag=v1",
+                  {.status = 201})
+        .expect("GET", v + "/images/localhost%3A5/job%3Av1/json",
+                {.status = 200, .body = R"({"Id":"sha256:abc"})"})
+        .expect("GET", v + "/images/none/json", {.status = 404, .body = R"({"message":"no"})"})
+        .expect("GET", v + "/images/none/json", {.status = 500});
+    engine.tag("sha256:abc", "localhost:5/job", "v1");
+    CHECK(text_or(engine.find_image("localhost:5/job:v1"), "Id") == "sha256:abc");
+    CHECK(engine.find_image("none").is_null());
+    CHECK_THROWS_AS(static_cast<void>(engine.has_image("none")), Error);
+}
+
 TEST_CASE("pull ends with a look for the image") {
     const std::string reference = "localhost:5000/team/job@sha256:abc";
     const std::string v = base + "/v1.41";

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "../support/hand_made_image.hpp"
+#include "../support/podman_engine.hpp"
 #include "../support/process_table.hpp"
 #include "../support/workspace.hpp"
 #include "fairing/deployers/local.hpp"
@@ -290,27 +291,13 @@ TEST_CASE("podman") {
         return;
     }
     Fixture f;
-    const std::string socket = f.space / "podman.sock";
-    const TemporaryDirectory short_path{"/tmp"};  // podman takes no longer one than 50 characters
-    Command command{.arguments = {"podman", "--root", f.space / "root", "--runroot",
-                                  short_path.path().string(), "--storage-driver", "vfs",
-                                  "--cgroup-manager", "cgroupfs", "--events-backend", "file"}};
-    // Podman raises limits beyond what a nested machine may.
-    f.space.file("containers.conf",
-                 "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n");
-    command.environment = {{"CONTAINERS_CONF", f.space / "containers.conf"}};
-    if (find_program("runc")) {
-        command.arguments.insert(command.arguments.end(), {"--runtime", "runc"});
-    }
-    command.arguments.insert(command.arguments.end(),
-                             {"system", "service", "--time=0", "unix://" + socket});
-    const Daemon daemon{command, socket};
-    if (!daemon.answers()) {
+    const support::PodmanEngine podman;
+    if (!podman.running()) {
         MESSAGE("skipped: podman's service does not start here");
         return;
     }
     static_cast<void>(f.image("exit 0\n"));  // needs the PATH
     const NoRuntime hidden{f.space};
-    f.deployer.engine = socket;
+    f.deployer.engine = podman.socket();
     check_container(f);
 }

@@ -60,11 +60,13 @@ private:
 /// by SIGTERM.
 class DockerEngine {
 public:
-    explicit DockerEngine(const std::filesystem::path& folder) : folder_(folder.string()) {
+    /// `more` are further options of dockerd.
+    explicit DockerEngine(const std::filesystem::path& folder, const std::string& more = {})
+        : folder_(folder.string()) {
         static_cast<void>(run("dockerd --data-root " + folder_ + "/data --exec-root " + folder_ +
                               "/exec --pidfile " + folder_ + "/pid -H unix://" + folder_ +
-                              "/docker.sock --iptables=false --ip6tables=false --bridge=none > " +
-                              folder_ + "/dockerd.log 2>&1 &"));
+                              "/docker.sock --iptables=false --ip6tables=false --bridge=none " +
+                              more + " > " + folder_ + "/dockerd.log 2>&1 &"));
         for (int i = 0; i < 200 && !running_; ++i) {
             running_ = docker("version").exit_code == 0;
             if (!running_) {
@@ -81,9 +83,8 @@ public:
                               folder_ + "/exec/netns/default 2>/dev/null"));
     }
     [[nodiscard]] bool running() const { return running_; }
-    [[nodiscard]] std::string client() const {
-        return "docker -H unix://" + folder_ + "/docker.sock";
-    }
+    [[nodiscard]] std::string socket() const { return folder_ + "/docker.sock"; }
+    [[nodiscard]] std::string client() const { return "docker -H unix://" + socket(); }
     [[nodiscard]] ShellResult docker(const std::string& arguments) const {
         return run("(" + client() + ' ' + arguments + ") 2>&1");
     }

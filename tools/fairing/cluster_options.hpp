@@ -1,5 +1,5 @@
-// tools/fairing/cluster_options.hpp - what list, logs, status, wait, predict and delete share: which
-// cluster and namespace, and how much is said.
+// tools/fairing/cluster_options.hpp - what list, logs, status, wait, predict and delete share:
+// which cluster and namespace, and how much is said.
 #pragma once
 
 #include <CLI/CLI.hpp>

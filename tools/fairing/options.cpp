@@ -144,11 +144,12 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("--preprocessor", preprocessor_,
                       "how the code is packaged: python, notebook, full_notebook, function or "
                       "python_function (default: what ENTRY looks like)");
-    parser.add_option("--builder", builder_, "how the image is made: append");
+    parser.add_option("--builder", builder_, "how the image is made: append (default), docker or podman");
     parser.add_option("--deployer", deployer_,
                       "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
                       "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
-                      "kfserving (KServe)");
+                      "kfserving (KServe); in Google Cloud: vertex, vertex-serving (an endpoint), gcp and "
+                      "gcpserving (AI Platform v1, for gateways)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser
@@ -166,11 +167,17 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::FunctionPreprocessor>("preprocessor function");
     declare<fairing::PythonFunctionPreprocessor>("preprocessor python_function");
     declare<fairing::AppendBuilder>("builder append");
+    declare<fairing::DockerBuilder>("builder docker");
+    declare<fairing::PodmanBuilder>("builder podman");
     declare<fairing::LocalDeployer>("deployer local");
     declare<fairing::JobDeployer>("deployer job");
     declare<fairing::ServingDeployer>("deployer serving");
     declare<fairing::InferenceServiceDeployer>("deployer kfserving");
     declare<fairing::TrainJobDeployer>("deployer trainjob");
+    declare<fairing::VertexDeployer>("deployer vertex");
+    declare<fairing::VertexServingDeployer>("deployer vertex-serving");
+    declare<fairing::AiPlatformDeployer>("deployer gcp");
+    declare<fairing::AiPlatformServingDeployer>("deployer gcpserving");
     declare<fairing::TrainingJobDeployer>("deployer tfjob");
     for (auto& [name, option] : options_) {
         if (const auto found = option.keys.find("deployer tfjob"); found != option.keys.end()) {
@@ -214,7 +221,11 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
     if (is_of_deployers(option) && !option.keys.contains("deployer job")) {
         added->group("Options of " + (option.keys.size() == 1
                                           ? "the " + option.keys.begin()->first
-                                          : std::string{"the deployers of training jobs"}));
+                                          : option.keys.contains("deployer vertex") ||
+                                                    option.keys.contains("deployer gcp") ||
+                                                    option.keys.contains("deployer gcpserving")
+                                              ? "the deployers to Google Cloud"
+                                              : "the deployers of training jobs"));
     } else if (is_of_deployers(option) && option.keys.size() == 1) {
         added->group("Options of the deployer job");
     }
@@ -238,6 +249,13 @@ bool LaunchOptions::given(const std::string& option) const {
 
 bool LaunchOptions::is_local() const {
     return chosen(read_config(config_file_), "deployer", deployer_) == "local";
+}
+
+bool LaunchOptions::uses_engine() const {
+    const Json config = read_config(config_file_);
+    const std::string builder = chosen(config, "builder", builder_);
+    return given("--load") || builder == "docker" || builder == "podman" ||
+           options_for("builder", builder, config).value("load", Json()) == Json(true);
 }
 
 bool LaunchOptions::has_registry() const {

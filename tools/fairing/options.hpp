@@ -49,6 +49,8 @@ public:
     /// Whether the local deployer was chosen, and whether anything names a registry.
     [[nodiscard]] bool is_local() const;
     [[nodiscard]] bool has_registry() const;
+    /// Whether the builder makes the image in a container engine, or loads it into one.
+    [[nodiscard]] bool uses_engine() const;
     [[nodiscard]] const std::string& report() const { return report_; }
     [[nodiscard]] bool quiet() const { return quiet_; }
     [[nodiscard]] bool verbose() const { return verbose_; }

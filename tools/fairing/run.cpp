@@ -53,14 +53,18 @@ Action add_run(CLI::App& app) {
     return [options, where, format](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);
         const fairing::StopOnSignal signals;
-        // A local run needs no registry: the image lives in a directory for as long as the run
-        // does.
+        // A local run needs no registry: the image lives in the engine that made it, or in a
+        // directory for as long as the run does.
         std::optional<fairing::TemporaryDirectory> layout;
         if (!where->empty()) {
             options->set_default("--no-push", "true");
         } else if (options->is_local() && !options->has_registry()) {
-            layout.emplace();
-            options->set_default("--registry", "oci:" + (layout->path() / "image").string());
+            if (options->uses_engine()) {
+                options->set_default("--no-push", "true");
+            } else {
+                layout.emplace();
+                options->set_default("--registry", "oci:" + (layout->path() / "image").string());
+            }
         }
         Launch launch{*options, signals};
         return launch.reported(

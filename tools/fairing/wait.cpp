@@ -1,4 +1,5 @@
-// tools/fairing/wait.cpp - fairing wait: until a run ends, or an endpoint is ready; exits as it did.
+// tools/fairing/wait.cpp - fairing wait: until a run ends, or an endpoint is ready; exits as it
+// did.
 #include <fairing/run_main.hpp>
 
 #include "cluster_options.hpp"
@@ -9,8 +10,9 @@ namespace command {
 
 Action add_wait(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
-        "wait", "Wait for the end of a run, or until an endpoint is ready; exits with the run's own code,\n"
-                "and removes nothing.");
+        "wait",
+        "Wait for the end of a run, or until an endpoint is ready; exits with the run's own code,\n"
+        "and removes nothing.");
     auto options = ClusterOptions::with_name(*parser);
     return [options](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;

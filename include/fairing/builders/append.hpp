@@ -34,6 +34,7 @@
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
 #include "base_fit.hpp"
+#include "engine_load.hpp"
 #include "image_layers.hpp"
 #include "layer_compressor.hpp"
 
@@ -59,6 +60,8 @@ struct AppendBuilder {
     bool cache = true;         ///< use session.cache_directory, or default_cache_directory()
     LayerCompressor compressor = LayerCompressor::gzip;
     registry::Upload upload = registry::Upload::automatic;
+    bool load = false;         ///< into a container engine of this machine, and push nothing
+    std::string engine = {};   ///< for `load`: what engine::find() takes; empty: Docker's, Podman's
 
     /// Throws Error: usage for a missing registry, not_found or unsupported for the base or the
     /// compressor, integrity, denied, unavailable for a registry that does not take the image. The
@@ -93,6 +96,10 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("compressor", &AppendBuilder::compressor, detail::compressors_there),
     field("upload", &AppendBuilder::upload,
           "how blobs are sent: while they are made, in one piece when they are, or in chunks"),
+    field("load", &AppendBuilder::load,
+          "put the image into this machine's Docker or Podman instead of a registry"),
+    field("engine", &AppendBuilder::engine,
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
 };
 
 namespace detail {
@@ -557,8 +564,41 @@ private:
 
 }  // namespace detail
 
+namespace detail {
+
+/// Builds into a layout of its own, and loads that.
+[[nodiscard]] inline Image append_and_load(const AppendBuilder& builder, const Context& context,
+                                           const Session& session) {
+    AppendBuilder named = builder;
+    named.push = false;  // a registry is part of the name here
+    const oci::Reference name = check_and_name(named);
+    if (name.kind != oci::ReferenceKind::registry) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "load the image into an engine, and write it to",
+                     .subject = builder.registry,
+                     .answer = "it goes to one place",
+                     .advice = "leave out --load or --registry"}};
+    }
+    const engine::Address address =
+        engine::require(builder.engine, engine::Kind::any, "load an image");
+    const engine::Engine engine = connect_engine(session, address);
+    const TemporaryDirectory folder;
+    const std::filesystem::path layout = folder.path() / "image";
+    AppendBuilder into_layout = builder;
+    into_layout.load = false;
+    into_layout.push = true;
+    into_layout.registry = "oci:" + layout.string();
+    Image image = AppendRun{into_layout, context, session}.build();
+    oci::Layout store{layout};
+    return load_into_engine(std::move(image), store, address, engine,
+                            builder.registry.empty() ? builder.image_name : name.name(), session);
+}
+
+}  // namespace detail
+
 inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    return detail::AppendRun{*this, context, session}.build();
+    return load ? detail::append_and_load(*this, context, session)
+                : detail::AppendRun{*this, context, session}.build();
 }
 
 static_assert(Builder<AppendBuilder>);

@@ -30,7 +30,7 @@ struct LocalDeployer {
     std::string runtime =
         {};  ///< crun, runc, or a path; empty: the first of the two that works here
     std::string engine =
-        {};  ///< path of a Docker or Podman socket; empty: DOCKER_HOST, then the usual places
+        {};  ///< what engine::find() takes; empty: where the image is, or DOCKER_HOST and the usual
     int grace_seconds = 3;  ///< between SIGTERM and SIGKILL
     bool insecure = false;  ///< plain http; registries of this machine may always be spoken to so
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
@@ -51,9 +51,8 @@ struct LocalDeployer {
                                      .engine = engine,
                                      .grace = std::chrono::seconds{grace_seconds}};
         const RegistryAccess access{.insecure = insecure, .ca_file = ca_file};
-        const net::AnyTransport transport = registry_options(session, access).transport;
         if (image.location == Location::engine) {
-            return local::launch_in_engine(options, image, transport, session);
+            return local::launch_in_engine(options, image, session);
         }
         if (image.location == Location::nowhere) {
             throw Error{ErrorCode::usage,
@@ -64,7 +63,7 @@ struct LocalDeployer {
         }
         const std::unique_ptr<oci::Store> store =
             open_store(oci::parse_reference(image.reference), session, access);
-        return local::launch(options, image, *store, transport, session);
+        return local::launch(options, image, *store, session);
     }
 
     /// The runtime spec of the container, as root runs it. A plain process has no object, and is
@@ -87,7 +86,8 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
           "container, process, or auto: a container when the image holds the command's program"),
     field("runtime", &LocalDeployer::runtime, "container runtime: crun, runc or a path"),
     field("engine", &LocalDeployer::engine,
-          "socket of Docker or Podman, where there is no runtime"),
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME, where there is no "
+          "runtime"),
     field("grace_seconds", &LocalDeployer::grace_seconds,
           "seconds between SIGTERM and SIGKILL (default: 3)"),
     field("insecure", &LocalDeployer::insecure,

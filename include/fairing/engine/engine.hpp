@@ -1,7 +1,8 @@
-// fairing/engine/engine.hpp - a container engine of this machine, Docker or Podman, over its Unix
-// socket (Docker Engine API, v1.24 to v1.41).
+// fairing/engine/engine.hpp - a container engine, Docker or Podman, over its Unix socket or TCP
+// (Docker Engine API, v1.24 to v1.41).
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -9,14 +10,43 @@
 #include <string_view>
 #include <utility>
 
+#include "../codec/base64.hpp"
 #include "../core/json_text.hpp"
 #include "../core/line_splitter.hpp"
 #include "../core/process.hpp"
 #include "../net/transport.hpp"
 #include "../net/url.hpp"
+#include "../oci/digest.hpp"
+#include "address.hpp"
 #include "frames.hpp"
 
 namespace fairing::engine {
+
+/// What an engine says while it works: one JSON object of a stream.
+using EventSink = std::function<void(const Json&)>;
+
+/// Credentials as engines take them in a header: Base64 for URLs (RFC 4648, 5), with padding.
+[[nodiscard]] inline Secret header_of(const Json& credentials) {
+    std::string text = codec::base64_encode(credentials.dump());
+    std::replace(text.begin(), text.end(), '+', '-');
+    std::replace(text.begin(), text.end(), '/', '_');
+    return Secret{std::move(text)};
+}
+
+/// How to build out of a context, which holds `dockerfile`.
+struct BuildOptions {
+    std::string dockerfile = "Dockerfile";
+    std::string platform = {};      ///< os/architecture[/variant]; empty: the engine's own
+    bool cache = true;              ///< steps that were built before are taken as they are
+    bool verify_registries = true;  ///< Podman: https with a known certificate only
+    Secret credentials = {};        ///< header_of() an object: registry to its credentials
+};
+
+/// Where to push an image to, and as whom.
+struct PushOptions {
+    bool verify_registries = true;  ///< Podman: https with a known certificate only
+    Secret credentials = {};        ///< header_of() the registry's credentials; empty: anonymous
+};
 
 /// How a container ended.
 struct ContainerEnd {
@@ -31,17 +61,16 @@ public:
     /// Asks for the version and settles on one that both sides speak. Throws Error{unavailable}
     /// that names the socket when nobody listens there, Error{unsupported} for an engine that is
     /// too old.
-    [[nodiscard]] static Engine connect(net::AnyTransport transport,
-                                        const std::filesystem::path& socket,
+    [[nodiscard]] static Engine connect(net::AnyTransport transport, const Address& address,
                                         const std::stop_token& stop = {}) {
-        Engine engine{std::move(transport), socket};
+        Engine engine{std::move(transport), address};
         const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
                                         "ask for the version of", stop);
         const Version theirs = parse_version(text_or(answer, "ApiVersion"));
         if (theirs < oldest) {
             throw Error{ErrorCode::unsupported,
                         {.attempted = "use the container engine at",
-                         .subject = socket.string(),
+                         .subject = address.name,
                          .answer = "it speaks API version \"" + text_or(answer, "ApiVersion") +
                                    "\", and we need 1.24",
                          .advice = "update Docker or Podman"}};
@@ -53,8 +82,15 @@ public:
         return engine;
     }
 
+    [[nodiscard]] static Engine connect(net::AnyTransport transport,
+                                        const std::filesystem::path& socket,
+                                        const std::stop_token& stop = {}) {
+        return connect(std::move(transport), Address::of_socket(socket), stop);
+    }
+
     [[nodiscard]] const std::string& version() const noexcept { return version_; }
-    [[nodiscard]] const std::filesystem::path& socket() const noexcept { return socket_; }
+    /// Where it listens, as it was named.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
     void ping(const std::stop_token& stop = {}) const {
         send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
@@ -62,14 +98,21 @@ public:
 
     /// By id, or by any reference.
     [[nodiscard]] bool has_image(const std::string& image, const std::stop_token& stop = {}) const {
+        return !find_image(image, stop).is_null();
+    }
+    /// What the engine knows of an image: Id, Os, Architecture, Config and more; null when it has
+    /// none of this name.
+    [[nodiscard]] Json find_image(const std::string& image,
+                                  const std::stop_token& stop = {}) const {
+        const std::string attempted = "look for image " + image + " in";
         const auto answer =
             exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
-                     "look for image " + image + " in", {}, stop);
+                     attempted, {}, stop);
         if (answer.status == 404) {
-            return false;
+            return {};
         }
-        check(answer, "look for image " + image + " in");
-        return true;
+        check(answer, attempted);
+        return parse(answer);
     }
 
     /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
@@ -80,7 +123,96 @@ public:
                 .headers = {{"Content-Type", "application/x-tar"}},
                 .body = archive,
                 .idle_timeout = std::chrono::minutes{10}},
-               "load an image into", stop);
+               "load an image into", {}, stop);
+    }
+
+    /// Builds an image out of a tar archive and gives its id. The end of the connection, as by a
+    /// stop, ends the build. Throws Error: input for a step that failed, denied and not_found for a
+    /// base, unavailable for an answer that is malformed or ends before the image is there.
+    [[nodiscard]] std::string build(const net::Body& context, const BuildOptions& options,
+                                    const EventSink& events,
+                                    const std::stop_token& stop = {}) const {
+        const std::string attempted = "build an image with";
+        net::Request request{
+            .method = "POST",
+            .url = base_ + "/build?rm=1&forcerm=1&dockerfile=" +
+                   net::percent_encode(options.dockerfile) +
+                   (options.cache ? "" : "&nocache=1") +
+                   (options.platform.empty() ? ""
+                                             : "&platform=" +
+                                                   net::percent_encode(options.platform)) +
+                   tls_parameter(options.verify_registries),
+            .headers = {{"Content-Type", "application/x-tar"}},
+            .body = context,
+            .idle_timeout = silence};
+        if (!options.credentials.empty()) {
+            request.headers.emplace("X-Registry-Config", options.credentials.reveal());
+        }
+        std::string id;
+        stream(
+            request, attempted,
+            [&](const Json& event) {
+                constexpr std::string_view built = "Successfully built ";  // before Podman 4
+                const std::string given = text_or(event.value("aux", Json()), "ID");
+                const std::string line = text_or(event, "stream");
+                if (!given.empty()) {
+                    id = given;
+                } else if (id.empty() && line.starts_with(built)) {
+                    id = line.substr(built.size(), line.find_last_not_of("\r\n") + 1 - built.size());
+                }
+                if (events) {
+                    events(event);
+                }
+            },
+            stop);
+        if (id.empty()) {
+            throw failure(ErrorCode::unavailable, attempted,
+                          "its answer ended before the image was there");
+        }
+        return id;
+    }
+
+    /// Names an image "repository:tag"; what had that name before has it no more.
+    void tag(const std::string& image, const std::string& repository, const std::string& tag,
+             const std::stop_token& stop = {}) const {
+        send({.method = "POST",
+              .url = base_ + "/images/" + path_of(image) +
+                     "/tag?repo=" + net::percent_encode(repository) +
+                     "&tag=" + net::percent_encode(tag)},
+             "name image " + image + " in", {}, stop);
+    }
+
+    /// Pushes "repository:tag" and gives the manifest's digest in the registry.
+    [[nodiscard]] std::string push(const std::string& repository, const std::string& tag,
+                                   const PushOptions& options, const EventSink& events,
+                                   const std::stop_token& stop = {}) const {
+        const std::string attempted = "push " + repository + ':' + tag + " with";
+        const Secret nobody = header_of(Json::object());  // the header has to be there
+        std::string digest;
+        stream(
+            {.method = "POST",
+             .url = base_ + "/images/" + path_of(repository) +
+                    "/push?tag=" + net::percent_encode(tag) +
+                    tls_parameter(options.verify_registries),
+             .headers = {{"X-Registry-Auth", (options.credentials.empty() ? nobody
+                                                                          : options.credentials)
+                                                 .reveal()}},
+             .idle_timeout = std::chrono::minutes{10}},
+            attempted,
+            [&](const Json& event) {
+                const std::string given = text_or(event.value("aux", Json()), "Digest");
+                const std::string said = digest_in(text_or(event, "status"), tag);  // Podman
+                digest = !given.empty() ? given : !said.empty() ? said : digest;
+                if (events) {
+                    events(event);
+                }
+            },
+            stop);
+        if (!oci::is_digest(digest)) {
+            throw failure(ErrorCode::unavailable, attempted,
+                          "its answer ended before the image was pushed");
+        }
+        return digest;
     }
 
     /// Makes the engine pull "host/repository@sha256:…", anonymously.
@@ -89,7 +221,7 @@ public:
         stream({.method = "POST",
                 .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
                 .idle_timeout = std::chrono::minutes{10}},
-               attempted, stop);
+               attempted, {}, stop);
         if (!has_image(reference, stop)) {
             throw failure(ErrorCode::unavailable, attempted,
                           "its answer ended, and the image is not there");
@@ -175,13 +307,22 @@ public:
 private:
     using Version = std::pair<int, int>;
     static constexpr Version oldest{1, 24}, newest{1, 41};
-    /// How long a training may print nothing.
+    /// How long a training, or the step of a build, may print nothing.
     static constexpr std::chrono::hours silence{480};
 
-    Engine(net::AnyTransport transport, const std::filesystem::path& socket)
-        : transport_(std::move(transport)),
-          socket_(socket),
-          base_("http+unix://" + net::percent_encode(socket.string())) {}
+    Engine(net::AnyTransport transport, const Address& address)
+        : transport_(std::move(transport)), name_(address.name), base_(address.url) {}
+
+    /// Docker passes over it: its own settings say which registries are insecure.
+    static const char* tls_parameter(bool verified) { return verified ? "" : "&tlsVerify=false"; }
+
+    /// "sha256:…" of "TAG: digest: sha256:… size: 736".
+    static std::string digest_in(const std::string& status, const std::string& tag) {
+        const std::string start = tag + ": digest: ";
+        return status.starts_with(start)
+                   ? status.substr(start.size(), status.find(' ', start.size()) - start.size())
+                   : std::string{};
+    }
 
     static Version parse_version(const std::string& text) {
         Version result{0, 0};
@@ -218,7 +359,7 @@ private:
                                 std::string answer) const {
         return Error{code,
                      {.attempted = attempted + " the container engine at",
-                      .subject = socket_.string(),
+                      .subject = name_,
                       .answer = std::move(answer)}};
     }
 
@@ -293,8 +434,10 @@ private:
 
     [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
                             const std::stop_token& stop) const {
-        const net::Response answer = send(request, attempted, {}, stop);
-        return parse_json(answer.body, "the answer of the container engine at " + socket_.string());
+        return parse(send(request, attempted, {}, stop));
+    }
+    [[nodiscard]] Json parse(const net::Response& answer) const {
+        return parse_json(answer.body, "the answer of the container engine at " + name_);
     }
 
     void remove(const std::string& target, const std::string& attempted,
@@ -306,8 +449,25 @@ private:
         }
     }
 
+    /// What an object with an error says. Docker gives the exit code of a step that failed; Podman
+    /// says so.
+    [[nodiscard]] Error stream_error(const Json& event, const std::string& attempted) const {
+        const Json detail = event.value("errorDetail", Json());
+        std::string text = text_or(event, "error", text_or(detail, "message"));
+        text.resize(text.find_last_not_of(" \r\n") + 1);
+        const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
+        const bool step_failed = (detail.is_object() && detail.contains("code")) ||
+                                 says("building at STEP ");
+        const ErrorCode code =
+            step_failed                                                 ? ErrorCode::input
+            : says("unauthorized") || says("denied")                    ? ErrorCode::denied
+            : says("manifest unknown") || says("not found")             ? ErrorCode::not_found
+                                                                        : ErrorCode::unavailable;
+        return failure(code, attempted, text.empty() ? "an error without a text" : text);
+    }
+
     /// Reads one JSON object per line; one with an error is an Error.
-    void stream(const net::Request& request, const std::string& attempted,
+    void stream(const net::Request& request, const std::string& attempted, const EventSink& events,
                 const std::stop_token& stop) const {
         LineSplitter lines;
         bool answered = false;
@@ -322,10 +482,10 @@ private:
             }
             answered = true;
             if (event.contains("error") || event.contains("errorDetail")) {
-                const std::string detail = text_or(event.value("errorDetail", Json()), "message");
-                throw failure(
-                    ErrorCode::unavailable, attempted,
-                    text_or(event, "error", detail.empty() ? "an error without a text" : detail));
+                throw stream_error(event, attempted);
+            }
+            if (events) {
+                events(event);
             }
         };
         send(
@@ -338,7 +498,7 @@ private:
     }
 
     net::AnyTransport transport_;
-    std::filesystem::path socket_;
+    std::string name_;
     std::string base_;
     std::string version_ = {};
 };

@@ -35,8 +35,8 @@ namespace detail {
 [[nodiscard]] inline Json docker_config(const DockerCredentials& wanted, const std::string& host,
                                         const std::string& repository, const Session& session) {
     const auto files = wanted.files.empty() ? registry::credential_files() : wanted.files;
-    const auto login =
-        registry::find_login(session.credentials, files, host, repository, session.control());
+    const auto login = registry::find_login({.program = session.credentials, .files = files}, host,
+                                            repository, session.control());
     if (!login || login->password.empty()) {
         throw Error{ErrorCode::input,
                     {.attempted = "give the cluster credentials for",

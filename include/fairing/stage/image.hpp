@@ -33,8 +33,8 @@ struct BuildFigures {
 };
 
 struct Image {
-    std::string reference = {};  ///< repo:tag@sha256:… or oci:DIR@sha256:…
-    std::string digest = {};     ///< of the manifest
+    std::string reference = {};  ///< repo:tag@sha256:… or oci:DIR@sha256:…; in an engine its id
+    std::string digest = {};     ///< of the manifest; in an engine its id
     Location location = Location::registry;
     std::vector<Layer> layers = {};
     std::vector<std::string> command = {};
@@ -44,6 +44,7 @@ struct Image {
     std::string tag = {};
     std::string context_digest = {};  ///< 64 hex digits: the same context, the same digest
     BuildFigures figures = {};
+    std::string engine = {};  ///< Location::engine: which, as engine::find() takes it
 };
 
 }  // namespace fairing

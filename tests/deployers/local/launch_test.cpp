@@ -52,7 +52,7 @@ struct Fixture {
         }
     }
     Workload launch(const HandMade& image) {
-        return local::launch(options, image.write(store, "oci:/nowhere"), store, {}, session);
+        return local::launch(options, image.write(store, "oci:/nowhere"), store, session);
     }
 };
 
@@ -111,7 +111,7 @@ TEST_CASE(
     Image image = made.write(f.store, "oci:/nowhere");
     image.layers.clear();
     image.digest.clear();
-    CHECK(lines_of(local::launch(f.options, image, f.store, {}, f.session)) == Lines{"run.sh"});
+    CHECK(lines_of(local::launch(f.options, image, f.store, f.session)) == Lines{"run.sh"});
 }
 
 TEST_CASE("process: signals, success, no working directory in the layers, an executable of ours") {
@@ -208,10 +208,10 @@ TEST_CASE("errors leave nothing behind: no program, no layer, a broken one, a st
     CHECK_THROWS_WITH_AS(static_cast<void>(f.launch({})), doctest::Contains("no command"), Error);
     Image image = script("true").write(f.store, "oci:/nowhere");
     f.store.blobs[image.layers.front().digest] = "changed";
-    CHECK_THROWS_WITH_AS(static_cast<void>(local::launch(f.options, image, f.store, {}, f.session)),
+    CHECK_THROWS_WITH_AS(static_cast<void>(local::launch(f.options, image, f.store, f.session)),
                          doctest::Contains(image.layers.front().digest.c_str()), Error);
     image.digest = "sha256:" + std::string(64, '0');
-    CHECK_THROWS_AS(static_cast<void>(local::launch(f.options, image, f.store, {}, f.session)),
+    CHECK_THROWS_AS(static_cast<void>(local::launch(f.options, image, f.store, f.session)),
                     Error);
     std::stop_source source;
     source.request_stop();
@@ -318,8 +318,8 @@ TEST_CASE("engine: the image is loaded when it is not there, runs, and both go")
     f.options.isolation = Isolation::container;
     f.options.engine = "/e.sock";
     {
-        const Workload workload =
-            local::launch(f.options, image, f.store, std::ref(script_), f.session);
+        f.session.transport = std::ref(script_);
+        const Workload workload = local::launch(f.options, image, f.store, f.session);
         ::setenv("PATH", path.c_str(), 1);
         CHECK(lines_of(workload) == Lines{"one", "two", "e", "t"});
         CHECK(workload.status().exit_code == 137);
@@ -352,8 +352,8 @@ TEST_CASE(
     image.reference = "job:tag";
     image.command = {"nothing"};
     f.options.engine = "/e.sock";
-    CHECK_THROWS_WITH_AS(
-        static_cast<void>(local::launch_in_engine(f.options, image, std::ref(script_), f.session)),
-        doctest::Contains("no such program"), Error);
+    f.session.transport = std::ref(script_);
+    CHECK_THROWS_WITH_AS(static_cast<void>(local::launch_in_engine(f.options, image, f.session)),
+                         doctest::Contains("no such program"), Error);
     CHECK(script_.complaint().empty());
 }

@@ -15,14 +15,15 @@
 #include <vector>
 
 #include "../../core/files.hpp"
+#include "../../engine/address.hpp"
 #include "../../engine/engine.hpp"
-#include "../../engine/socket.hpp"
 #include "../../oci/append.hpp"
 #include "../../oci/docker_archive.hpp"
 #include "../../oci/image.hpp"
 #include "../../oci/reference.hpp"
 #include "../../oci/unpack.hpp"
 #include "../../packaging/elf_file.hpp"
+#include "../../stage/engine_access.hpp"
 #include "../../stage/image.hpp"
 #include "../../stage/session.hpp"
 #include "../../stage/workload.hpp"
@@ -86,11 +87,6 @@ namespace detail {
         std::move(run), session.stop)};
 }
 
-[[nodiscard]] inline std::optional<std::filesystem::path> engine_socket(const Options& options) {
-    return options.engine.empty() ? engine::find_socket()
-                                  : std::optional<std::filesystem::path>{options.engine};
-}
-
 /// Makes a directory `name` in `parent` and unpacks onto it.
 inline void unpack_into(const TemporaryDirectory& parent, const char* name, oci::Store& store,
                         const std::vector<oci::Descriptor>& layers, oci::Ownership ownership,
@@ -106,17 +102,10 @@ inline void unpack_into(const TemporaryDirectory& parent, const char* name, oci:
 
 /// An image that lies in an engine already.
 [[nodiscard]] inline Workload launch_in_engine(const Options& options, const Image& image,
-                                               const net::AnyTransport& transport,
                                                const Session& session) {
-    const auto socket = detail::engine_socket(options);
-    if (!socket) {
-        throw Error{ErrorCode::unavailable,
-                    {.attempted = "run",
-                     .subject = image.reference,
-                     .answer = "it lies in a container engine, and there is no socket of one",
-                     .advice = "start Docker or Podman, or name the socket with --engine"}};
-    }
-    const engine::Engine engine = engine::Engine::connect(transport, *socket, session.stop);
+    const engine::Engine engine = connect_engine(
+        session, engine::require(options.engine.empty() ? image.engine : options.engine,
+                                 engine::Kind::any, "run " + image.reference));
     std::string name = random_name();
     const Json settings = container_settings(image.reference, image, name);
     return detail::handle("Container", name,
@@ -129,11 +118,10 @@ inline void unpack_into(const TemporaryDirectory& parent, const char* name, oci:
 class Launcher {
 public:
     Launcher(const Options& options, const Image& image, oci::Store& store,
-             net::AnyTransport transport, const Session& session)
+             const Session& session)
         : options_(options),
           image_(image),
           store_(store),
-          transport_(std::move(transport)),
           session_(session),
           control_(session.control()),
           stored_(load()) {}
@@ -226,22 +214,23 @@ private:
         }
     }
 
-    [[nodiscard]] std::optional<std::filesystem::path> find_engine(bool automatic) const {
+    [[nodiscard]] std::optional<engine::Address> find_engine(bool automatic) const {
         try {
-            return detail::engine_socket(options_);
+            auto found = engine::find(options_.engine);
+            // In automatic mode a DOCKER_HOST elsewhere is no engine of this machine.
+            const bool usable = found && engine::is_there(*found) &&
+                                !(automatic && found->socket.empty());
+            return usable ? found : std::nullopt;
         } catch (const Error&) {
             if (!automatic) {
                 throw;
             }
-            return std::nullopt;  // a DOCKER_HOST elsewhere is no engine of this machine
+            return std::nullopt;
         }
     }
 
     [[nodiscard]] Error no_container() const {
-        std::string places;
-        for (const std::filesystem::path& place : engine::socket_candidates()) {
-            places += (places.empty() ? "" : ", ") + place.string();
-        }
+        const auto named = engine::find(options_.engine);
         const bool mixed = find_program("crun") && has_mixed_cgroups();
         return Error{
             ErrorCode::unavailable,
@@ -251,7 +240,8 @@ private:
                  (mixed
                       ? "crun does not work with this machine's mixed cgroups, and there is no runc"
                       : "there is no crun or runc") +
-                 std::string{", and no engine listens at "} + places,
+                 std::string{", and no engine listens at "} +
+                 (named ? named->name : engine::places_looked_at()),
              .advice = "install runc, or use --isolation process"}};
     }
 
@@ -278,8 +268,8 @@ private:
         return detail::handle("Container", std::move(name), std::move(run), session_);
     }
 
-    [[nodiscard]] Workload in_engine(const std::filesystem::path& socket) {
-        const engine::Engine engine = engine::Engine::connect(transport_, socket, session_.stop);
+    [[nodiscard]] Workload in_engine(const engine::Address& address) {
+        const engine::Engine engine = connect_engine(session_, address);
         const std::string id = oci::image_id(stored_);
         std::string brought;
         if (!engine.has_image(id, session_.stop)) {
@@ -298,15 +288,14 @@ private:
     const Options& options_;
     const Image& image_;
     oci::Store& store_;
-    net::AnyTransport transport_;
     const Session& session_;
     Control control_;
     oci::Image stored_;
 };
 
 [[nodiscard]] inline Workload launch(const Options& options, const Image& image, oci::Store& store,
-                                     const net::AnyTransport& transport, const Session& session) {
-    return Launcher{options, image, store, transport, session}.launch();
+                                     const Session& session) {
+    return Launcher{options, image, store, session}.launch();
 }
 
 }  // namespace local
