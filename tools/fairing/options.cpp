@@ -144,12 +144,14 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("--preprocessor", preprocessor_,
                       "how the code is packaged: python, notebook, full_notebook, function or "
                       "python_function (default: what ENTRY looks like)");
-    parser.add_option("--builder", builder_, "how the image is made: append (default), docker or podman");
-    parser.add_option("--deployer", deployer_,
-                      "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
-                      "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
-                      "kfserving (KServe); in Google Cloud: vertex, vertex-serving (an endpoint), gcp and "
-                      "gcpserving (AI Platform v1, for gateways)");
+    parser.add_option("--builder", builder_,
+                      "how the image is made: append (default), docker or podman");
+    parser.add_option(
+        "--deployer", deployer_,
+        "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
+        "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
+        "kfserving (KServe); in Google Cloud: vertex, vertex-serving (an endpoint), gcp and "
+        "gcpserving (AI Platform v1, for gateways)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser
@@ -219,16 +221,25 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
             break;
     }
     if (is_of_deployers(option) && !option.keys.contains("deployer job")) {
-        added->group("Options of " + (option.keys.size() == 1
-                                          ? "the " + option.keys.begin()->first
-                                          : option.keys.contains("deployer vertex") ||
-                                                    option.keys.contains("deployer gcp") ||
-                                                    option.keys.contains("deployer gcpserving")
-                                              ? "the deployers to Google Cloud"
-                                              : "the deployers of training jobs"));
+        added->group("Options of " + group_of(option));
     } else if (is_of_deployers(option) && option.keys.size() == 1) {
         added->group("Options of the deployer job");
     }
+}
+
+/// Whose an option is, for --help.
+std::string LaunchOptions::group_of(const Option& option) {
+    if (option.keys.size() == 1) {
+        return "the " + option.keys.begin()->first;
+    }
+    const bool is_google =
+        std::all_of(option.keys.begin(), option.keys.end(), [](const auto& each) {
+            return each.first.starts_with("deployer vertex") ||
+                   each.first.starts_with("deployer gcp");
+        });
+    return is_google                                ? "the deployers to Google Cloud"
+           : option.keys.contains("deployer tfjob") ? "the deployers of training jobs"
+                                                    : "several deployers";
 }
 
 bool LaunchOptions::is_of_deployers(const Option& option) {

@@ -50,10 +50,10 @@ inline constexpr auto fields<AiPlatformDeployer> = std::tuple_cat(
 /// Serves a version of a model; the model is made when it is missing, and the version on top. Its
 /// google.endpoint must be given. remove() deletes what this run made.
 struct AiPlatformServingDeployer {
-    GoogleOptions google = {};  ///< its name is the model's
-    std::string version_name = {};   ///< empty: v and the run id
-    std::string model_dir = {};      ///< gs:// folder of a model for a runtime of Google's; empty:
-                                     ///< the image serves
+    GoogleOptions google = {};      ///< its name is the model's
+    std::string version_name = {};  ///< empty: v and the run id
+    std::string model_dir = {};     ///< gs:// folder of a model for a runtime of Google's; empty:
+                                    ///< the image serves
     std::string runtime_version = {};
     std::string python_version = {};
     std::string framework = {};  ///< SCIKIT_LEARN, XGBOOST, TENSORFLOW
@@ -79,7 +79,7 @@ inline constexpr auto fields<AiPlatformServingDeployer> = std::tuple_cat(
         field("runtime_version", &AiPlatformServingDeployer::runtime_version,
               "runtime of AI Platform, with model_dir: 2.11"),
         field("python_version", &AiPlatformServingDeployer::python_version,
-              "Python of that runtime: 3.7"),
+              "Python of that runtime: 3.7", "runtime_python"),
         field("framework", &AiPlatformServingDeployer::framework,
               "SCIKIT_LEARN, XGBOOST or TENSORFLOW, with model_dir"),
         field("machine_type", &AiPlatformServingDeployer::machine_type,
@@ -139,10 +139,9 @@ inline void check_ai_platform_name(const std::string& what, const std::string& n
     if (!deployer.scale_tier.empty()) {
         input["scaleTier"] = deployer.scale_tier;
     }
-    Json job = google::merged(
-        {{"labels", google::labels_of(deployer.google, run_id, "gcp")},
-         {"trainingInput", std::move(input)}},
-        Json(deployer.job_config));
+    Json job = google::merged({{"labels", google::labels_of(deployer.google, run_id, "gcp")},
+                               {"trainingInput", std::move(input)}},
+                              Json(deployer.job_config));
     job["jobId"] = id;
     return job;
 }
@@ -185,8 +184,8 @@ inline void AiPlatformDeployer::check() const {
 inline std::vector<Json> AiPlatformDeployer::manifests(const Image& image,
                                                        const Session& /*session*/) const {
     check();
-    return {detail::ai_platform_job(
-        *this, image, google.run_id.empty() ? derive_run_id(image) : google.run_id)};
+    return {detail::ai_platform_job(*this, image,
+                                    google.run_id.empty() ? derive_run_id(image) : google.run_id)};
 }
 
 inline Workload AiPlatformDeployer::deploy(const Image& image, const Session& session) const {

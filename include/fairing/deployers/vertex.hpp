@@ -68,9 +68,9 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
     fields_of_part(&VertexDeployer::google), fields_of_part(&VertexDeployer::machine),
     std::tuple{
         field("worker_count", &VertexDeployer::worker_count,
-              "workers beside the first replica (default: none)"),
+              "workers beside the first replica (default: none)", "workers"),
         field("parameter_server_count", &VertexDeployer::parameter_server_count,
-              "parameter servers (default: none)"),
+              "parameter servers (default: none)", "ps"),
         field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)"),
         field("strategy", &VertexDeployer::strategy, "on what terms machines are had"),
         field("timeout_seconds", &VertexDeployer::timeout_seconds,
@@ -191,11 +191,10 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
     }
     const std::string name =
         job.google.name.empty() ? VertexDeployer::name_prefix + run_id : job.google.name;
-    return google::merged(
-        {{"displayName", name},
-         {"labels", google::labels_of(job.google, run_id, "vertex")},
-         {"jobSpec", std::move(spec)}},
-        Json(job.job_config));
+    return google::merged({{"displayName", name},
+                           {"labels", google::labels_of(job.google, run_id, "vertex")},
+                           {"jobSpec", std::move(spec)}},
+                          Json(job.job_config));
 }
 
 /// A custom job by its resource name: projects/…/locations/…/customJobs/….
@@ -217,8 +216,7 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
 
 /// Throws Error{usage} unless `name` is projects/PROJECT/locations/REGION/COLLECTION/ID; gives the
 /// region.
-[[nodiscard]] inline std::string region_of(const std::string& name,
-                                           const std::string& collection) {
+[[nodiscard]] inline std::string region_of(const std::string& name, const std::string& collection) {
     std::vector<std::string> parts{""};
     for (const char c : name) {
         if (c == '/') {
@@ -269,8 +267,8 @@ inline void VertexDeployer::check() const {
     if (machine.machine_type.empty()) {
         throw google::bad_option("machine_type", "\"\"", "a custom job needs one");
     }
-    if (!network.empty() &&
-        (!network.starts_with("projects/") || network.find("/global/networks/") == std::string::npos)) {
+    if (!network.empty() && (!network.starts_with("projects/") ||
+                             network.find("/global/networks/") == std::string::npos)) {
         throw google::bad_option("network", network,
                                  "it is not projects/NUMBER/global/networks/NAME");
     }
@@ -292,8 +290,8 @@ inline void VertexDeployer::check() const {
 inline std::vector<Json> VertexDeployer::manifests(const Image& image,
                                                    const Session& /*session*/) const {
     check();
-    return {detail::custom_job(
-        *this, image, google.run_id.empty() ? derive_run_id(image) : google.run_id)};
+    return {detail::custom_job(*this, image,
+                               google.run_id.empty() ? derive_run_id(image) : google.run_id)};
 }
 
 inline Workload VertexDeployer::deploy(const Image& image, const Session& session) const {

@@ -1,5 +1,6 @@
-// fairing/deployers/vertex_serving.hpp - serves the image as a model of Vertex AI: upload, endpoint,
-// deployment (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints).
+// fairing/deployers/vertex_serving.hpp - serves the image as a model of Vertex AI: upload,
+// endpoint, deployment
+// (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints).
 #pragma once
 
 #include <map>
@@ -47,8 +48,7 @@ struct VertexServingDeployer {
 
 template <>
 inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
-    fields_of_part(&VertexServingDeployer::google),
-    fields_of_part(&VertexServingDeployer::machine),
+    fields_of_part(&VertexServingDeployer::google), fields_of_part(&VertexServingDeployer::machine),
     std::tuple{
         field("endpoint_name", &VertexServingDeployer::endpoint_name,
               "display name of the endpoint, found or made (default: the model's)"),
@@ -103,9 +103,8 @@ public:
         }
         set(container, "predictRoute", options_.predict_route);
         set(container, "healthRoute", options_.health_route);
-        Json model{{"displayName", name_},
-                   {"labels", labels()},
-                   {"containerSpec", std::move(container)}};
+        Json model{
+            {"displayName", name_}, {"labels", labels()}, {"containerSpec", std::move(container)}};
         set(model, "artifactUri", options_.artifact_uri);
         return {{"modelId", model_id_},
                 {"model", google::merged(std::move(model), Json(options_.model_config))}};
@@ -119,20 +118,19 @@ public:
     /// `model` is its resource name, `others` the endpoint's traffic split so far.
     [[nodiscard]] Json deploy_request(const std::string& model,
                                       const google::TrafficSplit& others) const {
-        Json deployed{
-            {"model", model},
-            {"displayName", name_},
-            {"dedicatedResources",
-             {{"machineSpec", google::machine_spec(options_.machine)},
-              {"minReplicaCount", options_.min_replica_count},
-              {"maxReplicaCount",
-               std::max(options_.min_replica_count, options_.max_replica_count)}}}};
+        Json deployed{{"model", model},
+                      {"displayName", name_},
+                      {"dedicatedResources",
+                       {{"machineSpec", google::machine_spec(options_.machine)},
+                        {"minReplicaCount", options_.min_replica_count},
+                        {"maxReplicaCount",
+                         std::max(options_.min_replica_count, options_.max_replica_count)}}}};
         set(deployed, "serviceAccount", options_.service_account);
         google::TrafficSplit split = google::shared_traffic(others, 100 - options_.traffic_percent);
         split["0"] = options_.traffic_percent;  // the one that is being deployed
-        return {{"deployedModel",
-                 google::merged(std::move(deployed), Json(options_.deploy_config))},
-                {"trafficSplit", split}};
+        return {
+            {"deployedModel", google::merged(std::move(deployed), Json(options_.deploy_config))},
+            {"trafficSplit", split}};
     }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] const std::string& model_id() const noexcept { return model_id_; }
@@ -181,6 +179,16 @@ inline void delete_resource(const google::Client& client, const std::string& roo
     }
 }
 
+/// Deletes what an operation makes, once it has made it: nothing under way can be deleted.
+/// `member` of its response is the name.
+inline void delete_made(const google::Client& client, const std::string& root,
+                        const Json& operation, const char* member) {
+    const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
+    if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
+        delete_resource(client, root, name);
+    }
+}
+
 /// Deletes the endpoint unless somebody else's model is on it.
 inline void delete_endpoint(const google::Client& client, const std::string& root,
                             const std::string& endpoint) {
@@ -189,6 +197,106 @@ inline void delete_endpoint(const google::Client& client, const std::string& roo
         delete_resource(client, root, endpoint);
     }
 }
+
+/// The steps of one run, each of which knows how it is undone.
+class VertexLaunch {
+public:
+    VertexLaunch(const google::Client& client, const VertexServing& run, google::Undo& undo)
+        : client_(client),
+          run_(run),
+          undo_(undo),
+          root_(vertex_endpoint(client.options()) + "/v1/"),
+          place_(root_ + vertex_place(client.project(), client.options())) {}
+
+    [[nodiscard]] const std::string& root() const noexcept { return root_; }
+
+    /// The model's resource name.
+    [[nodiscard]] std::string upload(const Image& image) const {
+        const auto find = [this]() -> std::optional<Json> {
+            const auto found = client_.find(place_ + "/models/" + run_.model_id(), "look for model",
+                                            run_.model_id());
+            return found ? std::optional{ended({{"model", text_or(*found, "name")}})}
+                         : std::nullopt;
+        };
+        std::optional<Json> operation = again() ? find() : std::nullopt;
+        if (!operation) {
+            operation = client_.create(place_ + "/models:upload", run_.model_request(image),
+                                       "upload model", run_.name(), find);
+        }
+        undo_.add([root = root_, begun = *operation](const google::Client& with) {
+            delete_made(with, root, begun, "model");
+        });
+        const Json end = client_.finish(*operation, root_, "upload model", run_.name());
+        std::string model = kube::text(end, {"response", "model"});
+        static_cast<void>(region_of(model, "models"));
+        undo_.amend([root = root_, model](const google::Client& with) {
+            delete_resource(with, root, model);
+        });
+        return model;
+    }
+
+    /// The endpoint, found or made.
+    [[nodiscard]] Json target() const {
+        const auto find = [this]() -> std::optional<Json> {
+            const Json found =
+                client_.get(place_ + "/endpoints?filter=" +
+                                net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
+                            "look for endpoint", run_.endpoint_name());
+            const Json& endpoints = kube::list(found, {"endpoints"});
+            return endpoints.empty() ? std::nullopt : std::optional{ended(endpoints.front())};
+        };
+        std::optional<Json> operation = find();
+        const bool is_made = !operation;
+        if (is_made) {
+            operation = client_.create(place_ + "/endpoints", run_.endpoint_request(),
+                                       "create endpoint", run_.endpoint_name(), find);
+            undo_.add([root = root_, begun = *operation](const google::Client& with) {
+                delete_made(with, root, begun, "name");
+            });
+        }
+        const Json end = client_.finish(*operation, root_, "create endpoint", run_.endpoint_name());
+        Json endpoint = kube::member(end, {"response"});
+        const std::string name = text_or(endpoint, "name");
+        static_cast<void>(region_of(name, "endpoints"));
+        if (is_made) {
+            undo_.amend([root = root_, name](const google::Client& with) {
+                delete_endpoint(with, root, name);
+            });
+        }
+        return endpoint;
+    }
+
+    /// The operation of the deployment.
+    [[nodiscard]] Json deploy(const std::string& model, const Json& endpoint) const {
+        const std::string name = text_or(endpoint, "name");
+        bool is_there = false;
+        for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+            is_there = is_there || text_or(deployed, "model") == model;
+        }
+        Json operation =
+            is_there ? ended(endpoint)
+                     : client_.create(root_ + name + ":deployModel",
+                                      run_.deploy_request(model, google::traffic_of(endpoint)),
+                                      "deploy model", run_.name());
+        undo_.add([root = root_, name, model](const google::Client& with) {
+            undeploy(with, root, name, model);
+        });
+        return operation;
+    }
+
+private:
+    /// Whether this run may have been here before.
+    [[nodiscard]] bool again() const { return !client_.options().run_id.empty(); }
+    /// What is there already is an operation that has ended.
+    [[nodiscard]] static Json ended(const Json& result) {
+        return {{"done", true}, {"response", result}};
+    }
+
+    const google::Client& client_;
+    const VertexServing& run_;
+    google::Undo& undo_;
+    std::string root_, place_;
+};
 
 }  // namespace detail
 
@@ -222,8 +330,8 @@ inline std::vector<Json> VertexServingDeployer::manifests(const Image& image,
                                     google.run_id.empty() ? derive_run_id(image) : google.run_id};
     const std::string project = google.project.empty() ? "-" : google.project;
     return {run.model_request(image), run.endpoint_request(),
-            run.deploy_request(
-                detail::vertex_place(project, google) + "/models/" + run.model_id(), {})};
+            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.model_id(),
+                               {})};
 }
 
 inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session& session) const {
@@ -231,62 +339,18 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
     check_pullable(image);
     const google::Client client{google, session};
     const detail::VertexServing run{*this, google.run_id.empty() ? draw_run_id() : google.run_id};
-    const std::string root = detail::vertex_endpoint(google) + "/v1/";
-    const std::string place = root + detail::vertex_place(client.project(), google);
     google::Undo undo{client};
-    // Something that is there already is an operation that has ended.
-    const auto as_done = [](const Json& result) {
-        return Json{{"done", true}, {"response", result}};
-    };
-
-    const auto uploaded = [&]() -> std::optional<Json> {
-        const auto found = client.find(place + "/models/" + run.model_id(), "look for model",
-                                       run.model_id());
-        return found ? std::optional{as_done({{"model", text_or(*found, "name")}})} : std::nullopt;
-    };
-    std::optional<Json> operation = google.run_id.empty() ? std::nullopt : uploaded();
-    if (!operation) {
-        operation = client.create(place + "/models:upload", run.model_request(image),
-                                  "upload model", run.name(), uploaded);
+    const detail::VertexLaunch launch{client, run, undo};
+    const std::string model = launch.upload(image);
+    const Json target = launch.target();
+    const std::string endpoint = text_or(target, "name"), root = launch.root();
+    const bool has_others = !google::traffic_of(target).empty();
+    if (!has_others && traffic_percent != 100) {
+        throw google::bad_option(
+            "traffic_percent", std::to_string(traffic_percent),
+            "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
     }
-    const std::string model = kube::text(
-        client.finish(*operation, root, "upload model", run.name()), {"response", "model"});
-    static_cast<void>(detail::region_of(model, "models"));
-    undo.add([=](const google::Client& with) { detail::delete_resource(with, root, model); });
-
-    const auto there = [&]() -> std::optional<Json> {
-        const Json found = client.get(place + "/endpoints?filter=" +
-                                          net::percent_encode("display_name=\"" +
-                                                              run.endpoint_name() + '"'),
-                                      "look for endpoint", run.endpoint_name());
-        const Json& endpoints = kube::list(found, {"endpoints"});
-        return endpoints.empty() ? std::nullopt : std::optional{as_done(endpoints.front())};
-    };
-    operation = there();
-    const bool is_made = !operation;
-    if (is_made) {
-        operation = client.create(place + "/endpoints", run.endpoint_request(), "create endpoint",
-                                  run.endpoint_name(), there);
-    }
-    const Json target =
-        client.finish(*operation, root, "create endpoint", run.endpoint_name()).at("response");
-    const std::string endpoint = text_or(target, "name");
-    static_cast<void>(detail::region_of(endpoint, "endpoints"));
-    if (is_made) {
-        undo.add(
-            [=](const google::Client& with) { detail::delete_endpoint(with, root, endpoint); });
-    }
-
-    const google::TrafficSplit others = google::traffic_of(target);
-    if (others.empty() && traffic_percent != 100) {
-        throw google::bad_option("traffic_percent", std::to_string(traffic_percent),
-                                 "the endpoint " + run.endpoint_name() +
-                                     " has no other model that takes the rest");
-    }
-    const Json deployment =
-        client.create(root + endpoint + ":deployModel", run.deploy_request(model, others),
-                      "deploy model", run.name());
-    undo.add([=](const google::Client& with) { detail::undeploy(with, root, endpoint, model); });
+    const Json deployment = launch.deploy(model, target);
     return Endpoint{std::make_shared<google::EndpointWorkload>(
         client, google::Served{.object = {.api_version = "aiplatform.googleapis.com/v1",
                                           .kind = "Endpoint",

@@ -83,9 +83,8 @@ inline void need_result(const Json& operation, const std::string& attempted,
                         const std::string& subject) {
     if (std::string words = failure_of(operation); !words.empty()) {
         const Json& code = kube::member(operation, {"error", "code"});
-        throw Error{
-            code.is_number_integer() ? error_code(code.get<int>()) : ErrorCode::unavailable,
-            {.attempted = attempted, .subject = subject, .answer = std::move(words)}};
+        throw Error{code.is_number_integer() ? error_code(code.get<int>()) : ErrorCode::unavailable,
+                    {.attempted = attempted, .subject = subject, .answer = std::move(words)}};
     }
 }
 
@@ -96,8 +95,8 @@ public:
     Client(const GoogleOptions& options, const Session& session)
         : connection_(cloud_connection(session)),
           options_(options),
-          tokens_(std::make_shared<Tokens>(cloud::gcp::CredentialChain{
-              connection_, {.file = options.credentials_file}})) {
+          tokens_(std::make_shared<Tokens>(
+              cloud::gcp::CredentialChain{connection_, {.file = options.credentials_file}})) {
         tokens_->program = session.credentials;
     }
 
@@ -188,14 +187,19 @@ public:
         }
     }
 
-    /// The operation at its end. Throws what it failed with, and Cancelled on a stop. `root` is the
-    /// URL before the operation's name.
-    [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
+    /// The operation at its end, good or bad. `root` is the URL before the operation's name.
+    [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
                               const std::string& subject) const {
         for (Pace pace{options_}; !is_done(operation);) {
             sleep(pace.next(), attempted + ' ' + subject);
             operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
         }
+        return operation;
+    }
+    /// The same; throws what it failed with.
+    [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
+                              const std::string& subject) const {
+        operation = end_of(std::move(operation), root, attempted, subject);
         need_result(operation, attempted, subject);
         return operation;
     }

@@ -35,6 +35,8 @@ public:
         }
     }
     void add(Step step) { steps_.push_back(std::move(step)); }
+    /// Says better how the last one is undone.
+    void amend(Step step) { steps_.back() = std::move(step); }
     [[nodiscard]] std::vector<Step> keep() { return std::exchange(steps_, {}); }
 
 private:

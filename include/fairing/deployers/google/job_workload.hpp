@@ -75,8 +75,8 @@ public:
     [[nodiscard]] ObjectName name() const override { return job_.object; }
 
     [[nodiscard]] Outcome poll(std::stop_token stop) override {
-        const std::optional<Json> job = client_.with_stop(std::move(stop))
-                                            .find(job_.url, "look at", job_.object.name);
+        const std::optional<Json> job =
+            client_.with_stop(std::move(stop)).find(job_.url, "look at", job_.object.name);
         return job ? outcome_of(job_.states, *job) : gone();
     }
 

@@ -73,8 +73,8 @@ private:
         if (!id.empty() && !seen_.emplace(id, time).second) {
             return;
         }
-        newest_ = std::max(
-            newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
+        newest_ =
+            std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
         if (const std::optional<std::string> text = text_of(entry)) {
             give(kube::text(entry, {"resource", "labels", "task_name"}), *text, sink);
         }

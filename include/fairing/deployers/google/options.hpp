@@ -24,8 +24,8 @@ struct GoogleOptions {
     std::string region = "us-central1";
     std::string name = {};  ///< display name; empty: the deployer's prefix and the run id
     Labels labels = {};
-    std::string endpoint = {};          ///< empty: Google's own for the region
-    std::string logging_endpoint = {};  ///< empty: https://logging.googleapis.com
+    std::string endpoint = {};                    ///< empty: Google's own for the region
+    std::string logging_endpoint = {};            ///< empty: https://logging.googleapis.com
     std::filesystem::path credentials_file = {};  ///< empty: application default credentials
     std::string run_id = {};                      ///< as KubernetesOptions::run_id
     bool stream_log = true;

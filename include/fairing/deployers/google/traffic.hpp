@@ -35,9 +35,9 @@ using TrafficSplit = std::map<std::string, int>;
         share = share * total / whole;
         given += share;
     }
-    const auto largest = std::max_element(split.begin(), split.end(), [](const auto& a, const auto& b) {
-        return a.second < b.second;
-    });
+    const auto largest =
+        std::max_element(split.begin(), split.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
     if (largest != split.end()) {
         largest->second += total - given;
     }
