@@ -160,7 +160,7 @@ TEST_CASE("an interrupted run cancels its job") {
     }
     google->server.states = {"JOB_STATE_RUNNING"};
     const ShellResult ran =
-        google->launch("run", "vertex" + google->options(), "timeout -s INT 10");
+        google->launch("run", "vertex" + google->options(), "timeout --foreground -s INT 3");
     CAPTURE(ran.output);
     CHECK(google->server.count("POST", ":cancel") == 1);
     CHECK(google->server.resources.at(google->resource("customJobs"))["state"] ==
