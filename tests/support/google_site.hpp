@@ -1,7 +1,12 @@
 // tests/support/google_site.hpp - a scripted Google in memory, and what a deployer to it needs.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <functional>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 

@@ -3,6 +3,7 @@
 // gateways that still speak it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>

@@ -3,6 +3,7 @@
 // (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints).
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>

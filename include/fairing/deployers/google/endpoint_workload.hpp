@@ -2,6 +2,7 @@
 // is followed, it is asked, and everything that was made for it is removed.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -26,12 +27,7 @@ public:
     Undo& operator=(Undo&&) = delete;
     ~Undo() {
         while (!steps_.empty()) {
-            try {
-                steps_.back()(client_.with_stop({}));
-            } catch (const std::exception& error) {
-                client_.control().say(Level::warning, error.what());
-            }
-            steps_.pop_back();
+            undo_last();
         }
     }
     void add(Step step) { steps_.push_back(std::move(step)); }
@@ -40,6 +36,20 @@ public:
     [[nodiscard]] std::vector<Step> keep() { return std::exchange(steps_, {}); }
 
 private:
+    /// Google may take minutes for it, and a stop does not end it.
+    void undo_last() noexcept {
+        try {
+            try {
+                steps_.back()(client_.with_stop({}));
+            } catch (const std::exception& error) {
+                client_.control().say(Level::warning, error.what());
+            }
+        } catch (...) {
+            // a destructor has nowhere to put it
+        }
+        steps_.pop_back();
+    }
+
     Client client_;
     std::vector<Step> steps_ = {};
 };

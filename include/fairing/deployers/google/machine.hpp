@@ -1,6 +1,7 @@
 // fairing/deployers/google/machine.hpp - the machine that a job or a model of Google Cloud has.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <tuple>
 
