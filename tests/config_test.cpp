@@ -91,6 +91,29 @@ TEST_CASE("deployers of endpoints by name") {
     CHECK(last()["apiVersion"] == "serving.kubeflow.org/v1alpha2");
 }
 
+TEST_CASE("deployers to Google Cloud by name") {
+    Config config;
+    const auto body = [&config] {
+        return config.deployer().manifests({.reference = "r.example/a@sha256:1"}, {}).front();
+    };
+    config.set_deployer("vertex", {{"machine_type", "n1-standard-8"},
+                                   {"strategy", "spot"},
+                                   {"labels", {{"team", "houses"}}},
+                                   {"job_config", {{"jobSpec", {{"enableWebAccess", true}}}}}});
+    CHECK(body()["jobSpec"]["scheduling"]["strategy"] == "SPOT");
+    CHECK(body()["jobSpec"]["enableWebAccess"] == true);
+    CHECK(body()["labels"]["team"] == "houses");
+    config.set_deployer("vertex-serving", {{"name", "houses"}, {"endpoint_name", "prices"}});
+    CHECK(body()["model"]["displayName"] == "houses");
+    config.set_deployer("gcp", {{"endpoint", "https://gateway.example"}, {"scale_tier", "BASIC"}});
+    CHECK(body()["trainingInput"]["scaleTier"] == "BASIC");
+    config.set_deployer("gcpserving", {{"endpoint", "https://gateway.example"}, {"name", "m"}});
+    CHECK(body()["name"] == "m");
+    CHECK(error_of([&] {
+              config.set_deployer("vertex", {{"machine_typ", "x"}});
+          }).find("did you mean machine_type?") != std::string::npos);
+}
+
 TEST_CASE("a Kubernetes deployer takes mutators before and after it is chosen") {
     const auto named = [](const char* name) {
         return [name](PodSpec& pod, PodContext&) { pod.set_env(name, "1"); };

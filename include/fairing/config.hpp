@@ -17,12 +17,15 @@
 #include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
+#include "deployers/ai_platform.hpp"
 #include "deployers/inference_service.hpp"
 #include "deployers/job.hpp"
 #include "deployers/local.hpp"
 #include "deployers/serving.hpp"
 #include "deployers/training_jobs.hpp"
 #include "deployers/trainjob.hpp"
+#include "deployers/vertex.hpp"
+#include "deployers/vertex_serving.hpp"
 #include "pipeline.hpp"
 #include "preprocessors/full_notebook.hpp"
 #include "preprocessors/function.hpp"
@@ -63,6 +66,12 @@ public:
         deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
         deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
         deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
+        deployers_["vertex"] = deployer_maker<VertexDeployer>("deployer vertex");
+        deployers_["vertex-serving"] =
+            deployer_maker<VertexServingDeployer>("deployer vertex-serving");
+        deployers_["gcp"] = deployer_maker<AiPlatformDeployer>("deployer gcp");
+        deployers_["gcpserving"] =
+            deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
         deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
         for (const TrainingKind& kind : training_kinds) {
             deployers_[kind.deployer] =

@@ -2,6 +2,7 @@
 #include "cluster_options.hpp"
 
 #include <fairing/deployers/find_workload.hpp>
+#include <fairing/deployers/vertex.hpp>
 #include <tuple>
 #include <utility>
 
@@ -28,7 +29,9 @@ ClusterOptions::ClusterOptions(CLI::App& parser) {
 
 std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
     auto options = std::make_shared<ClusterOptions>(parser);
-    parser.add_option("NAME", options->name_, "name or run id, as fairing list shows it")
+    parser
+        .add_option("NAME", options->name_,
+                    "name or run id, as fairing list shows it; projects/… of a job of Vertex AI")
         ->required();
     return options;
 }
@@ -59,7 +62,23 @@ fairing::FindOptions ClusterOptions::find() const {
     return found;
 }
 
+/// How fairing.json reaches Google Cloud.
+fairing::GoogleOptions ClusterOptions::google() const {
+    const fairing::Json deployer =
+        read_config(config_file_).value("deployer", fairing::Json::object());
+    fairing::Json options = fairing::Json::object();
+    for (const char* key : {"endpoint", "logging_endpoint", "credentials_file"}) {
+        if (deployer.contains(key)) {
+            options[key] = deployer[key];
+        }
+    }
+    return fairing::stage_from<fairing::GoogleOptions>(options, "Google Cloud");
+}
+
 fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {
+    if (name_.starts_with("projects/")) {
+        return fairing::find_vertex_job(name_, google(), session);
+    }
     return fairing::find_workload(name_, find(), session);
 }
 

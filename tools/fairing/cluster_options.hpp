@@ -12,6 +12,7 @@
 
 namespace fairing {
 struct FindOptions;  // its header costs what the whole client of a cluster does
+struct GoogleOptions;
 }
 
 namespace command {
@@ -30,8 +31,9 @@ public:
 
     /// Defaults are those of the deployer in fairing.json.
     [[nodiscard]] fairing::FindOptions find() const;
+    [[nodiscard]] fairing::GoogleOptions google() const;
     [[nodiscard]] fairing::Session session(std::stop_token stop) const;
-    /// The run of that name or run id.
+    /// The run of that name or run id, or the job of Vertex AI of that resource name.
     [[nodiscard]] fairing::Workload workload(const fairing::Session& session) const;
     [[nodiscard]] fairing::Workload shift_traffic(int percent,
                                                   const fairing::Session& session) const;

@@ -156,10 +156,12 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option("--builder", builder_,
                       "how the image is made: append (default), docker, podman, or cluster (Kaniko "
                       "in Kubernetes)");
-    parser.add_option("--deployer", deployer_,
-                      "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
-                      "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
-                      "kfserving (KServe)");
+    parser.add_option(
+        "--deployer", deployer_,
+        "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
+        "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
+        "kfserving (KServe); in Google Cloud: vertex, vertex-serving (an endpoint), gcp and "
+        "gcpserving (AI Platform v1, for gateways)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser
@@ -185,6 +187,10 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::ServingDeployer>("deployer serving");
     declare<fairing::InferenceServiceDeployer>("deployer kfserving");
     declare<fairing::TrainJobDeployer>("deployer trainjob");
+    declare<fairing::VertexDeployer>("deployer vertex");
+    declare<fairing::VertexServingDeployer>("deployer vertex-serving");
+    declare<fairing::AiPlatformDeployer>("deployer gcp");
+    declare<fairing::AiPlatformServingDeployer>("deployer gcpserving");
     declare<fairing::TrainingJobDeployer>("deployer tfjob");
     for (auto& [name, option] : options_) {
         if (const auto found = option.keys.find("deployer tfjob"); found != option.keys.end()) {
@@ -226,14 +232,27 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
             break;
     }
     if (is_of_deployers(option) && !option.keys.contains("deployer job")) {
-        added->group("Options of " + (option.keys.size() == 1
-                                          ? "the " + option.keys.begin()->first
-                                          : std::string{"the deployers of training jobs"}));
+        added->group("Options of " + group_of(option));
     } else if (is_of_deployers(option) && option.keys.size() == 1) {
         added->group("Options of the deployer job");
     } else if (option.keys.size() == 1 && option.keys.contains("builder cluster")) {
         added->group("Options of the builder cluster");
     }
+}
+
+/// Whose an option is, for --help.
+std::string LaunchOptions::group_of(const Option& option) {
+    if (option.keys.size() == 1) {
+        return "the " + option.keys.begin()->first;
+    }
+    const bool is_google =
+        std::all_of(option.keys.begin(), option.keys.end(), [](const auto& each) {
+            return each.first.starts_with("deployer vertex") ||
+                   each.first.starts_with("deployer gcp");
+        });
+    return is_google                                ? "the deployers to Google Cloud"
+           : option.keys.contains("deployer tfjob") ? "the deployers of training jobs"
+                                                    : "several deployers";
 }
 
 bool LaunchOptions::is_of_deployers(const Option& option) {

@@ -82,6 +82,7 @@ private:
     [[nodiscard]] fairing::Json value_of(const std::string& name, const Option& option) const;
     [[nodiscard]] fairing::Json options_for(const std::string& role, const std::string& name,
                                             const fairing::Json& defaults) const;
+    [[nodiscard]] static std::string group_of(const Option& option);
     [[nodiscard]] static bool is_of_deployers(const Option& option);
     [[nodiscard]] bool given(const std::string& option) const;
     [[nodiscard]] std::string chosen(const fairing::Json& config, const std::string& role,

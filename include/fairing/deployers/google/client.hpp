@@ -1,0 +1,296 @@
+// fairing/deployers/google/client.hpp - Google's REST services: JSON with a bearer token, and
+// long-running operations (google.aip.dev/151).
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include "../../cloud/connection.hpp"
+#include "../../cloud/gcp/credentials.hpp"
+#include "../../core/json_text.hpp"
+#include "../../kube/document.hpp"
+#include "../../net/url.hpp"
+#include "../../stage/cloud_access.hpp"
+#include "../../stage/session.hpp"
+#include "options.hpp"
+
+namespace fairing::google {
+
+/// Pauses that grow from the first to twenty times that.
+class Pace {
+public:
+    explicit Pace(const GoogleOptions& options) : first_(options.poll_milliseconds) {}
+
+    [[nodiscard]] std::chrono::milliseconds next() {
+        const std::chrono::milliseconds pause = pause_;
+        pause_ = std::min(pause_ * 3 / 2 + std::chrono::milliseconds{1}, first_ * 20);
+        return pause;
+    }
+    void restart() { pause_ = first_; }
+
+private:
+    std::chrono::milliseconds first_;
+    std::chrono::milliseconds pause_ = first_;
+};
+
+/// What an error of an operation is to us (google/rpc/code.proto).
+[[nodiscard]] constexpr ErrorCode error_code(int rpc_code) noexcept {
+    switch (rpc_code) {
+        case 3:   // INVALID_ARGUMENT
+        case 9:   // FAILED_PRECONDITION
+        case 11:  // OUT_OF_RANGE
+            return ErrorCode::input;
+        case 4:  // DEADLINE_EXCEEDED
+            return ErrorCode::timeout;
+        case 5:  // NOT_FOUND
+            return ErrorCode::not_found;
+        case 6:   // ALREADY_EXISTS
+        case 10:  // ABORTED
+            return ErrorCode::conflict;
+        case 7:   // PERMISSION_DENIED
+        case 16:  // UNAUTHENTICATED
+            return ErrorCode::denied;
+        case 12:  // UNIMPLEMENTED
+            return ErrorCode::unsupported;
+        default:
+            return ErrorCode::unavailable;
+    }
+}
+
+/// What an operation that failed says; empty for one that did not.
+[[nodiscard]] inline std::string failure_of(const Json& operation) {
+    if (!operation.contains("error")) {
+        return {};
+    }
+    const std::string words = net::printable(kube::text(operation, {"error", "message"}), 1000);
+    return words.empty() ? "it gives no reason" : words;
+}
+
+[[nodiscard]] inline bool is_done(const Json& operation) {
+    return kube::member(operation, {"done"}) == true;
+}
+
+/// Throws what the operation failed with, if it did.
+inline void need_result(const Json& operation, const std::string& attempted,
+                        const std::string& subject) {
+    if (std::string words = failure_of(operation); !words.empty()) {
+        const Json& code = kube::member(operation, {"error", "code"});
+        throw Error{code.is_number_integer() ? error_code(code.get<int>()) : ErrorCode::unavailable,
+                    {.attempted = attempted, .subject = subject, .answer = std::move(words)}};
+    }
+}
+
+/// A cheap value; copies share the token. The program's own credentials come before application
+/// default credentials.
+class Client {
+public:
+    Client(const GoogleOptions& options, const Session& session)
+        : connection_(cloud_connection(session)),
+          options_(options),
+          tokens_(std::make_shared<Tokens>(
+              cloud::gcp::CredentialChain{connection_, {.file = options.credentials_file}})) {
+        tokens_->program = session.credentials;
+    }
+
+    [[nodiscard]] const GoogleOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const Control& control() const noexcept { return connection_.control; }
+    [[nodiscard]] std::string project() const {
+        if (!options_.project.empty()) {
+            return options_.project;
+        }
+        std::string found = tokens_->chain.project();
+        check_characters("project", found, "-:.");
+        return found;
+    }
+    [[nodiscard]] Client with_stop(std::stop_token stop) const {
+        Client copy = *this;
+        copy.connection_.control.stop = std::move(stop);
+        return copy;
+    }
+    /// Sleeps; throws Cancelled on a stop.
+    void sleep(std::chrono::milliseconds pause, const std::string& attempted) const {
+        control().sleep(pause);
+        control().check(attempted);
+    }
+
+    [[nodiscard]] Json get(const std::string& url, const std::string& attempted,
+                           const std::string& subject) const {
+        return document(ask({.url = url}, attempted, subject), attempted, subject);
+    }
+    /// nullopt for what is not there.
+    [[nodiscard]] std::optional<Json> find(const std::string& url, const std::string& attempted,
+                                           const std::string& subject) const {
+        const net::Answer answer = ask({.url = url}, attempted, subject);
+        return answer.status == 404 ? std::nullopt
+                                    : std::optional{document(answer, attempted, subject)};
+    }
+    /// For what may be done twice.
+    [[nodiscard]] Json post(const std::string& url, const Json& body, const std::string& attempted,
+                            const std::string& subject) const {
+        return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
+                        attempted, subject);
+    }
+    /// The operation that removes it; nullopt for what is not there.
+    [[nodiscard]] std::optional<Json> remove(const std::string& url,
+                                             const std::string& subject) const {
+        const net::Answer answer =
+            ask({.method = "DELETE", .url = url}, "remove", subject, net::Repeat::automatic);
+        return answer.status == 404 ? std::nullopt
+                                    : std::optional{document(answer, "remove", subject)};
+    }
+
+    using Find = std::function<std::optional<Json>()>;
+    /// Makes one thing, and never a second one: when the answer is lost, `made` looks for it first.
+    /// Without `made` only what was refused for the moment (429) is sent again.
+    [[nodiscard]] Json create(const std::string& url, const Json& body,
+                              const std::string& attempted, const std::string& subject,
+                              const Find& made = {}) const {
+        for (int attempt = 1;; ++attempt) {
+            std::optional<Error> failure;
+            std::string retry_after;
+            bool lost = true;
+            try {
+                const net::Answer answer =
+                    ask(post_request(url, body), attempted, subject, net::Repeat::never);
+                if (!net::is_temporary(answer.status)) {
+                    return document(answer, attempted, subject);
+                }
+                lost = answer.status != 429;
+                retry_after = net::header(answer.headers, "Retry-After");
+                failure = cloud::refuse(answer, attempted, subject, advice(answer.status));
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    throw;
+                }
+                failure = error;
+            }
+            if (attempt >= connection_.retry.attempts || (lost && !made)) {
+                throw *failure;
+            }
+            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
+                  attempted + ' ' + subject);
+            if (lost) {
+                if (std::optional<Json> found = made()) {
+                    return *std::move(found);
+                }
+            }
+        }
+    }
+
+    /// The operation at its end, good or bad. `root` is the URL before the operation's name.
+    [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
+                              const std::string& subject) const {
+        for (Pace pace{options_}; !is_done(operation);) {
+            sleep(pace.next(), attempted + ' ' + subject);
+            operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
+        }
+        return operation;
+    }
+    /// The same; throws what it failed with.
+    [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
+                              const std::string& subject) const {
+        operation = end_of(std::move(operation), root, attempted, subject);
+        need_result(operation, attempted, subject);
+        return operation;
+    }
+
+private:
+    /// A token that was refused is asked for anew, once.
+    struct Tokens {
+        explicit Tokens(cloud::gcp::CredentialChain credentials)
+            : chain(std::move(credentials)), current(chain.renewed()) {}
+        cloud::gcp::CredentialChain chain;
+        CredentialsProvider program = {};
+        std::mutex mutex = {};
+        cloud::Renewed<cloud::AccessToken> current;
+
+        [[nodiscard]] Secret get(const std::string& host) {
+            if (program) {
+                if (auto given = program({.service = Service::google, .host = host})) {
+                    return given->token;
+                }
+            }
+            cloud::Renewed<cloud::AccessToken> renewed;
+            {
+                const std::lock_guard lock{mutex};
+                renewed = current;
+            }
+            return renewed.get().value;
+        }
+        void drop() {
+            const std::lock_guard lock{mutex};
+            current = chain.renewed();
+        }
+    };
+
+    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
+        return {.method = "POST",
+                .url = url,
+                .headers = {{"Content-Type", "application/json; charset=utf-8"}},
+                .body = net::Body::of(body.dump())};
+    }
+
+    [[nodiscard]] net::Answer ask(const net::Request& request, const std::string& attempted,
+                                  const std::string& subject,
+                                  net::Repeat repeat = net::Repeat::automatic) const {
+        cloud::check_token_url(request.url);
+        for (bool is_second = false;; is_second = true) {
+            net::Request signed_request = request;
+            signed_request.max_body = std::uint64_t{64} << 20;
+            signed_request.headers.emplace(
+                "Authorization",
+                "Bearer " + tokens_->get(net::parse_url(request.url).host).reveal());
+            net::Answer answer =
+                connection_.send(std::move(signed_request), attempted, subject, repeat);
+            if (answer.status != 401 || is_second) {
+                return answer;
+            }
+            tokens_->drop();
+        }
+    }
+
+    [[nodiscard]] Json document(const net::Answer& answer, const std::string& attempted,
+                                const std::string& subject) const {
+        cloud::need_success(answer, attempted, subject, advice(answer.status));
+        Json value = parse_json(answer.body, "the answer about " + subject);
+        if (!value.is_object()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = attempted,
+                         .subject = subject,
+                         .answer = "the answer is no JSON object"}};
+        }
+        return value;
+    }
+
+    [[nodiscard]] std::string advice(int status) const {
+        const std::string project =
+            options_.project.empty() ? std::string{"the project"} : "project " + options_.project;
+        switch (status) {
+            case 401:
+                return "a new token was refused too; run gcloud auth application-default login";
+            case 403:
+                return "see that the account may use this API in " + project +
+                       " (roles/aiplatform.user, roles/logging.viewer), and that it is enabled";
+            case 429:
+                return "the quota of " + project + " is used up";
+            default:
+                return {};
+        }
+    }
+
+    cloud::Connection connection_;
+    GoogleOptions options_;
+    std::shared_ptr<Tokens> tokens_;
+};
+
+}  // namespace fairing::google

@@ -1,0 +1,111 @@
+// fairing/deployers/google/log_reader.hpp - the lines of a job in Cloud Logging, each of them once
+// (cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list).
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "client.hpp"
+
+namespace fairing::google {
+
+/// Where a job's lines are.
+struct LogPlace {
+    std::string endpoint = {};  ///< empty: Google's own
+    std::string project = {};
+    std::string job_id = {};  ///< what the entries carry as resource.labels.job_id
+};
+
+/// Entries come late and not in the order of their times, so each reading goes back two minutes
+/// before the newest one and drops what it has seen.
+class LogReader {
+public:
+    static constexpr std::chrono::seconds overlap{120};
+
+    explicit LogReader(LogPlace place) : place_(std::move(place)) {
+        place_.endpoint = place_.endpoint.empty() ? std::string{"https://logging.googleapis.com"}
+                                                  : cloud::checked_endpoint(place_.endpoint);
+    }
+
+    /// Gives what is new, oldest first.
+    void read(const Client& client, const OutputSink& sink) {
+        Json body{{"resourceNames", {"projects/" + place_.project}},
+                  {"filter", filter()},
+                  {"orderBy", "timestamp asc"},
+                  {"pageSize", 1000}};
+        const Time now = client.control().now();
+        for (bool more = true; more;) {
+            const Json page = client.post(place_.endpoint + "/v2/entries:list", body,
+                                          "read the log of", "job " + place_.job_id);
+            for (const Json& entry : kube::list(page, {"entries"})) {
+                take(entry, now, sink);
+            }
+            const std::string next = text_or(page, "nextPageToken");
+            body["pageToken"] = next;
+            more = !next.empty();
+        }
+        std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
+    }
+
+private:
+    using Time = std::chrono::system_clock::time_point;
+
+    [[nodiscard]] std::string filter() const {
+        std::string text =
+            "resource.type=\"ml_job\" AND resource.labels.job_id=\"" + place_.job_id + '"';
+        if (newest_ != Time{}) {
+            text += " AND timestamp>=\"" +
+                    cloud::utc_text(newest_ - overlap, "%Y-%m-%dT%H:%M:%SZ") + '"';
+        }
+        return text;
+    }
+
+    /// A program may date its lines as it likes: none of them moves the window past `now`.
+    void take(const Json& entry, Time now, const OutputSink& sink) {
+        const Time time = cloud::parse_utc(text_or(entry, "timestamp")).value_or(Time{});
+        const std::string id = text_or(entry, "insertId");
+        if (!id.empty() && !seen_.emplace(id, time).second) {
+            return;
+        }
+        newest_ =
+            std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
+        if (const std::optional<std::string> text = text_of(entry)) {
+            give(kube::text(entry, {"resource", "labels", "task_name"}), *text, sink);
+        }
+    }
+
+    /// `task` is "workerpool0-0", "master-replica-0".
+    static void give(const std::string& task, std::string_view text, const OutputSink& sink) {
+        if (text.ends_with('\n')) {
+            text.remove_suffix(1);
+        }
+        for (std::size_t end = 0; end != std::string_view::npos;) {
+            end = text.find('\n');
+            sink({.pod = task, .text = std::string{text.substr(0, end)}});
+            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        }
+    }
+    /// nullopt for what no program said, such as audit records.
+    [[nodiscard]] static std::optional<std::string> text_of(const Json& entry) {
+        if (entry.contains("textPayload")) {
+            return text_or(entry, "textPayload");
+        }
+        const Json& payload = kube::member(entry, {"jsonPayload"});
+        if (!payload.is_object()) {
+            return std::nullopt;
+        }
+        return payload.contains("message") ? text_or(payload, "message") : payload.dump();
+    }
+
+    LogPlace place_;
+    Time newest_ = {};
+    std::map<std::string, Time> seen_ = {};
+};
+
+}  // namespace fairing::google

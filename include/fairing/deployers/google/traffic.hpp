@@ -1,0 +1,62 @@
+// fairing/deployers/google/traffic.hpp - how the models of an endpoint share its traffic.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "../../core/json.hpp"
+#include "../../core/json_text.hpp"
+#include "../../kube/document.hpp"
+
+namespace fairing::google {
+
+/// Percents by the ids of deployed models; the whole is 100, or nothing.
+using TrafficSplit = std::map<std::string, int>;
+
+[[nodiscard]] inline TrafficSplit traffic_of(const Json& endpoint) {
+    TrafficSplit split;
+    const Json& shares = kube::member(endpoint, {"trafficSplit"});
+    for (const auto& [id, share] : shares.items()) {
+        if (share.is_number_integer() && share.get<int>() > 0) {
+            split[id] = share.get<int>();
+        }
+    }
+    return split;
+}
+
+/// `split` scaled to `total`; what rounding leaves is the largest one's.
+[[nodiscard]] inline TrafficSplit shared_traffic(TrafficSplit split, int total) {
+    int whole = 0, given = 0;
+    for (const auto& [id, share] : split) {
+        whole += share;
+    }
+    for (auto& [id, share] : split) {
+        share = share * total / whole;
+        given += share;
+    }
+    const auto largest =
+        std::max_element(split.begin(), split.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (largest != split.end()) {
+        largest->second += total - given;
+    }
+    return split;
+}
+
+/// The split when the deployed model `id` goes; empty when it was the only one. When it had all the
+/// traffic, the newest of the others gets it.
+[[nodiscard]] inline TrafficSplit traffic_without(const Json& endpoint, const std::string& id) {
+    TrafficSplit split = traffic_of(endpoint);
+    split.erase(id);
+    if (split.empty()) {
+        for (const Json& other : kube::list(endpoint, {"deployedModels"})) {
+            if (const std::string other_id = text_or(other, "id"); other_id != id) {
+                split = {{other_id, 100}};
+            }
+        }
+    }
+    return shared_traffic(std::move(split), 100);
+}
+
+}  // namespace fairing::google

@@ -1,0 +1,126 @@
+#include "fairing/deployers/ai_platform.hpp"
+
+#include <doctest/doctest.h>
+
+#include "../support/google_site.hpp"
+#include "../support/workspace.hpp"
+
+using namespace fairing;
+using support::contains;
+using support::error_of;
+using support::GoogleServer;
+using support::GoogleSite;
+
+namespace {
+
+GoogleOptions at_gateway() {
+    GoogleOptions options = GoogleSite::options();
+    options.endpoint = "https://gateway.example";
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("without an endpoint AI Platform is refused: Google shut it down") {
+    const std::string job = error_of([] { AiPlatformDeployer{}.check(); });
+    CHECK(job ==
+          "cannot use AI Platform v1: Google shut it down on 31 January 2025; use --deployer "
+          "vertex, or name a gateway that speaks it with --endpoint");
+    CHECK(contains(error_of([] { AiPlatformServingDeployer{}.check(); }),
+                   "use --deployer vertex-serving"));
+}
+
+TEST_CASE("a job of AI Platform is Fairing's, and is followed like any other") {
+    GoogleSite site;
+    site.server.states = {"QUEUED", "PREPARING", "RUNNING", "FAILED"};
+    site.server.failure = "The replica master 0 exited with a non-zero status of 2.";
+    site.server.entries.emplace(1, GoogleServer::entry("a", "01", "hello", "master-replica-0"));
+    AiPlatformDeployer deployer{
+        .google = at_gateway(),
+        .scale_tier = "CUSTOM",
+        .job_config = {{"trainingInput", {{"masterType", "n1-standard-4"}, {"workerCount", 2}}},
+                       {"jobId", "theirs"}}};
+    deployer.google.run_id = "run-1";
+    const Json body = deployer.manifests(GoogleSite::image(), {}).at(0);
+    CHECK(body == Json{{"jobId", "fairing_job_run_1"},
+                       {"labels", {{"fairing-id", "run-1"}, {"fairing-deployer", "gcp"}}},
+                       {"trainingInput",
+                        {{"scaleTier", "CUSTOM"},
+                         {"region", "us-central1"},
+                         {"masterType", "n1-standard-4"},
+                         {"workerCount", 2},
+                         {"masterConfig",
+                          {{"imageUri", "europe-docker.pkg.dev/proj-1/jobs/train@sha256:1234"},
+                           {"containerCommand", {"python3", "/app/train.py"}}}}}}});
+    const Session session = site.session();
+    const Workload job = deployer.deploy(GoogleSite::image(), session);
+    CHECK(site.server.body_of("/jobs") == body);
+    const Outcome outcome = job.follow(session.output);
+    CHECK(outcome.state == State::failed);
+    CHECK(outcome.exit_code == 2);
+    CHECK(outcome.reason ==
+          "the job failed: The replica master 0 exited with a non-zero status of 2.");
+    CHECK(site.lines == std::vector<std::string>{"master-replica-0: hello"});
+    CHECK(contains(site.server.body_of("entries:list")["filter"].get<std::string>(),
+                   "job_id=\"fairing_job_run_1\""));
+    // the same run once more is the same job
+    CHECK(deployer.deploy(GoogleSite::image(), session).object().name == "fairing_job_run_1");
+    CHECK(site.server.count("POST", "/jobs") == 1);
+}
+
+TEST_CASE("a job of AI Platform is cancelled, and says so") {
+    GoogleSite site;
+    site.server.states = {"RUNNING"};
+    const Workload job =
+        AiPlatformDeployer{.google = at_gateway()}.deploy(GoogleSite::image(), site.session());
+    CHECK(job.object().name.starts_with("fairing_job_"));
+    job.remove();
+    CHECK(job.wait().reason == "the job was cancelled");
+    AiPlatformDeployer wrong{.google = at_gateway()};
+    wrong.google.name = "my-job";
+    CHECK(contains(error_of([&] { wrong.check(); }), "use name my-job"));
+}
+
+TEST_CASE("a version is made in a model that is made when it is missing") {
+    GoogleSite site;
+    AiPlatformServingDeployer deployer{.google = at_gateway(), .machine_type = "n1-standard-2"};
+    deployer.google.name = "Houses";
+    deployer.version_name = "v1";
+    const std::vector<Json> bodies = deployer.manifests(GoogleSite::image(), {});
+    REQUIRE(bodies.size() == 2);
+    CHECK(bodies[0]["name"] == "Houses");
+    CHECK(bodies[1]["container"]["image"] == "europe-docker.pkg.dev/proj-1/jobs/train@sha256:1234");
+    CHECK(bodies[1]["machineType"] == "n1-standard-2");
+    const Endpoint first = deployer.deploy(GoogleSite::image(), site.session());
+    CHECK(first.wait().state == State::ready);
+    CHECK(first.url() ==
+          "https://gateway.example/v1/projects/proj-1/models/Houses/versions/v1:predict");
+    CHECK(first.predict({{21}}) == Json{{"predictions", {42}}});
+
+    deployer.version_name = "v2";
+    deployer.model_dir = "gs://bucket/model";
+    deployer.runtime_version = "2.11";
+    deployer.framework = "SCIKIT_LEARN";
+    deployer.version_config = {{"predictionClass", "mine.Houses"}};
+    const Endpoint second = deployer.deploy(GoogleSite::image(), site.session());
+    CHECK(second.wait().state == State::ready);
+    CHECK(site.server.body_of("/versions")["deploymentUri"] == "gs://bucket/model");
+    CHECK(site.server.count("POST", "/models") == 4);  // one model, two versions, one question
+    second.remove();
+    CHECK(site.server.resources.contains("projects/proj-1/models/Houses/versions/v1"));
+    first.remove();
+    CHECK_FALSE(site.server.resources.contains("projects/proj-1/models/Houses"));
+}
+
+TEST_CASE("a version that fails takes its model along") {
+    GoogleSite site;
+    site.server.operation_failures = {{"version", {{"code", 3}, {"message", "Bad model."}}}};
+    const Endpoint endpoint = AiPlatformServingDeployer{.google = at_gateway()}.deploy(
+        GoogleSite::image(), site.session());
+    CHECK(endpoint.wait().reason == "the model was not deployed: Bad model.");
+    for (const auto& [name, resource] : site.server.resources) {
+        CHECK(contains(name, "/operations/"));
+    }
+    AiPlatformServingDeployer wrong{.google = at_gateway(), .runtime_version = "2.11"};
+    CHECK(contains(error_of([&] { wrong.check(); }), "there is no model_dir"));
+}

@@ -1,0 +1,230 @@
+#include "fairing/deployers/vertex_serving.hpp"
+
+#include <doctest/doctest.h>
+
+#include "../support/google_site.hpp"
+#include "../support/workspace.hpp"
+
+using namespace fairing;
+using support::contains;
+using support::error_of;
+using support::GoogleSite;
+
+namespace {
+
+const std::string place = "projects/proj-1/locations/us-central1";
+
+VertexServingDeployer small_service() {
+    VertexServingDeployer deployer{.google = GoogleSite::options()};
+    deployer.google.name = "houses";
+    return deployer;
+}
+
+/// What is there: "models", "endpoints".
+std::size_t left(const GoogleSite& site, const std::string& collection) {
+    std::size_t found = 0;
+    for (const auto& [name, resource] : site.server.resources) {
+        found += name.starts_with(place + '/' + collection + '/') ? 1U : 0U;
+    }
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("every option of a served model is where Vertex AI reads it") {
+    VertexServingDeployer deployer = small_service();
+    deployer.google.run_id = "run-1";
+    deployer.machine = {.machine_type = "n1-standard-4",
+                        .accelerator_type = "NVIDIA_TESLA_T4",
+                        .accelerator_count = 2};
+    deployer.endpoint_name = "prices";
+    deployer.artifact_uri = "gs://bucket/model";
+    deployer.container_port = 5000;
+    deployer.predict_route = "/predict";
+    deployer.health_route = "/ready";
+    deployer.min_replica_count = 2;
+    deployer.max_replica_count = 5;
+    deployer.service_account = "serve@proj-1";
+    deployer.environment = {{"DEPTH", "3"}};
+    deployer.model_config = {{"description", "prices of houses"}};
+    deployer.deploy_config = {{"enableAccessLogging", true}};
+    const std::vector<Json> bodies = deployer.manifests(GoogleSite::image(), {});
+    REQUIRE(bodies.size() == 3);
+    const Json labels{{"fairing-id", "run-1"}, {"fairing-deployer", "vertex-serving"}};
+    CHECK(bodies[0] ==
+          Json{{"modelId", "fairing-service-run-1"},
+               {"model",
+                {{"displayName", "houses"},
+                 {"description", "prices of houses"},
+                 {"labels", labels},
+                 {"artifactUri", "gs://bucket/model"},
+                 {"containerSpec",
+                  {{"imageUri", "europe-docker.pkg.dev/proj-1/jobs/train@sha256:1234"},
+                   {"command", {"python3", "/app/train.py"}},
+                   {"env", Json::array({{{"name", "DEPTH"}, {"value", "3"}},
+                                        {{"name", "FAIRING_RUNTIME"}, {"value", "1"}}})},
+                   {"ports", Json::array({{{"containerPort", 5000}}})},
+                   {"predictRoute", "/predict"},
+                   {"healthRoute", "/ready"}}}}}});
+    CHECK(bodies[1] == Json{{"displayName", "prices"}, {"labels", labels}});
+    CHECK(bodies[2] == Json{{"deployedModel",
+                             {{"model", place + "/models/fairing-service-run-1"},
+                              {"displayName", "houses"},
+                              {"enableAccessLogging", true},
+                              {"serviceAccount", "serve@proj-1"},
+                              {"dedicatedResources",
+                               {{"machineSpec",
+                                 {{"machineType", "n1-standard-4"},
+                                  {"acceleratorType", "NVIDIA_TESLA_T4"},
+                                  {"acceleratorCount", 2}}},
+                                {"minReplicaCount", 2},
+                                {"maxReplicaCount", 5}}}}},
+                            {"trafficSplit", {{"0", 100}}}});
+    GoogleSite site;  // which checks them
+    CHECK(deployer.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+    CHECK(site.server.body_of(":upload") == bodies[0]);
+    CHECK(site.server.body_of(":deployModel") == bodies[2]);
+    // the same run once more makes nothing
+    CHECK(deployer.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+    CHECK(site.server.count("POST", ":upload") == 1);
+    CHECK(site.server.count("POST", "/endpoints") == 2);  // made, and deployed to
+}
+
+TEST_CASE("a model is uploaded, deployed, asked and removed") {
+    GoogleSite site;
+    site.server.operation_looks = 2;
+    const Endpoint endpoint = small_service().deploy(GoogleSite::image(), site.session());
+    CHECK(endpoint.object().kind == "Endpoint");
+    CHECK(endpoint.status().state == State::pending);
+    CHECK(endpoint.wait().state == State::ready);
+    CHECK(endpoint.url() == "https://us-central1-aiplatform.googleapis.com/v1/" +
+                                endpoint.object().name + ":predict");
+    CHECK(endpoint.predict({{1, 2}, {5, 6}}) == Json{{"predictions", {2, 10}}});
+    CHECK(endpoint.predict({{"instances", {{4}}}}) == Json{{"predictions", {8}}});
+    CHECK(contains(error_of([&] {
+                       (void)endpoint.predict({{"rows", 1}});
+                   }),
+                   "a request is an object with \"instances\""));
+    endpoint.remove();
+    CHECK(left(site, "models") == 0);
+    CHECK(left(site, "endpoints") == 0);
+    CHECK(endpoint.status().state == State::removed);
+    endpoint.remove();
+    CHECK(site.server.count("POST", ":undeployModel") == 1);
+}
+
+TEST_CASE("a second model shares the endpoint, and leaves its traffic to the first") {
+    GoogleSite site;
+    const Endpoint first = small_service().deploy(GoogleSite::image(), site.session());
+    CHECK(first.wait().state == State::ready);
+    VertexServingDeployer canary = small_service();
+    canary.endpoint_name = "houses";
+    canary.google.name = "canary";
+    canary.traffic_percent = 10;
+    const Endpoint second = canary.deploy(GoogleSite::image(), site.session());
+    CHECK(second.wait().state == State::ready);
+    CHECK(second.object().name == first.object().name);
+    const Json& split = site.server.resources[first.object().name]["trafficSplit"];
+    CHECK(split.size() == 2);
+    CHECK(site.server.body_of(":deployModel")["trafficSplit"]["0"] == 10);
+    second.remove();
+    CHECK(left(site, "models") == 1);
+    CHECK(split.size() == 1);
+    CHECK(split.begin().value() == 100);
+    CHECK(first.predict({{3}}) == Json{{"predictions", {6}}});
+    first.remove();
+    CHECK(left(site, "endpoints") == 0);
+
+    VertexServingDeployer alone = small_service();
+    alone.traffic_percent = 10;
+    CHECK(contains(error_of([&] { (void)alone.deploy(GoogleSite::image(), site.session()); }),
+                   "has no other model that takes the rest"));
+    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+}
+
+TEST_CASE("what was made before a failure is removed") {
+    const Json why{{"code", 9}, {"message", "The image has no health route."}};
+    for (const char* step : {"upload", "endpoint", "deploy"}) {
+        CAPTURE(step);
+        GoogleSite site;
+        site.server.operation_failures = {{step, why}};
+        std::string said;
+        try {
+            said = small_service().deploy(GoogleSite::image(), site.session()).wait().reason;
+        } catch (const Error& error) {
+            said = error.what();
+            CHECK(error.code() == ErrorCode::input);
+        }
+        CHECK(contains(said, ": The image has no health route."));
+        CHECK(left(site, "models") == 0);
+        CHECK(left(site, "endpoints") == 0);
+    }
+    GoogleSite site;
+    site.server.faults = {{.where = ":deployModel", .status = 403, .reason = "Permission denied."}};
+    CHECK(contains(
+        error_of([&] { (void)small_service().deploy(GoogleSite::image(), site.session()); }),
+        "cannot deploy model houses: 403 Forbidden: PERMISSION_DENIED: Permission denied."));
+    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+}
+
+TEST_CASE("what can not be removed is said, and the rest is removed") {
+    GoogleSite site;
+    site.server.operation_failures = {{"deploy", {{"code", 13}, {"message", "internal"}}}};
+    site.server.faults = {{.where = "DELETE /v1/" + place + "/endpoints",
+                           .status = 400,
+                           .reason = "The endpoint is locked."}};
+    CHECK(small_service().deploy(GoogleSite::image(), site.session()).wait().state ==
+          State::failed);
+    CHECK(site.times_said("The endpoint is locked.") == 1);
+    CHECK(left(site, "models") == 0);
+    CHECK(left(site, "endpoints") == 1);
+}
+
+TEST_CASE("a lost answer makes no second model and no second endpoint") {
+    GoogleSite site;
+    site.server.operation_looks = 0;
+    site.server.faults = {
+        {.where = "models:upload", .status = 503, .is_done = true},
+        {.where = "POST /v1/" + place + "/endpoints", .status = 503, .is_done = true}};
+    CHECK(small_service().deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+    CHECK(left(site, "models") == 1);
+    CHECK(left(site, "endpoints") == 1);
+}
+
+TEST_CASE("a stop while something is made removes what is there") {
+    GoogleSite site;
+    site.server.operation_looks = 1000;
+    site.server.on_request = [&](const support::GoogleRequest& request) {
+        if (contains(request.path, "/operations/endpoint")) {
+            site.server.operation_looks = 0;
+            site.stopping.request_stop();
+        } else if (contains(request.path, "/endpoints") && request.method == "GET") {
+            site.server.operation_looks = 5;
+        }
+        if (contains(request.path, "models:upload")) {
+            site.server.operation_looks = 0;
+        }
+    };
+    CHECK_THROWS_AS((void)small_service().deploy(GoogleSite::image(), site.session()), Cancelled);
+    CHECK(site.server.count("POST", "/endpoints") == 1);  // and it came to be after the stop
+    CHECK(left(site, "models") == 0);
+    CHECK(left(site, "endpoints") == 0);
+}
+
+TEST_CASE("options of a served model that can not be right") {
+    const auto refused = [](auto change) {
+        VertexServingDeployer deployer = small_service();
+        change(deployer);
+        return error_of([&] { deployer.check(); });
+    };
+    CHECK(refused([](auto&) {}).empty());
+    CHECK(contains(refused([](auto& d) { d.traffic_percent = 101; }), "more than 100"));
+    CHECK(contains(refused([](auto& d) { d.min_replica_count = 0; }), "less than 1"));
+    CHECK(contains(refused([](auto& d) {
+                       d.min_replica_count = 3;
+                       d.max_replica_count = 2;
+                   }),
+                   "less than min_replica_count"));
+    CHECK(contains(refused([](auto& d) { d.artifact_uri = "s3://x"; }), "gs://"));
+    CHECK(contains(refused([](auto& d) { d.machine.machine_type = ""; }), "needs one"));
+}
