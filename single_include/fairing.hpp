@@ -10123,7 +10123,7 @@ struct Limits {
 };
 
 /// What a token must allow.
-enum class Access { pull, push };
+enum class Access { pull, push, remove };
 
 class Api {
 public:
@@ -10176,7 +10176,9 @@ public:
     [[nodiscard]] std::vector<std::string> scopes(Access access,
                                                   const std::string& other = {}) const {
         std::vector<std::string> result = {"repository:" + reference_.repository +
-                                           (access == Access::push ? ":pull,push" : ":pull")};
+                                           (access == Access::pull   ? ":pull"
+                                            : access == Access::push ? ":pull,push"
+                                                                     : ":delete,pull")};
         if (!other.empty()) {
             result.push_back("repository:" + other + ":pull");
         }
@@ -10826,6 +10828,20 @@ public:
     }
 
     /// Throws MissingBlobs when the registry lacks a blob of it.
+    /// One that is not there is no error.
+    void remove_manifest(const std::string& digest) {
+        const net::ExchangeOptions options{
+            .attempted = "remove manifest", .subject = api_.name_of(digest), .retry = api_.retry()};
+        const net::Answer answer = api_.call({.method = "DELETE",
+                                              .url = api_.manifest_url(digest),
+                                              .deadline = Limits::question,
+                                              .max_body = Limits::error_body},
+                                             options, api_.scopes(Access::remove), control_);
+        if (!is_success(answer) && answer.status != 404) {
+            throw api_.failure(answer, options);
+        }
+    }
+
     void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
         const std::string digest = oci::digest_of(manifest.body);
         const std::string& name = tag.empty() ? digest : tag;
@@ -11380,6 +11396,10 @@ public:
         push().write_manifest(manifest, tag);
     }
 
+    /// By its digest, with every tag that points at it; one that is not there is no error. Many
+    /// registries do not let their clients do so.
+    void remove_manifest(const std::string& digest) { push().remove_manifest(digest); }
+
     [[nodiscard]] std::vector<Json> find_referrers(const std::string& digest) override {
         return registry::find_referrers(api_, *this, digest, control_);
     }
@@ -11790,6 +11810,16 @@ template <class Stage, class Part>
                     .option = each.option}...};
         },
         fields<Part>);
+}
+
+/// One of these fields, with words of the stage's own.
+template <class Stage, class Part, class Member>
+[[nodiscard]] constexpr PartField<Stage, Part, Member> part_field(std::string_view name,
+                                                                  Part Stage::*part,
+                                                                  Member Part::*member,
+                                                                  std::string_view help,
+                                                                  std::string_view option = {}) {
+    return {.name = name, .part = part, .member = member, .help = help, .option = option};
 }
 
 /// The names of an enumeration's values: an array of pairs, specialised beside the enumeration.
@@ -15429,6 +15459,17 @@ namespace detail {
                                                                : registry::PlainHttp::loopback,
             .keychain = cloud_registry_credentials(cloud_connection(session)),
             .upload = access.upload};
+}
+
+/// Who the session is at the registry of `reference`; nullopt means anonymous.
+[[nodiscard]] inline std::optional<registry::Login> registry_login(
+    const Session& session, const oci::Reference& reference) {
+    const registry::ClientOptions options = registry_options(session, {}, reference.host);
+    return registry::find_login(
+        {.program = options.credentials,
+         .files = options.files ? *options.files : registry::credential_files(),
+         .keychain = options.keychain},
+        reference.host, reference.repository, session.control());
 }
 
 /// The store that `reference` names, with the session's settings for its registry.
@@ -21513,6 +21554,9 @@ public:
         return result();
     }
 
+    /// Ours, after build().
+    [[nodiscard]] const std::vector<OwnLayer>& own_layers() const { return work_.layers(); }
+
 private:
     [[nodiscard]] LayerRoute route() const {
         LayerRoute route{.target = target_.get()};
@@ -21756,829 +21800,6 @@ inline Image AppendBuilder::build(const Context& context, const Session& session
 }
 
 static_assert(Builder<AppendBuilder>);
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/context_tar.hpp - a build context as one tar archive: some texts, such as a
-// Dockerfile, and the files at their destinations. Streamed: no file is copied, and none is in
-// memory.
-
-namespace fairing::packaging {
-
-/// "/app/train.py" is the member "app/train.py". Folders have no members of their own.
-class ContextTar {
-public:
-    struct Text {
-        std::string path = {};  ///< in the archive
-        std::string text = {};
-    };
-
-    /// `context` must outlive this object. Throws Error{usage} for a file that would take the place
-    /// of a text.
-    ContextTar(const Context& context, std::vector<Text> texts, Control control)
-        : context_(context), texts_(std::move(texts)), control_(std::move(control)) {
-        detail::check_order(context_.files);
-        std::vector<std::byte> header;
-        const auto add = [&](const codec::TarEntry& entry) {
-            header.clear();
-            codec::append_tar_header(entry, header);
-            size_ += header.size() + entry.size + codec::tar_padding(entry.size);
-        };
-        for (const Text& each : texts_) {
-            add(entry_of(each));
-        }
-        for (const ContextFile& file : context_.files) {
-            const codec::TarEntry entry = detail::tar_entry(file, modification_time_);
-            for (const Text& each : texts_) {
-                if (each.path == entry.path) {
-                    throw Error{ErrorCode::usage,
-                                {.attempted = "package",
-                                 .subject = escaped(file.source.native()),
-                                 .answer = "the build puts its own " + each.path + " there",
-                                 .advice = "give it another place with --map"}};
-                }
-            }
-            add(entry);
-            files_size_ += entry.size;
-        }
-        header.clear();
-        codec::append_tar_end(header);
-        size_ += header.size();
-    }
-
-    [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-    [[nodiscard]] std::uint64_t files_size() const noexcept { return files_size_; }
-
-    /// Gives the archive to `sink`, the same every time. Throws Error{input} for a file that is not
-    /// what was collected, and Cancelled on a stop. Progress: step "send", in bytes of files.
-    void write(const net::BodySink& sink) {
-        constexpr const char* attempted = "send the build context";
-        Progress progress{.step = "send", .item = "build context", .total = files_size_};
-        detail::ContentDigests digests{context_.files.size()};
-        std::vector<std::byte> buffer;
-        const auto give = [&](const codec::TarEntry& entry) {
-            buffer.clear();
-            codec::append_tar_header(entry, buffer);
-            sink(buffer);
-        };
-        for (const Text& each : texts_) {
-            give(entry_of(each));
-            sink(std::as_bytes(std::span{each.text}));
-            sink(std::vector<std::byte>(codec::tar_padding(each.text.size())));
-        }
-        for (std::size_t i = 0; i < context_.files.size(); ++i) {
-            const ContextFile& file = context_.files[i];
-            control_.check(attempted);
-            give(detail::tar_entry(file, modification_time_));
-            if (file.kind == FileKind::symlink) {
-                check_link_unchanged(file);
-                codec::Sha256 hash;
-                hash.update(file.link_target);
-                digests.set(i, hash.finish());
-                continue;
-            }
-            SourceFile source{file};
-            std::uint64_t left = file.size;
-            do {
-                buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size)));
-                left -= buffer.size();
-                source.read(buffer);
-                codec::Sha256 hash;
-                hash.update(buffer);
-                digests.add(i, file.size, hash.finish());
-                sink(buffer);
-                progress.done += buffer.size();
-                if (left > 0) {
-                    control_.check(attempted);
-                    control_.show(progress);
-                }
-            } while (left > 0);
-            source.finish();
-            sink(std::vector<std::byte>(codec::tar_padding(file.size)));
-        }
-        buffer.clear();
-        codec::append_tar_end(buffer);
-        sink(buffer);
-        control_.show(progress);
-        ContextDigest digest;
-        digest.add(context_.files, digests.take());
-        digest_ = digest.finish(context_);
-    }
-
-    /// "sha256:…": the digest of the context, as every builder computes it; after a write().
-    [[nodiscard]] const std::string& digest() const noexcept { return digest_; }
-
-private:
-    [[nodiscard]] codec::TarEntry entry_of(const Text& text) const {
-        return {.path = text.path, .size = text.text.size(), .mtime = modification_time_};
-    }
-
-    const Context& context_;
-    std::vector<Text> texts_;
-    Control control_;
-    std::int64_t modification_time_ = source_date_epoch();
-    std::uint64_t size_ = 0, files_size_ = 0;
-    std::string digest_ = {};
-};
-
-}  // namespace fairing::packaging
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/dockerfile.hpp - the Dockerfile of a context (Dockerfile reference,
-// docs.docker.com), for builders that leave the building to somebody else. Pure.
-//
-// Nothing here is read by a shell: every command is in JSON form, and what Docker itself would
-// expand or split is either quoted or refused.
-
-namespace fairing::dockerfile {
-
-namespace detail {
-
-[[nodiscard]] inline Error refuse(const std::string& what, std::string_view value,
-                                  std::string answer) {
-    return Error{
-        ErrorCode::unsupported,
-        {.attempted = "write to a Dockerfile",
-         .subject = what + " \"" + packaging::escaped(value) + '"',
-         .answer = std::move(answer),
-         .advice = "choose another name, or the builder append, which needs no Dockerfile"}};
-}
-
-/// Letters, digits, bytes of UTF-8 and what Docker takes literally in a path.
-[[nodiscard]] inline const std::string& plain_path(const std::string& path) {
-    for (const char c : path) {
-        const auto byte = static_cast<unsigned char>(c);
-        const bool plain = byte >= 0x80 || std::isalnum(byte) != 0 ||
-                           std::string_view{"/._-+@%=,:~ "}.find(c) != std::string_view::npos;
-        if (!plain) {
-            throw refuse("the path", path, "only letters, digits and /._-+@%=,:~ are safe in one");
-        }
-    }
-    if (path.empty() || path.front() == '-' || path.front() == ' ' || path.back() == ' ') {
-        throw refuse("the path", path, "it is empty, or begins with \"-\" or a blank, or ends so");
-    }
-    return path;
-}
-
-[[nodiscard]] inline const std::string& plain_variable(const std::string& name) {
-    const auto is_first = [](char c) {
-        return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
-    };
-    const bool plain = !name.empty() && is_first(name.front()) &&
-                       std::all_of(name.begin(), name.end(), [&](char c) {
-                           return is_first(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
-                       });
-    if (!plain) {
-        throw refuse("the variable", name,
-                     "a variable is of letters, digits and _.-, and begins with a letter");
-    }
-    return name;
-}
-
-/// The value between double quotes, in which nothing is expanded.
-[[nodiscard]] inline std::string quoted(const std::string& name, std::string_view value) {
-    std::string result;
-    for (const char c : value) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f) {
-            throw refuse("the value of " + name, value, "a line of it can not hold this");
-        }
-        result += c == '"' || c == '\\' || c == '$' ? std::string{'\\', c} : std::string{c};
-    }
-    return result;
-}
-
-/// As JSON, which a Dockerfile's exec form is; everything but ASCII is escaped.
-[[nodiscard]] inline std::string exec_form(const std::vector<std::string>& words) {
-    for (const std::string& word : words) {
-        if (word.find('\0') != std::string::npos) {
-            throw refuse("the word", word, "it holds a NUL");
-        }
-    }
-    try {
-        return Json(words).dump(-1, ' ', true);
-    } catch (const Json::exception&) {
-        throw refuse("a command", words.front(), "one of its words is not UTF-8");
-    }
-}
-
-[[nodiscard]] inline std::string copy(const std::vector<std::string>& files,
-                                      const std::string& folder) {
-    std::vector<std::string> words;
-    for (const std::string& file : files) {
-        words.push_back(plain_path(file.substr(1)));
-    }
-    words.push_back(plain_path(folder));
-    return "COPY " + exec_form(words) + '\n';
-}
-
-[[nodiscard]] inline std::string folder_of(const std::string& file) {
-    return file.substr(0, file.rfind('/') + 1);
-}
-
-/// requirements.txt, and what it may name in its turn, in the working directory itself.
-[[nodiscard]] inline std::vector<std::string> requirement_files(const Context& context,
-                                                                const std::string& folder) {
-    std::vector<std::string> found;
-    bool asked = false;
-    for (const ContextFile& file : context.files) {
-        if (file.layer == "requirements") {
-            return {};  // the packages are in the context already
-        }
-        const std::string name = file.destination.substr(file.destination.rfind('/') + 1);
-        const bool related = name.find("requirements") != std::string::npos ||
-                             name.find("constraints") != std::string::npos;
-        if (folder_of(file.destination) == folder && file.kind == FileKind::regular && related &&
-            name.ends_with(".txt")) {
-            found.push_back(file.destination);
-            asked = asked || name == "requirements.txt";
-        }
-    }
-    return asked ? found : std::vector<std::string>{};
-}
-
-/// FROM, and --from of COPY.
-[[nodiscard]] inline std::vector<std::string> image_words(const std::vector<std::string>& words) {
-    std::string first = words.empty() ? "" : words.front();
-    std::transform(first.begin(), first.end(), first.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    std::vector<std::string> found;
-    for (std::size_t i = 1; i < words.size(); ++i) {
-        constexpr std::string_view option = "--from=";
-        const bool is_option = words[i].starts_with("--");
-        if (first == "FROM" && !is_option) {
-            return {words[i]};
-        }
-        if ((first == "COPY" || first == "ADD") && words[i].starts_with(option)) {
-            found.push_back(words[i].substr(option.size()));
-        }
-    }
-    return found;
-}
-
-}  // namespace detail
-
-/// The Dockerfile that puts the context onto `base`: the requirements are installed before the code
-/// is copied, so that an edit of the code installs nothing. The build's context is expected to hold
-/// each file at its destination, without the "/" in front. Files below the working directory may
-/// have any name. Throws Error{unsupported} for a name or value that can not be written safely.
-[[nodiscard]] inline std::string generate(const Context& context, const std::string& base) {
-    using namespace detail;
-    static_cast<void>(oci::parse_reference(base));  // of a safe alphabet then
-    if (base.starts_with('-') || base.find_first_of(" $") != std::string::npos) {
-        throw refuse("the base image", base, "it is no name of an image");
-    }
-    std::string folder =
-        plain_path(context.working_directory.empty() ? "/" : context.working_directory);
-    folder += folder.ends_with('/') ? "" : "/";
-    if (!folder.starts_with('/')) {
-        throw refuse("the path", folder, "the working directory does not begin with /");
-    }
-    std::string text = "FROM " + base + "\nUSER 0\nWORKDIR " + folder + '\n';
-    std::string variables;  // in one step: each costs a layer with some engines
-    for (const auto& [name, value] : context.environment) {
-        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, value) + '"';
-    }
-    for (const auto& [name, folders] : context.search_paths) {
-        // In front of what the base has, if it has any.
-        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, folders) + "${" + name +
-                     ":+:$" + name + "}\"";
-    }
-    text += variables.empty() ? "" : "ENV" + variables + '\n';
-    if (const std::vector<std::string> files = requirement_files(context, folder); !files.empty()) {
-        text += copy(files, folder) + "RUN " +
-                exec_form({"env", "PIP_BREAK_SYSTEM_PACKAGES=1", "PIP_ROOT_USER_ACTION=ignore",
-                           "python3", "-m", "pip", "install", "--no-cache-dir",
-                           "--disable-pip-version-check", "--no-input", "-r",
-                           folder + "requirements.txt"}) +
-                '\n';
-    }
-    // A folder of the context keeps its links and any names; elsewhere it would lend its mode to a
-    // folder of the base.
-    bool has_own = false;
-    std::map<std::string, std::vector<std::string>> elsewhere;
-    for (const ContextFile& file : context.files) {
-        if (folder != "/" && file.destination.starts_with(folder)) {
-            has_own = true;
-            continue;
-        }
-        if (file.kind == FileKind::symlink) {
-            throw refuse("the symbolic link", file.destination,
-                         "one outside of " + folder + " would be followed");
-        }
-        elsewhere[folder_of(file.destination)].push_back(file.destination);
-    }
-    if (has_own) {
-        text += copy({folder}, folder);
-    }
-    for (const auto& [place, files] : elsewhere) {
-        text += copy(files, place);
-    }
-    text += "ENTRYPOINT []\n";
-    if (!context.command.empty()) {
-        text += "CMD " + exec_form(context.command) + '\n';
-    }
-    return text;
-}
-
-/// The images that a Dockerfile builds on or copies from; not its own stages, and none whose name
-/// is in a variable.
-[[nodiscard]] inline std::vector<oci::Reference> images_of(const std::string& text) {
-    std::vector<oci::Reference> images;
-    std::set<std::string> stages = {"scratch"};
-    std::istringstream lines{text};
-    for (std::string line; std::getline(lines, line);) {
-        std::istringstream stream{line};
-        std::vector<std::string> words;
-        for (std::string word; stream >> word;) {
-            words.push_back(word);
-        }
-        for (const std::string& name : detail::image_words(words)) {
-            try {
-                if (!stages.contains(name) &&
-                    name.find_first_not_of("0123456789") != std::string::npos) {
-                    images.push_back(oci::parse_reference(name));
-                }
-            } catch (const Error&) {
-                // a variable, or nothing that anybody could pull
-            }
-        }
-        const bool names_stage = words.size() == 4 || words.size() == 5;  // FROM image AS stage
-        if (names_stage && (words[words.size() - 2] == "AS" || words[words.size() - 2] == "as")) {
-            stages.insert(words.back());
-        }
-    }
-    return images;
-}
-
-}  // namespace fairing::dockerfile
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/dockerfile_context.hpp - what a builder hands to somebody who builds by
-// Dockerfiles: the text, given or generated, and the context as it goes onto the base.
-
-namespace fairing::detail {
-
-/// The options of such builders that say what to build.
-struct DockerfileOptions {
-    std::string base_image = {};       ///< empty: default_base_image()
-    std::string dockerfile_path = {};  ///< empty: it is generated
-    std::string platform = {};
-    bool insecure = false;
-};
-
-struct PreparedDockerfile {
-    Context context = {};
-    std::string dockerfile = {};
-    bool generated = true;
-};
-
-/// A program of ours is checked against its base, which is read for that alone.
-[[nodiscard]] inline Context fit_to_named_base(const Context& context,
-                                               const oci::Reference& reference,
-                                               const DockerfileOptions& options,
-                                               const Session& session) {
-    if (context.needs.programs.empty() || reference.kind == oci::ReferenceKind::scratch) {
-        return context;
-    }
-    const std::unique_ptr<oci::Store> store =
-        open_store(reference, session, {.insecure = options.insecure});
-    const oci::StoredImage base = oci::load_image(
-        *store, reference.wanted(), oci::parse_platform(options.platform), reference.text());
-    return fit_to_base(context, base.image, store.get(), reference.text(), base.manifest.digest,
-                       session.cache_directory, session.control());
-}
-
-/// Throws Error: unsupported for a base that is in no registry and for what can not be written to
-/// a Dockerfile, not_found for one that is not there.
-[[nodiscard]] inline PreparedDockerfile prepare_dockerfile(const DockerfileOptions& options,
-                                                           const Context& context,
-                                                           const Session& session) {
-    if (!options.dockerfile_path.empty()) {
-        return {.context = context,
-                .dockerfile = read_file(options.dockerfile_path, std::size_t{1} << 20),
-                .generated = false};
-    }
-    const std::string base =
-        options.base_image.empty() ? default_base_image(session) : options.base_image;
-    const oci::Reference reference = oci::parse_reference(base);
-    if (reference.kind != oci::ReferenceKind::registry &&
-        reference.kind != oci::ReferenceKind::scratch) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "build by a Dockerfile on",
-                     .subject = base,
-                     .answer = "its base comes from a registry",
-                     .advice = "push it to one, or use --builder append"}};
-    }
-    PreparedDockerfile prepared{.context = fit_to_named_base(context, reference, options, session)};
-    prepared.dockerfile = dockerfile::generate(prepared.context, base);
-    return prepared;
-}
-
-/// The tag of an image by its content: of a generated Dockerfile it is the context's, as with every
-/// builder; one of the user's is a part of what the image is.
-[[nodiscard]] inline std::string image_tag(const PreparedDockerfile& prepared,
-                                           const std::string& context_digest) {
-    return prepared.generated
-               ? packaging::context_tag(context_digest)
-               : codec::sha256_hex(std::string_view{context_digest + '\n' + prepared.dockerfile})
-                     .substr(0, 12);
-}
-
-}  // namespace fairing::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/engine_progress.hpp - what a container engine says of a build or a push, as log
-// lines and progress.
-
-namespace fairing::detail {
-
-/// Takes the events of one stream. Steps are said at level info, what they print at debug; the last
-/// lines are kept for the error.
-class EngineProgress {
-public:
-    /// `step` is what Progress calls it: "build", "push".
-    EngineProgress(std::string step, Control control)
-        : step_(std::move(step)), control_(std::move(control)) {}
-
-    void operator()(const Json& event) {
-        control_.check(step_ + " image");
-        show_transfer(event);
-        std::string line = text_or(event, "stream");
-        line.resize(line.find_last_not_of(" \r\n") + 1);
-        if (line.empty()) {
-            return;
-        }
-        const bool is_step = line.starts_with("Step ") || line.starts_with("STEP ");
-        control_.say(is_step ? Level::info : Level::debug, line);
-        if (is_step) {
-            tail_.clear();  // what another step said explains nothing
-        } else if (!line.starts_with(" ---> ") && !line.starts_with("Removing intermediate ")) {
-            tail_.push_back(std::move(line));
-            if (tail_.size() > longest_tail) {
-                tail_.pop_front();
-            }
-        }
-    }
-
-    /// The error with the last lines behind its answer.
-    [[nodiscard]] Error explained(const Error& error) const {
-        Error::Details details = error.details();
-        std::string lines;
-        for (const std::string& line : tail_) {
-            lines += (lines.empty() ? "" : "\n") + line;
-        }
-        if (!lines.empty()) {
-            details.answer += "; its last words: " + lines;
-        }
-        return Error{error.code(), std::move(details)};
-    }
-
-private:
-    static constexpr std::size_t longest_tail = 8;
-
-    /// Layers come and go in parts: {"status": "Pushing", "id": …, "progressDetail": {…}}.
-    void show_transfer(const Json& event) {
-        const std::string item = text_or(event, "id");
-        const std::string status = text_or(event, "status");
-        const Json detail = event.value("progressDetail", Json());
-        if (item.empty() || !detail.is_object()) {
-            return;
-        }
-        const auto number = [&detail](const char* key) {
-            const auto found = detail.find(key);
-            return found != detail.end() && found->is_number_unsigned()
-                       ? found->get<std::uint64_t>()
-                       : std::uint64_t{0};
-        };
-        if (const std::uint64_t total = number("total"); total > 0) {
-            totals_[item] = total;
-            control_.show({.step = step_,
-                           .item = item,
-                           .done = std::min(number("current"), total),
-                           .total = total});
-        } else if (const auto known = totals_.find(item);
-                   known != totals_.end() && (status == "Pushed" || status == "Pull complete")) {
-            control_.show(
-                {.step = step_, .item = item, .done = known->second, .total = known->second});
-            totals_.erase(known);
-        }
-    }
-
-    std::string step_;
-    Control control_;
-    std::deque<std::string> tail_ = {};
-    std::map<std::string, std::uint64_t> totals_ = {};
-};
-
-}  // namespace fairing::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/engine.hpp - an image built by Docker or Podman out of a Dockerfile, over the
-// engine's socket: no client program, no copy of the context.
-//
-// context ─ tar, as it is read ─ engine: build ─ name ─ push to the registry ─ digest
-
-namespace fairing {
-
-inline namespace FAIRING_ABI {
-
-/// Builds the context with Docker's or Podman's engine and pushes the result, or leaves it there
-/// (Location::engine). The Dockerfile is generated (builders/dockerfile.hpp) unless one is given:
-/// it finds each file of the context at its destination ("app/train.py").
-template <engine::Kind kind>
-struct EngineBuilder {
-    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
-    std::string registry = {};    ///< "registry.example:5000/team"
-    std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
-    std::string platform = {};  ///< empty: the engine's own
-    bool push = true;
-    bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
-                            ///< settings of its own for that
-    std::string dockerfile_path = {};  ///< empty: it is generated
-    bool cache = true;                 ///< take what the engine has built before
-    /// A socket's path, tcp://HOST:PORT or context:NAME; empty: DOCKER_HOST and Docker's context
-    /// (CONTAINER_HOST for Podman), then the usual sockets.
-    std::string engine = {};
-
-    /// Throws Error: usage for a missing registry, unsupported for what can not be written to a
-    /// Dockerfile, unavailable when no engine listens, input for a step that fails, with the last
-    /// that it said. A failed or stopped build leaves no container and no name behind.
-    [[nodiscard]] Image build(const Context& context, const Session& session) const;
-};
-
-using DockerBuilder = EngineBuilder<engine::Kind::docker>;
-using PodmanBuilder = EngineBuilder<engine::Kind::podman>;
-
-}  // inline namespace FAIRING_ABI
-
-template <engine::Kind kind>
-inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
-    field("base_image", &EngineBuilder<kind>::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &EngineBuilder<kind>::registry, "where the image goes: HOST[:PORT]/PATH"),
-    field("image_name", &EngineBuilder<kind>::image_name,
-          "name below the registry (default: fairing-job)"),
-    field("tag", &EngineBuilder<kind>::tag, "tag of the image (default: from its content)"),
-    field("platform", &EngineBuilder<kind>::platform,
-          "what to build for: OS/ARCHITECTURE[/VARIANT]"),
-    field("push", &EngineBuilder<kind>::push, "build, but send nothing"),
-    field("insecure", &EngineBuilder<kind>::insecure,
-          "speak plain http to the registry (those of this machine always may)"),
-    field("dockerfile_path", &EngineBuilder<kind>::dockerfile_path,
-          "Dockerfile to build by (default: one is generated)", "dockerfile"),
-    field("cache", &EngineBuilder<kind>::cache, "make every layer anew, and remember none"),
-    field("engine", &EngineBuilder<kind>::engine,
-          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
-};
-
-namespace detail {
-
-/// The same for both engines.
-using EngineBuild = EngineBuilder<engine::Kind::any>;
-
-/// Credentials as an engine takes them; an empty object for an anonymous client.
-[[nodiscard]] inline Json engine_credentials(const Session& session,
-                                             const oci::Reference& reference) {
-    const registry::ClientOptions options = registry_options(session, {}, reference.host);
-    const auto login = registry::find_login(
-        {.program = options.credentials,
-         .files = options.files ? *options.files : registry::credential_files(),
-         .keychain = options.keychain},
-        reference.host, reference.repository, session.control());
-    Json result = Json::object();
-    const auto add = [&result](const char* key, const std::string& value) {
-        if (!value.empty()) {
-            result[key] = value;
-        }
-    };
-    if (login) {
-        add("username", login->user);
-        add("password", login->password.reveal());
-        add("identitytoken", login->identity_token.reveal());
-        add("registrytoken", login->bearer_token.reveal());
-    }
-    if (!result.empty()) {
-        // Docker Hub is known to engines by the address of its first version.
-        result["serveraddress"] =
-            reference.host == "docker.io" ? "https://index.docker.io/v1/" : reference.host;
-    }
-    return result;
-}
-
-/// The name that an image is given in an engine. Unless kept, the image loses it again, and what
-/// had it before has it back.
-class EngineName {
-public:
-    EngineName(const engine::Engine& engine, const std::string& image, std::string repository,
-               std::string tag, const std::stop_token& stop)
-        : engine_(engine), repository_(std::move(repository)), tag_(std::move(tag)) {
-        before_ = text_or(engine_.find_image(text(), stop), "Id");
-        engine_.tag(image, repository_, tag_, stop);
-    }
-    EngineName(EngineName&&) = delete;
-    EngineName& operator=(EngineName&&) = delete;
-    ~EngineName() {
-        try {
-            if (!kept_ && before_.empty()) {
-                engine_.remove_image(text());
-            } else if (!kept_) {
-                engine_.tag(before_, repository_, tag_);
-            }
-        } catch (const std::exception&) {
-            // the engine is gone, or the image is in use
-        }
-    }
-    [[nodiscard]] std::string text() const { return repository_ + ':' + tag_; }
-    void keep() noexcept { kept_ = true; }
-
-private:
-    const engine::Engine& engine_;
-    std::string repository_, tag_, before_ = {};
-    bool kept_ = false;
-};
-
-/// One build.
-class EngineBuildRun {
-public:
-    EngineBuildRun(const EngineBuild& builder, engine::Kind kind, const Context& context,
-                   const Session& session)
-        : builder_(builder),
-          prepared_(prepare_dockerfile({.base_image = builder.base_image,
-                                        .dockerfile_path = builder.dockerfile_path,
-                                        .platform = builder.platform,
-                                        .insecure = builder.insecure},
-                                       context, session)),
-          session_(session),
-          control_(session.control()),
-          target_(check_and_name({.registry = builder.registry,
-                                  .image_name = builder.image_name,
-                                  .tag = builder.tag,
-                                  .push = builder.push})),
-          address_(engine::require(builder.engine, kind, "build an image")),
-          engine_(connect_engine(session, address_)) {
-        if (target_.kind != oci::ReferenceKind::registry) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "build into",
-                         .subject = builder.registry,
-                         .answer = "a container engine pushes to registries only",
-                         .advice = "name one, or use --builder append"}};
-        }
-    }
-
-    [[nodiscard]] Image build() {
-        const Stopwatch watch;
-        packaging::ContextTar tar{
-            prepared_.context, {{dockerfile_name, prepared_.dockerfile}}, control_};
-        const std::string id = build(tar, dockerfile::images_of(prepared_.dockerfile));
-        name_by_content(tar.digest());
-        const Json stored = engine_.find_image(id, session_.stop);
-        EngineName name{engine_, id, repository(), target_.tag, session_.stop};
-        Image image = describe(stored.is_null() ? id : text_or(stored, "Id", id), stored);
-        image.context_digest = tar.digest();
-        image.figures.bytes_read = tar.files_size();
-        image.figures.build_seconds = watch.seconds();
-        if (builder_.push) {
-            const Stopwatch push_watch;
-            image.digest = push();
-            image.reference = target_.text() + '@' + image.digest;
-            image.location = Location::registry;
-            image.figures.push_seconds = push_watch.seconds();
-        } else {
-            control_.say(Level::info, address_.name + " has the image as " + name.text());
-        }
-        name.keep();
-        return image;
-    }
-
-private:
-    static constexpr const char* dockerfile_name = "Dockerfile";
-
-    /// Podman asks every registry for https, but for those of this machine, which always may do
-    /// without, as with the other builders.
-    [[nodiscard]] bool verified(const oci::Reference& reference) const {
-        const registry::PlainHttp allowed =
-            registry_options(session_, {.insecure = builder_.insecure}, reference.host).plain_http;
-        return allowed != registry::PlainHttp::insecure &&
-               !net::is_loopback(net::parse_url("http://" + reference.host));
-    }
-
-    [[nodiscard]] std::string build(packaging::ContextTar& tar,
-                                    const std::vector<oci::Reference>& bases) {
-        Json credentials = Json::object();
-        bool all_verified = true;
-        for (const oci::Reference& base : bases) {
-            if (Json own = engine_credentials(session_, base); !own.empty()) {
-                const std::string server = text_or(own, "serveraddress");
-                credentials[server] = std::move(own);
-            }
-            all_verified = all_verified && verified(base);
-        }
-        control_.check("build image");
-        EngineProgress progress{"build", control_};
-        try {
-            return engine_.build(
-                {.size = tar.size(),
-                 .write = [&tar](const net::BodySink& sink) { tar.write(sink); }},
-                {.dockerfile = dockerfile_name,
-                 .platform = builder_.platform,
-                 .cache = builder_.cache,
-                 .verify_registries = all_verified,
-                 .credentials = credentials.empty() ? Secret{} : engine::header_of(credentials)},
-                std::ref(progress), session_.stop);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            throw progress.explained(error);
-        }
-    }
-
-    [[nodiscard]] std::string push() const {
-        EngineProgress progress{"push", control_};
-        const Json credentials = engine_credentials(session_, target_);
-        return engine_.push(
-            repository(), target_.tag,
-            {.verify_registries = verified(target_),
-             .credentials = credentials.empty() ? Secret{} : engine::header_of(credentials)},
-            std::ref(progress), session_.stop);
-    }
-
-    void name_by_content(const std::string& context_digest) {
-        if (target_.tag.empty()) {
-            target_.tag = image_tag(prepared_, context_digest);
-        }
-    }
-
-    [[nodiscard]] std::string repository() const {
-        return builder_.registry.empty() ? builder_.image_name : target_.name();
-    }
-
-    /// As it lies in the engine: by its id.
-    [[nodiscard]] Image describe(const std::string& id, const Json& stored) const {
-        std::string platform;
-        for (const char* part : {"Os", "Architecture", "Variant"}) {
-            const std::string value = text_or(stored, part);
-            platform += (platform.empty() || value.empty() ? "" : "/") + value;
-        }
-        Image image{.reference = id,
-                    .digest = id,
-                    .location = Location::engine,
-                    .command = prepared_.context.command,
-                    .environment = prepared_.context.environment,
-                    .working_directory = prepared_.context.working_directory,
-                    .platform = std::move(platform),
-                    .tag = target_.tag,
-                    .engine = address_.name};
-        const Json config = stored.is_object() ? stored.value("Config", Json()) : Json();
-        const auto list = [&config](const char* key) {
-            const Json found = config.is_object() ? config.value(key, Json()) : Json();
-            return found.is_array() ? found.get<std::vector<std::string>>()
-                                    : std::vector<std::string>{};
-        };
-        if (image.command.empty()) {
-            image.command = list("Entrypoint");
-            for (std::string& word : list("Cmd")) {
-                image.command.push_back(std::move(word));
-            }
-        }
-        for (const std::string& entry : list("Env")) {
-            const std::size_t equals = std::min(entry.find('='), entry.size());
-            if (prepared_.context.search_paths.contains(entry.substr(0, equals))) {
-                image.environment[entry.substr(0, equals)] = entry.substr(equals + 1);
-            }
-        }
-        return image;
-    }
-
-    const EngineBuild& builder_;
-    PreparedDockerfile prepared_;
-    const Session& session_;
-    Control control_;
-    oci::Reference target_;
-    engine::Address address_;
-    engine::Engine engine_;
-};
-
-}  // namespace detail
-
-template <engine::Kind kind>
-Image EngineBuilder<kind>::build(const Context& context, const Session& session) const {
-    const detail::EngineBuild builder{.base_image = base_image,
-                                      .registry = registry,
-                                      .image_name = image_name,
-                                      .tag = tag,
-                                      .platform = platform,
-                                      .push = push,
-                                      .insecure = insecure,
-                                      .dockerfile_path = dockerfile_path,
-                                      .cache = cache,
-                                      .engine = engine};
-    return detail::EngineBuildRun{builder, kind, context, session}.build();
-}
-
-static_assert(Builder<DockerBuilder> && Builder<PodmanBuilder>);
 
 }  // namespace fairing
 
@@ -23831,6 +23052,131 @@ inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/context_tar.hpp - a build context as one tar archive: some texts, such as a
+// Dockerfile, and the files at their destinations. Streamed: no file is copied, and none is in
+// memory.
+
+namespace fairing::packaging {
+
+/// "/app/train.py" is the member "app/train.py". Folders have no members of their own.
+class ContextTar {
+public:
+    struct Text {
+        std::string path = {};  ///< in the archive
+        std::string text = {};
+    };
+
+    /// `context` must outlive this object. Throws Error{usage} for a file that would take the place
+    /// of a text.
+    ContextTar(const Context& context, std::vector<Text> texts, Control control)
+        : context_(context), texts_(std::move(texts)), control_(std::move(control)) {
+        detail::check_order(context_.files);
+        std::vector<std::byte> header;
+        const auto add = [&](const codec::TarEntry& entry) {
+            header.clear();
+            codec::append_tar_header(entry, header);
+            size_ += header.size() + entry.size + codec::tar_padding(entry.size);
+        };
+        for (const Text& each : texts_) {
+            add(entry_of(each));
+        }
+        for (const ContextFile& file : context_.files) {
+            const codec::TarEntry entry = detail::tar_entry(file, modification_time_);
+            for (const Text& each : texts_) {
+                if (each.path == entry.path) {
+                    throw Error{ErrorCode::usage,
+                                {.attempted = "package",
+                                 .subject = escaped(file.source.native()),
+                                 .answer = "the build puts its own " + each.path + " there",
+                                 .advice = "give it another place with --map"}};
+                }
+            }
+            add(entry);
+            files_size_ += entry.size;
+        }
+        header.clear();
+        codec::append_tar_end(header);
+        size_ += header.size();
+    }
+
+    [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+    [[nodiscard]] std::uint64_t files_size() const noexcept { return files_size_; }
+
+    /// Gives the archive to `sink`, the same every time. Throws Error{input} for a file that is not
+    /// what was collected, and Cancelled on a stop. Progress: step "send", in bytes of files.
+    void write(const net::BodySink& sink) {
+        constexpr const char* attempted = "send the build context";
+        Progress progress{.step = "send", .item = "build context", .total = files_size_};
+        detail::ContentDigests digests{context_.files.size()};
+        std::vector<std::byte> buffer;
+        const auto give = [&](const codec::TarEntry& entry) {
+            buffer.clear();
+            codec::append_tar_header(entry, buffer);
+            sink(buffer);
+        };
+        for (const Text& each : texts_) {
+            give(entry_of(each));
+            sink(std::as_bytes(std::span{each.text}));
+            sink(std::vector<std::byte>(codec::tar_padding(each.text.size())));
+        }
+        for (std::size_t i = 0; i < context_.files.size(); ++i) {
+            const ContextFile& file = context_.files[i];
+            control_.check(attempted);
+            give(detail::tar_entry(file, modification_time_));
+            if (file.kind == FileKind::symlink) {
+                check_link_unchanged(file);
+                codec::Sha256 hash;
+                hash.update(file.link_target);
+                digests.set(i, hash.finish());
+                continue;
+            }
+            SourceFile source{file};
+            std::uint64_t left = file.size;
+            do {
+                buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_size)));
+                left -= buffer.size();
+                source.read(buffer);
+                codec::Sha256 hash;
+                hash.update(buffer);
+                digests.add(i, file.size, hash.finish());
+                sink(buffer);
+                progress.done += buffer.size();
+                if (left > 0) {
+                    control_.check(attempted);
+                    control_.show(progress);
+                }
+            } while (left > 0);
+            source.finish();
+            sink(std::vector<std::byte>(codec::tar_padding(file.size)));
+        }
+        buffer.clear();
+        codec::append_tar_end(buffer);
+        sink(buffer);
+        control_.show(progress);
+        ContextDigest digest;
+        digest.add(context_.files, digests.take());
+        digest_ = digest.finish(context_);
+    }
+
+    /// "sha256:…": the digest of the context, as every builder computes it; after a write().
+    [[nodiscard]] const std::string& digest() const noexcept { return digest_; }
+
+private:
+    [[nodiscard]] codec::TarEntry entry_of(const Text& text) const {
+        return {.path = text.path, .size = text.text.size(), .mtime = modification_time_};
+    }
+
+    const Context& context_;
+    std::vector<Text> texts_;
+    Control control_;
+    std::int64_t modification_time_ = source_date_epoch();
+    std::uint64_t size_ = 0, files_size_ = 0;
+    std::string digest_ = {};
+};
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/kube/document.hpp - reading Kubernetes objects, which are JSON documents that somebody
 // else wrote: what is absent or of another type reads as empty, and nothing throws.
 
@@ -23881,446 +23227,6 @@ using Path = std::initializer_list<const char*>;
     });
     return found == conditions.end() ? null : *found;
 }
-
-}  // namespace fairing::kube
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/kube/state.hpp - why something is not running, and how it ended: a pure function of the
-// owner's, the pods' and the events' documents.
-//
-// Kubernetes, core/v1 PodStatus and ContainerStatus, batch/v1 JobStatus; the waiting reasons are
-// those of the kubelet's container runtime manager and image manager.
-
-namespace fairing::kube {
-
-enum class Phase { pending, running, succeeded, failed };
-
-enum class Cause {
-    none,
-    starting,          ///< scheduled, pulled, created: on its way
-    suspended,         ///< a queue or a person holds it back
-    unschedulable,     ///< no node takes it, for now
-    not_prepared,      ///< its node lacks something for it (a volume, the network), and tries again
-    image_pull,        ///< a pull failed, and is tried again
-    container_create,  ///< the runtime could not make the container, and tries again
-    image_name,        ///< not a name of an image: never pulled
-    image_never_pull,  ///< not on the node, and pulling is forbidden
-    container_config,  ///< names a secret, config map or key that is not there
-    init_failed,       ///< an init container ended badly
-    restarting,        ///< crashed, and is started again
-    container_failed,  ///< the container ended with a code that is not 0
-    out_of_memory,     ///< OOMKilled
-    evicted,           ///< the node took its room back
-    deadline_exceeded,  ///< activeDeadlineSeconds passed
-    backoff_limit,      ///< too many pods failed
-    refused,            ///< the server takes no pod of it: quota, policy, service account
-    deleted             ///< removed by somebody else
-};
-
-/// The one answer. `reason` is a sentence without a full stop, empty when all is well.
-struct Diagnosis {
-    Phase phase = Phase::pending;
-    Cause cause = Cause::none;
-    int exit_code = 0;  ///< of the container, when it ended
-    std::string pod = {}, container = {};
-    std::string reason = {};
-};
-
-/// Whether waiting can not help: nothing will run until somebody changes something. Pulls are
-/// different, they are given a few attempts (Sightings).
-[[nodiscard]] constexpr bool is_hopeless(Cause cause) noexcept {
-    return cause == Cause::image_name || cause == Cause::image_never_pull ||
-           cause == Cause::container_config || cause == Cause::refused;
-}
-
-namespace detail {
-
-/// The waiting reasons that stand for a cause of their own. The rest ("ContainerCreating",
-/// "PodInitializing") is starting.
-struct WaitingReason {
-    std::string_view name;
-    Cause cause;
-};
-inline constexpr std::array<WaitingReason, 13> waiting_reasons{
-    {{"ErrImagePull", Cause::image_pull},
-     {"ImagePullBackOff", Cause::image_pull},
-     {"RegistryUnavailable", Cause::image_pull},
-     {"SignatureValidationFailed", Cause::image_pull},
-     {"ImageInspectError", Cause::image_pull},
-     {"InvalidImageName", Cause::image_name},
-     {"ErrImageNeverPull", Cause::image_never_pull},
-     {"CreateContainerConfigError", Cause::container_config},
-     {"CreateContainerError", Cause::container_create},
-     {"PreCreateHookError", Cause::container_create},
-     {"PostStartHookError", Cause::container_create},
-     {"RunContainerError", Cause::container_create},
-     {"CrashLoopBackOff", Cause::restarting}}};
-
-[[nodiscard]] constexpr Cause waiting_cause(std::string_view reason) noexcept {
-    for (const WaitingReason& each : waiting_reasons) {
-        if (each.name == reason) {
-            return each.cause;
-        }
-    }
-    return Cause::starting;
-}
-
-/// "NAME: MESSAGE", or the one that there is.
-[[nodiscard]] inline std::string joined(const std::string& name, const std::string& message) {
-    return name.empty() || message.empty() ? name + message : name + ": " + message;
-}
-
-[[nodiscard]] inline int container_exit_code(const Json& terminated) {
-    return static_cast<int>(std::clamp<std::int64_t>(number(terminated, {"exitCode"}), 0, 255));
-}
-
-/// "container X of pod Y" (with "init " before it).
-[[nodiscard]] inline std::string container_phrase(const Diagnosis& diagnosis, bool is_init) {
-    return (is_init ? "init container " : "container ") + diagnosis.container + " of pod " +
-           diagnosis.pod;
-}
-
-/// What a container's end says: nullopt when it did not end, or ended well.
-[[nodiscard]] inline std::optional<Diagnosis> failed_container(const Json& status,
-                                                               const std::string& pod,
-                                                               bool is_init) {
-    const Json& terminated = kube::member(status, {"state", "terminated"});
-    const std::string why = text(terminated, {"reason"});
-    if (!terminated.is_object() || (container_exit_code(terminated) == 0 && why != "OOMKilled")) {
-        return std::nullopt;
-    }
-    Diagnosis result{.phase = Phase::failed,
-                     .cause = is_init ? Cause::init_failed : Cause::container_failed,
-                     .exit_code = container_exit_code(terminated),
-                     .pod = pod,
-                     .container = text(status, {"name"})};
-    const std::string code = "exited with code " + std::to_string(result.exit_code);
-    if (why == "OOMKilled") {
-        result.cause = Cause::out_of_memory;
-        result.exit_code = result.exit_code == 0 ? 137 : result.exit_code;
-        result.reason = container_phrase(result, is_init) +
-                        " was killed because it ran out of memory (OOMKilled); raise its limit "
-                        "with --memory";
-        return result;
-    }
-    const std::string words =
-        joined(why == "Error" || why == "Completed" ? "" : why, text(terminated, {"message"}));
-    result.reason =
-        container_phrase(result, is_init) + ' ' + code + (words.empty() ? "" : " (" + words + ')');
-    return result;
-}
-
-/// What keeps a container from starting: nullopt when nothing does.
-[[nodiscard]] inline std::optional<Diagnosis> waiting_container(const Json& status,
-                                                                const std::string& pod,
-                                                                bool is_init) {
-    const Json& waiting = kube::member(status, {"state", "waiting"});
-    const std::string why = text(waiting, {"reason"});
-    const Cause cause = waiting_cause(why);
-    if (!waiting.is_object() || cause == Cause::starting) {
-        return std::nullopt;
-    }
-    Diagnosis result{.cause = cause, .pod = pod, .container = text(status, {"name"})};
-    std::string words = text(waiting, {"message"});
-    if (cause == Cause::restarting) {
-        const Json& last = kube::member(status, {"lastState", "terminated"});
-        result.exit_code = container_exit_code(last);
-        words = "its last exit code was " + std::to_string(result.exit_code);
-    }
-    const bool about_image = cause == Cause::image_pull || cause == Cause::image_name ||
-                             cause == Cause::image_never_pull;
-    if (about_image && words.find(text(status, {"image"})) == std::string::npos) {
-        words = joined("image " + text(status, {"image"}), words);
-    }
-    result.reason = container_phrase(result, is_init) + " does not start: " + joined(why, words);
-    return result;
-}
-
-/// The first answer of `judge` for the init containers, then the containers.
-template <class Judge>
-[[nodiscard]] std::optional<Diagnosis> first_container(const Json& pod, const Judge& judge) {
-    const std::string name = text(pod, {"metadata", "name"});
-    for (const char* group : {"initContainerStatuses", "containerStatuses"}) {
-        for (const Json& status : list(pod, {"status", group})) {
-            if (auto found = judge(status, name, group[0] == 'i')) {
-                return found;
-            }
-        }
-    }
-    return std::nullopt;
-}
-
-[[nodiscard]] inline Diagnosis failed_pod(const Json& pod) {
-    const std::string why = text(pod, {"status", "reason"});
-    const std::string message = text(pod, {"status", "message"});
-    const auto container = first_container(pod, failed_container);
-    Diagnosis result = container.value_or(
-        Diagnosis{.phase = Phase::failed, .pod = text(pod, {"metadata", "name"})});
-    const Json& disruption = condition(pod, "DisruptionTarget");
-    if (why == "Evicted" || (why.empty() && disruption.is_object())) {
-        result.cause = Cause::evicted;
-        result.reason =
-            "pod " + result.pod + " was evicted" + (message.empty() ? "" : ": " + message) +
-            (message.empty() && disruption.is_object()
-                 ? ": " + joined(text(disruption, {"reason"}), text(disruption, {"message"}))
-                 : "");
-    } else if (why == "DeadlineExceeded") {
-        result.cause = Cause::deadline_exceeded;
-        result.reason = "pod " + result.pod + " was stopped: " + joined(why, message);
-    } else if (!container) {
-        result.cause = Cause::container_failed;
-        result.reason = "pod " + result.pod + " failed" +
-                        (why.empty() && message.empty() ? "" : ": " + joined(why, message));
-    }
-    return result;
-}
-
-}  // namespace detail
-
-/// One pod: its phase, and what is in its way.
-[[nodiscard]] inline Diagnosis diagnose_pod(const Json& pod) {
-    const std::string phase = text(pod, {"status", "phase"});
-    const std::string name = text(pod, {"metadata", "name"});
-    if (phase == "Succeeded") {
-        return {.phase = Phase::succeeded, .pod = name};
-    }
-    if (phase == "Failed") {
-        return detail::failed_pod(pod);
-    }
-    if (auto waiting = detail::first_container(pod, detail::waiting_container)) {
-        waiting->phase = phase == "Running" ? Phase::running : Phase::pending;
-        return *waiting;
-    }
-    if (phase == "Running") {
-        return {.phase = Phase::running, .pod = name};
-    }
-    const Json& unscheduled = condition(pod, "PodScheduled", "False");
-    const std::string why = text(unscheduled, {"reason"});
-    if (why == "SchedulingGated") {
-        return {.cause = Cause::suspended,
-                .pod = name,
-                .reason = "pod " + name + " is held back by a scheduling gate"};
-    }
-    if (unscheduled.is_object()) {
-        return {.cause = Cause::unschedulable,
-                .pod = name,
-                .reason = "no node takes pod " + name + ": " +
-                          detail::joined(why, text(unscheduled, {"message"}))};
-    }
-    return {.cause = Cause::starting, .pod = name, .reason = "pod " + name + " is starting"};
-}
-
-namespace detail {
-
-/// When it was seen last, as the server writes it; texts of one form, which can be compared.
-[[nodiscard]] inline std::string event_time(const Json& event) {
-    return std::max(text(event, {"lastTimestamp"}),
-                    std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
-}
-
-}  // namespace detail
-
-/// The newest refusal to make pods among the events of an owner, or "": FailedCreate of Kubernetes'
-/// own controllers, FailedCreatePod of the training operator, ValidationError of the MPI operator.
-[[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
-    std::string message, newest;
-    for (const Json& event : events) {
-        const std::string time = detail::event_time(event);
-        const std::string why = text(event, {"reason"});
-        if ((why == "FailedCreate" || why == "FailedCreatePod" || why == "ValidationError") &&
-            time >= newest) {
-            newest = time;
-            message = text(event, {"message"});
-        }
-    }
-    return message;
-}
-
-/// What the node of a pod that does not start complains of: the newest event about that pod, when
-/// it is a warning; else "". A volume whose Secret is missing shows nowhere else.
-[[nodiscard]] inline std::string last_complaint(const std::vector<Json>& events,
-                                                const std::string& pod) {
-    std::string complaint, newest;
-    for (const Json& event : events) {
-        const std::string time = detail::event_time(event);
-        if (text(event, {"involvedObject", "kind"}) == "Pod" &&
-            text(event, {"involvedObject", "name"}) == pod && time >= newest) {
-            newest = time;
-            complaint = text(event, {"type"}) == "Warning"
-                            ? detail::joined(text(event, {"reason"}), text(event, {"message"}))
-                            : "";
-        }
-    }
-    return complaint;
-}
-
-namespace detail {
-
-/// Which of the pods' answers speaks for all: what failed, then what is hopeless, then what waits.
-[[nodiscard]] inline int weight(const Diagnosis& pod) noexcept {
-    if (pod.phase == Phase::failed) {
-        return 5;
-    }
-    if (is_hopeless(pod.cause)) {
-        return 4;
-    }
-    if (pod.cause != Cause::none && pod.cause != Cause::starting) {
-        return 3;
-    }
-    return pod.phase == Phase::running ? 2 : pod.phase == Phase::pending ? 1 : 0;
-}
-
-/// Of several pods that failed the first tells why; the others often follow from it.
-[[nodiscard]] inline std::string end_time(const Json& pod) {
-    std::string first;
-    for (const Json& status : list(pod, {"status", "containerStatuses"})) {
-        const std::string time = text(status, {"state", "terminated", "finishedAt"});
-        first = first.empty() || (!time.empty() && time < first) ? time : first;
-    }
-    return first;
-}
-
-}  // namespace detail
-
-/// The pod that speaks for all of them; {pending} when there is none.
-[[nodiscard]] inline Diagnosis diagnose_pods(const std::vector<Json>& pods) {
-    Diagnosis result;
-    std::string ended;
-    int heaviest = -1;
-    for (const Json& pod : pods) {
-        Diagnosis one = diagnose_pod(pod);
-        const int weight = detail::weight(one);
-        const std::string end = detail::end_time(pod);
-        if (weight > heaviest ||
-            (weight == heaviest && one.phase == Phase::failed && end < ended)) {
-            heaviest = weight;
-            ended = end;
-            result = std::move(one);
-        }
-    }
-    return result;
-}
-
-namespace detail {
-
-/// "Job train-1"; one without a kind is a Job.
-[[nodiscard]] inline std::string run_phrase(const Json& job) {
-    const std::string kind = text(job, {"kind"});
-    return (kind.empty() ? "Job" : kind) + ' ' + text(job, {"metadata", "name"});
-}
-
-[[nodiscard]] inline Diagnosis failed_job(const Json& failed, Diagnosis pods,
-                                          const std::string& phrase) {
-    const std::string why = text(failed, {"reason"});
-    const std::string message = text(failed, {"message"});
-    // The training operator says so in its message only.
-    if (why == "DeadlineExceeded" ||
-        message.find("active longer than specified deadline") != std::string::npos) {
-        return {.phase = Phase::failed,
-                .cause = Cause::deadline_exceeded,
-                .exit_code = pods.exit_code,
-                .pod = pods.pod,
-                .reason = phrase + " was stopped: " + joined(why, message)};
-    }
-    if (pods.phase == Phase::failed) {
-        return pods;
-    }
-    return {.phase = Phase::failed,
-            .cause = why == "BackoffLimitExceeded" ? Cause::backoff_limit : Cause::container_failed,
-            .reason = phrase + " failed: " + joined(why, message)};
-}
-
-/// The owner's own word on a run that has ended: batch/v1 and TrainJobs say Complete, the training
-/// operator and the MPI operator Succeeded.
-[[nodiscard]] inline bool has_succeeded(const Json& job) {
-    return condition(job, "Complete").is_object() || condition(job, "Succeeded").is_object();
-}
-
-}  // namespace detail
-
-/// A batch/v1 Job, a training job of Kubeflow or a TrainJob with its pods, and events that are
-/// about the object or its pods.
-[[nodiscard]] inline Diagnosis diagnose_job(const Json& job, const std::vector<Json>& pods,
-                                            const std::vector<Json>& events = {}) {
-    const std::string phrase = detail::run_phrase(job);
-    if (detail::has_succeeded(job)) {
-        return {.phase = Phase::succeeded};
-    }
-    Diagnosis result = diagnose_pods(pods);
-    if (const Json& failed = condition(job, "Failed"); failed.is_object()) {
-        return detail::failed_job(failed, std::move(result), phrase);
-    }
-    if (condition(job, "Suspended").is_object() || kube::member(job, {"spec", "suspend"}) == true ||
-        kube::member(job, {"spec", "runPolicy", "suspend"}) == true) {
-        return {.cause = Cause::suspended,
-                .reason = phrase + " is suspended until a queue or a person resumes it"};
-    }
-    if (pods.empty()) {
-        if (const std::string refusal = refused_creation(events); !refusal.empty()) {
-            return {.cause = Cause::refused,
-                    .reason = "the cluster takes no pod of " + phrase + ": " + refusal};
-        }
-        if (condition(job, "Running").is_object()) {
-            return {.phase = Phase::running};  // its pods were not asked
-        }
-        return {.cause = Cause::starting, .reason = phrase + " has no pod yet"};
-    }
-    if (result.phase == Phase::failed || result.phase == Phase::succeeded) {
-        // The object has the last word: it may start another pod, or has others to come.
-        result.phase = Phase::running;
-    }
-    if (const Json& again = condition(job, "Restarting");
-        again.is_object() && (result.cause == Cause::none || result.cause == Cause::starting)) {
-        result.cause = Cause::restarting;
-        result.reason = phrase + " restarts: " + text(again, {"message"});
-    }
-    if (result.cause == Cause::starting) {
-        if (const std::string complaint = last_complaint(events, result.pod); !complaint.empty()) {
-            result.cause = Cause::not_prepared;
-            result.reason = "pod " + result.pod + " does not start: " + complaint;
-        }
-    }
-    return result;
-}
-
-/// How often a pod was seen in a trouble that may pass: a failed pull is tried again, and given up
-/// after three sightings. A sighting is a new version of the pod, or a look five seconds after the
-/// last one.
-class Sightings {
-public:
-    static constexpr int enough = 3;
-    using Time = std::chrono::steady_clock::time_point;
-
-    /// Looks at a pod; true when it is time to give up.
-    [[nodiscard]] bool see(const Json& pod, Time now) {
-        const Diagnosis diagnosis = diagnose_pod(pod);
-        const std::string uid = text(pod, {"metadata", "uid"});
-        if (is_hopeless(diagnosis.cause)) {
-            return true;
-        }
-        if (diagnosis.cause != Cause::image_pull && diagnosis.cause != Cause::container_create) {
-            if (diagnosis.phase != Phase::pending) {
-                seen_.erase(uid);
-            }
-            return false;
-        }
-        Seen& seen = seen_[uid];
-        const std::string version = text(pod, {"metadata", "resourceVersion"});
-        if (seen.times == 0 || seen.version != version || now - seen.last >= pause) {
-            seen = {.times = seen.times + 1, .version = version, .last = now};
-        }
-        return seen.times >= enough;
-    }
-
-private:
-    static constexpr std::chrono::seconds pause{5};
-    struct Seen {
-        int times = 0;
-        std::string version = {};
-        Time last = {};
-    };
-    std::map<std::string, Seen> seen_ = {};
-};
 
 }  // namespace fairing::kube
 
@@ -24601,6 +23507,31 @@ struct DockerCredentials {
     std::vector<std::filesystem::path> files = {};
 };
 
+/// What proves who we are at `host`, into a config.json of Docker's.
+inline void add_login(Json& config, const std::string& host, const registry::Login& login) {
+    // Docker Hub has a key of its own in these files.
+    const bool is_hub = host == "docker.io" || host == "registry-1.docker.io";
+    Json& entry = config["auths"][is_hub ? "https://index.docker.io/v1/" : host];
+    if (!login.password.empty()) {
+        entry["auth"] = codec::base64_encode(login.user + ':' + login.password.reveal());
+    }
+    if (!login.identity_token.empty()) {
+        entry["identitytoken"] = login.identity_token.reveal();
+    }
+    if (!login.bearer_token.empty()) {
+        entry["registrytoken"] = login.bearer_token.reveal();
+    }
+}
+
+/// A secret of type kubernetes.io/dockerconfigjson: pods pull with it, and Kaniko reads it.
+[[nodiscard]] inline Json docker_config_secret(const std::string& name, const Json& config) {
+    return {{"apiVersion", "v1"},
+            {"kind", "Secret"},
+            {"metadata", {{"name", name}}},
+            {"type", "kubernetes.io/dockerconfigjson"},
+            {"data", {{".dockerconfigjson", codec::base64_encode(config.dump())}}}};
+}
+
 namespace detail {
 
 [[nodiscard]] inline Json docker_config(const DockerCredentials& wanted, const std::string& host,
@@ -24617,12 +23548,9 @@ namespace detail {
                      .advice = "log in (docker login " + host +
                                "), or name a secret of the cluster with --image-pull-secrets"}};
     }
-    const std::string auth = codec::base64_encode(login->user + ':' + login->password.reveal());
-    // Docker Hub has a key of its own in these files.
-    const std::string key = host == "docker.io" || host == "registry-1.docker.io"
-                                ? "https://index.docker.io/v1/"
-                                : host;
-    return {{"auths", {{key, {{"auth", auth}}}}}};
+    Json config;
+    add_login(config, host, {.user = login->user, .password = login->password});
+    return config;
 }
 
 }  // namespace detail
@@ -24645,12 +23573,7 @@ namespace detail {
                 return;  // made for another role
             }
         }
-        context.objects.push_back(
-            {{"apiVersion", "v1"},
-             {"kind", "Secret"},
-             {"metadata", {{"name", name}}},
-             {"type", "kubernetes.io/dockerconfigjson"},
-             {"data", {{".dockerconfigjson", codec::base64_encode(config.dump())}}}});
+        context.objects.push_back(docker_config_secret(name, config));
     };
 }
 
@@ -25273,12 +24196,10 @@ inline void check_pullable(const Image& image) {
         Json{{"containers", Json::array({std::move(main)})}, {"restartPolicy", "Never"}}};
 }
 
-/// core/v1 PodTemplateSpec. Mutators are called in order; what they create beside it is added to
-/// `context.objects`. Throws Error; a mutator's own exceptions pass.
-[[nodiscard]] inline Json pod_template(const Image& image, const PodRole& role,
-                                       const KubernetesOptions& options,
-                                       const RunIdentity& identity, PodContext& context) {
-    PodSpec pod = pod_of(image, role.container);
+/// core/v1 PodTemplateSpec of `pod` after the mutators, which are called in order; what they create
+/// beside it is added to `context.objects`. Throws Error; a mutator's own exceptions pass.
+[[nodiscard]] inline Json mutated_template(PodSpec pod, const KubernetesOptions& options,
+                                           const RunIdentity& identity, PodContext& context) {
     try {
         for (const PodSpecMutator& mutator : all_mutators(options)) {
             mutator(pod, context);
@@ -25294,6 +24215,13 @@ inline void check_pullable(const Image& image) {
         {"metadata",
          {{"labels", run_labels(options, identity)}, {"annotations", run_annotations(options)}}},
         {"spec", pod.json()}};
+}
+
+/// The pods of `image`.
+[[nodiscard]] inline Json pod_template(const Image& image, const PodRole& role,
+                                       const KubernetesOptions& options,
+                                       const RunIdentity& identity, PodContext& context) {
+    return mutated_template(pod_of(image, role.container), options, identity, context);
 }
 
 /// What mutators added, made part of the run: namespace and labels; a bad object is refused by
@@ -25323,6 +24251,446 @@ inline void check_pullable(const Image& image) {
 }
 
 }  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/state.hpp - why something is not running, and how it ended: a pure function of the
+// owner's, the pods' and the events' documents.
+//
+// Kubernetes, core/v1 PodStatus and ContainerStatus, batch/v1 JobStatus; the waiting reasons are
+// those of the kubelet's container runtime manager and image manager.
+
+namespace fairing::kube {
+
+enum class Phase { pending, running, succeeded, failed };
+
+enum class Cause {
+    none,
+    starting,          ///< scheduled, pulled, created: on its way
+    suspended,         ///< a queue or a person holds it back
+    unschedulable,     ///< no node takes it, for now
+    not_prepared,      ///< its node lacks something for it (a volume, the network), and tries again
+    image_pull,        ///< a pull failed, and is tried again
+    container_create,  ///< the runtime could not make the container, and tries again
+    image_name,        ///< not a name of an image: never pulled
+    image_never_pull,  ///< not on the node, and pulling is forbidden
+    container_config,  ///< names a secret, config map or key that is not there
+    init_failed,       ///< an init container ended badly
+    restarting,        ///< crashed, and is started again
+    container_failed,  ///< the container ended with a code that is not 0
+    out_of_memory,     ///< OOMKilled
+    evicted,           ///< the node took its room back
+    deadline_exceeded,  ///< activeDeadlineSeconds passed
+    backoff_limit,      ///< too many pods failed
+    refused,            ///< the server takes no pod of it: quota, policy, service account
+    deleted             ///< removed by somebody else
+};
+
+/// The one answer. `reason` is a sentence without a full stop, empty when all is well.
+struct Diagnosis {
+    Phase phase = Phase::pending;
+    Cause cause = Cause::none;
+    int exit_code = 0;  ///< of the container, when it ended
+    std::string pod = {}, container = {};
+    std::string reason = {};
+};
+
+/// Whether waiting can not help: nothing will run until somebody changes something. Pulls are
+/// different, they are given a few attempts (Sightings).
+[[nodiscard]] constexpr bool is_hopeless(Cause cause) noexcept {
+    return cause == Cause::image_name || cause == Cause::image_never_pull ||
+           cause == Cause::container_config || cause == Cause::refused;
+}
+
+namespace detail {
+
+/// The waiting reasons that stand for a cause of their own. The rest ("ContainerCreating",
+/// "PodInitializing") is starting.
+struct WaitingReason {
+    std::string_view name;
+    Cause cause;
+};
+inline constexpr std::array<WaitingReason, 13> waiting_reasons{
+    {{"ErrImagePull", Cause::image_pull},
+     {"ImagePullBackOff", Cause::image_pull},
+     {"RegistryUnavailable", Cause::image_pull},
+     {"SignatureValidationFailed", Cause::image_pull},
+     {"ImageInspectError", Cause::image_pull},
+     {"InvalidImageName", Cause::image_name},
+     {"ErrImageNeverPull", Cause::image_never_pull},
+     {"CreateContainerConfigError", Cause::container_config},
+     {"CreateContainerError", Cause::container_create},
+     {"PreCreateHookError", Cause::container_create},
+     {"PostStartHookError", Cause::container_create},
+     {"RunContainerError", Cause::container_create},
+     {"CrashLoopBackOff", Cause::restarting}}};
+
+[[nodiscard]] constexpr Cause waiting_cause(std::string_view reason) noexcept {
+    for (const WaitingReason& each : waiting_reasons) {
+        if (each.name == reason) {
+            return each.cause;
+        }
+    }
+    return Cause::starting;
+}
+
+/// "NAME: MESSAGE", or the one that there is.
+[[nodiscard]] inline std::string joined(const std::string& name, const std::string& message) {
+    return name.empty() || message.empty() ? name + message : name + ": " + message;
+}
+
+[[nodiscard]] inline int container_exit_code(const Json& terminated) {
+    return static_cast<int>(std::clamp<std::int64_t>(number(terminated, {"exitCode"}), 0, 255));
+}
+
+/// "container X of pod Y" (with "init " before it).
+[[nodiscard]] inline std::string container_phrase(const Diagnosis& diagnosis, bool is_init) {
+    return (is_init ? "init container " : "container ") + diagnosis.container + " of pod " +
+           diagnosis.pod;
+}
+
+/// What a container's end says: nullopt when it did not end, or ended well.
+[[nodiscard]] inline std::optional<Diagnosis> failed_container(const Json& status,
+                                                               const std::string& pod,
+                                                               bool is_init) {
+    const Json& terminated = kube::member(status, {"state", "terminated"});
+    const std::string why = text(terminated, {"reason"});
+    if (!terminated.is_object() || (container_exit_code(terminated) == 0 && why != "OOMKilled")) {
+        return std::nullopt;
+    }
+    Diagnosis result{.phase = Phase::failed,
+                     .cause = is_init ? Cause::init_failed : Cause::container_failed,
+                     .exit_code = container_exit_code(terminated),
+                     .pod = pod,
+                     .container = text(status, {"name"})};
+    const std::string code = "exited with code " + std::to_string(result.exit_code);
+    if (why == "OOMKilled") {
+        result.cause = Cause::out_of_memory;
+        result.exit_code = result.exit_code == 0 ? 137 : result.exit_code;
+        result.reason = container_phrase(result, is_init) +
+                        " was killed because it ran out of memory (OOMKilled); raise its limit "
+                        "with --memory";
+        return result;
+    }
+    const std::string words =
+        joined(why == "Error" || why == "Completed" ? "" : why, text(terminated, {"message"}));
+    result.reason =
+        container_phrase(result, is_init) + ' ' + code + (words.empty() ? "" : " (" + words + ')');
+    return result;
+}
+
+/// What keeps a container from starting: nullopt when nothing does.
+[[nodiscard]] inline std::optional<Diagnosis> waiting_container(const Json& status,
+                                                                const std::string& pod,
+                                                                bool is_init) {
+    const Json& waiting = kube::member(status, {"state", "waiting"});
+    const std::string why = text(waiting, {"reason"});
+    const Cause cause = waiting_cause(why);
+    if (!waiting.is_object() || cause == Cause::starting) {
+        return std::nullopt;
+    }
+    Diagnosis result{.cause = cause, .pod = pod, .container = text(status, {"name"})};
+    std::string words = text(waiting, {"message"});
+    if (cause == Cause::restarting) {
+        const Json& last = kube::member(status, {"lastState", "terminated"});
+        result.exit_code = container_exit_code(last);
+        words = "its last exit code was " + std::to_string(result.exit_code);
+    }
+    const bool about_image = cause == Cause::image_pull || cause == Cause::image_name ||
+                             cause == Cause::image_never_pull;
+    if (about_image && words.find(text(status, {"image"})) == std::string::npos) {
+        words = joined("image " + text(status, {"image"}), words);
+    }
+    result.reason = container_phrase(result, is_init) + " does not start: " + joined(why, words);
+    return result;
+}
+
+/// The first answer of `judge` for the init containers, then the containers.
+template <class Judge>
+[[nodiscard]] std::optional<Diagnosis> first_container(const Json& pod, const Judge& judge) {
+    const std::string name = text(pod, {"metadata", "name"});
+    for (const char* group : {"initContainerStatuses", "containerStatuses"}) {
+        for (const Json& status : list(pod, {"status", group})) {
+            if (auto found = judge(status, name, group[0] == 'i')) {
+                return found;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+[[nodiscard]] inline Diagnosis failed_pod(const Json& pod) {
+    const std::string why = text(pod, {"status", "reason"});
+    const std::string message = text(pod, {"status", "message"});
+    const auto container = first_container(pod, failed_container);
+    Diagnosis result = container.value_or(
+        Diagnosis{.phase = Phase::failed, .pod = text(pod, {"metadata", "name"})});
+    const Json& disruption = condition(pod, "DisruptionTarget");
+    if (why == "Evicted" || (why.empty() && disruption.is_object())) {
+        result.cause = Cause::evicted;
+        result.reason =
+            "pod " + result.pod + " was evicted" + (message.empty() ? "" : ": " + message) +
+            (message.empty() && disruption.is_object()
+                 ? ": " + joined(text(disruption, {"reason"}), text(disruption, {"message"}))
+                 : "");
+    } else if (why == "DeadlineExceeded") {
+        result.cause = Cause::deadline_exceeded;
+        result.reason = "pod " + result.pod + " was stopped: " + joined(why, message);
+    } else if (!container) {
+        result.cause = Cause::container_failed;
+        result.reason = "pod " + result.pod + " failed" +
+                        (why.empty() && message.empty() ? "" : ": " + joined(why, message));
+    }
+    return result;
+}
+
+}  // namespace detail
+
+/// One pod: its phase, and what is in its way.
+[[nodiscard]] inline Diagnosis diagnose_pod(const Json& pod) {
+    const std::string phase = text(pod, {"status", "phase"});
+    const std::string name = text(pod, {"metadata", "name"});
+    if (phase == "Succeeded") {
+        return {.phase = Phase::succeeded, .pod = name};
+    }
+    if (phase == "Failed") {
+        return detail::failed_pod(pod);
+    }
+    if (auto waiting = detail::first_container(pod, detail::waiting_container)) {
+        waiting->phase = phase == "Running" ? Phase::running : Phase::pending;
+        return *waiting;
+    }
+    if (phase == "Running") {
+        return {.phase = Phase::running, .pod = name};
+    }
+    const Json& unscheduled = condition(pod, "PodScheduled", "False");
+    const std::string why = text(unscheduled, {"reason"});
+    if (why == "SchedulingGated") {
+        return {.cause = Cause::suspended,
+                .pod = name,
+                .reason = "pod " + name + " is held back by a scheduling gate"};
+    }
+    if (unscheduled.is_object()) {
+        return {.cause = Cause::unschedulable,
+                .pod = name,
+                .reason = "no node takes pod " + name + ": " +
+                          detail::joined(why, text(unscheduled, {"message"}))};
+    }
+    return {.cause = Cause::starting, .pod = name, .reason = "pod " + name + " is starting"};
+}
+
+namespace detail {
+
+/// When it was seen last, as the server writes it; texts of one form, which can be compared.
+[[nodiscard]] inline std::string event_time(const Json& event) {
+    return std::max(text(event, {"lastTimestamp"}),
+                    std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
+}
+
+}  // namespace detail
+
+/// The newest refusal to make pods among the events of an owner, or "": FailedCreate of Kubernetes'
+/// own controllers, FailedCreatePod of the training operator, ValidationError of the MPI operator.
+[[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
+    std::string message, newest;
+    for (const Json& event : events) {
+        const std::string time = detail::event_time(event);
+        const std::string why = text(event, {"reason"});
+        if ((why == "FailedCreate" || why == "FailedCreatePod" || why == "ValidationError") &&
+            time >= newest) {
+            newest = time;
+            message = text(event, {"message"});
+        }
+    }
+    return message;
+}
+
+/// What the node of a pod that does not start complains of: the newest event about that pod, when
+/// it is a warning; else "". A volume whose Secret is missing shows nowhere else.
+[[nodiscard]] inline std::string last_complaint(const std::vector<Json>& events,
+                                                const std::string& pod) {
+    std::string complaint, newest;
+    for (const Json& event : events) {
+        const std::string time = detail::event_time(event);
+        if (text(event, {"involvedObject", "kind"}) == "Pod" &&
+            text(event, {"involvedObject", "name"}) == pod && time >= newest) {
+            newest = time;
+            complaint = text(event, {"type"}) == "Warning"
+                            ? detail::joined(text(event, {"reason"}), text(event, {"message"}))
+                            : "";
+        }
+    }
+    return complaint;
+}
+
+namespace detail {
+
+/// Which of the pods' answers speaks for all: what failed, then what is hopeless, then what waits.
+[[nodiscard]] inline int weight(const Diagnosis& pod) noexcept {
+    if (pod.phase == Phase::failed) {
+        return 5;
+    }
+    if (is_hopeless(pod.cause)) {
+        return 4;
+    }
+    if (pod.cause != Cause::none && pod.cause != Cause::starting) {
+        return 3;
+    }
+    return pod.phase == Phase::running ? 2 : pod.phase == Phase::pending ? 1 : 0;
+}
+
+/// Of several pods that failed the first tells why; the others often follow from it.
+[[nodiscard]] inline std::string end_time(const Json& pod) {
+    std::string first;
+    for (const Json& status : list(pod, {"status", "containerStatuses"})) {
+        const std::string time = text(status, {"state", "terminated", "finishedAt"});
+        first = first.empty() || (!time.empty() && time < first) ? time : first;
+    }
+    return first;
+}
+
+}  // namespace detail
+
+/// The pod that speaks for all of them; {pending} when there is none.
+[[nodiscard]] inline Diagnosis diagnose_pods(const std::vector<Json>& pods) {
+    Diagnosis result;
+    std::string ended;
+    int heaviest = -1;
+    for (const Json& pod : pods) {
+        Diagnosis one = diagnose_pod(pod);
+        const int weight = detail::weight(one);
+        const std::string end = detail::end_time(pod);
+        if (weight > heaviest ||
+            (weight == heaviest && one.phase == Phase::failed && end < ended)) {
+            heaviest = weight;
+            ended = end;
+            result = std::move(one);
+        }
+    }
+    return result;
+}
+
+namespace detail {
+
+/// "Job train-1"; one without a kind is a Job.
+[[nodiscard]] inline std::string run_phrase(const Json& job) {
+    const std::string kind = text(job, {"kind"});
+    return (kind.empty() ? "Job" : kind) + ' ' + text(job, {"metadata", "name"});
+}
+
+[[nodiscard]] inline Diagnosis failed_job(const Json& failed, Diagnosis pods,
+                                          const std::string& phrase) {
+    const std::string why = text(failed, {"reason"});
+    const std::string message = text(failed, {"message"});
+    // The training operator says so in its message only.
+    if (why == "DeadlineExceeded" ||
+        message.find("active longer than specified deadline") != std::string::npos) {
+        return {.phase = Phase::failed,
+                .cause = Cause::deadline_exceeded,
+                .exit_code = pods.exit_code,
+                .pod = pods.pod,
+                .reason = phrase + " was stopped: " + joined(why, message)};
+    }
+    if (pods.phase == Phase::failed) {
+        return pods;
+    }
+    return {.phase = Phase::failed,
+            .cause = why == "BackoffLimitExceeded" ? Cause::backoff_limit : Cause::container_failed,
+            .reason = phrase + " failed: " + joined(why, message)};
+}
+
+/// The owner's own word on a run that has ended: batch/v1 and TrainJobs say Complete, the training
+/// operator and the MPI operator Succeeded.
+[[nodiscard]] inline bool has_succeeded(const Json& job) {
+    return condition(job, "Complete").is_object() || condition(job, "Succeeded").is_object();
+}
+
+}  // namespace detail
+
+/// A batch/v1 Job, a training job of Kubeflow or a TrainJob with its pods, and events that are
+/// about the object or its pods.
+[[nodiscard]] inline Diagnosis diagnose_job(const Json& job, const std::vector<Json>& pods,
+                                            const std::vector<Json>& events = {}) {
+    const std::string phrase = detail::run_phrase(job);
+    if (detail::has_succeeded(job)) {
+        return {.phase = Phase::succeeded};
+    }
+    Diagnosis result = diagnose_pods(pods);
+    if (const Json& failed = condition(job, "Failed"); failed.is_object()) {
+        return detail::failed_job(failed, std::move(result), phrase);
+    }
+    if (condition(job, "Suspended").is_object() || kube::member(job, {"spec", "suspend"}) == true ||
+        kube::member(job, {"spec", "runPolicy", "suspend"}) == true) {
+        return {.cause = Cause::suspended,
+                .reason = phrase + " is suspended until a queue or a person resumes it"};
+    }
+    if (pods.empty()) {
+        if (const std::string refusal = refused_creation(events); !refusal.empty()) {
+            return {.cause = Cause::refused,
+                    .reason = "the cluster takes no pod of " + phrase + ": " + refusal};
+        }
+        if (condition(job, "Running").is_object()) {
+            return {.phase = Phase::running};  // its pods were not asked
+        }
+        return {.cause = Cause::starting, .reason = phrase + " has no pod yet"};
+    }
+    if (result.phase == Phase::failed || result.phase == Phase::succeeded) {
+        // The object has the last word: it may start another pod, or has others to come.
+        result.phase = Phase::running;
+    }
+    if (const Json& again = condition(job, "Restarting");
+        again.is_object() && (result.cause == Cause::none || result.cause == Cause::starting)) {
+        result.cause = Cause::restarting;
+        result.reason = phrase + " restarts: " + text(again, {"message"});
+    }
+    if (result.cause == Cause::starting) {
+        if (const std::string complaint = last_complaint(events, result.pod); !complaint.empty()) {
+            result.cause = Cause::not_prepared;
+            result.reason = "pod " + result.pod + " does not start: " + complaint;
+        }
+    }
+    return result;
+}
+
+/// How often a pod was seen in a trouble that may pass: a failed pull is tried again, and given up
+/// after three sightings. A sighting is a new version of the pod, or a look five seconds after the
+/// last one.
+class Sightings {
+public:
+    static constexpr int enough = 3;
+    using Time = std::chrono::steady_clock::time_point;
+
+    /// Looks at a pod; true when it is time to give up.
+    [[nodiscard]] bool see(const Json& pod, Time now) {
+        const Diagnosis diagnosis = diagnose_pod(pod);
+        const std::string uid = text(pod, {"metadata", "uid"});
+        if (is_hopeless(diagnosis.cause)) {
+            return true;
+        }
+        if (diagnosis.cause != Cause::image_pull && diagnosis.cause != Cause::container_create) {
+            if (diagnosis.phase != Phase::pending) {
+                seen_.erase(uid);
+            }
+            return false;
+        }
+        Seen& seen = seen_[uid];
+        const std::string version = text(pod, {"metadata", "resourceVersion"});
+        if (seen.times == 0 || seen.version != version || now - seen.last >= pause) {
+            seen = {.times = seen.times + 1, .version = version, .last = now};
+        }
+        return seen.times >= enough;
+    }
+
+private:
+    static constexpr std::chrono::seconds pause{5};
+    struct Seen {
+        int times = 0;
+        std::string version = {};
+        Time last = {};
+    };
+    std::map<std::string, Seen> seen_ = {};
+};
+
+}  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/kube/log_lines.hpp - the lines of a container's log with their times, each told once
@@ -26451,6 +25819,18 @@ struct Subject {
     return wants_events(diagnosis)
                ? subject.diagnose(owner, pods, events_of(client, subject, diagnosis.pod))
                : diagnosis;
+}
+
+/// A Job as a subject to follow: one that was created, or found.
+[[nodiscard]] inline Subject job_subject(const Json& job) {
+    return {.key = kube::key_of(job),
+            .uid = kube::uid_of(job),
+            .run_id = kube::label_of(job, kube::run_label),
+            .main = job,
+            .expected_pods = std::max(1, static_cast<int>(std::min<std::int64_t>(
+                                             kube::number(job, {"spec", "completions"}), 100000))),
+            .tries_again = kube::number(job, {"spec", "backoffLimit"}) > 0,
+            .diagnose = kube::diagnose_job};
 }
 
 }  // namespace fairing::kubernetes
@@ -28076,6 +27456,4300 @@ inline void check_options(const KubernetesOptions& options) {
 }
 
 }  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/content.hpp - what is uploaded: bytes that can be read from any place, any number
+// of times.
+
+namespace fairing::cloud {
+
+/// One part of a content.
+struct ByteRange {
+    std::uint64_t offset = 0, size = 0;
+};
+
+struct Content {
+    std::uint64_t size = 0;
+    /// Gives the bytes of a range, in order. May be called from several threads.
+    std::function<void(ByteRange, const net::BodySink&)> read = {};
+
+    [[nodiscard]] static Content of(std::string text) {
+        const auto size = static_cast<std::uint64_t>(text.size());
+        return {.size = size,
+                .read = [text = std::move(text)](ByteRange range, const net::BodySink& sink) {
+                    sink(std::as_bytes(std::span{text})
+                             .subspan(static_cast<std::size_t>(range.offset),
+                                      static_cast<std::size_t>(range.size)));
+                }};
+    }
+    /// A file as long as it is now. Reading throws Error{input} when it has become shorter.
+    [[nodiscard]] static Content of_file(const std::filesystem::path& path) {
+        auto file = std::make_shared<const UniqueFd>(open_file(path, O_RDONLY));
+        struct stat status {};
+        if (::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "upload",
+                         .subject = path.string(),
+                         .answer = "it is no regular file"}};
+        }
+        return {.size = static_cast<std::uint64_t>(status.st_size),
+                .read = [file, path](ByteRange range, const net::BodySink& sink) {
+                    read_range(file->get(), path.string(), range, sink);
+                }};
+    }
+
+    [[nodiscard]] net::Body body(ByteRange range) const {
+        return {.size = range.size,
+                .write = [read = read, range](const net::BodySink& sink) { read(range, sink); }};
+    }
+    [[nodiscard]] std::string sha256_hex(ByteRange range) const {
+        codec::Sha256 hash;
+        read(range, [&hash](std::span<const std::byte> bytes) { hash.update(bytes); });
+        return codec::hex(hash.finish());
+    }
+    /// The part of at most `longest` bytes that begins at `offset`.
+    [[nodiscard]] ByteRange part(std::uint64_t offset, std::uint64_t longest) const {
+        return {offset, std::min(longest, size - std::min(offset, size))};
+    }
+
+private:
+    static void read_range(int fd, const std::string& name, ByteRange range,
+                           const net::BodySink& sink) {
+        std::array<std::byte, 65536> buffer;
+        while (range.size > 0) {
+            const auto wanted =
+                static_cast<std::size_t>(std::min<std::uint64_t>(range.size, buffer.size()));
+            const ssize_t got =
+                ::pread(fd, buffer.data(), wanted, static_cast<off_t>(range.offset));
+            if (got < 0 && errno == EINTR) {
+                continue;
+            }
+            if (got <= 0) {
+                throw got < 0 ? system_error(errno, "read", name)
+                              : Error{ErrorCode::input,
+                                      {.attempted = "read",
+                                       .subject = name,
+                                       .answer = "it became shorter while it was uploaded"}};
+            }
+            sink(std::span{buffer}.first(static_cast<std::size_t>(got)));
+            range.offset += static_cast<std::uint64_t>(got);
+            range.size -= static_cast<std::uint64_t>(got);
+        }
+    }
+};
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/azure/blob.hpp - block blobs of Azure Storage
+// (learn.microsoft.com/rest/api/storageservices/blob-service-rest-api).
+
+namespace fairing::cloud::azure {
+
+inline namespace FAIRING_ABI {
+
+/// One container.
+class BlobContainer {
+public:
+    /// Larger blobs than `block_size` go in blocks.
+    BlobContainer(Connection connection, StorageAccount account, std::string container,
+                  std::uint64_t block_size = std::uint64_t{16} << 20)
+        : client_(std::move(connection), std::move(account), StorageClient::Kind::blob),
+          container_(std::move(container)),
+          block_size_(std::max<std::uint64_t>(block_size, 1)) {}
+
+    [[nodiscard]] std::string url(const std::string& name) const {
+        return client_.endpoint() + target(name);
+    }
+    /// Creates the container unless it is there. True when it was created.
+    bool ensure() const {
+        return client_.create('/' + net::percent_encode(container_) + "?restype=container", {},
+                              "create container", container_);
+    }
+
+    /// Uploads, in one request or in blocks. A block that fails is sent again; blocks that no list
+    /// names are no blob, and the service drops them.
+    void put(const std::string& name, const Content& content) const {
+        const std::string subject = url(name);
+        if (content.size <= block_size_) {
+            return need_success(client_.send({.method = "PUT",
+                                              .headers = {{"x-ms-blob-type", "BlockBlob"}},
+                                              .body = content.body({0, content.size})},
+                                             target(name), "upload", subject),
+                                "upload", subject);
+        }
+        // Fifty thousand blocks are allowed.
+        const std::uint64_t longest = std::max(block_size_, content.size / 49999 + 1);
+        std::string list = R"(<?xml version="1.0" encoding="utf-8"?><BlockList>)";
+        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+            const std::string number = std::to_string(1000000 + offset / longest);
+            const std::string id = codec::base64_encode(number);  // all of one length
+            const ByteRange range = content.part(offset, longest);
+            need_success(
+                client_.send({.method = "PUT", .body = content.body(range)},
+                             target(name) + "?comp=block&blockid=" + net::percent_encode(id),
+                             "upload", "a block of " + subject),
+                "upload", "a block of " + subject);
+            list += "<Latest>" + id + "</Latest>";
+            client_.connection().control.show({.step = "upload",
+                                               .item = subject,
+                                               .done = offset + range.size,
+                                               .total = content.size});
+        }
+        need_success(
+            client_.send({.method = "PUT", .body = net::Body::of(list + "</BlockList>")},
+                         target(name) + "?comp=blocklist", "finish the upload of", subject),
+            "finish the upload of", subject);
+    }
+
+    /// Removes the blob; one that is not there counts as removed.
+    void remove(const std::string& name) const { client_.remove(target(name), url(name)); }
+
+    [[nodiscard]] BlobContainer for_cleanup() const {
+        BlobContainer copy = *this;
+        copy.client_ = client_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string target(const std::string& name) const {
+        return '/' + net::percent_encode(container_) + '/' + encoded_name(name);
+    }
+
+    StorageClient client_;
+    std::string container_;
+    std::uint64_t block_size_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::azure
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/azure/files.hpp - file shares of Azure Storage
+// (learn.microsoft.com/rest/api/storageservices/file-service-rest-api).
+
+namespace fairing::cloud::azure {
+
+inline namespace FAIRING_ABI {
+
+/// One share. Paths are relative to it, with slashes between their parts.
+class FileShare {
+public:
+    FileShare(Connection connection, StorageAccount account, std::string share)
+        : client_(std::move(connection), std::move(account), StorageClient::Kind::file),
+          share_(std::move(share)) {}
+
+    [[nodiscard]] std::string url(const std::string& path) const {
+        return client_.endpoint() + target(path);
+    }
+    [[nodiscard]] const StorageAccount& account() const noexcept { return client_.account(); }
+
+    /// Creates the share unless it is there. True when it was created.
+    bool ensure() const {
+        return client_.create('/' + net::percent_encode(share_) + "?restype=share", {},
+                              "create share", share_);
+    }
+
+    /// Creates the directory and those above it, unless they are there.
+    void make_directory(const std::string& path) const {
+        for (std::size_t end = 0; end != std::string::npos;) {
+            end = path.find('/', end + 1);
+            const std::string part = path.substr(0, end);
+            client_.create(target(part) + "?restype=directory", properties(), "create directory",
+                           url(part));
+        }
+    }
+
+    /// Uploads a file into a directory that is there. A range that fails is sent again; when that
+    /// does not help, the half file is removed.
+    void put(const std::string& path, const Content& content) const {
+        net::Headers headers = properties();
+        headers.emplace("x-ms-type", "file");
+        headers.emplace("x-ms-content-length", std::to_string(content.size));
+        need_success(client_.send({.method = "PUT", .headers = std::move(headers)}, target(path),
+                                  "create file", url(path)),
+                     "create file", url(path));
+        try {
+            constexpr std::uint64_t longest = 4 << 20;  // of one range
+            for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+                send_range(path, content, content.part(offset, longest));
+            }
+        } catch (...) {
+            try {
+                for_cleanup().remove_file(path);
+            } catch (const Error& error) {
+                client_.connection().control.say(Level::warning, error.what());
+            }
+            throw;
+        }
+    }
+
+    /// Uploads every file and directory below `folder`. Links are refused: a share has none.
+    void put_directory(const std::filesystem::path& folder, const std::string& path) const {
+        make_directory(path);
+        std::vector<std::filesystem::path> entries;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator{folder}) {
+            entries.push_back(entry.path());
+        }
+        std::sort(entries.begin(), entries.end());
+        for (const std::filesystem::path& entry : entries) {
+            const std::string there =
+                path + '/' + entry.lexically_relative(folder).generic_string();
+            if (std::filesystem::is_symlink(entry)) {
+                throw Error{ErrorCode::unsupported,
+                            {.attempted = "upload",
+                             .subject = entry.string(),
+                             .answer = "it is a link, and an Azure file share has none"}};
+            }
+            if (std::filesystem::is_directory(entry)) {
+                client_.create(target(there) + "?restype=directory", properties(),
+                               "create directory", url(there));
+            } else {
+                put(there, Content::of_file(entry));
+            }
+        }
+    }
+
+    /// What is not there counts as removed.
+    void remove_file(const std::string& path) const { client_.remove(target(path), url(path)); }
+    /// The directory must be empty.
+    void remove_directory(const std::string& path) const {
+        client_.remove(target(path) + "?restype=directory", url(path));
+    }
+
+    [[nodiscard]] FileShare for_cleanup() const {
+        FileShare copy = *this;
+        copy.client_ = client_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string target(const std::string& path) const {
+        return '/' + net::percent_encode(share_) + '/' + encoded_name(path);
+    }
+    /// What the service wants to know of every new entry.
+    [[nodiscard]] static net::Headers properties() {
+        return {{"x-ms-file-permission", "inherit"},
+                {"x-ms-file-attributes", "None"},
+                {"x-ms-file-creation-time", "now"},
+                {"x-ms-file-last-write-time", "now"}};
+    }
+    void send_range(const std::string& path, const Content& content, ByteRange range) const {
+        const std::string bytes = "bytes=" + std::to_string(range.offset) + '-' +
+                                  std::to_string(range.offset + range.size - 1);
+        need_success(
+            client_.send({.method = "PUT",
+                          .headers = {{"x-ms-write", "update"}, {"x-ms-range", bytes}},
+                          .body = content.body(range)},
+                         target(path) + "?comp=range", "upload", bytes + " of " + url(path)),
+            "upload", bytes + " of " + url(path));
+        client_.connection().control.show({.step = "upload",
+                                           .item = url(path),
+                                           .done = range.offset + range.size,
+                                           .total = content.size});
+    }
+
+    StorageClient client_;
+    std::string share_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::azure
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/s3.hpp - objects of S3 and of what speaks like it: MinIO, IBM COS
+// (docs.aws.amazon.com/AmazonS3/latest/API).
+
+namespace fairing::cloud::aws {
+
+enum class BucketAddress { automatic, path, host };
+
+struct S3Options {
+    std::string endpoint = {};  ///< empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS's
+    /// Where the bucket's name goes. `automatic`: into the host at AWS, into the path elsewhere.
+    BucketAddress address = BucketAddress::automatic;
+    std::uint64_t part_size = std::uint64_t{16} << 20;  ///< larger objects go in parts
+};
+
+inline namespace FAIRING_ABI {
+
+/// One bucket.
+class S3Bucket {
+public:
+    /// Throws Error{usage} for a name that no bucket has (docs.aws.amazon.com/AmazonS3/latest/
+    /// userguide/bucketnamingrules.html): it becomes part of a host.
+    S3Bucket(Client client, std::string bucket, S3Options options = {})
+        : client_(std::move(client)), bucket_(std::move(bucket)), options_(std::move(options)) {
+        const auto is_end = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+        if (bucket_.size() < 3 || bucket_.size() > 63 || !is_end(bucket_.front()) ||
+            !is_end(bucket_.back()) ||
+            bucket_.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") !=
+                std::string::npos ||
+            bucket_.find("..") != std::string::npos) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use bucket",
+                         .subject = '"' + net::printable(bucket_, 80) + '"',
+                         .answer = "not a name that a bucket can have",
+                         .advice = "use 3 to 63 of a-z, 0-9, '-' and '.'"}};
+        }
+        const bool is_aws = options_.endpoint.empty() &&
+                            client_.endpoint("s3").find(".amazonaws.com") != std::string::npos;
+        const std::string endpoint = options_.endpoint.empty()
+                                         ? client_.endpoint("s3")
+                                         : checked_endpoint(options_.endpoint);
+        // A dot in the bucket's name does not fit the host's certificate.
+        const bool in_host = options_.address == BucketAddress::host ||
+                             (options_.address == BucketAddress::automatic && is_aws &&
+                              bucket_.find('.') == std::string::npos);
+        const std::size_t host = endpoint.find("://") + 3;
+        base_ = in_host ? endpoint.substr(0, host) + bucket_ + '.' + endpoint.substr(host)
+                        : endpoint + '/' + bucket_;
+    }
+
+    [[nodiscard]] const std::string& name() const noexcept { return bucket_; }
+    [[nodiscard]] std::string url(const std::string& key) const {
+        return "s3://" + bucket_ + '/' + key;
+    }
+
+    /// Creates the bucket unless it is there. True when it was created.
+    bool ensure() const {
+        const std::string subject = "s3://" + bucket_;
+        const net::Answer found = send("HEAD", {}, {}, "look for bucket", subject);
+        if (is_success(found.status)) {
+            return false;
+        }
+        if (found.status != 404) {
+            throw refuse(found, "look for bucket", subject,
+                         found.status == 403 ? "it belongs to somebody else, or the credentials do "
+                                               "not suffice"
+                         : found.status == 301 ? "it is in another region than " + client_.region()
+                                               : "");
+        }
+        const std::string& region = client_.region();
+        // The first region must not be named, every other one must be.
+        const std::string body = region == "us-east-1"
+                                     ? ""
+                                     : "<CreateBucketConfiguration><LocationConstraint>" + region +
+                                           "</LocationConstraint></CreateBucketConfiguration>";
+        const net::Answer made = send("PUT", {}, Content::of(body), "create bucket", subject);
+        if (refusal_of(made).code == "BucketAlreadyOwnedByYou") {
+            return made.attempts > 1;
+        }
+        need_success(made, "create bucket", subject);
+        return true;
+    }
+
+    /// Uploads, in one request or in parts. A part that fails is sent again; when that does not
+    /// help, the upload is aborted and nothing is left behind.
+    void put(const std::string& key, const Content& content) const {
+        if (content.size > options_.part_size) {
+            return put_in_parts(key, content);
+        }
+        need_success(send("PUT", target(key), content, "upload", url(key)), "upload", url(key));
+    }
+
+    /// Removes the object; one that is not there counts as removed.
+    void remove(const std::string& key) const {
+        const net::Answer answer = send("DELETE", target(key), {}, "remove", url(key));
+        if (answer.status != 404) {
+            need_success(answer, "remove", url(key));
+        }
+    }
+
+private:
+    [[nodiscard]] static std::string target(const std::string& key) {
+        return '/' + detail::encoded_path(key);
+    }
+
+    [[nodiscard]] net::Answer send(const char* method, const std::string& path_and_query,
+                                   const Content& content, const char* attempted,
+                                   const std::string& subject,
+                                   net::Repeat repeat = net::Repeat::automatic) const {
+        return send_range(method, path_and_query, content, {0, content.size}, attempted, subject,
+                          repeat);
+    }
+    [[nodiscard]] net::Answer send_range(const char* method, const std::string& path_and_query,
+                                         const Content& content, ByteRange range,
+                                         const char* attempted, const std::string& subject,
+                                         net::Repeat repeat = net::Repeat::automatic) const {
+        Client::Call call{.service = "s3",
+                          .request = {.method = method, .url = base_ + path_and_query},
+                          .attempted = attempted,
+                          .subject = subject,
+                          .repeat = repeat};
+        if (range.size > 0) {
+            call.request.body = content.body(range);
+            call.request.headers.emplace("Content-Type", "application/octet-stream");
+            call.payload = content.sha256_hex(range);
+        }
+        return client_.send(call);
+    }
+
+    /// Ten thousand parts are allowed, and each but the last has 5 MiB at least.
+    [[nodiscard]] std::uint64_t part_size(std::uint64_t size) const {
+        return std::max(options_.part_size, size / 9999 + 1);
+    }
+
+    void put_in_parts(const std::string& key, const Content& content) const {
+        const net::Answer begun = send("POST", target(key) + "?uploads=", {}, "begin to upload",
+                                       url(key), net::Repeat::always);
+        need_success(begun, "begin to upload", url(key));
+        const std::string id = needed_xml_text(begun.body, "UploadId", url(key));
+        const std::string upload = target(key) + "?uploadId=" + net::percent_encode(id);
+        try {
+            complete(key, content, upload, send_parts(key, content, upload));
+        } catch (...) {
+            abort(key, upload);
+            throw;
+        }
+    }
+
+    /// The ETags of the parts.
+    [[nodiscard]] std::vector<std::string> send_parts(const std::string& key,
+                                                      const Content& content,
+                                                      const std::string& upload) const {
+        const std::uint64_t longest = part_size(content.size);
+        std::vector<std::string> tags;
+        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+            const std::string number = std::to_string(tags.size() + 1);
+            const std::string subject = "part " + number + " of " + url(key);
+            const net::Answer answer = send_range("PUT", upload + "&partNumber=" + number, content,
+                                                  content.part(offset, longest), "upload", subject);
+            need_success(answer, "upload", subject);
+            tags.push_back(net::header(answer.headers, "ETag"));
+            client_.connection().control.show({.step = "upload",
+                                               .item = url(key),
+                                               .done = std::min(offset + longest, content.size),
+                                               .total = content.size});
+        }
+        return tags;
+    }
+
+    /// S3 answers before it knows whether it will succeed: 200 with an error in the body is one.
+    void complete(const std::string& key, const Content& content, const std::string& upload,
+                  const std::vector<std::string>& tags) const {
+        std::string list = "<CompleteMultipartUpload>";
+        for (std::size_t i = 0; i < tags.size(); ++i) {
+            std::string tag;
+            for (const char c : tags[i]) {
+                tag += c == '"'   ? "&quot;"
+                       : c == '&' ? "&amp;"
+                       : c == '<' ? "&lt;"
+                                  : std::string{c};
+            }
+            list += "<Part><PartNumber>" + std::to_string(i + 1) + "</PartNumber><ETag>" + tag +
+                    "</ETag></Part>";
+        }
+        const Content body = Content::of(list + "</CompleteMultipartUpload>");
+        const net::Answer answer =
+            send("POST", upload, body, "finish the upload of", url(key), net::Repeat::always);
+        if (answer.status == 404 && answer.attempts > 1 && is_there(key, content.size)) {
+            return;  // finished by an attempt whose answer was lost
+        }
+        need_success(answer, "finish the upload of", url(key));
+        if (answer.body.find("<Error") != std::string::npos) {
+            throw refuse(answer, "finish the upload of", url(key));
+        }
+    }
+
+    [[nodiscard]] bool is_there(const std::string& key, std::uint64_t size) const {
+        const net::Answer answer = send("HEAD", target(key), {}, "look for", url(key));
+        return is_success(answer.status) &&
+               net::header(answer.headers, "Content-Length") == std::to_string(size);
+    }
+
+    /// Also after a stop; what fails here is said and not thrown.
+    void abort(const std::string& key, const std::string& upload) const {
+        const Control& control = client_.connection().control;
+        try {
+            S3Bucket own = *this;
+            own.client_ = client_.for_cleanup();
+            const net::Answer answer =
+                own.send("DELETE", upload, {}, "abort the upload of", url(key));
+            if (answer.status != 404) {
+                need_success(answer, "abort the upload of", url(key));
+            }
+        } catch (const Error& error) {
+            control.say(Level::warning, std::string{error.what()} +
+                                            "; its parts cost until a lifecycle rule removes them");
+        }
+    }
+
+    Client client_;
+    std::string bucket_;
+    S3Options options_;
+    std::string base_;  ///< the bucket's URL, without a slash at its end
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/ibm/cos.hpp - IBM Cloud Object Storage: S3 with keys of its own and another host
+// (cloud.ibm.com/docs/cloud-object-storage, HMAC credentials).
+
+namespace fairing::cloud::ibm {
+
+inline namespace FAIRING_ABI {
+
+/// The keys in a service credential as IBM Cloud shows it, a JSON document with `cos_hmac_keys`.
+/// Throws Error{input} that names `subject` and quotes nothing.
+[[nodiscard]] inline aws::Credentials parse_cos_credentials(std::string_view text,
+                                                            const std::string& subject) {
+    const Json document = parse_json(text, subject);
+    const Json keys = document.is_object() ? document.value("cos_hmac_keys", Json()) : Json();
+    aws::Credentials found{.access_key_id = text_or(keys, "access_key_id"),
+                           .secret_access_key = Secret{text_or(keys, "secret_access_key")},
+                           .source = subject};
+    if (found.access_key_id.empty() || found.secret_access_key.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "use IBM COS credentials in",
+                     .subject = subject,
+                     .answer = "it holds no cos_hmac_keys",
+                     .advice = "create the service credential with HMAC keys included"}};
+    }
+    return found;
+}
+
+/// "https://s3.REGION.cloud-object-storage.appdomain.cloud".
+[[nodiscard]] inline std::string cos_endpoint(const std::string& region) {
+    aws::check_region(region);
+    return "https://s3." + region + ".cloud-object-storage.appdomain.cloud";
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::ibm
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pods/cloud_credentials.hpp - how pods prove who they are to a cloud: secrets that are in
+// the namespace already, or made with the workload.
+
+namespace fairing {
+
+namespace detail {
+
+/// What a mutator does when the object that it wants is not in the namespace.
+enum class IfMissing { fail, warn };
+
+/// Whether the object is there; true offline, and where we may not look: the kubelet will say.
+[[nodiscard]] inline bool object_exists(const PodContext& context, const char* kind,
+                                        const std::string& name) {
+    if (context.client == nullptr) {
+        return true;
+    }
+    try {
+        return context.client->find({"v1", kind, context.namespace_, name}).has_value();
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::denied) {
+            throw;
+        }
+        context.session.control().say(Level::debug, error.what());
+        return true;
+    }
+}
+
+inline void report_missing(const PodContext& context, IfMissing missing, const std::string& what,
+                           const std::string& advice) {
+    const Error error{ErrorCode::not_found,
+                      {.attempted = "give the pod",
+                       .subject = what,
+                       .answer = "it is not in namespace " + context.namespace_,
+                       .advice = advice}};
+    if (missing == IfMissing::fail) {
+        throw error;
+    }
+    context.session.control().say(Level::warning, error.what());
+}
+
+/// `apply` on the pod, when the secret is there.
+[[nodiscard]] inline PodSpecMutator with_secret(
+    std::string secret, IfMissing missing,
+    std::function<void(PodSpec&, const std::string& secret)> apply) {
+    kube::check_dns_subdomain("secret", secret);
+    return [secret = std::move(secret), missing, apply = std::move(apply)](PodSpec& pod,
+                                                                           PodContext& context) {
+        if (object_exists(context, "Secret", secret)) {
+            apply(pod, secret);
+        } else {
+            report_missing(context, missing, "secret " + secret,
+                           "create it (kubectl create secret generic " + secret + " ...)");
+        }
+    };
+}
+
+/// Variables whose names are keys of the secret.
+[[nodiscard]] inline PodSpecMutator secret_variables(std::string secret, IfMissing missing,
+                                                     std::vector<std::string> names) {
+    return with_secret(std::move(secret), missing,
+                       [names = std::move(names)](PodSpec& pod, const std::string& name) {
+                           for (const std::string& each : names) {
+                               pod.set_env_from_secret(each, name, each);
+                           }
+                       });
+}
+
+/// Adds an object to create with the workload, unless another role's pod has added it.
+inline void add_object(PodContext& context, const char* kind, const std::string& name,
+                       Json members) {
+    for (const Json& other : context.objects) {
+        if (kube::text(other, {"metadata", "name"}) == name &&
+            kube::text(other, {"kind"}) == kind) {
+            return;
+        }
+    }
+    members["apiVersion"] = "v1";
+    members["kind"] = kind;
+    members["metadata"] = Json{{"name", name}};
+    context.objects.push_back(std::move(members));
+}
+
+/// Mounts a volume of that name over a folder.
+inline void mount_source(PodSpec& pod, const std::string& name, Json source,
+                         const std::string& path) {
+    source["name"] = volume_name(name);
+    pod.set_volume(source);
+    pod.set_mount({{"name", volume_name(name)}, {"mountPath", path}, {"readOnly", true}});
+}
+
+/// Where Kaniko looks for config.json.
+inline constexpr const char* kaniko_docker = "/kaniko/.docker/";
+
+[[nodiscard]] inline PodSpecMutator gcp_credentials(std::string secret, IfMissing missing) {
+    kube::check_dns_subdomain("secret", secret);
+    return [secret = std::move(secret), missing](PodSpec& pod, PodContext& context) {
+        constexpr const char* account = "default-editor";  // a Kubeflow profile's
+        if (object_exists(context, "Secret", secret)) {
+            mount_source(pod, secret, {{"secret", {{"secretName", secret}}}}, "/etc/secrets");
+            pod.set_env("GOOGLE_APPLICATION_CREDENTIALS", "/etc/secrets/" + secret + ".json");
+        } else if (object_exists(context, "ServiceAccount", account)) {
+            if (!pod.json().contains("serviceAccountName")) {
+                pod.json()["serviceAccountName"] = account;
+            }
+        } else {
+            report_missing(context, missing, "secret " + secret + " or service account " + account,
+                           "create the secret out of a service account's key");
+        }
+    };
+}
+
+/// config.json for Kaniko out of a secret of type kubernetes.io/dockerconfigjson.
+[[nodiscard]] inline PodSpecMutator acr_config(std::string secret, IfMissing missing) {
+    return with_secret(std::move(secret), missing, [](PodSpec& pod, const std::string& name) {
+        const Json items =
+            Json::array({Json{{"key", ".dockerconfigjson"}, {"path", "config.json"}}});
+        mount_source(pod, name, {{"secret", {{"secretName", name}, {"items", items}}}},
+                     kaniko_docker);
+    });
+}
+
+inline const std::vector<std::string> aws_variables = {"AWS_ACCESS_KEY_ID",
+                                                       "AWS_SECRET_ACCESS_KEY"};
+inline const std::vector<std::string> azure_variables = {"AZ_CLIENT_ID", "AZ_CLIENT_SECRET",
+                                                         "AZ_TENANT_ID", "AZ_SUBSCRIPTION_ID"};
+
+}  // namespace detail
+
+/// Makes a secret WORKLOAD-SUFFIX of `values` with the workload, and variables of the main
+/// container out of it. Manifests show no value.
+[[nodiscard]] inline PodSpecMutator secret_environment(std::string suffix,
+                                                       std::map<std::string, Secret> values) {
+    return [suffix = std::move(suffix), values = std::move(values)](PodSpec& pod,
+                                                                    PodContext& context) {
+        const std::string name = context.workload + '-' + suffix;
+        Json data = Json::object();
+        for (const auto& [key, value] : values) {
+            pod.set_env_from_secret(key, name, key);
+            data[key] = codec::base64_encode(value.reveal());
+        }
+        detail::add_object(context, "Secret", name, {{"type", "Opaque"}, {"data", data}});
+    };
+}
+
+/// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of a secret with these keys.
+[[nodiscard]] inline PodSpecMutator aws_credentials(std::string secret = "aws-secret") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::fail,
+                                    detail::aws_variables);
+}
+[[nodiscard]] inline PodSpecMutator aws_credentials_if_exists(std::string secret = "aws-secret") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::warn,
+                                    detail::aws_variables);
+}
+
+/// Tells Kaniko to get passwords of ECR itself, by what aws_credentials() or the node gives it.
+[[nodiscard]] inline PodSpecMutator ecr_config() {
+    return [](PodSpec& pod, PodContext& context) {
+        const std::string name = context.workload + "-ecr-config";
+        detail::add_object(context, "ConfigMap", name,
+                           {{"data", {{"config.json", R"({"credsStore": "ecr-login"})"}}}});
+        detail::mount_source(pod, name, {{"configMap", {{"name", name}}}}, detail::kaniko_docker);
+    };
+}
+
+/// The key of a Google service account, SECRET.json in the secret, at
+/// GOOGLE_APPLICATION_CREDENTIALS; else the service account "default-editor" of the cluster.
+[[nodiscard]] inline PodSpecMutator gcp_credentials(std::string secret = "user-gcp-sa") {
+    return detail::gcp_credentials(std::move(secret), detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator gcp_credentials_if_exists(std::string secret = "user-gcp-sa") {
+    return detail::gcp_credentials(std::move(secret), detail::IfMissing::warn);
+}
+
+/// AZ_CLIENT_ID, AZ_CLIENT_SECRET, AZ_TENANT_ID and AZ_SUBSCRIPTION_ID out of a secret.
+[[nodiscard]] inline PodSpecMutator azure_credentials(std::string secret = "azcreds") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::fail,
+                                    detail::azure_variables);
+}
+[[nodiscard]] inline PodSpecMutator azure_credentials_if_exists(std::string secret = "azcreds") {
+    return detail::secret_variables(std::move(secret), detail::IfMissing::warn,
+                                    detail::azure_variables);
+}
+
+/// Kaniko's config.json out of a secret of type kubernetes.io/dockerconfigjson.
+[[nodiscard]] inline PodSpecMutator acr_config(std::string secret = "acrcreds") {
+    return detail::acr_config(std::move(secret), detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator acr_config_if_exists(std::string secret = "acrcreds") {
+    return detail::acr_config(std::move(secret), detail::IfMissing::warn);
+}
+
+/// A share of Azure Files, mounted by the keys azurestorageaccountname and azurestorageaccountkey
+/// of a secret.
+struct AzureFiles {
+    std::string secret = {};
+    std::string share = "fairing-builds";
+    std::string mount_path = "/mnt/azure/";
+};
+
+namespace detail {
+
+[[nodiscard]] inline PodSpecMutator azure_files(const AzureFiles& files, IfMissing missing) {
+    check_mount({.type = VolumeType::secret, .name = files.secret, .mount_path = files.mount_path});
+    return with_secret(files.secret, missing, [files](PodSpec& pod, const std::string& secret) {
+        mount_source(pod, secret,
+                     {{"azureFile",
+                       {{"secretName", secret}, {"shareName", files.share}, {"readOnly", true}}}},
+                     files.mount_path);
+    });
+}
+
+/// S3's variables out of a service credential of IBM Cloud, through a secret made with the
+/// workload: other programs want the keys apart.
+[[nodiscard]] inline PodSpecMutator cos_credentials(std::string secret, IfMissing missing) {
+    kube::check_dns_subdomain("secret", secret);
+    return [secret = std::move(secret), missing](PodSpec& pod, PodContext& context) {
+        std::map<std::string, Secret> values;
+        for (const std::string& name : aws_variables) {
+            values[name] = {};
+        }
+        if (context.client != nullptr) {
+            const auto found = context.client->find({"v1", "Secret", context.namespace_, secret});
+            if (!found) {
+                return report_missing(context, missing, "secret " + secret,
+                                      "create it with the key cos_credentials");
+            }
+            const auto keys = cloud::ibm::parse_cos_credentials(
+                codec::base64_decode(kube::text(*found, {"data", "cos_credentials"})),
+                "secret " + secret);
+            values = {{aws_variables[0], Secret{keys.access_key_id}},
+                      {aws_variables[1], keys.secret_access_key}};
+        }
+        secret_environment("cos", std::move(values))(pod, context);
+    };
+}
+
+}  // namespace detail
+
+[[nodiscard]] inline PodSpecMutator azure_files(const AzureFiles& files) {
+    return detail::azure_files(files, detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator azure_files_if_exists(const AzureFiles& files) {
+    return detail::azure_files(files, detail::IfMissing::warn);
+}
+
+/// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of the cos_hmac_keys in the key cos_credentials
+/// of a secret.
+[[nodiscard]] inline PodSpecMutator cos_credentials(std::string secret = "ibm-cos-creds") {
+    return detail::cos_credentials(std::move(secret), detail::IfMissing::fail);
+}
+[[nodiscard]] inline PodSpecMutator cos_credentials_if_exists(
+    std::string secret = "ibm-cos-creds") {
+    return detail::cos_credentials(std::move(secret), detail::IfMissing::warn);
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/context_source.hpp - how the context of a build reaches a pod
+// that builds: uploaded to a store that both can reach.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// What is uploaded, and what for. Valid during the call.
+struct ContextUpload {
+    const cloud::Content& archive;  ///< a tar in gzip
+    /// Names it in the store, in hex or the like; of its own for every build, since it is removed
+    /// with the build.
+    const std::string& hash;
+    const cloud::Connection& connection;
+    const kube::Client* client = nullptr;  ///< of the cluster that builds, for keys in its secrets
+    std::string namespace_ = {};
+};
+
+/// A context in a store, removed by the destructor: within ten seconds, without throwing, also
+/// after a stop.
+class UploadedContext {
+public:
+    struct Parts {
+        std::string url = {};                     ///< as Kaniko's --context takes it
+        PodSpecMutator prepare = {};              ///< lets the pod that builds read it
+        std::vector<std::string> arguments = {};  ///< more ones for Kaniko
+        std::function<void()> remove = {};
+    };
+    UploadedContext(Parts parts, Control control)
+        : parts_(std::move(parts)), control_(std::move(control)) {}
+    UploadedContext(UploadedContext&& other) noexcept
+        : parts_(std::exchange(other.parts_, {})), control_(std::move(other.control_)) {}
+    UploadedContext& operator=(UploadedContext&& other) noexcept {
+        std::swap(parts_, other.parts_);
+        std::swap(control_, other.control_);
+        return *this;
+    }
+    ~UploadedContext() {
+        try {
+            remove();
+        } catch (const std::exception& error) {
+            try {
+                control_.say(Level::warning, error.what());
+            } catch (const std::exception&) {
+                // a sink that throws must not end the program here
+            }
+        }
+    }
+
+    [[nodiscard]] const std::string& url() const noexcept { return parts_.url; }
+    [[nodiscard]] const std::vector<std::string>& arguments() const noexcept {
+        return parts_.arguments;
+    }
+    /// Changes the pod that builds: variables, mounts, and secrets to create with it.
+    void prepare(PodSpec& pod, PodContext& context) const {
+        if (parts_.prepare) {
+            parts_.prepare(pod, context);
+        }
+    }
+    /// Now, once.
+    void remove() {
+        if (const auto call = std::exchange(parts_.remove, {})) {
+            call();
+        }
+    }
+    /// It stays in the store.
+    void keep() noexcept { parts_.remove = {}; }
+
+private:
+    Parts parts_;
+    Control control_;
+};
+
+/// A store for contexts: upload() gives what the pod that builds needs, or throws Error and leaves
+/// nothing behind.
+template <class T>
+concept ContextSource = requires(const T& source, const ContextUpload& upload) {
+    { source.upload(upload) } -> std::same_as<UploadedContext>;
+};
+
+}  // inline namespace FAIRING_ABI
+
+namespace detail {
+
+/// One mutator after the other.
+[[nodiscard]] inline PodSpecMutator in_order(std::vector<PodSpecMutator> mutators) {
+    return [mutators = std::move(mutators)](PodSpec& pod, PodContext& context) {
+        for (const PodSpecMutator& each : mutators) {
+            each(pod, context);
+        }
+    };
+}
+
+/// Sets variables of the main container.
+[[nodiscard]] inline PodSpecMutator plain_variables(
+    std::vector<std::pair<std::string, std::string>> values) {
+    return [values = std::move(values)](PodSpec& pod, PodContext& /*context*/) {
+        for (const auto& [name, value] : values) {
+            pod.set_env(name, value);
+        }
+    };
+}
+
+}  // namespace detail
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/azure.hpp - contexts in Azure Storage: a blob, or a file on a
+// share that the pod mounts.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// A blob. The account is that of the environment; the pod gets its key in a secret.
+struct AzureBlobContextSource {
+    std::string account = {};  ///< empty: AZURE_STORAGE_ACCOUNT, or the connection string's
+    std::string container = "fairing-builds";  ///< made when it is missing
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+/// A file on a share, which the pod mounts at /mnt/azure.
+struct AzureFilesContextSource {
+    std::string account = {};  ///< empty: AZURE_STORAGE_ACCOUNT, or the connection string's
+    std::string share = "fairing-builds";  ///< made when it is missing
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+}  // inline namespace FAIRING_ABI
+
+namespace detail {
+
+/// An account whose key we have: a pod can use nothing else.
+[[nodiscard]] inline cloud::azure::StorageAccount account_with_key(const ContextUpload& upload,
+                                                                   const std::string& name) {
+    auto account = cloud::azure::environment_account(upload.connection, name);
+    if (account.credential.key.empty()) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build out of",
+                     .subject = "storage account " + account.name,
+                     .answer = "the pod that builds needs the account's key, and there is none",
+                     .advice = "set AZURE_STORAGE_KEY or AZURE_STORAGE_CONNECTION_STRING"}};
+    }
+    return account;
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+inline UploadedContext AzureBlobContextSource::upload(const ContextUpload& upload) const {
+    const auto from = detail::account_with_key(upload, account);
+    const cloud::azure::BlobContainer place{upload.connection, from, container};
+    const std::string name = "fairing_builds/" + upload.hash;
+    place.ensure();
+    place.put(name, upload.archive);
+    return {{.url = place.url(name),
+             .prepare =
+                 secret_environment("context", {{"AZURE_STORAGE_ACCESS_KEY", from.credential.key}}),
+             .remove = [last = place.for_cleanup(), name] { last.remove(name); }},
+            upload.connection.control};
+}
+
+inline UploadedContext AzureFilesContextSource::upload(const ContextUpload& upload) const {
+    const auto from = detail::account_with_key(upload, account);
+    const cloud::azure::FileShare place{upload.connection, from, share};
+    const std::string directory = "build_" + upload.hash;
+    const std::string file = directory + "/context.tar.gz";
+    const auto remove = [last = place.for_cleanup(), directory, file] {
+        last.remove_file(file);
+        last.remove_directory(directory);
+    };
+    place.ensure();
+    // Owned from here on: a directory may be there already when the file fails.
+    UploadedContext uploaded{
+        {.url = "tar:///mnt/azure/" + file,
+         .prepare =
+             [from, mount_of = share, secret = "storage-credentials-" + upload.hash](
+                 PodSpec& pod, PodContext& context) {
+                 detail::add_object(context, "Secret", secret,
+                                    {{"type", "Opaque"},
+                                     {"data",
+                                      {{"azurestorageaccountname", codec::base64_encode(from.name)},
+                                       {"azurestorageaccountkey",
+                                        codec::base64_encode(from.credential.key.reveal())}}}});
+                 detail::mount_source(
+                     pod, secret,
+                     {{"azureFile",
+                       {{"secretName", secret}, {"shareName", mount_of}, {"readOnly", true}}}},
+                     "/mnt/azure/");
+             },
+         .remove = remove},
+        upload.connection.control};
+    place.make_directory(directory);
+    place.put(file, upload.archive);
+    return uploaded;
+}
+
+static_assert(ContextSource<AzureBlobContextSource>);
+static_assert(ContextSource<AzureFilesContextSource>);
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/gcp/storage.hpp - objects of Google Cloud Storage (cloud.google.com/storage/docs/
+// performing-resumable-uploads, JSON API).
+
+namespace fairing::cloud::gcp {
+
+struct StorageOptions {
+    /// Empty: STORAGE_EMULATOR_HOST, else https://storage.googleapis.com.
+    std::string endpoint = {};
+    /// Bytes in one request: what a broken connection may cost. A multiple of 256 KiB.
+    std::uint64_t chunk_size = std::uint64_t{16} << 20;
+};
+
+inline namespace FAIRING_ABI {
+
+/// One bucket. Without a token requests are anonymous, as emulators take them.
+class Bucket {
+public:
+    Bucket(Connection connection, Renewed<AccessToken> token, std::string bucket,
+           StorageOptions options = {})
+        : connection_(std::move(connection)),
+          token_(std::move(token)),
+          bucket_(std::move(bucket)),
+          options_(std::move(options)) {
+        std::string endpoint = options_.endpoint;
+        if (endpoint.empty()) {
+            endpoint = connection_.env("STORAGE_EMULATOR_HOST");
+        }
+        if (endpoint.empty()) {
+            endpoint = "https://storage.googleapis.com";
+        }
+        endpoint_ = checked_endpoint(
+            endpoint.find("://") == std::string::npos ? "http://" + endpoint : endpoint);
+        if (token_) {
+            check_token_url(endpoint_);
+        }
+        constexpr std::uint64_t unit = 256 << 10;
+        options_.chunk_size = std::max(unit, options_.chunk_size / unit * unit);
+    }
+
+    [[nodiscard]] std::string url(const std::string& name) const {
+        return "gs://" + bucket_ + '/' + name;
+    }
+
+    /// Creates the bucket in `project` unless it is there. True when it was created.
+    bool ensure(const std::string& project) const {
+        const std::string subject = "gs://" + bucket_;
+        const net::Answer found = send({.url = bucket_url()}, "look for bucket", subject);
+        if (is_success(found.status)) {
+            return false;
+        }
+        if (found.status != 404) {
+            throw refuse(found, "look for bucket", subject);
+        }
+        const net::Answer made =
+            send({.method = "POST",
+                  .url = endpoint_ + "/storage/v1/b?project=" + net::percent_encode(project),
+                  .headers = {{"Content-Type", "application/json"}},
+                  .body = net::Body::of(Json{{"name", bucket_}}.dump())},
+                 "create bucket", subject);
+        if (made.status == 409) {
+            throw refuse(made, "create bucket", subject, "it belongs to another project");
+        }
+        need_success(made, "create bucket", subject);
+        return true;
+    }
+
+    /// Uploads in chunks. After a broken connection the service is asked what it has, and the rest
+    /// is sent; when that does not help, the upload is cancelled.
+    void put(const std::string& name, const Content& content) const {
+        const net::Answer begun =
+            send({.method = "POST",
+                  .url = endpoint_ + "/upload/storage/v1/b/" + net::percent_encode(bucket_) +
+                         "/o?uploadType=resumable&name=" + net::percent_encode(name),
+                  .headers = {{"Content-Type", "application/json; charset=UTF-8"},
+                              {"X-Upload-Content-Type", "application/octet-stream"},
+                              {"X-Upload-Content-Length", std::to_string(content.size)}},
+                  .body = net::Body::of("{}")},
+                 "begin to upload", url(name), net::Repeat::always);
+        need_success(begun, "begin to upload", url(name));
+        const std::string session =
+            net::resolve(net::parse_url(begun.url), net::header(begun.headers, "Location")).text();
+        if (net::header(begun.headers, "Location").empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = "begin to upload",
+                         .subject = url(name),
+                         .answer = "the answer names no place to upload to"}};
+        }
+        if (token_) {
+            check_token_url(session);
+        }
+        try {
+            send_chunks(name, content, session);
+        } catch (...) {
+            cancel(name, session);
+            throw;
+        }
+    }
+
+    /// Removes the object; one that is not there counts as removed.
+    void remove(const std::string& name) const {
+        const net::Answer answer =
+            send({.method = "DELETE", .url = bucket_url() + "/o/" + net::percent_encode(name)},
+                 "remove", url(name));
+        if (answer.status != 404) {
+            need_success(answer, "remove", url(name));
+        }
+    }
+
+    /// The same bucket for what must be done at the end: see Connection::for_cleanup().
+    [[nodiscard]] Bucket for_cleanup() const {
+        Bucket copy = *this;
+        copy.connection_ = connection_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string bucket_url() const {
+        return endpoint_ + "/storage/v1/b/" + net::percent_encode(bucket_);
+    }
+    [[nodiscard]] net::Answer send(net::Request request, const std::string& attempted,
+                                   const std::string& subject,
+                                   net::Repeat repeat = net::Repeat::automatic) const {
+        if (token_) {
+            request.headers.emplace("Authorization", "Bearer " + token_.get().value.reveal());
+        }
+        return connection_.send(std::move(request), attempted, subject, repeat);
+    }
+
+    void send_chunks(const std::string& name, const Content& content,
+                     const std::string& session) const {
+        const Control& control = connection_.control;
+        std::uint64_t offset = 0;
+        for (int failures = 0;;) {
+            control.check("upload " + url(name));
+            std::optional<Error> failure;
+            try {
+                const net::Answer answer = send_chunk(name, content, session, offset);
+                if (is_success(answer.status)) {
+                    check_size(name, content, answer);
+                    control.show({.step = "upload",
+                                  .item = url(name),
+                                  .done = content.size,
+                                  .total = content.size});
+                    return;
+                }
+                if (answer.status != 308 && !net::is_temporary(answer.status)) {
+                    throw refuse(answer, "upload", url(name));
+                }
+                if (answer.status == 308) {
+                    const std::uint64_t next = received(answer);
+                    if (next > offset && next <= content.size) {
+                        offset = next;
+                        failures = 0;
+                        control.show({.step = "upload",
+                                      .item = url(name),
+                                      .done = offset,
+                                      .total = content.size});
+                        continue;
+                    }
+                }
+                failure = refuse(answer, "upload", url(name));
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    throw;
+                }
+                failure = error;
+            }
+            if (++failures >= connection_.retry.attempts) {
+                throw *failure;
+            }
+            control.sleep(net::retry_delay(connection_.retry, failures, {}, control.now()));
+            if (const auto have = ask_received(name, content, session)) {
+                offset = *have;
+            } else {
+                return;  // complete: the answer was lost
+            }
+        }
+    }
+
+    /// One chunk, once: what the service has afterwards is asked, not guessed.
+    [[nodiscard]] net::Answer send_chunk(const std::string& name, const Content& content,
+                                         const std::string& session, std::uint64_t offset) const {
+        const ByteRange range = content.part(offset, options_.chunk_size);
+        const std::string total = '/' + std::to_string(content.size);
+        return send(
+            {.method = "PUT",
+             .url = session,
+             .headers = {{"Content-Range",
+                          range.size == 0 ? "bytes *" + total
+                                          : "bytes " + std::to_string(offset) + '-' +
+                                                std::to_string(offset + range.size - 1) + total}},
+             .body = content.body(range)},
+            "upload", url(name), net::Repeat::never);
+    }
+
+    /// How many bytes the service has; nullopt when it has all and the object is there.
+    [[nodiscard]] std::optional<std::uint64_t> ask_received(const std::string& name,
+                                                            const Content& content,
+                                                            const std::string& session) const {
+        const net::Answer answer =
+            send({.method = "PUT",
+                  .url = session,
+                  .headers = {{"Content-Range", "bytes */" + std::to_string(content.size)}}},
+                 "resume the upload of", url(name), net::Repeat::always);
+        if (answer.status == 308) {
+            return std::min(received(answer), content.size);
+        }
+        need_success(answer, "resume the upload of", url(name));
+        check_size(name, content, answer);
+        return std::nullopt;
+    }
+
+    /// The last answer describes the object.
+    void check_size(const std::string& name, const Content& content,
+                    const net::Answer& answer) const {
+        const std::string size =
+            text_or(Json::parse(answer.body, nullptr, false), "size", std::to_string(content.size));
+        if (size != std::to_string(content.size)) {
+            throw Error{ErrorCode::integrity,
+                        {.attempted = "upload",
+                         .subject = url(name),
+                         .answer = "the service has " + net::printable(size, 30) + " bytes of " +
+                                   std::to_string(content.size)}};
+        }
+    }
+
+    /// "bytes=0-42" is 43; no Range is nothing.
+    [[nodiscard]] static std::uint64_t received(const net::Answer& answer) {
+        const std::string range = net::header(answer.headers, "Range");
+        const std::size_t dash = range.find('-');
+        std::uint64_t value = 0;
+        if (!range.starts_with("bytes=0-") || dash + 1 == range.size() || range.size() > 8 + 18) {
+            return 0;
+        }
+        for (const char digit : range.substr(dash + 1)) {
+            if (digit < '0' || digit > '9') {
+                return 0;
+            }
+            value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+        }
+        return value + 1;
+    }
+
+    /// Also after a stop; what fails here is said and not thrown. The service forgets it in a week.
+    void cancel(const std::string& name, const std::string& session) const {
+        try {
+            static_cast<void>(for_cleanup().send({.method = "DELETE", .url = session},
+                                                 "cancel the upload of", url(name)));
+        } catch (const Error& error) {
+            connection_.control.say(Level::warning, error.what());
+        }
+    }
+
+    Connection connection_;
+    Renewed<AccessToken> token_;
+    std::string bucket_;
+    StorageOptions options_;
+    std::string endpoint_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::gcp
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/gcs.hpp - contexts in Google Cloud Storage.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// With the application default credentials of this machine. The pod takes a secret's or those of
+/// its service account.
+struct GcsContextSource {
+    std::string project = {};            ///< empty: what the environment or gcloud says
+    std::string bucket = {};             ///< made when it is missing; empty: named as the project
+    std::string secret = "user-gcp-sa";  ///< with the pod's key, if it exists
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const {
+        const cloud::gcp::CredentialChain chain{upload.connection};
+        const std::string owner = project.empty() ? chain.project() : project;
+        // An emulator takes no tokens, and there may be none.
+        const bool emulated = !upload.connection.env("STORAGE_EMULATOR_HOST").empty();
+        const cloud::gcp::Bucket place{
+            upload.connection, emulated ? cloud::Renewed<cloud::AccessToken>{} : chain.renewed(),
+            bucket.empty() ? owner : bucket};
+        const std::string name = "fairing_builds/" + upload.hash;
+        place.ensure(owner);
+        place.put(name, upload.archive);
+        return {{.url = place.url(name),
+                 .prepare = gcp_credentials_if_exists(secret),
+                 .remove = [last = place.for_cleanup(), name] { last.remove(name); }},
+                upload.connection.control};
+    }
+};
+static_assert(ContextSource<GcsContextSource>);
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/s3.hpp - contexts in S3, and in what speaks like it: MinIO, IBM
+// Cloud Object Storage.
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// AWS's S3, with AWS's own credentials on this machine. The pod takes those of its node or service
+/// account, or a secret's.
+struct S3ContextSource {
+    std::string bucket = {};            ///< made when it is missing; empty: kubeflow-ACCOUNT-REGION
+    std::string region = {};            ///< empty: AWS_REGION, or the profile's
+    std::string profile = {};           ///< of ~/.aws; empty: AWS_PROFILE, or "default"
+    std::string secret = "aws-secret";  ///< with the pod's keys, if it exists; empty: none
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+/// A MinIO server that this machine and the cluster reach under the same URL.
+struct MinioContextSource {
+    std::string endpoint = {};    ///< "http://minio.kubeflow:9000"
+    std::string access_key = {};  ///< empty: AWS's own credentials on this machine
+    Secret secret_key = {};
+    std::string region = "us-east-1";
+    std::string bucket = {};  ///< made when it is missing; empty: kubeflow-REGION
+    /// A config map with config.json for the pod's pushes; empty: none.
+    std::string docker_config = {};
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+/// IBM Cloud Object Storage, by HMAC keys.
+struct CosContextSource {
+    std::string region = "us-south";
+    std::string bucket = {};    ///< made when it is missing; empty: kubeflow-REGION
+    std::string endpoint = {};  ///< empty: the public one of the region
+    std::string access_key = {};
+    Secret secret_key = {};
+    std::string secret = "ibm-cos-creds";  ///< of the cluster, read when no keys are given
+
+    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
+};
+
+}  // inline namespace FAIRING_ABI
+
+namespace detail {
+
+/// What the three differ in.
+struct S3Upload {
+    cloud::aws::Client client;
+    std::string bucket = {};
+    std::string endpoint = {};  ///< empty: AWS's
+    std::vector<PodSpecMutator> prepare = {};
+    std::vector<std::string> arguments = {};
+};
+
+[[nodiscard]] inline UploadedContext upload_to_s3(const ContextUpload& upload, S3Upload to) {
+    const cloud::aws::S3Options options{.endpoint = to.endpoint};
+    const cloud::aws::S3Bucket bucket{to.client, to.bucket, options};
+    const std::string key = "fairing_builds/" + upload.hash;
+    bucket.ensure();
+    bucket.put(key, upload.archive);
+    std::vector<std::pair<std::string, std::string>> variables = {
+        {"AWS_REGION", to.client.region()}};
+    if (!to.endpoint.empty()) {
+        variables.emplace_back("S3_ENDPOINT", to.endpoint);
+        variables.emplace_back("S3_FORCE_PATH_STYLE", "true");
+    }
+    to.prepare.push_back(plain_variables(std::move(variables)));
+    return {{.url = bucket.url(key),
+             .prepare = in_order(std::move(to.prepare)),
+             .arguments = std::move(to.arguments),
+             .remove = [last = cloud::aws::S3Bucket{to.client.for_cleanup(), to.bucket, options},
+                        key] { last.remove(key); }},
+            upload.connection.control};
+}
+
+[[nodiscard]] inline cloud::aws::Client client_with_keys(const ContextUpload& upload,
+                                                         const cloud::aws::Credentials& keys,
+                                                         const std::string& region) {
+    return {upload.connection, {[keys] { return keys; }, upload.connection.control.clock}, region};
+}
+
+/// For a pod that gets keys of its own, in a secret that lives as long as it.
+[[nodiscard]] inline PodSpecMutator key_variables(const cloud::aws::Credentials& keys) {
+    std::map<std::string, Secret> values = {{"AWS_ACCESS_KEY_ID", Secret{keys.access_key_id}},
+                                            {"AWS_SECRET_ACCESS_KEY", keys.secret_access_key}};
+    if (!keys.session_token.empty()) {
+        values.emplace("AWS_SESSION_TOKEN", keys.session_token);
+    }
+    return secret_environment("context", std::move(values));
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+inline UploadedContext S3ContextSource::upload(const ContextUpload& upload) const {
+    const cloud::aws::CredentialChain chain{upload.connection,
+                                            {.profile = profile, .region = region}};
+    const cloud::aws::Client client{upload.connection, chain.renewed(), chain.region()};
+    std::vector<PodSpecMutator> prepare;
+    if (!secret.empty()) {
+        prepare.push_back(aws_credentials_if_exists(secret));
+    }
+    return detail::upload_to_s3(
+        upload,
+        {.client = client,
+         .bucket = bucket.empty() ? "kubeflow-" + cloud::aws::caller_identity(client).account +
+                                        '-' + client.region()
+                                  : bucket,
+         .prepare = std::move(prepare)});
+}
+
+inline UploadedContext MinioContextSource::upload(const ContextUpload& upload) const {
+    if (endpoint.empty()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "upload the context to",
+                     .subject = "MinIO",
+                     .answer = "no endpoint is given",
+                     .advice = "name its URL, as the cluster reaches it"}};
+    }
+    const auto keys = access_key.empty() ? cloud::aws::CredentialChain{upload.connection}.find()
+                                         : cloud::aws::Credentials{.access_key_id = access_key,
+                                                                   .secret_access_key = secret_key};
+    std::vector<PodSpecMutator> prepare = {detail::key_variables(keys)};
+    if (!docker_config.empty()) {
+        prepare.push_back(volume_mounts({.type = VolumeType::config_map,
+                                         .name = docker_config,
+                                         .mount_path = detail::kaniko_docker}));
+    }
+    return detail::upload_to_s3(upload, {.client = detail::client_with_keys(upload, keys, region),
+                                         .bucket = bucket.empty() ? "kubeflow-" + region : bucket,
+                                         .endpoint = cloud::checked_endpoint(endpoint),
+                                         .prepare = std::move(prepare),
+                                         .arguments = {"--single-snapshot"}});
+}
+
+inline UploadedContext CosContextSource::upload(const ContextUpload& upload) const {
+    cloud::aws::Credentials keys{.access_key_id = access_key, .secret_access_key = secret_key};
+    if (access_key.empty()) {
+        const auto found = upload.client == nullptr
+                               ? std::nullopt
+                               : upload.client->find({"v1", "Secret", upload.namespace_, secret});
+        if (!found) {
+            throw Error{
+                ErrorCode::not_found,
+                {.attempted = "find the keys of",
+                 .subject = "IBM Cloud Object Storage",
+                 .answer = "none are given, and there is no secret " + secret +
+                           (upload.namespace_.empty() ? "" : " in namespace " + upload.namespace_),
+                 .advice = "create it with the key cos_credentials"}};
+        }
+        keys = cloud::ibm::parse_cos_credentials(
+            codec::base64_decode(kube::text(*found, {"data", "cos_credentials"})),
+            "secret " + secret);
+    }
+    return detail::upload_to_s3(upload,
+                                {.client = detail::client_with_keys(upload, keys, region),
+                                 .bucket = bucket.empty() ? "kubeflow-" + region : bucket,
+                                 .endpoint = endpoint.empty() ? cloud::ibm::cos_endpoint(region)
+                                                              : cloud::checked_endpoint(endpoint),
+                                 .prepare = {detail::key_variables(keys)}});
+}
+
+static_assert(ContextSource<S3ContextSource>);
+static_assert(ContextSource<MinioContextSource>);
+static_assert(ContextSource<CosContextSource>);
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/choice.hpp - a context source by its name and plain options:
+// what fairing.json and the command line choose from.
+
+namespace fairing {
+
+enum class ContextStore { registry, s3, minio, gcs, azure, azure_files, cos };
+
+/// What is empty is what the source itself takes then; each source has some of these only. Keys are
+/// never among them: they come from the environment, the clouds' own files, or the cluster.
+struct ContextSourceOptions {
+    ContextStore name = ContextStore::registry;
+    std::string image = {};      ///< registry: the small image with a cp; empty: busybox
+    std::string bucket = {};     ///< s3, minio, gcs, cos
+    std::string region = {};     ///< s3, minio, cos
+    std::string endpoint = {};   ///< minio, cos
+    std::string profile = {};    ///< s3: of ~/.aws
+    std::string project = {};    ///< gcs
+    std::string account = {};    ///< azure, azure-files
+    std::string container = {};  ///< azure; of azure-files the share
+    std::string secret = {};     ///< s3, gcs, cos: of the cluster, with the keys
+};
+
+template <>
+inline constexpr auto value_names<ContextStore> =
+    std::array<std::pair<std::string_view, ContextStore>, 7>{
+        {{"registry", ContextStore::registry},
+         {"s3", ContextStore::s3},
+         {"minio", ContextStore::minio},
+         {"gcs", ContextStore::gcs},
+         {"azure", ContextStore::azure},
+         {"azure-files", ContextStore::azure_files},
+         {"cos", ContextStore::cos}}};
+
+template <>
+inline constexpr auto fields<ContextSourceOptions> = std::tuple{
+    field("name", &ContextSourceOptions::name,
+          "how the files get to the pod that builds (default: registry)", "context-source"),
+    field("image", &ContextSourceOptions::image,
+          "registry: a small image with cp, to carry them (default: busybox)", "context-image"),
+    field("bucket", &ContextSourceOptions::bucket, "s3, minio, gcs, cos: the bucket",
+          "context-bucket"),
+    field("region", &ContextSourceOptions::region, "s3, minio, cos: the region", "context-region"),
+    field("endpoint", &ContextSourceOptions::endpoint, "minio, cos: the server's URL",
+          "context-endpoint"),
+    field("profile", &ContextSourceOptions::profile, "s3: profile of ~/.aws", "context-profile"),
+    field("project", &ContextSourceOptions::project, "gcs: the project", "context-project"),
+    field("account", &ContextSourceOptions::account, "azure, azure-files: the storage account",
+          "context-account"),
+    field("container", &ContextSourceOptions::container,
+          "azure: the container; azure-files: the share", "context-container"),
+    field("secret", &ContextSourceOptions::secret,
+          "s3, gcs, cos: secret of the cluster with the keys", "context-secret"),
+};
+
+namespace detail {
+
+/// A source has the options whose `stores` name it.
+struct ContextOption {
+    const char* name;
+    std::string ContextSourceOptions::*value;
+    std::vector<ContextStore> stores;
+};
+
+[[nodiscard]] inline std::string_view name_of(ContextStore store) {
+    const auto* const found =
+        std::find_if(value_names<ContextStore>.begin(), value_names<ContextStore>.end(),
+                     [store](const auto& each) { return each.second == store; });
+    return found->first;
+}
+
+/// Throws Error{usage} for an option that the source has not, and for what can be no image.
+inline void check_context_source(const ContextSourceOptions& options) {
+    using Options = ContextSourceOptions;
+    using enum ContextStore;
+    const std::vector<ContextOption> all = {
+        {"image", &Options::image, {registry}},
+        {"bucket", &Options::bucket, {s3, minio, gcs, cos}},
+        {"region", &Options::region, {s3, minio, cos}},
+        {"endpoint", &Options::endpoint, {minio, cos}},
+        {"profile", &Options::profile, {s3}},
+        {"project", &Options::project, {gcs}},
+        {"account", &Options::account, {azure, azure_files}},
+        {"container", &Options::container, {azure, azure_files}},
+        {"secret", &Options::secret, {s3, gcs, cos}}};
+    for (const ContextOption& option : all) {
+        if (!(options.*option.value).empty() &&
+            std::find(option.stores.begin(), option.stores.end(), options.name) ==
+                option.stores.end()) {
+            std::string owners;
+            for (const ContextStore store : option.stores) {
+                owners += (owners.empty() ? "" : ", ") + std::string{name_of(store)};
+            }
+            throw Error{ErrorCode::usage,
+                        {.attempted = std::string{"use context-"} + option.name,
+                         .subject = options.*option.value,
+                         .answer = "the context source " + std::string{name_of(options.name)} +
+                                   " has no such option",
+                         .advice = "it belongs to " + owners}};
+        }
+    }
+    if (options.name == minio && options.endpoint.empty()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use the context source minio",
+                     .answer = "no endpoint is given",
+                     .advice = "name its URL, as the cluster reaches it: --context-endpoint"}};
+    }
+    if (!options.image.empty()) {
+        static_cast<void>(oci::parse_reference(options.image));
+    }
+}
+
+/// A source of that type, its members set where `values` say something.
+template <class Source>
+[[nodiscard]] UploadedContext upload_with(
+    const ContextUpload& upload,
+    std::vector<std::pair<std::string Source::*, const std::string*>> values) {
+    Source source;
+    for (const auto& [member, value] : values) {
+        if (!value->empty()) {
+            source.*member = *value;
+        }
+    }
+    return source.upload(upload);
+}
+
+/// For every source but registry.
+[[nodiscard]] inline UploadedContext upload_to_store(const ContextSourceOptions& options,
+                                                     const ContextUpload& upload) {
+    switch (options.name) {
+        case ContextStore::s3:
+            return upload_with<S3ContextSource>(upload,
+                                                {{&S3ContextSource::bucket, &options.bucket},
+                                                 {&S3ContextSource::region, &options.region},
+                                                 {&S3ContextSource::profile, &options.profile},
+                                                 {&S3ContextSource::secret, &options.secret}});
+        case ContextStore::minio:
+            return upload_with<MinioContextSource>(
+                upload, {{&MinioContextSource::endpoint, &options.endpoint},
+                         {&MinioContextSource::region, &options.region},
+                         {&MinioContextSource::bucket, &options.bucket}});
+        case ContextStore::gcs:
+            return upload_with<GcsContextSource>(upload,
+                                                 {{&GcsContextSource::project, &options.project},
+                                                  {&GcsContextSource::bucket, &options.bucket},
+                                                  {&GcsContextSource::secret, &options.secret}});
+        case ContextStore::azure:
+            return upload_with<AzureBlobContextSource>(
+                upload, {{&AzureBlobContextSource::account, &options.account},
+                         {&AzureBlobContextSource::container, &options.container}});
+        case ContextStore::azure_files:
+            return upload_with<AzureFilesContextSource>(
+                upload, {{&AzureFilesContextSource::account, &options.account},
+                         {&AzureFilesContextSource::share, &options.container}});
+        case ContextStore::cos:
+            return upload_with<CosContextSource>(upload,
+                                                 {{&CosContextSource::region, &options.region},
+                                                  {&CosContextSource::bucket, &options.bucket},
+                                                  {&CosContextSource::endpoint, &options.endpoint},
+                                                  {&CosContextSource::secret, &options.secret}});
+        case ContextStore::registry:
+            break;
+    }
+    throw Error{ErrorCode::internal,
+                {.attempted = "upload the context", .answer = "the registry is no store for it"}};
+}
+
+}  // namespace detail
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/build_files.hpp - the files of a build: those of the context and
+// the Dockerfile among them.
+
+namespace fairing::detail {
+
+/// "/app/train.py" is ROOT/app/train.py here, and the Dockerfile ROOT/Dockerfile. Holds the
+/// Dockerfile on disk for as long as it lives.
+class BuildFiles {
+public:
+    /// `context` must outlive this object. `root` is "" or an absolute folder without a slash at
+    /// its end. Throws Error{usage} for a file that would take the Dockerfile's place.
+    BuildFiles(const Context& context, std::string_view dockerfile, std::string root)
+        : context_(context), root_(std::move(root)) {
+        const std::filesystem::path path = folder_.path() / "Dockerfile";
+        write_file(path, dockerfile);
+        files_ = context.files;
+        const auto place = std::lower_bound(
+            files_.begin(), files_.end(), dockerfile_name,
+            [](const ContextFile& file, const char* name) { return file.destination < name; });
+        if (place != files_.end() && place->destination == dockerfile_name) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "package",
+                         .subject = packaging::escaped(place->source.native()),
+                         .answer = "the build puts its own Dockerfile there",
+                         .advice = "give it another place with --map"}};
+        }
+        files_.insert(place,
+                      {.source = path, .destination = dockerfile_name, .size = dockerfile.size()});
+        for (ContextFile& file : files_) {
+            file.destination.insert(0, root_);
+        }
+    }
+
+    [[nodiscard]] const std::vector<ContextFile>& files() const noexcept { return files_; }
+
+    /// Some of these files as they were packed, and what they held, in their order.
+    void add(const std::vector<ContextFile>& packed,
+             const std::vector<packaging::ContentDigest>& contents) {
+        std::vector<ContextFile> own;
+        std::vector<packaging::ContentDigest> own_contents;
+        for (std::size_t i = 0; i < packed.size(); ++i) {
+            ContextFile file = packed[i];
+            file.destination.erase(0, root_.size());
+            if (file.destination != dockerfile_name) {
+                own.push_back(std::move(file));
+                own_contents.push_back(contents.at(i));
+            }
+        }
+        digest_.add(own, own_contents);
+    }
+    /// The digest of the context itself, as every builder computes it, when all were added.
+    [[nodiscard]] std::string finish() { return digest_.finish(context_); }
+
+private:
+    static constexpr const char* dockerfile_name = "/Dockerfile";
+
+    const Context& context_;
+    std::string root_;
+    TemporaryDirectory folder_ = TemporaryDirectory{};
+    std::vector<ContextFile> files_ = {};
+    packaging::ContextDigest digest_ = {};
+};
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/context_sources/registry.hpp - contexts in the registry of the image that is
+// built: no other store is needed.
+//
+// context ─ layers, as for an image ─ pushed beside the target ─ init container ─ folder of the pod
+
+namespace fairing::detail {
+
+/// Where a context is in its image, and in the pod that builds.
+inline constexpr const char* context_root = "/fairing-context";
+inline constexpr const char* context_volume = "fairing-context";
+inline constexpr const char* context_mount = "/workspace";
+
+struct PushedContext {
+    UploadedContext context;
+    std::string context_digest = {};  ///< of the context itself
+    BuildFigures figures = {};
+};
+
+/// Removes what the tag points at, where the registry lets us.
+inline void remove_pushed_context(const oci::Reference& reference,
+                                  const registry::ClientOptions& options, Control control) {
+    const kubernetes::StopAfter limit{kubernetes::cleanup_limit};
+    control.stop = limit.token();
+    try {
+        registry::Client client{reference, options, control};
+        std::string digest = client.find_digest(reference.tag);
+        if (digest.empty()) {
+            const auto manifest = client.find_manifest(reference.tag);
+            digest = manifest ? manifest->descriptor().digest : "";
+        }
+        if (!digest.empty()) {
+            client.remove_manifest(digest);
+        }
+    } catch (const Error& error) {
+        control.say(Level::debug, "the context of the build stays in the registry as " +
+                                      reference.text() + ": " + error.what());
+    }
+}
+
+/// An init container of the context's image copies it to a folder that it shares with the builder.
+[[nodiscard]] inline PodSpecMutator copy_context_from(std::string image,
+                                                      std::vector<std::string> command) {
+    return [image = std::move(image), command = std::move(command)](PodSpec& pod,
+                                                                    PodContext& /*context*/) {
+        const Json mount{{"name", context_volume}, {"mountPath", context_mount}};
+        pod.json()["initContainers"].push_back({{"name", "context"},
+                                                {"image", image},
+                                                {"command", command},
+                                                {"workingDir", context_root},
+                                                {"securityContext", {{"runAsUser", 0}}},
+                                                {"volumeMounts", Json::array({mount})}});
+        pod.set_volume({{"name", context_volume}, {"emptyDir", Json::object()}});
+        pod.set_mount(mount);
+    };
+}
+
+/// Pushes the context, with the Dockerfile in it, as an image of its own beside the target that
+/// `target` names: its layers are cached and found again like any others. `target.base_image` needs
+/// a cp. `id` makes the image one that no other build shares, since it is removed with the build.
+[[nodiscard]] inline PushedContext push_context(AppendBuilder target, const Context& context,
+                                                const std::string& dockerfile,
+                                                const std::string& id, const Session& session) {
+    BuildFiles files{context, dockerfile, context_root};
+    target.tag = "fairing-context-" + id;
+    target.push = true;
+    const std::vector<std::string> command = {"cp", "-a", ".", context_mount};
+    const Context image_context{.files = files.files(),
+                                .command = command,
+                                .environment = {{"FAIRING_BUILD_ID", id}},
+                                .working_directory = context_root};
+    const oci::Reference reference = check_and_name(target);
+    const registry::ClientOptions options = registry_options(
+        session, {.insecure = target.insecure, .ca_file = target.ca_file}, reference.host);
+    // Owned before it is there: the reply to a push may get lost, or be too late.
+    const auto remove = [reference, options, control = session.control()] {
+        remove_pushed_context(reference, options, control);
+    };
+    UploadedContext guard{{.remove = remove}, session.control()};
+    AppendRun run{target, image_context, session};
+    const Image image = run.build();
+    for (const OwnLayer& own : run.own_layers()) {
+        files.add(own.group.files, own.contents);
+    }
+    guard.keep();
+    return {.context = {{.url = std::string{"dir://"} + context_mount,
+                         .prepare = copy_context_from(image.reference, command),
+                         .remove = remove},
+                        session.control()},
+            .context_digest = files.finish(),
+            .figures = image.figures};
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/dockerfile.hpp - the Dockerfile of a context (Dockerfile reference,
+// docs.docker.com), for builders that leave the building to somebody else. Pure.
+//
+// Nothing here is read by a shell: every command is in JSON form, and what Docker itself would
+// expand or split is either quoted or refused.
+
+namespace fairing::dockerfile {
+
+namespace detail {
+
+[[nodiscard]] inline Error refuse(const std::string& what, std::string_view value,
+                                  std::string answer) {
+    return Error{
+        ErrorCode::unsupported,
+        {.attempted = "write to a Dockerfile",
+         .subject = what + " \"" + packaging::escaped(value) + '"',
+         .answer = std::move(answer),
+         .advice = "choose another name, or the builder append, which needs no Dockerfile"}};
+}
+
+/// Letters, digits, bytes of UTF-8 and what Docker takes literally in a path.
+[[nodiscard]] inline const std::string& plain_path(const std::string& path) {
+    for (const char c : path) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool plain = byte >= 0x80 || std::isalnum(byte) != 0 ||
+                           std::string_view{"/._-+@%=,:~ "}.find(c) != std::string_view::npos;
+        if (!plain) {
+            throw refuse("the path", path, "only letters, digits and /._-+@%=,:~ are safe in one");
+        }
+    }
+    if (path.empty() || path.front() == '-' || path.front() == ' ' || path.back() == ' ') {
+        throw refuse("the path", path, "it is empty, or begins with \"-\" or a blank, or ends so");
+    }
+    return path;
+}
+
+[[nodiscard]] inline const std::string& plain_variable(const std::string& name) {
+    const auto is_first = [](char c) {
+        return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
+    };
+    const bool plain = !name.empty() && is_first(name.front()) &&
+                       std::all_of(name.begin(), name.end(), [&](char c) {
+                           return is_first(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
+                       });
+    if (!plain) {
+        throw refuse("the variable", name,
+                     "a variable is of letters, digits and _.-, and begins with a letter");
+    }
+    return name;
+}
+
+/// The value between double quotes, in which nothing is expanded.
+[[nodiscard]] inline std::string quoted(const std::string& name, std::string_view value) {
+    std::string result;
+    for (const char c : value) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) {
+            throw refuse("the value of " + name, value, "a line of it can not hold this");
+        }
+        result += c == '"' || c == '\\' || c == '$' ? std::string{'\\', c} : std::string{c};
+    }
+    return result;
+}
+
+/// As JSON, which a Dockerfile's exec form is; everything but ASCII is escaped.
+[[nodiscard]] inline std::string exec_form(const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+        if (word.find('\0') != std::string::npos) {
+            throw refuse("the word", word, "it holds a NUL");
+        }
+    }
+    try {
+        return Json(words).dump(-1, ' ', true);
+    } catch (const Json::exception&) {
+        throw refuse("a command", words.front(), "one of its words is not UTF-8");
+    }
+}
+
+[[nodiscard]] inline std::string copy(const std::vector<std::string>& files,
+                                      const std::string& folder) {
+    std::vector<std::string> words;
+    for (const std::string& file : files) {
+        words.push_back(plain_path(file.substr(1)));
+    }
+    words.push_back(plain_path(folder));
+    return "COPY " + exec_form(words) + '\n';
+}
+
+[[nodiscard]] inline std::string folder_of(const std::string& file) {
+    return file.substr(0, file.rfind('/') + 1);
+}
+
+/// requirements.txt, and what it may name in its turn, in the working directory itself.
+[[nodiscard]] inline std::vector<std::string> requirement_files(const Context& context,
+                                                                const std::string& folder) {
+    std::vector<std::string> found;
+    bool asked = false;
+    for (const ContextFile& file : context.files) {
+        if (file.layer == "requirements") {
+            return {};  // the packages are in the context already
+        }
+        const std::string name = file.destination.substr(file.destination.rfind('/') + 1);
+        const bool related = name.find("requirements") != std::string::npos ||
+                             name.find("constraints") != std::string::npos;
+        if (folder_of(file.destination) == folder && file.kind == FileKind::regular && related &&
+            name.ends_with(".txt")) {
+            found.push_back(file.destination);
+            asked = asked || name == "requirements.txt";
+        }
+    }
+    return asked ? found : std::vector<std::string>{};
+}
+
+/// FROM, and --from of COPY.
+[[nodiscard]] inline std::vector<std::string> image_words(const std::vector<std::string>& words) {
+    std::string first = words.empty() ? "" : words.front();
+    std::transform(first.begin(), first.end(), first.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    std::vector<std::string> found;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        constexpr std::string_view option = "--from=";
+        const bool is_option = words[i].starts_with("--");
+        if (first == "FROM" && !is_option) {
+            return {words[i]};
+        }
+        if ((first == "COPY" || first == "ADD") && words[i].starts_with(option)) {
+            found.push_back(words[i].substr(option.size()));
+        }
+    }
+    return found;
+}
+
+}  // namespace detail
+
+/// The Dockerfile that puts the context onto `base`: the requirements are installed before the code
+/// is copied, so that an edit of the code installs nothing. The build's context is expected to hold
+/// each file at its destination, without the "/" in front. Files below the working directory may
+/// have any name. Throws Error{unsupported} for a name or value that can not be written safely.
+[[nodiscard]] inline std::string generate(const Context& context, const std::string& base) {
+    using namespace detail;
+    static_cast<void>(oci::parse_reference(base));  // of a safe alphabet then
+    if (base.starts_with('-') || base.find_first_of(" $") != std::string::npos) {
+        throw refuse("the base image", base, "it is no name of an image");
+    }
+    std::string folder =
+        plain_path(context.working_directory.empty() ? "/" : context.working_directory);
+    folder += folder.ends_with('/') ? "" : "/";
+    if (!folder.starts_with('/')) {
+        throw refuse("the path", folder, "the working directory does not begin with /");
+    }
+    std::string text = "FROM " + base + "\nUSER 0\nWORKDIR " + folder + '\n';
+    std::string variables;  // in one step: each costs a layer with some engines
+    for (const auto& [name, value] : context.environment) {
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, value) + '"';
+    }
+    for (const auto& [name, folders] : context.search_paths) {
+        // In front of what the base has, if it has any.
+        variables += ' ' + plain_variable(name) + "=\"" + quoted(name, folders) + "${" + name +
+                     ":+:$" + name + "}\"";
+    }
+    text += variables.empty() ? "" : "ENV" + variables + '\n';
+    if (const std::vector<std::string> files = requirement_files(context, folder); !files.empty()) {
+        text += copy(files, folder) + "RUN " +
+                exec_form({"env", "PIP_BREAK_SYSTEM_PACKAGES=1", "PIP_ROOT_USER_ACTION=ignore",
+                           "python3", "-m", "pip", "install", "--no-cache-dir",
+                           "--disable-pip-version-check", "--no-input", "-r",
+                           folder + "requirements.txt"}) +
+                '\n';
+    }
+    // A folder of the context keeps its links and any names; elsewhere it would lend its mode to a
+    // folder of the base.
+    bool has_own = false;
+    std::map<std::string, std::vector<std::string>> elsewhere;
+    for (const ContextFile& file : context.files) {
+        if (folder != "/" && file.destination.starts_with(folder)) {
+            has_own = true;
+            continue;
+        }
+        if (file.kind == FileKind::symlink) {
+            throw refuse("the symbolic link", file.destination,
+                         "one outside of " + folder + " would be followed");
+        }
+        elsewhere[folder_of(file.destination)].push_back(file.destination);
+    }
+    if (has_own) {
+        text += copy({folder}, folder);
+    }
+    for (const auto& [place, files] : elsewhere) {
+        text += copy(files, place);
+    }
+    text += "ENTRYPOINT []\n";
+    if (!context.command.empty()) {
+        text += "CMD " + exec_form(context.command) + '\n';
+    }
+    return text;
+}
+
+/// The images that a Dockerfile builds on or copies from; not its own stages, and none whose name
+/// is in a variable.
+[[nodiscard]] inline std::vector<oci::Reference> images_of(const std::string& text) {
+    std::vector<oci::Reference> images;
+    std::set<std::string> stages = {"scratch"};
+    std::istringstream lines{text};
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream stream{line};
+        std::vector<std::string> words;
+        for (std::string word; stream >> word;) {
+            words.push_back(word);
+        }
+        for (const std::string& name : detail::image_words(words)) {
+            try {
+                if (!stages.contains(name) &&
+                    name.find_first_not_of("0123456789") != std::string::npos) {
+                    images.push_back(oci::parse_reference(name));
+                }
+            } catch (const Error&) {
+                // a variable, or nothing that anybody could pull
+            }
+        }
+        const bool names_stage = words.size() == 4 || words.size() == 5;  // FROM image AS stage
+        if (names_stage && (words[words.size() - 2] == "AS" || words[words.size() - 2] == "as")) {
+            stages.insert(words.back());
+        }
+    }
+    return images;
+}
+
+}  // namespace fairing::dockerfile
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/dockerfile_build.hpp - what a builder begins with that leaves the building to
+// somebody else: the Dockerfile, and the context fitted to its base.
+
+namespace fairing::detail {
+
+/// What such builders have in common.
+struct DockerfileOptions {
+    std::string base_image = {};       ///< empty: default_base_image()
+    std::string dockerfile_path = {};  ///< empty: it is generated
+    std::string platform = {};
+    RegistryAccess access = {};
+};
+
+struct DockerfileBuild {
+    Context context = {};
+    std::string text = {};  ///< of the Dockerfile
+};
+
+/// A program of ours is checked against its base, when that can be read here.
+[[nodiscard]] inline Context fitted_context(const DockerfileOptions& options, Context context,
+                                            const oci::Reference& base, const Session& session) {
+    if (context.needs.programs.empty() || base.kind == oci::ReferenceKind::scratch) {
+        return context;
+    }
+    const std::unique_ptr<oci::Store> store = open_store(base, session, options.access);
+    const oci::StoredImage stored =
+        oci::load_image(*store, base.wanted(), oci::parse_platform(options.platform), base.text());
+    return fit_to_base(std::move(context), stored.image, store.get(), base.text(),
+                       stored.manifest.digest, session.cache_directory, session.control());
+}
+
+/// Throws Error{unsupported} for a base that is in no registry, and for what can not be written to
+/// a Dockerfile.
+[[nodiscard]] inline DockerfileBuild plan_dockerfile(const DockerfileOptions& options,
+                                                     Context context, const Session& session) {
+    if (!options.dockerfile_path.empty()) {
+        return {std::move(context), read_file(options.dockerfile_path, std::size_t{1} << 20)};
+    }
+    const std::string name =
+        options.base_image.empty() ? default_base_image(session) : options.base_image;
+    const oci::Reference base = oci::parse_reference(name);
+    if (base.kind != oci::ReferenceKind::registry && base.kind != oci::ReferenceKind::scratch) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build on",
+                     .subject = name,
+                     .answer = "whoever builds by a Dockerfile takes its bases from registries",
+                     .advice = "push it to one, or use --builder append"}};
+    }
+    DockerfileBuild build{.context = fitted_context(options, std::move(context), base, session)};
+    build.text = dockerfile::generate(build.context, name);
+    return build;
+}
+
+/// The tag by content. A Dockerfile of the user's is part of what the image is.
+[[nodiscard]] inline std::string dockerfile_tag(const DockerfileOptions& options,
+                                                const std::string& context_digest,
+                                                const std::string& text) {
+    return options.dockerfile_path.empty()
+               ? packaging::context_tag(context_digest)
+               : codec::sha256_hex(std::string_view{context_digest + '\n' + text}).substr(0, 12);
+}
+
+/// What a build would give, by its tag, since nobody knows its digest yet. Reads the files, and the
+/// base where plan_dockerfile() does. `target` is without a tag where the content gives it.
+[[nodiscard]] inline Image foresee_image(const DockerfileOptions& options, oci::Reference target,
+                                         const Context& context, const Session& session) {
+    const DockerfileBuild plan = plan_dockerfile(options, context, session);
+    packaging::ContextTar tar{plan.context, {}, session.control()};
+    tar.write([](std::span<const std::byte>) {});
+    if (target.tag.empty()) {
+        target.tag = dockerfile_tag(options, tar.digest(), plan.text);
+    }
+    return {.reference = target.text(),
+            .location = Location::nowhere,
+            .command = plan.context.command,
+            .environment = plan.context.environment,
+            .working_directory = plan.context.working_directory,
+            .platform = options.platform,
+            .tag = target.tag,
+            .context_digest = tar.digest()};
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/kaniko_job.hpp - the pod in which Kaniko, or what takes its arguments, builds an
+// image: documents, no I/O. The arguments are those of its living forks,
+// github.com/osscontainertools/kaniko and github.com/chainguard-dev/kaniko.
+
+namespace fairing::detail {
+
+/// What one build tells Kaniko.
+struct KanikoCall {
+    std::string image = {};        ///< of Kaniko itself
+    std::string context = {};      ///< URL
+    std::string destination = {};  ///< "host/repository:tag"
+    std::string platform = {};
+    bool push = true, cache = false;
+    std::vector<std::string> plain_hosts = {};    ///< http, or https with any certificate
+    std::vector<std::string> private_hosts = {};  ///< whose authority is in ca.pem of the secret
+    std::vector<std::string> more = {};
+};
+
+/// A termination message is where the cluster hands the digest on.
+[[nodiscard]] inline std::vector<std::string> kaniko_arguments(const KanikoCall& call) {
+    std::vector<std::string> arguments = {
+        "--dockerfile=Dockerfile", "--context=" + call.context, "--destination=" + call.destination,
+        "--digest-file=/dev/termination-log", "--log-format=text"};
+    if (!call.push) {
+        arguments.emplace_back("--no-push");
+    }
+    if (call.cache) {
+        arguments.emplace_back("--cache=true");
+    }
+    if (!call.platform.empty()) {
+        arguments.push_back("--custom-platform=" + call.platform);
+    }
+    for (const std::string& host : call.plain_hosts) {
+        arguments.push_back("--insecure-registry=" + host);
+        arguments.push_back("--skip-tls-verify-registry=" + host);
+    }
+    for (const std::string& host : call.private_hosts) {
+        arguments.push_back("--registry-certificate=" + host + '=' + kaniko_docker + "ca.pem");
+    }
+    arguments.insert(arguments.end(), call.more.begin(), call.more.end());
+    return arguments;
+}
+
+/// Throws Error{usage} for what is no option, or one that is ours to say.
+inline void check_kaniko_arguments(const std::vector<std::string>& arguments) {
+    constexpr std::array<std::string_view, 8> ours = {
+        "dockerfile",  "context",    "destination",     "no-push",
+        "digest-file", "log-format", "custom-platform", "tar-path"};
+    for (const std::string& argument : arguments) {
+        const std::string_view name = std::string_view{argument}
+                                          .substr(0, argument.find('='))
+                                          .substr(std::min<std::size_t>(2, argument.size()));
+        const bool is_ours = std::find(ours.begin(), ours.end(), name) != ours.end();
+        const bool is_plain = std::none_of(argument.begin(), argument.end(), [](char c) {
+            return std::iscntrl(static_cast<unsigned char>(c)) != 0;
+        });
+        if (!argument.starts_with("--") || name.empty() || is_ours || !is_plain) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "give Kaniko the argument",
+                         .subject = '"' + packaging::escaped(argument) + '"',
+                         .answer = is_ours ? "the builder says that itself"
+                                           : "it is not of the form --NAME or --NAME=VALUE"}};
+        }
+    }
+}
+
+/// Before anything is mounted, and before any mutator.
+[[nodiscard]] inline PodSpec kaniko_pod(const KanikoCall& call) {
+    Json arguments = Json::array();
+    for (const std::string& argument : kaniko_arguments(call)) {
+        arguments.push_back(literal_text(argument));
+    }
+    return PodSpec{
+        Json{{"containers", Json::array({Json{{"name", "kaniko"},
+                                              {"image", call.image},
+                                              {"args", std::move(arguments)},
+                                              {"securityContext", {{"runAsUser", 0}}}}})},
+             {"restartPolicy", "Never"}}};
+}
+
+/// What proves to registries who we are, as a secret that Kaniko reads and the pod pulls with;
+/// `ca` is the text of a file of authorities, or empty.
+inline void add_registry_secret(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
+                                const Json& config, const std::string& ca) {
+    Json items = Json::array({Json{{"key", ".dockerconfigjson"}, {"path", "config.json"}}});
+    Json secret = docker_config_secret(name, config);
+    if (!ca.empty()) {
+        items.push_back({{"key", "ca.pem"}, {"path", "ca.pem"}});
+        secret["data"]["ca.pem"] = codec::base64_encode(ca);
+    }
+    mount_source(pod, name, {{"secret", {{"secretName", name}, {"items", std::move(items)}}}},
+                 kaniko_docker);
+    pod.add_image_pull_secret(name);
+    objects.push_back(std::move(secret));
+}
+
+/// The digest that a container which ended well left as its termination message, or "".
+[[nodiscard]] inline std::string digest_in(const std::vector<Json>& pods) {
+    for (const Json& pod : pods) {
+        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
+            std::string message = kube::text(status, {"state", "terminated", "message"});
+            message.resize(message.find_last_not_of(" \r\n") + 1);
+            if (kube::number(status, {"state", "terminated", "exitCode"}) == 0 &&
+                oci::is_digest(message)) {
+                return message;
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/cluster.hpp - an image built in a Kubernetes cluster, by a Job that runs Kaniko:
+// no engine is needed here, and none there.
+//
+// context + Dockerfile ─ context source ─ Job ─ log, digest ─ registry
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// Builds the context in a cluster, and pushes from there. The Dockerfile is generated
+/// (builders/dockerfile.hpp) unless one is given. What the build needs of its own - a Job, a Secret
+/// with the credentials for the registries of the target and of the bases, the context in a store -
+/// is removed when it ends, also by an error or a stop.
+struct ClusterBuilder {
+    static constexpr const char* name_prefix = "fairing-builder-";
+
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< "registry.example:5000/team", as the cluster reaches it too
+    std::string image_name = "fairing-job";
+    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};  ///< empty: that of the node
+    bool push = true;
+    bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
+    std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
+    std::string dockerfile_path = {};  ///< empty: it is generated
+    bool cache = false;  ///< layers of RUN are kept in, and taken from, REGISTRY/IMAGE_NAME/cache
+    /// What takes Kaniko's arguments. Google's own image is no longer maintained; this is of a fork
+    /// that is.
+    std::string kaniko_image =
+        "ghcr.io/osscontainertools/kaniko:v1.28.2@"
+        "sha256:4ea0e7301e3f6806de15150e4982c73018351e28c1dca6947bd3b4afb5ae3c60";
+    std::vector<std::string> kaniko_arguments = {};  ///< more ones: "--single-snapshot"
+    ContextSourceOptions context_source = {};
+    /// A ContextSource of one's own, instead of `context_source`.
+    std::function<UploadedContext(const ContextUpload&)> upload_context = {};
+    /// Where, and with what. Its cleanup is Cleanup::when_done when not set; `never` leaves the Job
+    /// of a build that ended. Its run_id names the build; empty: drawn.
+    KubernetesOptions kubernetes = {};
+
+    /// Throws Error{usage} or Error{unsupported} for what can not be built. build() calls it before
+    /// anything is asked or uploaded.
+    void check() const;
+
+    /// Throws Error: as check() does, unsupported for what can not be written to a Dockerfile,
+    /// StatusError for what the API server refuses, input for a build that fails, with the last
+    /// that it said, and unavailable for one that does not start.
+    [[nodiscard]] Image build(const Context& context, const Session& session) const;
+
+    /// What build() would give, by its tag, since nobody knows its digest yet. May read the base's
+    /// registry; asks nobody else.
+    [[nodiscard]] Image foresee(const Context& context, const Session& session) const;
+};
+
+}  // inline namespace FAIRING_ABI
+
+template <>
+inline constexpr auto fields<ClusterBuilder> = std::tuple{
+    field("base_image", &ClusterBuilder::base_image,
+          "image to build on, or scratch (default: python:<yours>-slim)"),
+    field("registry", &ClusterBuilder::registry, "where the image goes: HOST[:PORT]/PATH"),
+    field("image_name", &ClusterBuilder::image_name,
+          "name below the registry (default: fairing-job)"),
+    field("tag", &ClusterBuilder::tag, "tag of the image (default: from its content)"),
+    field("platform", &ClusterBuilder::platform, "what to build for: OS/ARCHITECTURE[/VARIANT]"),
+    field("push", &ClusterBuilder::push, "build, but send nothing"),
+    field("insecure", &ClusterBuilder::insecure,
+          "speak plain http to the registry (those of this machine always may)"),
+    field("ca_file", &ClusterBuilder::ca_file, "PEM file of the certificate authorities to trust"),
+    field("dockerfile_path", &ClusterBuilder::dockerfile_path,
+          "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("cache", &ClusterBuilder::cache, "keep layers in the registry, and take them from there"),
+    field("kaniko_image", &ClusterBuilder::kaniko_image,
+          "image of the builder, which takes Kaniko's arguments (default: a fork of Kaniko)"),
+    field("kaniko_arguments", &ClusterBuilder::kaniko_arguments, "more arguments for it"),
+    field("context_source", &ClusterBuilder::context_source, "where its files come from"),
+    part_field("namespace", &ClusterBuilder::kubernetes, &KubernetesOptions::namespace_,
+               "namespace (default: the context's, or the pod's own in a cluster)"),
+    part_field("config_file", &ClusterBuilder::kubernetes, &KubernetesOptions::config_file,
+               "kubeconfig file (default: KUBECONFIG, then ~/.kube/config)", "kubeconfig"),
+    part_field("context", &ClusterBuilder::kubernetes, &KubernetesOptions::context,
+               "context of the kubeconfig"),
+    part_field("profile", &ClusterBuilder::kubernetes, &KubernetesOptions::profile,
+               "profile of Kubeflow: its namespace, and its service account default-editor"),
+    part_field("service_account", &ClusterBuilder::kubernetes, &KubernetesOptions::service_account,
+               "service account that the pods run as"),
+    part_field("image_pull_secrets", &ClusterBuilder::kubernetes,
+               &KubernetesOptions::image_pull_secrets,
+               "secrets of the namespace that the image is pulled with"),
+    part_field("labels", &ClusterBuilder::kubernetes, &KubernetesOptions::labels,
+               "label of everything that is created; repeatable", "label"),
+    part_field("annotations", &ClusterBuilder::kubernetes, &KubernetesOptions::annotations,
+               "annotation of the same; repeatable", "annotation"),
+    // The program's are not the builder's.
+    part_field("cleanup", &ClusterBuilder::kubernetes, &KubernetesOptions::cleanup,
+               "when the Job of the build is removed", "builder-cleanup"),
+    part_field("start_timeout", &ClusterBuilder::kubernetes, &KubernetesOptions::start_timeout,
+               "fail when the build does not start after so many seconds (default: wait)",
+               "builder-start-timeout"),
+    part_field("resources", &ClusterBuilder::kubernetes, &KubernetesOptions::resources, "limits",
+               not_an_option),
+    part_field("environment", &ClusterBuilder::kubernetes, &KubernetesOptions::environment,
+               "variables", not_an_option),
+    part_field("volumes", &ClusterBuilder::kubernetes, &KubernetesOptions::volumes, "volumes",
+               not_an_option),
+    part_field("node_selector", &ClusterBuilder::kubernetes, &KubernetesOptions::node_selector,
+               "nodes", not_an_option),
+    part_field("priority_class", &ClusterBuilder::kubernetes, &KubernetesOptions::priority_class,
+               "PriorityClass", not_an_option),
+    part_field("queue", &ClusterBuilder::kubernetes, &KubernetesOptions::queue, "Kueue queue",
+               not_an_option),
+};
+
+namespace detail {
+
+[[nodiscard]] inline DockerfileOptions dockerfile_options(const ClusterBuilder& builder) {
+    return {.base_image = builder.base_image,
+            .dockerfile_path = builder.dockerfile_path,
+            .platform = builder.platform,
+            .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
+}
+
+/// The target, as the builder that appends would have it.
+[[nodiscard]] inline AppendBuilder target_of(const ClusterBuilder& builder) {
+    return {.registry = builder.registry,
+            .image_name = builder.image_name,
+            .tag = builder.tag,
+            .platform = builder.platform,
+            .push = builder.push,
+            .insecure = builder.insecure,
+            .ca_file = builder.ca_file};
+}
+
+[[nodiscard]] inline bool uses_registry(const ClusterBuilder& builder) {
+    return !builder.upload_context && builder.context_source.name == ContextStore::registry;
+}
+
+/// With the labels by which Fairing's builds are known.
+[[nodiscard]] inline KubernetesOptions builder_options(const ClusterBuilder& builder,
+                                                       const std::string& id) {
+    KubernetesOptions options = with_profile(builder.kubernetes);
+    options.labels["fairing-builder"] = "kaniko";
+    options.labels["fairing-build-id"] = id;
+    return options;
+}
+
+[[nodiscard]] inline RunIdentity builder_identity(const KubernetesOptions& options,
+                                                  const std::string& id) {
+    return run_identity(options, id, ClusterBuilder::name_prefix, "builder");
+}
+
+/// The Job and what it needs beside it, the Job last. `secret` adds the credentials.
+[[nodiscard]] inline std::vector<Json> builder_objects(
+    const KubernetesOptions& options, const std::string& id, const KanikoCall& call,
+    const UploadedContext& uploaded,
+    const std::function<void(PodSpec&, std::vector<Json>&, const std::string& name)>& secret,
+    const kubernetes::Place& place, const Session& session) {
+    const RunIdentity identity = builder_identity(options, id);
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    PodSpec pod = kaniko_pod(call);
+    secret(pod, objects, identity.name + "-registries");
+    uploaded.prepare(pod, context);
+    Json template_ = mutated_template(std::move(pod), options, identity, context);
+    Json spec{{"backoffLimit", 0}, {"template", std::move(template_)}};
+    if (options.cleanup == Cleanup::always) {
+        spec["ttlSecondsAfterFinished"] = 300;
+    }
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back({{"apiVersion", "batch/v1"},
+                       {"kind", "Job"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", std::move(spec)}});
+    return objects;
+}
+
+/// The Job of one build, removed with what stands beside it unless it is kept.
+class BuilderJob {
+public:
+    BuilderJob(const kube::Client& client, const kubernetes::Submitted& submitted,
+               const KubernetesOptions& options)
+        : client_(client),
+          subject_(kubernetes::job_subject(submitted.main)),
+          workload_(client, subject_, submitted.beside,
+                    {.stream_log = options.stream_log,
+                     .start_timeout = std::chrono::seconds{options.start_timeout}}),
+          keeps_when_ended_(options.cleanup == Cleanup::never) {}
+    BuilderJob(BuilderJob&&) = delete;
+    BuilderJob& operator=(BuilderJob&&) = delete;
+    ~BuilderJob() {
+        if (kept_) {
+            return;
+        }
+        try {
+            workload_.remove({});
+        } catch (const std::exception& error) {
+            try {
+                client_.control().say(Level::warning, error.what());
+            } catch (const std::exception&) {
+                // a sink that throws must not end the program here
+            }
+        }
+    }
+
+    /// Follows it to its end. Gives the digest that it left, or "". Throws Error{input} or
+    /// Error{unavailable} for a build that fails.
+    [[nodiscard]] std::string follow() {
+        const Control& control = client_.control();
+        const Outcome outcome = workload_.follow(
+            [&control](const OutputLine& line) { control.say(Level::info, line.text); },
+            control.stop);
+        kept_ = keeps_when_ended_;
+        if (outcome.state == State::succeeded) {
+            return digest_in(kubernetes::pods_of(client_, subject_));
+        }
+        std::string answer = outcome.reason;
+        for (const std::string& line : outcome.tail) {
+            answer += (&line == &outcome.tail.front() ? "; its last words: " : "\n") + line;
+        }
+        throw Error{outcome.exit_code != 0 ? ErrorCode::input : ErrorCode::unavailable,
+                    {.attempted = "build an image in the cluster with",
+                     .subject = subject_.key.text(),
+                     .answer = std::move(answer)}};
+    }
+
+private:
+    const kube::Client& client_;
+    kubernetes::Subject subject_;
+    kubernetes::ClusterWorkload workload_;
+    bool keeps_when_ended_ = false, kept_ = false;
+};
+
+/// One build.
+class ClusterBuildRun {
+public:
+    ClusterBuildRun(const ClusterBuilder& builder, const Context& context, const Session& session)
+        : builder_(builder),
+          context_(context),
+          session_(session.ordered()),
+          control_(session_.control()),
+          id_(builder.kubernetes.run_id.empty() ? draw_run_id() : builder.kubernetes.run_id),
+          options_(builder_options(builder, id_)),
+          target_(check_and_name(target_of(builder))) {}
+
+    [[nodiscard]] Image build() {
+        const DockerfileBuild plan =
+            plan_dockerfile(dockerfile_options(builder_), context_, session_);
+        const kube::Client client = kubernetes::connect(options_, session_);
+        static_cast<void>(client.discover("batch/v1", "Job"));  // before anything is uploaded
+        const Stopwatch watch;
+        const UploadedContext uploaded = upload(plan, client);
+        name_by_content(plan);
+        const std::vector<oci::Reference> bases = dockerfile::images_of(plan.text);
+        const std::vector<Json> objects = builder_objects(
+            options_, id_, call(bases, uploaded), uploaded,
+            [&](PodSpec& pod, std::vector<Json>& beside, const std::string& name) {
+                add_credentials(pod, beside, name, bases);
+            },
+            {.namespace_ = client.cluster().namespace_, .client = &client}, session_);
+        BuilderJob job{client, kubernetes::submit(client, objects, id_), options_};
+        image_.digest = job.follow();
+        image_.figures.build_seconds = watch.seconds();
+        describe(plan.context);
+        if (builder_.push && (image_.digest.empty() || image_.command.empty())) {
+            ask_registry();
+        }
+        image_.location = builder_.push ? Location::registry : Location::nowhere;
+        image_.reference += image_.digest.empty() ? "" : '@' + image_.digest;
+        return std::move(image_);
+    }
+
+private:
+    void name_by_content(const DockerfileBuild& plan) {
+        if (target_.tag.empty()) {
+            target_.tag =
+                dockerfile_tag(dockerfile_options(builder_), image_.context_digest, plan.text);
+        }
+    }
+
+    /// Also computes the context's digest.
+    [[nodiscard]] UploadedContext upload(const DockerfileBuild& plan, const kube::Client& client) {
+        if (uses_registry(builder_)) {
+            AppendBuilder carrier = target_of(builder_);
+            carrier.base_image = builder_.context_source.image.empty()
+                                     ? "busybox:1.37.0"
+                                     : builder_.context_source.image;
+            PushedContext pushed = push_context(carrier, plan.context, plan.text, id_, session_);
+            image_.context_digest = std::move(pushed.context_digest);
+            image_.figures = pushed.figures;
+            return std::move(pushed.context);
+        }
+        BuildFiles files{plan.context, plan.text, {}};
+        const packaging::LayerBlob archive = packaging::write_layer(
+            files.files(), codec::GzipCompressor{.level = 1}, {.item = "build context"}, control_);
+        files.add(files.files(), archive.contents);
+        image_.context_digest = files.finish();
+        image_.figures.bytes_read = archive.bytes_read;
+        image_.figures.bytes_compressed = archive.bytes_compressed;
+        image_.figures.bytes_uploaded = archive.size;
+        const cloud::Content content =
+            cloud::Content::of_file("/proc/self/fd/" + std::to_string(archive.file.fd()));
+        const cloud::Connection connection = cloud_connection(session_);
+        if (builder_.push) {
+            ensure_cloud_repository(connection, target_.host, target_.repository);
+        }
+        const ContextUpload upload{.archive = content,
+                                   .hash = id_,
+                                   .connection = connection,
+                                   .client = &client,
+                                   .namespace_ = client.cluster().namespace_};
+        return builder_.upload_context ? builder_.upload_context(upload)
+                                       : upload_to_store(builder_.context_source, upload);
+    }
+
+    /// `insecure` is meant for the target's registry.
+    [[nodiscard]] bool is_plain(const oci::Reference& reference) const {
+        return net::is_loopback(net::parse_url("http://" + reference.host)) ||
+               (builder_.insecure && reference.host == target_.host) ||
+               settings_for(session_, reference.host).insecure;
+    }
+    /// Whom the pod speaks to, the target's registry first.
+    [[nodiscard]] std::vector<oci::Reference> peers(std::vector<oci::Reference> bases) const {
+        if (builder_.push) {
+            bases.insert(bases.begin(), target_);
+        }
+        return bases;
+    }
+
+    [[nodiscard]] KanikoCall call(const std::vector<oci::Reference>& bases,
+                                  const UploadedContext& uploaded) const {
+        KanikoCall result{.image = builder_.kaniko_image,
+                          .context = uploaded.url(),
+                          .destination = target_.text(),
+                          .platform = builder_.platform,
+                          .push = builder_.push,
+                          .cache = builder_.cache,
+                          .more = uploaded.arguments()};
+        const auto add = [](std::vector<std::string>& hosts, const std::string& host) {
+            if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) {
+                hosts.push_back(host);
+            }
+        };
+        for (const oci::Reference& peer : peers(bases)) {
+            if (is_plain(peer)) {
+                add(result.plain_hosts, peer.host);
+            } else if (!builder_.ca_file.empty()) {
+                add(result.private_hosts, peer.host);
+            }
+        }
+        result.more.insert(result.more.end(), builder_.kaniko_arguments.begin(),
+                           builder_.kaniko_arguments.end());
+        return result;
+    }
+
+    /// Only for these registries, and none when we are nobody there.
+    void add_credentials(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
+                         const std::vector<oci::Reference>& bases) const {
+        Json config{{"auths", Json::object()}};
+        std::vector<std::string> hosts;
+        for (const oci::Reference& peer : peers(bases)) {
+            if (std::find(hosts.begin(), hosts.end(), peer.host) != hosts.end()) {
+                continue;
+            }
+            hosts.push_back(peer.host);
+            if (const auto login = registry_login(session_, peer); login && !login->empty()) {
+                add_login(config, peer.host, *login);
+            }
+        }
+        const std::string ca = builder_.ca_file.empty() ? "" : read_file(builder_.ca_file);
+        if (!config["auths"].empty() || !ca.empty()) {
+            add_registry_secret(pod, objects, name, config, ca);
+        }
+    }
+
+    /// All but the digest.
+    void describe(const Context& context) {
+        image_.command = context.command;
+        image_.environment = context.environment;
+        image_.working_directory = context.working_directory;
+        image_.platform = builder_.platform;
+        image_.tag = target_.tag;
+        image_.reference =
+            builder_.registry.empty() ? builder_.image_name + ':' + target_.tag : target_.text();
+    }
+    /// What the build did not say: the digest of the tag, and the program of a Dockerfile.
+    void ask_registry() {
+        const std::unique_ptr<oci::Store> store = open_store(
+            target_, session_, {.insecure = builder_.insecure, .ca_file = builder_.ca_file});
+        const oci::StoredImage stored =
+            oci::load_image(*store, image_.digest.empty() ? target_.tag : image_.digest,
+                            oci::parse_platform(builder_.platform), target_.text());
+        if (image_.digest.empty()) {
+            image_.digest = stored.manifest.digest;
+        }
+        for (const char* key : {"Entrypoint", "Cmd"}) {
+            const Json words = stored.image.setting(key);
+            if (context_.command.empty() && words.is_array()) {
+                for (const Json& word : words) {
+                    image_.command.push_back(word.get<std::string>());
+                }
+            }
+        }
+    }
+
+    const ClusterBuilder& builder_;
+    const Context& context_;
+    Session session_;
+    Control control_;
+    std::string id_;
+    KubernetesOptions options_;
+    oci::Reference target_;
+    Image image_ = {};
+};
+
+}  // namespace detail
+
+inline void ClusterBuilder::check() const {
+    const oci::Reference target = detail::check_and_name(detail::target_of(*this));
+    if (target.kind != oci::ReferenceKind::registry) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build into",
+                     .subject = registry,
+                     .answer = "a cluster pushes to registries only",
+                     .advice = "name one that it reaches, or use --builder append"}};
+    }
+    if (registry.empty() && detail::uses_registry(*this)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "bring the context to the cluster",
+                     .answer = "no registry is given, through which it would go",
+                     .advice = "name one with --registry HOST/PATH, or choose a store with "
+                               "--context-source"}};
+    }
+    if (oci::parse_reference(kaniko_image).kind != oci::ReferenceKind::registry) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "run in the cluster",
+                     .subject = kaniko_image,
+                     .answer = "no cluster can pull it"}};
+    }
+    if (!platform.empty()) {
+        static_cast<void>(oci::parse_platform(platform));
+    }
+    detail::check_kaniko_arguments(kaniko_arguments);
+    if (!upload_context) {
+        detail::check_context_source(context_source);
+    }
+    const std::string id = kubernetes::checked_run_id(kubernetes);
+    const KubernetesOptions options = detail::builder_options(*this, id);
+    kubernetes::check_options(options);
+    static_cast<void>(run_metadata(options, detail::builder_identity(options, id), {}));
+}
+
+inline Image ClusterBuilder::foresee(const Context& context, const Session& session) const {
+    check();
+    Image image =
+        detail::foresee_image(detail::dockerfile_options(*this),
+                              detail::check_and_name(detail::target_of(*this)), context, session);
+    if (registry.empty()) {
+        image.reference = image_name + ':' + image.tag;
+    }
+    return image;
+}
+
+inline Image ClusterBuilder::build(const Context& context, const Session& session) const {
+    check();
+    return detail::ClusterBuildRun{*this, context, session}.build();
+}
+
+static_assert(Builder<ClusterBuilder> && SelfChecking<ClusterBuilder>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/engine_progress.hpp - what a container engine says of a build or a push, as log
+// lines and progress.
+
+namespace fairing::detail {
+
+/// Takes the events of one stream. Steps are said at level info, what they print at debug; the last
+/// lines are kept for the error.
+class EngineProgress {
+public:
+    /// `step` is what Progress calls it: "build", "push".
+    EngineProgress(std::string step, Control control)
+        : step_(std::move(step)), control_(std::move(control)) {}
+
+    void operator()(const Json& event) {
+        control_.check(step_ + " image");
+        show_transfer(event);
+        std::string line = text_or(event, "stream");
+        line.resize(line.find_last_not_of(" \r\n") + 1);
+        if (line.empty()) {
+            return;
+        }
+        const bool is_step = line.starts_with("Step ") || line.starts_with("STEP ");
+        control_.say(is_step ? Level::info : Level::debug, line);
+        if (is_step) {
+            tail_.clear();  // what another step said explains nothing
+        } else if (!line.starts_with(" ---> ") && !line.starts_with("Removing intermediate ")) {
+            tail_.push_back(std::move(line));
+            if (tail_.size() > longest_tail) {
+                tail_.pop_front();
+            }
+        }
+    }
+
+    /// The error with the last lines behind its answer.
+    [[nodiscard]] Error explained(const Error& error) const {
+        Error::Details details = error.details();
+        std::string lines;
+        for (const std::string& line : tail_) {
+            lines += (lines.empty() ? "" : "\n") + line;
+        }
+        if (!lines.empty()) {
+            details.answer += "; its last words: " + lines;
+        }
+        return Error{error.code(), std::move(details)};
+    }
+
+private:
+    static constexpr std::size_t longest_tail = 8;
+
+    /// Layers come and go in parts: {"status": "Pushing", "id": …, "progressDetail": {…}}.
+    void show_transfer(const Json& event) {
+        const std::string item = text_or(event, "id");
+        const std::string status = text_or(event, "status");
+        const Json detail = event.value("progressDetail", Json());
+        if (item.empty() || !detail.is_object()) {
+            return;
+        }
+        const auto number = [&detail](const char* key) {
+            const auto found = detail.find(key);
+            return found != detail.end() && found->is_number_unsigned()
+                       ? found->get<std::uint64_t>()
+                       : std::uint64_t{0};
+        };
+        if (const std::uint64_t total = number("total"); total > 0) {
+            totals_[item] = total;
+            control_.show({.step = step_,
+                           .item = item,
+                           .done = std::min(number("current"), total),
+                           .total = total});
+        } else if (const auto known = totals_.find(item);
+                   known != totals_.end() && (status == "Pushed" || status == "Pull complete")) {
+            control_.show(
+                {.step = step_, .item = item, .done = known->second, .total = known->second});
+            totals_.erase(known);
+        }
+    }
+
+    std::string step_;
+    Control control_;
+    std::deque<std::string> tail_ = {};
+    std::map<std::string, std::uint64_t> totals_ = {};
+};
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/engine.hpp - an image built by Docker or Podman out of a Dockerfile, over the
+// engine's socket: no client program, no copy of the context.
+//
+// context ─ tar, as it is read ─ engine: build ─ name ─ push to the registry ─ digest
+
+namespace fairing {
+
+inline namespace FAIRING_ABI {
+
+/// Builds the context with Docker's or Podman's engine and pushes the result, or leaves it there
+/// (Location::engine). The Dockerfile is generated (builders/dockerfile.hpp) unless one is given:
+/// it finds each file of the context at its destination ("app/train.py").
+template <engine::Kind kind>
+struct EngineBuilder {
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< "registry.example:5000/team"
+    std::string image_name = "fairing-job";
+    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string platform = {};  ///< empty: the engine's own
+    bool push = true;
+    bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
+                            ///< settings of its own for that
+    std::string dockerfile_path = {};  ///< empty: it is generated
+    bool cache = true;                 ///< take what the engine has built before
+    /// A socket's path, tcp://HOST:PORT or context:NAME; empty: DOCKER_HOST and Docker's context
+    /// (CONTAINER_HOST for Podman), then the usual sockets.
+    std::string engine = {};
+
+    /// Throws Error: usage for a missing registry, unsupported for what can not be written to a
+    /// Dockerfile, unavailable when no engine listens, input for a step that fails, with the last
+    /// that it said. A failed or stopped build leaves no container and no name behind.
+    [[nodiscard]] Image build(const Context& context, const Session& session) const;
+
+    /// What build() would give, by its tag, since nobody knows its digest yet. May read the base's
+    /// registry; asks no engine.
+    [[nodiscard]] Image foresee(const Context& context, const Session& session) const;
+};
+
+using DockerBuilder = EngineBuilder<engine::Kind::docker>;
+using PodmanBuilder = EngineBuilder<engine::Kind::podman>;
+
+}  // inline namespace FAIRING_ABI
+
+template <engine::Kind kind>
+inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
+    field("base_image", &EngineBuilder<kind>::base_image,
+          "image to build on, or scratch (default: python:<yours>-slim)"),
+    field("registry", &EngineBuilder<kind>::registry, "where the image goes: HOST[:PORT]/PATH"),
+    field("image_name", &EngineBuilder<kind>::image_name,
+          "name below the registry (default: fairing-job)"),
+    field("tag", &EngineBuilder<kind>::tag, "tag of the image (default: from its content)"),
+    field("platform", &EngineBuilder<kind>::platform,
+          "what to build for: OS/ARCHITECTURE[/VARIANT]"),
+    field("push", &EngineBuilder<kind>::push, "build, but send nothing"),
+    field("insecure", &EngineBuilder<kind>::insecure,
+          "speak plain http to the registry (those of this machine always may)"),
+    field("dockerfile_path", &EngineBuilder<kind>::dockerfile_path,
+          "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("cache", &EngineBuilder<kind>::cache, "make every layer anew, and remember none"),
+    field("engine", &EngineBuilder<kind>::engine,
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
+};
+
+namespace detail {
+
+/// The same for both engines.
+using EngineBuild = EngineBuilder<engine::Kind::any>;
+
+/// Credentials as an engine takes them; an empty object for an anonymous client.
+[[nodiscard]] inline Json engine_credentials(const Session& session,
+                                             const oci::Reference& reference) {
+    const auto login = registry_login(session, reference);
+    Json result = Json::object();
+    const auto add = [&result](const char* key, const std::string& value) {
+        if (!value.empty()) {
+            result[key] = value;
+        }
+    };
+    if (login) {
+        add("username", login->user);
+        add("password", login->password.reveal());
+        add("identitytoken", login->identity_token.reveal());
+        add("registrytoken", login->bearer_token.reveal());
+    }
+    if (!result.empty()) {
+        // Docker Hub is known to engines by the address of its first version.
+        result["serveraddress"] =
+            reference.host == "docker.io" ? "https://index.docker.io/v1/" : reference.host;
+    }
+    return result;
+}
+
+/// The name that an image is given in an engine. Unless kept, the image loses it again, and what
+/// had it before has it back.
+class EngineName {
+public:
+    EngineName(const engine::Engine& engine, const std::string& image, std::string repository,
+               std::string tag, const std::stop_token& stop)
+        : engine_(engine), repository_(std::move(repository)), tag_(std::move(tag)) {
+        before_ = text_or(engine_.find_image(text(), stop), "Id");
+        engine_.tag(image, repository_, tag_, stop);
+    }
+    EngineName(EngineName&&) = delete;
+    EngineName& operator=(EngineName&&) = delete;
+    ~EngineName() {
+        try {
+            if (!kept_ && before_.empty()) {
+                engine_.remove_image(text());
+            } else if (!kept_) {
+                engine_.tag(before_, repository_, tag_);
+            }
+        } catch (const std::exception&) {
+            // the engine is gone, or the image is in use
+        }
+    }
+    [[nodiscard]] std::string text() const { return repository_ + ':' + tag_; }
+    void keep() noexcept { kept_ = true; }
+
+private:
+    const engine::Engine& engine_;
+    std::string repository_, tag_, before_ = {};
+    bool kept_ = false;
+};
+
+/// Throws Error{unsupported} for what an engine can not push to.
+template <engine::Kind kind>
+[[nodiscard]] oci::Reference engine_target(const EngineBuilder<kind>& builder) {
+    oci::Reference target = check_and_name({.registry = builder.registry,
+                                            .image_name = builder.image_name,
+                                            .tag = builder.tag,
+                                            .push = builder.push});
+    if (target.kind != oci::ReferenceKind::registry) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build into",
+                     .subject = builder.registry,
+                     .answer = "a container engine pushes to registries only",
+                     .advice = "name one, or use --builder append"}};
+    }
+    return target;
+}
+
+template <engine::Kind kind>
+[[nodiscard]] DockerfileOptions dockerfile_options(const EngineBuilder<kind>& builder) {
+    return {.base_image = builder.base_image,
+            .dockerfile_path = builder.dockerfile_path,
+            .platform = builder.platform,
+            .access = {.insecure = builder.insecure}};
+}
+
+/// One build.
+class EngineBuildRun {
+public:
+    EngineBuildRun(const EngineBuild& builder, engine::Kind kind, const Context& context,
+                   const Session& session)
+        : builder_(builder),
+          context_(context),
+          session_(session),
+          control_(session.control()),
+          target_(engine_target(builder)),
+          address_(engine::require(builder.engine, kind, "build an image")),
+          engine_(connect_engine(session, address_)) {}
+
+    [[nodiscard]] Image build() {
+        const std::string text = plan();
+        const Stopwatch watch;
+        packaging::ContextTar tar{context_, {{dockerfile_name, text}}, control_};
+        const std::string id = build(tar, dockerfile::images_of(text));
+        name_by_content(tar.digest(), text);
+        const Json stored = engine_.find_image(id, session_.stop);
+        EngineName name{engine_, id, repository(), target_.tag, session_.stop};
+        Image image = describe(stored.is_null() ? id : text_or(stored, "Id", id), stored);
+        image.context_digest = tar.digest();
+        image.figures.bytes_read = tar.files_size();
+        image.figures.build_seconds = watch.seconds();
+        if (builder_.push) {
+            const Stopwatch push_watch;
+            image.digest = push();
+            image.reference = target_.text() + '@' + image.digest;
+            image.location = Location::registry;
+            image.figures.push_seconds = push_watch.seconds();
+        } else {
+            control_.say(Level::info, address_.name + " has the image as " + name.text());
+        }
+        name.keep();
+        return image;
+    }
+
+private:
+    static constexpr const char* dockerfile_name = "Dockerfile";
+
+    /// Fits the context; gives the Dockerfile.
+    [[nodiscard]] std::string plan() {
+        DockerfileBuild planned = plan_dockerfile(dockerfile_, context_, session_);
+        context_ = std::move(planned.context);
+        return std::move(planned.text);
+    }
+
+    /// Podman asks every registry for https, but for those of this machine, which always may do
+    /// without, as with the other builders.
+    [[nodiscard]] bool verified(const oci::Reference& reference) const {
+        const registry::PlainHttp allowed =
+            registry_options(session_, {.insecure = builder_.insecure}, reference.host).plain_http;
+        return allowed != registry::PlainHttp::insecure &&
+               !net::is_loopback(net::parse_url("http://" + reference.host));
+    }
+
+    [[nodiscard]] std::string build(packaging::ContextTar& tar,
+                                    const std::vector<oci::Reference>& bases) {
+        Json credentials = Json::object();
+        bool all_verified = true;
+        for (const oci::Reference& base : bases) {
+            if (Json own = engine_credentials(session_, base); !own.empty()) {
+                const std::string server = text_or(own, "serveraddress");
+                credentials[server] = std::move(own);
+            }
+            all_verified = all_verified && verified(base);
+        }
+        control_.check("build image");
+        EngineProgress progress{"build", control_};
+        try {
+            return engine_.build(
+                {.size = tar.size(),
+                 .write = [&tar](const net::BodySink& sink) { tar.write(sink); }},
+                {.dockerfile = dockerfile_name,
+                 .platform = builder_.platform,
+                 .cache = builder_.cache,
+                 .verify_registries = all_verified,
+                 .credentials = credentials.empty() ? Secret{} : engine::header_of(credentials)},
+                std::ref(progress), session_.stop);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            throw progress.explained(error);
+        }
+    }
+
+    [[nodiscard]] std::string push() const {
+        EngineProgress progress{"push", control_};
+        ensure_cloud_repository(cloud_connection(session_), target_.host, target_.repository);
+        const Json credentials = engine_credentials(session_, target_);
+        return engine_.push(
+            repository(), target_.tag,
+            {.verify_registries = verified(target_),
+             .credentials = credentials.empty() ? Secret{} : engine::header_of(credentials)},
+            std::ref(progress), session_.stop);
+    }
+
+    void name_by_content(const std::string& context_digest, const std::string& text) {
+        if (target_.tag.empty()) {
+            target_.tag = dockerfile_tag(dockerfile_, context_digest, text);
+        }
+    }
+
+    [[nodiscard]] std::string repository() const {
+        return builder_.registry.empty() ? builder_.image_name : target_.name();
+    }
+
+    /// As it lies in the engine: by its id.
+    [[nodiscard]] Image describe(const std::string& id, const Json& stored) const {
+        std::string platform;
+        for (const char* part : {"Os", "Architecture", "Variant"}) {
+            const std::string value = text_or(stored, part);
+            platform += (platform.empty() || value.empty() ? "" : "/") + value;
+        }
+        Image image{.reference = id,
+                    .digest = id,
+                    .location = Location::engine,
+                    .command = context_.command,
+                    .environment = context_.environment,
+                    .working_directory = context_.working_directory,
+                    .platform = std::move(platform),
+                    .tag = target_.tag,
+                    .engine = address_.name};
+        const Json config = stored.is_object() ? stored.value("Config", Json()) : Json();
+        const auto list = [&config](const char* key) {
+            const Json found = config.is_object() ? config.value(key, Json()) : Json();
+            return found.is_array() ? found.get<std::vector<std::string>>()
+                                    : std::vector<std::string>{};
+        };
+        if (image.command.empty()) {
+            image.command = list("Entrypoint");
+            for (std::string& word : list("Cmd")) {
+                image.command.push_back(std::move(word));
+            }
+        }
+        for (const std::string& entry : list("Env")) {
+            const std::size_t equals = std::min(entry.find('='), entry.size());
+            if (context_.search_paths.contains(entry.substr(0, equals))) {
+                image.environment[entry.substr(0, equals)] = entry.substr(equals + 1);
+            }
+        }
+        return image;
+    }
+
+    const EngineBuild& builder_;
+    Context context_;
+    const Session& session_;
+    Control control_;
+    oci::Reference target_;
+    engine::Address address_;
+    engine::Engine engine_;
+    DockerfileOptions dockerfile_ = dockerfile_options(builder_);
+};
+
+}  // namespace detail
+
+template <engine::Kind kind>
+Image EngineBuilder<kind>::build(const Context& context, const Session& session) const {
+    const detail::EngineBuild builder{.base_image = base_image,
+                                      .registry = registry,
+                                      .image_name = image_name,
+                                      .tag = tag,
+                                      .platform = platform,
+                                      .push = push,
+                                      .insecure = insecure,
+                                      .dockerfile_path = dockerfile_path,
+                                      .cache = cache,
+                                      .engine = engine};
+    return detail::EngineBuildRun{builder, kind, context, session}.build();
+}
+
+template <engine::Kind kind>
+Image EngineBuilder<kind>::foresee(const Context& context, const Session& session) const {
+    Image image = detail::foresee_image(detail::dockerfile_options(*this),
+                                        detail::engine_target(*this), context, session);
+    if (registry.empty()) {
+        image.reference = image_name + ':' + image.tag;
+    }
+    return image;
+}
+
+static_assert(Builder<DockerBuilder> && Builder<PodmanBuilder>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/options.hpp - what every deployer to Google Cloud takes: where to run,
+// as whom, and how to follow it.
+
+namespace fairing {
+
+struct GoogleOptions {
+    std::string project = {};  ///< empty: that of the credentials
+    std::string region = "us-central1";
+    std::string name = {};  ///< display name; empty: the deployer's prefix and the run id
+    Labels labels = {};
+    std::string endpoint = {};                    ///< empty: Google's own for the region
+    std::string logging_endpoint = {};            ///< empty: https://logging.googleapis.com
+    std::filesystem::path credentials_file = {};  ///< empty: application default credentials
+    std::string run_id = {};                      ///< as KubernetesOptions::run_id
+    bool stream_log = true;
+    int poll_milliseconds = 1000;  ///< the first pause between two looks; the last is 20 times that
+};
+
+template <>
+inline constexpr auto fields<GoogleOptions> = std::tuple{
+    field("project", &GoogleOptions::project,
+          "project of Google Cloud (default: that of the credentials)"),
+    field("region", &GoogleOptions::region, "region of Google Cloud (default: us-central1)"),
+    field("name", &GoogleOptions::name, "display name (default: from the run id)"),
+    field("labels", &GoogleOptions::labels, "label of everything that is created; repeatable",
+          "label"),
+    field("endpoint", &GoogleOptions::endpoint,
+          "URL of the service (default: Google's own for the region)"),
+    field("logging_endpoint", &GoogleOptions::logging_endpoint,
+          "URL of Cloud Logging (default: https://logging.googleapis.com)"),
+    field("credentials_file", &GoogleOptions::credentials_file,
+          "key of a service account, or of a user (default: application default credentials)"),
+    field("run_id", &GoogleOptions::run_id,
+          "name of this run: the same one is never submitted twice"),
+    field("stream_log", &GoogleOptions::stream_log, "wait for the end without the log"),
+    field("poll_milliseconds", &GoogleOptions::poll_milliseconds,
+          "first pause between two looks at the state (default: 1000; it grows to 20 times that)"),
+};
+
+namespace google {
+
+[[nodiscard]] inline Error bad_option(const std::string& what, std::string value,
+                                      std::string answer, std::string advice = {}) {
+    return Error{ErrorCode::usage,
+                 {.attempted = "use " + what,
+                  .subject = std::move(value),
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+inline void check_least(const std::string& what, int value, int least) {
+    if (value < least) {
+        throw bad_option(what, std::to_string(value), "it is less than " + std::to_string(least));
+    }
+}
+
+/// Throws Error{usage} unless every character of `value` is a small letter, a digit or one of
+/// `others`.
+inline void check_characters(const std::string& what, const std::string& value,
+                             std::string_view others) {
+    const bool fine = std::all_of(value.begin(), value.end(), [&](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+               others.find(c) != std::string_view::npos;
+    });
+    if (!fine) {
+        throw bad_option(what, value,
+                         "it takes small letters, digits and " + std::string{others} + " only");
+    }
+}
+
+/// The rules of cloud.google.com/resource-manager/docs/labels-overview.
+inline void check_label(const std::string& key, const std::string& value) {
+    constexpr std::size_t longest = 63;
+    check_characters("label", key, "_-");
+    check_characters("the value of label " + key, value, "_-");
+    if (key.empty() || key.front() < 'a' || key.size() > longest || value.size() > longest) {
+        throw bad_option("label", key + '=' + value,
+                         "a key begins with a letter, and neither part is longer than 63");
+    }
+}
+
+/// What can be known to be wrong without I/O.
+inline void check_options(const GoogleOptions& options) {
+    check_characters("project", options.project, "-:.");
+    check_characters("region", options.region, "-");
+    check_characters("run id", options.run_id, "-");
+    if (options.region.empty()) {
+        throw bad_option("region", "\"\"", "it is empty");
+    }
+    if (options.name.size() > 128) {
+        throw bad_option("name", options.name, "it is longer than 128 bytes");
+    }
+    check_least("poll_milliseconds", options.poll_milliseconds, 1);
+    for (const auto& [key, value] : options.labels) {
+        check_label(key, value);
+    }
+}
+
+/// The user's labels, then ours, by which a run is found again.
+[[nodiscard]] inline Labels labels_of(const GoogleOptions& options, const std::string& run_id,
+                                      const std::string& deployer) {
+    Labels labels = options.labels;
+    labels[kube::run_label] = run_id;
+    labels[deployer_label] = deployer;
+    return labels;
+}
+
+/// Puts `other` over `base`: objects member by member, lists of objects element by element, the
+/// rest as a whole.
+[[nodiscard]] inline Json merged(Json base, const Json& other) {
+    const auto is_list = [](const Json& value) {
+        return value.is_array() && std::all_of(value.begin(), value.end(),
+                                               [](const Json& each) { return each.is_object(); });
+    };
+    if (base.is_object() && other.is_object()) {
+        for (const auto& [key, value] : other.items()) {
+            base[key] = base.contains(key) ? merged(std::move(base[key]), value) : value;
+        }
+        return base;
+    }
+    if (!is_list(base) || !is_list(other)) {
+        return other;
+    }
+    for (std::size_t i = 0; i < other.size(); ++i) {
+        if (i < base.size()) {
+            base[i] = merged(std::move(base[i]), other[i]);
+        } else {
+            base.push_back(other[i]);
+        }
+    }
+    return base;
+}
+
+/// The image as Google's services take it: by its digest alone, without the tag.
+[[nodiscard]] inline std::string image_uri(const Image& image) {
+    const std::size_t at = image.reference.find('@');
+    const std::size_t colon = image.reference.rfind(':', at);
+    const std::size_t slash = image.reference.rfind('/', at);
+    if (at == std::string::npos || colon == std::string::npos ||
+        (slash != std::string::npos && colon < slash)) {
+        return image.reference;
+    }
+    return image.reference.substr(0, colon) + image.reference.substr(at);
+}
+
+/// The environment as the services take it.
+[[nodiscard]] inline Json environment_of(const Labels& environment) {
+    Json list = Json::array();
+    for (const auto& [name, value] : environment) {
+        list.push_back({{"name", name}, {"value", value}});
+    }
+    return list;
+}
+
+}  // namespace google
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/client.hpp - Google's REST services: JSON with a bearer token, and
+// long-running operations (google.aip.dev/151).
+
+namespace fairing::google {
+
+/// Pauses that grow from the first to twenty times that.
+class Pace {
+public:
+    explicit Pace(const GoogleOptions& options) : first_(options.poll_milliseconds) {}
+
+    [[nodiscard]] std::chrono::milliseconds next() {
+        const std::chrono::milliseconds pause = pause_;
+        pause_ = std::min(pause_ * 3 / 2 + std::chrono::milliseconds{1}, first_ * 20);
+        return pause;
+    }
+    void restart() { pause_ = first_; }
+
+private:
+    std::chrono::milliseconds first_;
+    std::chrono::milliseconds pause_ = first_;
+};
+
+/// What an error of an operation is to us (google/rpc/code.proto).
+[[nodiscard]] constexpr ErrorCode error_code(int rpc_code) noexcept {
+    switch (rpc_code) {
+        case 3:   // INVALID_ARGUMENT
+        case 9:   // FAILED_PRECONDITION
+        case 11:  // OUT_OF_RANGE
+            return ErrorCode::input;
+        case 4:  // DEADLINE_EXCEEDED
+            return ErrorCode::timeout;
+        case 5:  // NOT_FOUND
+            return ErrorCode::not_found;
+        case 6:   // ALREADY_EXISTS
+        case 10:  // ABORTED
+            return ErrorCode::conflict;
+        case 7:   // PERMISSION_DENIED
+        case 16:  // UNAUTHENTICATED
+            return ErrorCode::denied;
+        case 12:  // UNIMPLEMENTED
+            return ErrorCode::unsupported;
+        default:
+            return ErrorCode::unavailable;
+    }
+}
+
+/// What an operation that failed says; empty for one that did not.
+[[nodiscard]] inline std::string failure_of(const Json& operation) {
+    if (!operation.contains("error")) {
+        return {};
+    }
+    const std::string words = net::printable(kube::text(operation, {"error", "message"}), 1000);
+    return words.empty() ? "it gives no reason" : words;
+}
+
+[[nodiscard]] inline bool is_done(const Json& operation) {
+    return kube::member(operation, {"done"}) == true;
+}
+
+/// Throws what the operation failed with, if it did.
+inline void need_result(const Json& operation, const std::string& attempted,
+                        const std::string& subject) {
+    if (std::string words = failure_of(operation); !words.empty()) {
+        const Json& code = kube::member(operation, {"error", "code"});
+        throw Error{code.is_number_integer() ? error_code(code.get<int>()) : ErrorCode::unavailable,
+                    {.attempted = attempted, .subject = subject, .answer = std::move(words)}};
+    }
+}
+
+/// A cheap value; copies share the token. The program's own credentials come before application
+/// default credentials.
+class Client {
+public:
+    Client(const GoogleOptions& options, const Session& session)
+        : connection_(cloud_connection(session)),
+          options_(options),
+          tokens_(std::make_shared<Tokens>(
+              cloud::gcp::CredentialChain{connection_, {.file = options.credentials_file}})) {
+        tokens_->program = session.credentials;
+    }
+
+    [[nodiscard]] const GoogleOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const Control& control() const noexcept { return connection_.control; }
+    [[nodiscard]] std::string project() const {
+        if (!options_.project.empty()) {
+            return options_.project;
+        }
+        std::string found = tokens_->chain.project();
+        check_characters("project", found, "-:.");
+        return found;
+    }
+    [[nodiscard]] Client with_stop(std::stop_token stop) const {
+        Client copy = *this;
+        copy.connection_.control.stop = std::move(stop);
+        return copy;
+    }
+    /// Sleeps; throws Cancelled on a stop.
+    void sleep(std::chrono::milliseconds pause, const std::string& attempted) const {
+        control().sleep(pause);
+        control().check(attempted);
+    }
+
+    [[nodiscard]] Json get(const std::string& url, const std::string& attempted,
+                           const std::string& subject) const {
+        return document(ask({.url = url}, attempted, subject), attempted, subject);
+    }
+    /// nullopt for what is not there.
+    [[nodiscard]] std::optional<Json> find(const std::string& url, const std::string& attempted,
+                                           const std::string& subject) const {
+        const net::Answer answer = ask({.url = url}, attempted, subject);
+        return answer.status == 404 ? std::nullopt
+                                    : std::optional{document(answer, attempted, subject)};
+    }
+    /// For what may be done twice.
+    [[nodiscard]] Json post(const std::string& url, const Json& body, const std::string& attempted,
+                            const std::string& subject) const {
+        return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
+                        attempted, subject);
+    }
+    /// The operation that removes it; nullopt for what is not there.
+    [[nodiscard]] std::optional<Json> remove(const std::string& url,
+                                             const std::string& subject) const {
+        const net::Answer answer =
+            ask({.method = "DELETE", .url = url}, "remove", subject, net::Repeat::automatic);
+        return answer.status == 404 ? std::nullopt
+                                    : std::optional{document(answer, "remove", subject)};
+    }
+
+    using Find = std::function<std::optional<Json>()>;
+    /// Makes one thing, and never a second one: when the answer is lost, `made` looks for it first.
+    /// Without `made` only what was refused for the moment (429) is sent again.
+    [[nodiscard]] Json create(const std::string& url, const Json& body,
+                              const std::string& attempted, const std::string& subject,
+                              const Find& made = {}) const {
+        for (int attempt = 1;; ++attempt) {
+            std::optional<Error> failure;
+            std::string retry_after;
+            bool lost = true;
+            try {
+                const net::Answer answer =
+                    ask(post_request(url, body), attempted, subject, net::Repeat::never);
+                if (!net::is_temporary(answer.status)) {
+                    return document(answer, attempted, subject);
+                }
+                lost = answer.status != 429;
+                retry_after = net::header(answer.headers, "Retry-After");
+                failure = cloud::refuse(answer, attempted, subject, advice(answer.status));
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    throw;
+                }
+                failure = error;
+            }
+            if (attempt >= connection_.retry.attempts || (lost && !made)) {
+                throw *failure;
+            }
+            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
+                  attempted + ' ' + subject);
+            if (lost) {
+                if (std::optional<Json> found = made()) {
+                    return *std::move(found);
+                }
+            }
+        }
+    }
+
+    /// The operation at its end, good or bad. `root` is the URL before the operation's name.
+    [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
+                              const std::string& subject) const {
+        for (Pace pace{options_}; !is_done(operation);) {
+            sleep(pace.next(), attempted + ' ' + subject);
+            operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
+        }
+        return operation;
+    }
+    /// The same; throws what it failed with.
+    [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
+                              const std::string& subject) const {
+        operation = end_of(std::move(operation), root, attempted, subject);
+        need_result(operation, attempted, subject);
+        return operation;
+    }
+
+private:
+    /// A token that was refused is asked for anew, once.
+    struct Tokens {
+        explicit Tokens(cloud::gcp::CredentialChain credentials)
+            : chain(std::move(credentials)), current(chain.renewed()) {}
+        cloud::gcp::CredentialChain chain;
+        CredentialsProvider program = {};
+        std::mutex mutex = {};
+        cloud::Renewed<cloud::AccessToken> current;
+
+        [[nodiscard]] Secret get(const std::string& host) {
+            if (program) {
+                if (auto given = program({.service = Service::google, .host = host})) {
+                    return given->token;
+                }
+            }
+            cloud::Renewed<cloud::AccessToken> renewed;
+            {
+                const std::lock_guard lock{mutex};
+                renewed = current;
+            }
+            return renewed.get().value;
+        }
+        void drop() {
+            const std::lock_guard lock{mutex};
+            current = chain.renewed();
+        }
+    };
+
+    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
+        return {.method = "POST",
+                .url = url,
+                .headers = {{"Content-Type", "application/json; charset=utf-8"}},
+                .body = net::Body::of(body.dump())};
+    }
+
+    [[nodiscard]] net::Answer ask(const net::Request& request, const std::string& attempted,
+                                  const std::string& subject,
+                                  net::Repeat repeat = net::Repeat::automatic) const {
+        cloud::check_token_url(request.url);
+        for (bool is_second = false;; is_second = true) {
+            net::Request signed_request = request;
+            signed_request.max_body = std::uint64_t{64} << 20;
+            signed_request.headers.emplace(
+                "Authorization",
+                "Bearer " + tokens_->get(net::parse_url(request.url).host).reveal());
+            net::Answer answer =
+                connection_.send(std::move(signed_request), attempted, subject, repeat);
+            if (answer.status != 401 || is_second) {
+                return answer;
+            }
+            tokens_->drop();
+        }
+    }
+
+    [[nodiscard]] Json document(const net::Answer& answer, const std::string& attempted,
+                                const std::string& subject) const {
+        cloud::need_success(answer, attempted, subject, advice(answer.status));
+        Json value = parse_json(answer.body, "the answer about " + subject);
+        if (!value.is_object()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = attempted,
+                         .subject = subject,
+                         .answer = "the answer is no JSON object"}};
+        }
+        return value;
+    }
+
+    [[nodiscard]] std::string advice(int status) const {
+        const std::string project =
+            options_.project.empty() ? std::string{"the project"} : "project " + options_.project;
+        switch (status) {
+            case 401:
+                return "a new token was refused too; run gcloud auth application-default login";
+            case 403:
+                return "see that the account may use this API in " + project +
+                       " (roles/aiplatform.user, roles/logging.viewer), and that it is enabled";
+            case 429:
+                return "the quota of " + project + " is used up";
+            default:
+                return {};
+        }
+    }
+
+    cloud::Connection connection_;
+    GoogleOptions options_;
+    std::shared_ptr<Tokens> tokens_;
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/endpoint_workload.hpp - a model that Google Cloud serves: its deployment
+// is followed, it is asked, and everything that was made for it is removed.
+
+namespace fairing::google {
+
+/// What was made, undone in the reverse order unless it is kept: by a failure at once, else when
+/// the endpoint is removed. Undoing twice is no error.
+class Undo {
+public:
+    using Step = std::function<void(const Client&)>;
+
+    explicit Undo(Client client) : client_(std::move(client)) {}
+    Undo(Undo&&) = delete;
+    Undo& operator=(Undo&&) = delete;
+    ~Undo() {
+        while (!steps_.empty()) {
+            undo_last();
+        }
+    }
+    void add(Step step) { steps_.push_back(std::move(step)); }
+    /// Says better how the last one is undone.
+    void amend(Step step) { steps_.back() = std::move(step); }
+    [[nodiscard]] std::vector<Step> keep() { return std::exchange(steps_, {}); }
+
+private:
+    /// Google may take minutes for it, and a stop does not end it.
+    void undo_last() noexcept {
+        try {
+            try {
+                steps_.back()(client_.with_stop({}));
+            } catch (const std::exception& error) {
+                client_.control().say(Level::warning, error.what());
+            }
+        } catch (...) {
+            // a destructor has nowhere to put it
+        }
+        steps_.pop_back();
+    }
+
+    Client client_;
+    std::vector<Step> steps_ = {};
+};
+
+/// A model on its way to an endpoint.
+struct Served {
+    ObjectName object = {};
+    std::string predict_url = {};
+    std::string operation_root = {};  ///< what stands before an operation's name
+    Json operation = {};              ///< the deployment
+    std::vector<Undo::Step> undo = {};
+};
+
+/// A request of the service: rows alone are its instances.
+[[nodiscard]] inline Json instances_of(const Json& input, const std::string& subject) {
+    if (input.is_array()) {
+        return {{"instances", input}};
+    }
+    if (input.is_object() && input.contains("instances")) {
+        return input;
+    }
+    throw Error{ErrorCode::input,
+                {.attempted = "ask",
+                 .subject = subject,
+                 .answer = "a request is an object with \"instances\"",
+                 .advice = "or give rows alone: [[1, 37]]"}};
+}
+
+class EndpointWorkload : public Workload::Model {
+public:
+    EndpointWorkload(Client client, Served served)
+        : client_(std::move(client)), served_(std::move(served)) {}
+
+    [[nodiscard]] ObjectName name() const override { return served_.object; }
+    [[nodiscard]] std::string url() const override { return served_.predict_url; }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        const std::lock_guard lock{mutex_};
+        return look(client_.with_stop(std::move(stop)));
+    }
+
+    /// Until the model is deployed. When that fails, what was made for it is removed.
+    Outcome follow(const OutputSink& /*sink*/, std::stop_token stop) override {
+        const Client client = client_.with_stop(std::move(stop));
+        for (Pace pace{client.options()};;) {
+            Outcome outcome = poll(client.control().stop);
+            if (outcome.state == State::failed) {
+                clean_up_quietly();
+            }
+            if (outcome.state != State::pending) {
+                return outcome;
+            }
+            client.sleep(pace.next(), "wait for " + served_.object.name);
+        }
+    }
+
+    /// A deployment that is still going on is waited for: Google removes nothing under way.
+    void remove(std::stop_token stop) override {
+        const std::lock_guard lock{mutex_};
+        const Client client = client_.with_stop(std::move(stop));
+        client.control().say(Level::info, "removing " + served_.object.name);
+        for (Pace pace{client.options()}; look(client).state == State::pending;) {
+            client.sleep(pace.next(), "remove " + served_.object.name);
+        }
+        while (!served_.undo.empty()) {
+            served_.undo.back()(client);
+            served_.undo.pop_back();
+        }
+        is_removed_ = true;
+    }
+
+    [[nodiscard]] Json call(const Json& input, std::stop_token stop) override {
+        const std::string subject = served_.object.kind + ' ' + served_.object.name;
+        return client_.with_stop(std::move(stop))
+            .post(served_.predict_url, instances_of(input, subject), "get a prediction from",
+                  subject);
+    }
+
+private:
+    [[nodiscard]] Outcome look(const Client& client) {
+        if (is_removed_) {
+            return {.state = State::removed};
+        }
+        if (!is_done(served_.operation)) {
+            served_.operation =
+                client.get(served_.operation_root + text_or(served_.operation, "name"),
+                           "follow the deployment of", served_.object.name);
+        }
+        if (!is_done(served_.operation)) {
+            return {.state = State::pending};
+        }
+        const std::string words = failure_of(served_.operation);
+        return words.empty() ? Outcome{.state = State::ready}
+                             : Outcome{.state = State::failed,
+                                       .reason = "the model was not deployed: " + words};
+    }
+    void clean_up_quietly() {
+        const std::lock_guard lock{mutex_};
+        Undo undo{client_};
+        for (Undo::Step& step : std::exchange(served_.undo, {})) {
+            undo.add(std::move(step));
+        }
+    }
+
+    Client client_;
+    std::mutex mutex_ = {};
+    Served served_;
+    bool is_removed_ = false;
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/log_reader.hpp - the lines of a job in Cloud Logging, each of them once
+// (cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list).
+
+namespace fairing::google {
+
+/// Where a job's lines are.
+struct LogPlace {
+    std::string endpoint = {};  ///< empty: Google's own
+    std::string project = {};
+    std::string job_id = {};  ///< what the entries carry as resource.labels.job_id
+};
+
+/// Entries come late and not in the order of their times, so each reading goes back two minutes
+/// before the newest one and drops what it has seen.
+class LogReader {
+public:
+    static constexpr std::chrono::seconds overlap{120};
+
+    explicit LogReader(LogPlace place) : place_(std::move(place)) {
+        place_.endpoint = place_.endpoint.empty() ? std::string{"https://logging.googleapis.com"}
+                                                  : cloud::checked_endpoint(place_.endpoint);
+    }
+
+    /// Gives what is new, oldest first.
+    void read(const Client& client, const OutputSink& sink) {
+        Json body{{"resourceNames", {"projects/" + place_.project}},
+                  {"filter", filter()},
+                  {"orderBy", "timestamp asc"},
+                  {"pageSize", 1000}};
+        const Time now = client.control().now();
+        for (bool more = true; more;) {
+            const Json page = client.post(place_.endpoint + "/v2/entries:list", body,
+                                          "read the log of", "job " + place_.job_id);
+            for (const Json& entry : kube::list(page, {"entries"})) {
+                take(entry, now, sink);
+            }
+            const std::string next = text_or(page, "nextPageToken");
+            body["pageToken"] = next;
+            more = !next.empty();
+        }
+        std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
+    }
+
+private:
+    using Time = std::chrono::system_clock::time_point;
+
+    [[nodiscard]] std::string filter() const {
+        std::string text =
+            "resource.type=\"ml_job\" AND resource.labels.job_id=\"" + place_.job_id + '"';
+        if (newest_ != Time{}) {
+            text += " AND timestamp>=\"" +
+                    cloud::utc_text(newest_ - overlap, "%Y-%m-%dT%H:%M:%SZ") + '"';
+        }
+        return text;
+    }
+
+    /// A program may date its lines as it likes: none of them moves the window past `now`.
+    void take(const Json& entry, Time now, const OutputSink& sink) {
+        const Time time = cloud::parse_utc(text_or(entry, "timestamp")).value_or(Time{});
+        const std::string id = text_or(entry, "insertId");
+        if (!id.empty() && !seen_.emplace(id, time).second) {
+            return;
+        }
+        newest_ =
+            std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
+        if (const std::optional<std::string> text = text_of(entry)) {
+            give(kube::text(entry, {"resource", "labels", "task_name"}), *text, sink);
+        }
+    }
+
+    /// `task` is "workerpool0-0", "master-replica-0".
+    static void give(const std::string& task, std::string_view text, const OutputSink& sink) {
+        if (text.ends_with('\n')) {
+            text.remove_suffix(1);
+        }
+        for (std::size_t end = 0; end != std::string_view::npos;) {
+            end = text.find('\n');
+            sink({.pod = task, .text = std::string{text.substr(0, end)}});
+            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        }
+    }
+    /// nullopt for what no program said, such as audit records.
+    [[nodiscard]] static std::optional<std::string> text_of(const Json& entry) {
+        if (entry.contains("textPayload")) {
+            return text_or(entry, "textPayload");
+        }
+        const Json& payload = kube::member(entry, {"jsonPayload"});
+        if (!payload.is_object()) {
+            return std::nullopt;
+        }
+        return payload.contains("message") ? text_or(payload, "message") : payload.dump();
+    }
+
+    LogPlace place_;
+    Time newest_ = {};
+    std::map<std::string, Time> seen_ = {};
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/job_workload.hpp - a job of Google Cloud: polled until a terminal state,
+// its lines read meanwhile, cancelled when it is removed.
+
+namespace fairing::google {
+
+/// One state of a service, what it is to us, and for a bad end what is said of it.
+struct JobState {
+    std::string_view name;
+    State state;
+    std::string_view sentence = {};
+};
+
+/// A job that was made, and how to follow it.
+struct Job {
+    ObjectName object = {};
+    std::string url = {};
+    LogPlace log = {};
+    std::span<const JobState> states = {};
+};
+
+/// What the service says of a job. A state that we do not know is one that passes.
+[[nodiscard]] inline Outcome outcome_of(std::span<const JobState> states, const Json& job) {
+    const std::string name = text_or(job, "state");
+    Outcome outcome{.state = State::pending};
+    for (const JobState& known : states) {
+        if (known.name == name) {
+            outcome = {.state = known.state, .reason = std::string{known.sentence}};
+        }
+    }
+    if (outcome.state != State::failed) {
+        return outcome;
+    }
+    std::string words = kube::text(job, {"error", "message"});
+    words = net::printable(words.empty() ? text_or(job, "errorMessage") : words, 1000);
+    outcome.reason += words.empty() ? "" : ": " + words;
+    // Both services say it in these words only.
+    constexpr std::string_view before = "non-zero status of ";
+    const std::size_t at = words.find(before);
+    if (at != std::string::npos) {
+        static_cast<void>(std::from_chars(words.data() + at + before.size(),
+                                          words.data() + words.size(), outcome.exit_code));
+    }
+    return outcome;
+}
+
+[[nodiscard]] constexpr bool is_terminal(State state) noexcept {
+    return state == State::succeeded || state == State::failed || state == State::removed;
+}
+
+class JobWorkload : public Workload::Model {
+public:
+    static constexpr std::size_t tail_size = 20;
+    /// How often in a row the service may be out of reach, each time with all repetitions.
+    static constexpr int patience = 20;
+
+    JobWorkload(Client client, Job job) : client_(std::move(client)), job_(std::move(job)) {}
+
+    [[nodiscard]] ObjectName name() const override { return job_.object; }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        const std::optional<Json> job =
+            client_.with_stop(std::move(stop)).find(job_.url, "look at", job_.object.name);
+        return job ? outcome_of(job_.states, *job) : gone();
+    }
+
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        const Client client = client_.with_stop(std::move(stop));
+        const bool is_read = sink && client.options().stream_log;
+        LogReader log{job_.log};
+        std::deque<std::string> tail;
+        const OutputSink keep = [&](const OutputLine& line) {
+            tail.push_back(line.text);
+            if (tail.size() > tail_size) {
+                tail.pop_front();
+            }
+            if (is_read) {
+                sink(line);
+            }
+        };
+        Outcome outcome;
+        int failures = 0;
+        for (Pace pace{client.options()}; !is_terminal(outcome.state);) {
+            if (outcome.state != State::none) {
+                client.sleep(pace.next(), "follow " + job_.object.name);
+            }
+            const std::optional<Outcome> now = look(client, failures);
+            if (now && now->state != outcome.state) {
+                pace.restart();
+            }
+            outcome = now.value_or(outcome);
+            outcome.state = outcome.state == State::none ? State::pending : outcome.state;
+            if (is_read && outcome.state != State::removed) {
+                read(log, client, keep);
+            }
+        }
+        if (is_read || outcome.state == State::failed) {
+            client.sleep(std::chrono::milliseconds{client.options().poll_milliseconds} * 5,
+                         "read the last lines of " + job_.object.name);
+            read(log, client, keep);
+        }
+        outcome.tail = {tail.begin(), tail.end()};
+        return outcome;
+    }
+
+    /// Cancels it; the service keeps the record of it. One that has ended stays as it is.
+    void remove(std::stop_token stop) override {
+        const Client client = client_.with_stop(std::move(stop));
+        if (is_over(client)) {
+            return;
+        }
+        try {
+            static_cast<void>(client.post(job_.url + ":cancel", Json::object(), "cancel",
+                                          job_.object.kind + ' ' + job_.object.name));
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error&) {
+            if (!is_over(client)) {  // it may have ended in between
+                throw;
+            }
+        }
+    }
+
+private:
+    [[nodiscard]] static Outcome gone() {
+        return {.state = State::removed, .reason = "it is not there any more"};
+    }
+    [[nodiscard]] bool is_over(const Client& client) const {
+        const std::optional<Json> job = client.find(job_.url, "look at", job_.object.name);
+        return !job || is_terminal(outcome_of(job_.states, *job).state);
+    }
+
+    /// nullopt when the service is out of reach for the moment.
+    [[nodiscard]] std::optional<Outcome> look(const Client& client, int& failures) {
+        try {
+            Outcome outcome = poll(client.control().stop);
+            failures = 0;
+            return outcome;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool may_pass =
+                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+            if (!may_pass || ++failures >= patience) {
+                throw;
+            }
+            client.control().say(Level::warning, error.what());
+            return std::nullopt;
+        }
+    }
+
+    /// A log that can not be read does not end the run; it is said once.
+    void read(LogReader& log, const Client& client, const OutputSink& sink) {
+        try {
+            log.read(client, sink);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (!said_.exchange(true)) {
+                client.control().say(Level::warning, error.what());
+            }
+        }
+    }
+
+    Client client_;
+    Job job_;
+    std::atomic<bool> said_ = false;
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/ai_platform.hpp - AI Platform Training and Prediction v1, which Fairing's
+// GCPJob and GCPServingDeployer spoke. Google shut it down on 31 January 2025: these are for
+// gateways that still speak it.
+
+namespace fairing {
+
+/// Runs the image as a job (projects.jobs.create); its google.endpoint must be given. remove()
+/// cancels it.
+struct AiPlatformDeployer {
+    static constexpr const char* name_prefix = "fairing_job_";
+
+    GoogleOptions google = {};
+    std::string scale_tier = {};                  ///< BASIC, STANDARD_1, BASIC_GPU, CUSTOM, …
+    std::map<std::string, Json> job_config = {};  ///< Job, over what is made here
+
+    /// Throws Error{unsupported} without an endpoint.
+    void check() const;
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    /// The body of the request.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<AiPlatformDeployer> = std::tuple_cat(
+    fields_of_part(&AiPlatformDeployer::google),
+    std::tuple{
+        field("scale_tier", &AiPlatformDeployer::scale_tier,
+              "machines of AI Platform: BASIC, STANDARD_1, BASIC_GPU, CUSTOM"),
+        field("job_config", &AiPlatformDeployer::job_config,
+              "member of the Job, over what is made from the other options; repeatable"),
+    });
+
+/// Serves a version of a model; the model is made when it is missing, and the version on top. Its
+/// google.endpoint must be given. remove() deletes what this run made.
+struct AiPlatformServingDeployer {
+    GoogleOptions google = {};      ///< its name is the model's
+    std::string version_name = {};  ///< empty: v and the run id
+    std::string model_dir = {};     ///< gs:// folder of a model for a runtime of Google's; empty:
+                                    ///< the image serves
+    std::string runtime_version = {};
+    std::string python_version = {};
+    std::string framework = {};  ///< SCIKIT_LEARN, XGBOOST, TENSORFLOW
+    std::string machine_type = {};
+    std::map<std::string, Json> version_config = {};  ///< Version, over what is made here
+
+    /// Throws Error{unsupported} without an endpoint.
+    void check() const;
+    /// As VertexServingDeployer's.
+    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
+    /// The bodies of the two requests: model and version.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<AiPlatformServingDeployer> = std::tuple_cat(
+    fields_of_part(&AiPlatformServingDeployer::google),
+    std::tuple{
+        field("version_name", &AiPlatformServingDeployer::version_name,
+              "name of the version (default: from the run id)"),
+        field("model_dir", &AiPlatformServingDeployer::model_dir,
+              "gs:// folder of a model for a runtime of Google's (default: the image serves)"),
+        field("runtime_version", &AiPlatformServingDeployer::runtime_version,
+              "runtime of AI Platform, with model_dir: 2.11"),
+        field("python_version", &AiPlatformServingDeployer::python_version,
+              "Python of that runtime: 3.7", "runtime_python"),
+        field("framework", &AiPlatformServingDeployer::framework,
+              "SCIKIT_LEARN, XGBOOST or TENSORFLOW, with model_dir"),
+        field("machine_type", &AiPlatformServingDeployer::machine_type,
+              "machine: n1-standard-4, a2-highgpu-1g"),
+        field("version_config", &AiPlatformServingDeployer::version_config,
+              "member of the Version, over what is made from the other options; repeatable"),
+    });
+
+namespace detail {
+
+inline constexpr std::array<google::JobState, 7> ai_platform_states{
+    {{"QUEUED", State::pending},
+     {"PREPARING", State::pending},
+     {"RUNNING", State::running},
+     {"SUCCEEDED", State::succeeded},
+     {"FAILED", State::failed, "the job failed"},
+     {"CANCELLING", State::running},
+     {"CANCELLED", State::failed, "the job was cancelled"}}};
+
+inline void check_ai_platform(const GoogleOptions& options, const char* successor) {
+    if (options.endpoint.empty()) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "use",
+                     .subject = "AI Platform v1",
+                     .answer = "Google shut it down on 31 January 2025",
+                     .advice = std::string{"use --deployer "} + successor +
+                               ", or name a gateway that speaks it with --endpoint"}};
+    }
+    google::check_options(options);
+}
+
+/// Names of AI Platform are of letters, digits and underscores.
+inline void check_ai_platform_name(const std::string& what, const std::string& name) {
+    std::string small = name;
+    std::transform(small.begin(), small.end(), small.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    google::check_characters(what, small, "_");
+    if (small.empty() || small.front() < 'a' || small.size() > 128) {
+        throw google::bad_option(what, name, "it does not begin with a letter, or is too long");
+    }
+}
+
+[[nodiscard]] inline std::string ai_platform_id(const char* prefix, const std::string& name,
+                                                std::string run_id) {
+    std::replace(run_id.begin(), run_id.end(), '-', '_');
+    return name.empty() ? prefix + run_id : name;
+}
+
+[[nodiscard]] inline Json ai_platform_job(const AiPlatformDeployer& deployer, const Image& image,
+                                          const std::string& run_id) {
+    const std::string id =
+        ai_platform_id(AiPlatformDeployer::name_prefix, deployer.google.name, run_id);
+    check_ai_platform_name("name", id);
+    Json input{{"region", deployer.google.region},
+               {"masterConfig",
+                {{"imageUri", google::image_uri(image)}, {"containerCommand", image.command}}}};
+    if (!deployer.scale_tier.empty()) {
+        input["scaleTier"] = deployer.scale_tier;
+    }
+    Json job = google::merged({{"labels", google::labels_of(deployer.google, run_id, "gcp")},
+                               {"trainingInput", std::move(input)}},
+                              Json(deployer.job_config));
+    job["jobId"] = id;
+    return job;
+}
+
+[[nodiscard]] inline Json ai_platform_version(const AiPlatformServingDeployer& deployer,
+                                              const Image& image, const std::string& run_id) {
+    Json made{{"name", ai_platform_id("v", deployer.version_name, run_id)},
+              {"labels", google::labels_of(deployer.google, run_id, "gcpserving")}};
+    if (deployer.model_dir.empty()) {
+        made["container"] = {{"image", google::image_uri(image)}, {"command", image.command}};
+    }
+    for (const auto& [key, value] : {std::pair{"deploymentUri", &deployer.model_dir},
+                                     std::pair{"runtimeVersion", &deployer.runtime_version},
+                                     std::pair{"pythonVersion", &deployer.python_version},
+                                     std::pair{"framework", &deployer.framework},
+                                     std::pair{"machineType", &deployer.machine_type}}) {
+        if (!value->empty()) {
+            made[key] = *value;
+        }
+    }
+    return google::merged(std::move(made), Json(deployer.version_config));
+}
+
+[[nodiscard]] inline Json ai_platform_model(const AiPlatformServingDeployer& deployer,
+                                            const std::string& run_id) {
+    return {{"name", ai_platform_id("fairing_model_", deployer.google.name, run_id)},
+            {"regions", {deployer.google.region}},
+            {"labels", google::labels_of(deployer.google, run_id, "gcpserving")}};
+}
+
+}  // namespace detail
+
+inline void AiPlatformDeployer::check() const {
+    detail::check_ai_platform(google, "vertex");
+    if (!google.name.empty()) {
+        detail::check_ai_platform_name("name", google.name);
+    }
+}
+
+inline std::vector<Json> AiPlatformDeployer::manifests(const Image& image,
+                                                       const Session& /*session*/) const {
+    check();
+    return {detail::ai_platform_job(*this, image,
+                                    google.run_id.empty() ? derive_run_id(image) : google.run_id)};
+}
+
+inline Workload AiPlatformDeployer::deploy(const Image& image, const Session& session) const {
+    check();
+    check_pullable(image);
+    const google::Client client{google, session};
+    const std::string project = client.project();
+    const Json body = detail::ai_platform_job(
+        *this, image, google.run_id.empty() ? draw_run_id() : google.run_id);
+    const std::string id = text_or(body, "jobId");
+    const std::string jobs =
+        cloud::checked_endpoint(google.endpoint) + "/v1/projects/" + project + "/jobs";
+    const auto find = [&] { return client.find(jobs + '/' + id, "look for job", id); };
+    if (google.run_id.empty() || !find()) {
+        static_cast<void>(client.create(jobs, body, "create job", id, find));
+    }
+    return Workload{std::make_shared<google::JobWorkload>(
+        client,
+        google::Job{.object = {.api_version = "ml.googleapis.com/v1", .kind = "Job", .name = id},
+                    .url = jobs + '/' + id,
+                    .log = {.endpoint = google.logging_endpoint, .project = project, .job_id = id},
+                    .states = detail::ai_platform_states})};
+}
+
+inline void AiPlatformServingDeployer::check() const {
+    detail::check_ai_platform(google, "vertex-serving");
+    if (!google.name.empty()) {
+        detail::check_ai_platform_name("name", google.name);
+    }
+    if (!version_name.empty()) {
+        detail::check_ai_platform_name("version_name", version_name);
+    }
+    if (!model_dir.empty() && !model_dir.starts_with("gs://")) {
+        throw google::bad_option("model_dir", model_dir, "it does not begin with gs://");
+    }
+    if (model_dir.empty() && !runtime_version.empty()) {
+        throw google::bad_option("runtime_version", runtime_version, "there is no model_dir");
+    }
+}
+
+inline std::vector<Json> AiPlatformServingDeployer::manifests(const Image& image,
+                                                              const Session& /*session*/) const {
+    check();
+    const std::string run_id = google.run_id.empty() ? derive_run_id(image) : google.run_id;
+    return {detail::ai_platform_model(*this, run_id),
+            detail::ai_platform_version(*this, image, run_id)};
+}
+
+inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
+                                                  const Session& session) const {
+    check();
+    if (model_dir.empty()) {
+        check_pullable(image);
+    }
+    const google::Client client{google, session};
+    const std::string run_id = google.run_id.empty() ? draw_run_id() : google.run_id;
+    const std::string root = cloud::checked_endpoint(google.endpoint) + "/v1/";
+    const std::string models = root + "projects/" + client.project() + "/models";
+    const Json model = detail::ai_platform_model(*this, run_id);
+    const std::string model_name = text_or(model, "name"), model_url = models + '/' + model_name;
+    const Json made = detail::ai_platform_version(*this, image, run_id);
+    const std::string made_name = text_or(made, "name");
+    google::Undo undo{client};
+    const auto remove = [root](const google::Client& with, const std::string& url,
+                               const std::string& subject) {
+        if (const std::optional<Json> operation = with.remove(url, subject)) {
+            static_cast<void>(with.finish(*operation, root, "remove", subject));
+        }
+    };
+
+    const auto find_model = [&] { return client.find(model_url, "look for model", model_name); };
+    if (!find_model()) {
+        static_cast<void>(client.create(models, model, "create model", model_name, find_model));
+        undo.add([=](const google::Client& with) { remove(with, model_url, model_name); });
+    }
+    const std::string version_url = model_url + "/versions/" + made_name;
+    const Json operation =
+        client.create(model_url + "/versions", made, "create version", made_name);
+    undo.add([=](const google::Client& with) { remove(with, version_url, made_name); });
+    return Endpoint{std::make_shared<google::EndpointWorkload>(
+        client, google::Served{.object = {.api_version = "ml.googleapis.com/v1",
+                                          .kind = "Version",
+                                          .name = model_name + '/' + made_name},
+                               .predict_url = version_url + ":predict",
+                               .operation_root = root,
+                               .operation = operation,
+                               .undo = undo.keep()})};
+}
+
+static_assert(Deployer<AiPlatformDeployer> && SelfChecking<AiPlatformDeployer> &&
+              Deployer<AiPlatformServingDeployer> && Renderer<AiPlatformServingDeployer>);
+
+}  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/serving/predict_protocol.hpp - how model servers are asked: Seldon's protocol,
@@ -29782,18 +33456,6 @@ inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::st
 
 }  // namespace detail
 
-/// A Job as a subject to follow: one that was created, or found.
-[[nodiscard]] inline kubernetes::Subject job_subject(const Json& job) {
-    return {.key = kube::key_of(job),
-            .uid = kube::uid_of(job),
-            .run_id = kube::label_of(job, kube::run_label),
-            .main = job,
-            .expected_pods = std::max(1, static_cast<int>(std::min<std::int64_t>(
-                                             kube::number(job, {"spec", "completions"}), 100000))),
-            .tries_again = kube::number(job, {"spec", "backoffLimit"}) > 0,
-            .diagnose = kube::diagnose_job};
-}
-
 inline void JobDeployer::check() const {
     JobDeployer job = *this;
     job.kubernetes = with_profile(kubernetes);
@@ -29817,7 +33479,7 @@ namespace detail {
                                                          const kubernetes::Place& place) {
                     return job_objects(job, image, session, run_id, place);
                 },
-            .subject = job_subject};
+            .subject = kubernetes::job_subject};
 }
 
 }  // namespace detail
@@ -32553,6 +36215,774 @@ inline std::vector<Json> TrainJobDeployer::dry_run(const Image& image,
 
 static_assert(Deployer<TrainJobDeployer> && Renderer<TrainJobDeployer> &&
               SelfChecking<TrainJobDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/machine.hpp - the machine that a job or a model of Google Cloud has.
+
+namespace fairing {
+
+namespace google {
+
+struct Machine {
+    std::string machine_type = {};
+    std::string accelerator_type = {};  ///< NVIDIA_TESLA_T4, …
+    int accelerator_count = 0;          ///< 0: one when there is a type
+};
+
+}  // namespace google
+
+template <>
+inline constexpr auto fields<google::Machine> = std::tuple{
+    field("machine_type", &google::Machine::machine_type, "machine: n1-standard-4, a2-highgpu-1g"),
+    field("accelerator_type", &google::Machine::accelerator_type,
+          "accelerator of the machine: NVIDIA_TESLA_T4"),
+    field("accelerator_count", &google::Machine::accelerator_count,
+          "accelerators of the machine (default: 1 when there is a type)"),
+};
+
+namespace google {
+
+inline void check_machine(const Machine& machine) {
+    check_least("accelerator_count", machine.accelerator_count, 0);
+    if (machine.accelerator_count > 0 && machine.accelerator_type.empty()) {
+        throw bad_option("accelerator_count", std::to_string(machine.accelerator_count),
+                         "there is no accelerator_type");
+    }
+}
+
+/// A MachineSpec of Vertex AI.
+[[nodiscard]] inline Json machine_spec(const Machine& machine) {
+    Json spec{{"machineType", machine.machine_type}};
+    if (!machine.accelerator_type.empty()) {
+        spec["acceleratorType"] = machine.accelerator_type;
+        spec["acceleratorCount"] = std::max(1, machine.accelerator_count);
+    }
+    return spec;
+}
+
+}  // namespace google
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/vertex.hpp - runs the image as a custom job of Vertex AI
+// (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs).
+
+namespace fairing {
+
+/// On what terms machines are had: reserved, spare ones that can be taken away, or as soon as there
+/// are enough of them.
+enum class VertexStrategy { standard, spot, flex_start };
+
+template <>
+inline constexpr auto value_names<VertexStrategy> =
+    std::array<std::pair<std::string_view, VertexStrategy>, 3>{
+        {{"standard", VertexStrategy::standard},
+         {"spot", VertexStrategy::spot},
+         {"flex_start", VertexStrategy::flex_start}}};
+
+/// One replica trains; worker_count more are the second pool, parameter servers the third,
+/// evaluators the fourth, and Vertex AI tells each its place in CLUSTER_SPEC and TF_CONFIG. All
+/// have the same machine, parameter servers without accelerators; job_config changes what it
+/// likes. remove() cancels the job.
+struct VertexDeployer {
+    static constexpr const char* name_prefix = "fairing-job-";
+
+    GoogleOptions google = {};
+    google::Machine machine = {.machine_type = "n1-standard-4"};
+    int worker_count = 0;
+    int parameter_server_count = 0;
+    int evaluator_count = 0;
+    VertexStrategy strategy = VertexStrategy::standard;
+    int timeout_seconds = 0;   ///< 0: Google's own, 7 days
+    int max_wait_seconds = 0;  ///< for machines; 0: Google's own, a day
+    bool restart_on_worker_restart = false;
+    bool disable_retries = false;
+    std::string service_account = {};
+    std::string network = {};                ///< projects/NUMBER/global/networks/NAME
+    std::string base_output_directory = {};  ///< gs://…
+    Labels environment = {};
+    std::map<std::string, Json> job_config = {};  ///< CustomJob, over what is made here
+
+    /// Throws Error{usage} for what can be known to be wrong without I/O.
+    void check() const;
+    /// Throws Error; a lost answer does not make a second job.
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    /// The body of the request.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
+    fields_of_part(&VertexDeployer::google), fields_of_part(&VertexDeployer::machine),
+    std::tuple{
+        field("worker_count", &VertexDeployer::worker_count,
+              "workers beside the first replica (default: none)", "workers"),
+        field("parameter_server_count", &VertexDeployer::parameter_server_count,
+              "parameter servers (default: none)", "ps"),
+        field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)"),
+        field("strategy", &VertexDeployer::strategy, "on what terms machines are had"),
+        field("timeout_seconds", &VertexDeployer::timeout_seconds,
+              "Vertex AI ends the job after so long (default: 7 days)"),
+        field("max_wait_seconds", &VertexDeployer::max_wait_seconds,
+              "how long to wait for machines with flex_start (default: a day)"),
+        field("restart_on_worker_restart", &VertexDeployer::restart_on_worker_restart,
+              "restart the whole job when one worker is restarted"),
+        field("disable_retries", &VertexDeployer::disable_retries,
+              "do not restart the job after errors of Vertex AI itself"),
+        field("service_account", &VertexDeployer::service_account,
+              "service account that the job runs as"),
+        field("network", &VertexDeployer::network,
+              "VPC network to peer with: projects/NUMBER/global/networks/NAME"),
+        field("base_output_directory", &VertexDeployer::base_output_directory,
+              "gs:// folder for AIP_MODEL_DIR and its siblings"),
+        field("environment", &VertexDeployer::environment, "variable of the program; repeatable",
+              "env"),
+        field("job_config", &VertexDeployer::job_config,
+              "member of the CustomJob, over what is made from the other options; repeatable"),
+    });
+
+namespace detail {
+
+inline constexpr std::array<google::JobState, 11> vertex_states{
+    {{"JOB_STATE_QUEUED", State::pending},
+     {"JOB_STATE_PENDING", State::pending},
+     {"JOB_STATE_RUNNING", State::running},
+     {"JOB_STATE_SUCCEEDED", State::succeeded},
+     {"JOB_STATE_FAILED", State::failed, "the job failed"},
+     {"JOB_STATE_CANCELLING", State::running},
+     {"JOB_STATE_CANCELLED", State::failed, "the job was cancelled"},
+     {"JOB_STATE_PAUSED", State::pending},
+     {"JOB_STATE_EXPIRED", State::failed, "the job ran or waited longer than it may"},
+     {"JOB_STATE_UPDATING", State::running},
+     {"JOB_STATE_PARTIALLY_SUCCEEDED", State::failed, "some of the job's results are missing"}}};
+
+/// Where Vertex AI of the region is.
+[[nodiscard]] inline std::string vertex_endpoint(const GoogleOptions& options) {
+    return options.endpoint.empty() ? "https://" + options.region + "-aiplatform.googleapis.com"
+                                    : cloud::checked_endpoint(options.endpoint);
+}
+
+[[nodiscard]] inline std::string vertex_place(const std::string& project,
+                                              const GoogleOptions& options) {
+    return "projects/" + project + "/locations/" + options.region;
+}
+
+[[nodiscard]] inline Json worker_pool(const VertexDeployer& job, const Image& image, int replicas,
+                                      bool has_accelerators) {
+    Labels environment = image.environment;
+    for (const auto& [name, value] : job.environment) {
+        environment[name] = value;
+    }
+    Json container{{"imageUri", google::image_uri(image)}, {"command", image.command}};
+    if (!environment.empty()) {
+        container["env"] = google::environment_of(environment);
+    }
+    google::Machine machine = job.machine;
+    if (!has_accelerators) {
+        machine.accelerator_type.clear();
+    }
+    return {{"machineSpec", google::machine_spec(machine)},
+            {"replicaCount", replicas},
+            {"containerSpec", std::move(container)}};
+}
+
+[[nodiscard]] inline Json worker_pools(const VertexDeployer& job, const Image& image) {
+    Json pools = Json::array({worker_pool(job, image, 1, true)});
+    const std::array<std::pair<int, bool>, 3> others{{{job.worker_count, true},
+                                                      {job.parameter_server_count, false},
+                                                      {job.evaluator_count, true}}};
+    for (const auto& [replicas, has_accelerators] : others) {
+        // A pool is known by its place: one that is not there is empty.
+        pools.push_back(replicas == 0 ? Json::object()
+                                      : worker_pool(job, image, replicas, has_accelerators));
+    }
+    while (pools.back().empty()) {
+        pools.erase(pools.end() - 1);
+    }
+    return pools;
+}
+
+[[nodiscard]] inline Json vertex_scheduling(const VertexDeployer& job) {
+    Json scheduling = Json::object();
+    if (job.strategy != VertexStrategy::standard) {
+        scheduling["strategy"] = job.strategy == VertexStrategy::spot ? "SPOT" : "FLEX_START";
+    }
+    if (job.timeout_seconds > 0) {
+        scheduling["timeout"] = std::to_string(job.timeout_seconds) + 's';
+    }
+    if (job.max_wait_seconds > 0) {
+        scheduling["maxWaitDuration"] = std::to_string(job.max_wait_seconds) + 's';
+    }
+    if (job.restart_on_worker_restart) {
+        scheduling["restartJobOnWorkerRestart"] = true;
+    }
+    if (job.disable_retries) {
+        scheduling["disableRetries"] = true;
+    }
+    return scheduling;
+}
+
+[[nodiscard]] inline Json custom_job(const VertexDeployer& job, const Image& image,
+                                     const std::string& run_id) {
+    Json spec{{"workerPoolSpecs", worker_pools(job, image)}};
+    if (Json scheduling = vertex_scheduling(job); !scheduling.empty()) {
+        spec["scheduling"] = std::move(scheduling);
+    }
+    for (const auto& [key, value] :
+         {std::pair{"serviceAccount", &job.service_account}, std::pair{"network", &job.network}}) {
+        if (!value->empty()) {
+            spec[key] = *value;
+        }
+    }
+    if (!job.base_output_directory.empty()) {
+        spec["baseOutputDirectory"] = {{"outputUriPrefix", job.base_output_directory}};
+    }
+    const std::string name =
+        job.google.name.empty() ? VertexDeployer::name_prefix + run_id : job.google.name;
+    return google::merged({{"displayName", name},
+                           {"labels", google::labels_of(job.google, run_id, "vertex")},
+                           {"jobSpec", std::move(spec)}},
+                          Json(job.job_config));
+}
+
+/// A custom job by its resource name: projects/…/locations/…/customJobs/….
+[[nodiscard]] inline Workload vertex_workload(const google::Client& client,
+                                              const std::string& name) {
+    const std::string project = name.substr(9, name.find('/', 9) - 9);
+    return Workload{std::make_shared<google::JobWorkload>(
+        client,
+        google::Job{.object = {.api_version = "aiplatform.googleapis.com/v1",
+                               .kind = "CustomJob",
+                               .name = name},
+                    .url = vertex_endpoint(client.options()) + "/v1/" + name,
+                    .log = {.endpoint = client.options().logging_endpoint,
+                            .project = client.options().project.empty() ? project
+                                                                        : client.options().project,
+                            .job_id = name.substr(name.rfind('/') + 1)},
+                    .states = vertex_states})};
+}
+
+/// Throws Error{usage} unless `name` is projects/PROJECT/locations/REGION/COLLECTION/ID; gives the
+/// region.
+[[nodiscard]] inline std::string region_of(const std::string& name, const std::string& collection) {
+    std::vector<std::string> parts{""};
+    for (const char c : name) {
+        if (c == '/') {
+            parts.emplace_back();
+        } else {
+            parts.back() += c;
+        }
+    }
+    bool fine = parts.size() == 6 && parts[0] == "projects" && parts[2] == "locations" &&
+                parts[4] == collection;
+    for (const std::string& part : parts) {
+        fine = fine && !part.empty();
+    }
+    if (!fine) {
+        throw google::bad_option(
+            "name", name, "it is not projects/PROJECT/locations/REGION/" + collection + "/ID");
+    }
+    google::check_characters("project", parts[1], "-:.");
+    google::check_characters("region", parts[3], "-");
+    google::check_characters("id", parts[5], "-_");
+    return parts[3];
+}
+
+}  // namespace detail
+
+/// The custom job of this resource name (projects/P/locations/R/customJobs/ID), wherever it was
+/// started. The options say how it is reached; their project and region are the name's.
+[[nodiscard]] inline Workload find_vertex_job(const std::string& resource_name,
+                                              GoogleOptions options, const Session& session) {
+    options.region = detail::region_of(resource_name, "customJobs");
+    google::check_options(options);
+    Workload job = detail::vertex_workload(google::Client{options, session}, resource_name);
+    if (job.status(session.stop).state == State::removed) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "find", .subject = resource_name, .answer = "it is not there"}};
+    }
+    return job;
+}
+
+inline void VertexDeployer::check() const {
+    google::check_options(google);
+    google::check_machine(machine);
+    google::check_least("worker_count", worker_count, 0);
+    google::check_least("parameter_server_count", parameter_server_count, 0);
+    google::check_least("evaluator_count", evaluator_count, 0);
+    google::check_least("timeout_seconds", timeout_seconds, 0);
+    google::check_least("max_wait_seconds", max_wait_seconds, 0);
+    if (machine.machine_type.empty()) {
+        throw google::bad_option("machine_type", "\"\"", "a custom job needs one");
+    }
+    if (!network.empty() && (!network.starts_with("projects/") ||
+                             network.find("/global/networks/") == std::string::npos)) {
+        throw google::bad_option("network", network,
+                                 "it is not projects/NUMBER/global/networks/NAME");
+    }
+    if (!base_output_directory.empty() && !base_output_directory.starts_with("gs://")) {
+        throw google::bad_option("base_output_directory", base_output_directory,
+                                 "it does not begin with gs://");
+    }
+    if (max_wait_seconds > 0 && strategy == VertexStrategy::standard) {
+        throw google::bad_option("max_wait_seconds", std::to_string(max_wait_seconds),
+                                 "the strategy standard does not wait",
+                                 "use --strategy flex_start");
+    }
+    if (disable_retries && restart_on_worker_restart) {
+        throw google::bad_option("disable_retries", "true",
+                                 "it contradicts restart_on_worker_restart");
+    }
+}
+
+inline std::vector<Json> VertexDeployer::manifests(const Image& image,
+                                                   const Session& /*session*/) const {
+    check();
+    return {detail::custom_job(*this, image,
+                               google.run_id.empty() ? derive_run_id(image) : google.run_id)};
+}
+
+inline Workload VertexDeployer::deploy(const Image& image, const Session& session) const {
+    check();
+    check_pullable(image);
+    const google::Client client{google, session};
+    const std::string run_id = google.run_id.empty() ? draw_run_id() : google.run_id;
+    const std::string url = detail::vertex_endpoint(google) + "/v1/" +
+                            detail::vertex_place(client.project(), google) + "/customJobs";
+    const Json body = detail::custom_job(*this, image, run_id);
+    const google::Client::Find find = [&]() -> std::optional<Json> {
+        const Json found =
+            client.get(url + "?filter=" +
+                           net::percent_encode(std::string{"labels."} + kube::run_label + "=\"" +
+                                               run_id + '"'),
+                       "look for", "custom job " + run_id);
+        const Json& jobs = kube::list(found, {"customJobs"});
+        return jobs.empty() ? std::nullopt : std::optional{jobs.front()};
+    };
+    std::optional<Json> made = google.run_id.empty() ? std::nullopt : find();
+    if (!made) {
+        made = client.create(url, body, "create custom job", text_or(body, "displayName"), find);
+    }
+    const std::string name = text_or(*made, "name");
+    static_cast<void>(detail::region_of(name, "customJobs"));
+    return detail::vertex_workload(client, name);
+}
+
+static_assert(Deployer<VertexDeployer> && Renderer<VertexDeployer> && SelfChecking<VertexDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/traffic.hpp - how the models of an endpoint share its traffic.
+
+namespace fairing::google {
+
+/// Percents by the ids of deployed models; the whole is 100, or nothing.
+using TrafficSplit = std::map<std::string, int>;
+
+[[nodiscard]] inline TrafficSplit traffic_of(const Json& endpoint) {
+    TrafficSplit split;
+    const Json& shares = kube::member(endpoint, {"trafficSplit"});
+    for (const auto& [id, share] : shares.items()) {
+        if (share.is_number_integer() && share.get<int>() > 0) {
+            split[id] = share.get<int>();
+        }
+    }
+    return split;
+}
+
+/// `split` scaled to `total`; what rounding leaves is the largest one's.
+[[nodiscard]] inline TrafficSplit shared_traffic(TrafficSplit split, int total) {
+    int whole = 0, given = 0;
+    for (const auto& [id, share] : split) {
+        whole += share;
+    }
+    for (auto& [id, share] : split) {
+        share = share * total / whole;
+        given += share;
+    }
+    const auto largest =
+        std::max_element(split.begin(), split.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (largest != split.end()) {
+        largest->second += total - given;
+    }
+    return split;
+}
+
+/// The split when the deployed model `id` goes; empty when it was the only one. When it had all the
+/// traffic, the newest of the others gets it.
+[[nodiscard]] inline TrafficSplit traffic_without(const Json& endpoint, const std::string& id) {
+    TrafficSplit split = traffic_of(endpoint);
+    split.erase(id);
+    if (split.empty()) {
+        for (const Json& other : kube::list(endpoint, {"deployedModels"})) {
+            if (const std::string other_id = text_or(other, "id"); other_id != id) {
+                split = {{other_id, 100}};
+            }
+        }
+    }
+    return shared_traffic(std::move(split), 100);
+}
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/vertex_serving.hpp - serves the image as a model of Vertex AI: upload,
+// endpoint, deployment
+// (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints).
+
+namespace fairing {
+
+/// The model is uploaded under the run's name and deployed to an endpoint, which is found by its
+/// display name or made. remove() undeploys and deletes what this run made.
+struct VertexServingDeployer {
+    static constexpr const char* name_prefix = "fairing-service-";
+
+    GoogleOptions google = {};
+    google::Machine machine = {.machine_type = "n1-standard-2"};
+    std::string endpoint_name = {};  ///< display name; empty: the run's
+    std::string artifact_uri = {};   ///< gs:// folder of the trained model: AIP_STORAGE_URI
+    int container_port = 0;          ///< 0: Google's own, 8080
+    std::string predict_route = {};  ///< empty: Google's own
+    std::string health_route = {};   ///< empty: Google's own
+    int min_replica_count = 1;
+    int max_replica_count = 0;  ///< 0: as many as at least
+    int traffic_percent = 100;  ///< of the endpoint; the models that are there share the rest
+    std::string service_account = {};
+    Labels environment = {};
+    std::map<std::string, Json> model_config = {};   ///< Model, over what is made here
+    std::map<std::string, Json> deploy_config = {};  ///< DeployedModel, over what is made here
+
+    /// As VertexDeployer's.
+    void check() const;
+    /// The deployment has begun when this returns; follow() and wait() end when the model answers.
+    /// What was made before a failure is removed.
+    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
+    /// The bodies of the three requests: model, endpoint, deployment.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
+    fields_of_part(&VertexServingDeployer::google), fields_of_part(&VertexServingDeployer::machine),
+    std::tuple{
+        field("endpoint_name", &VertexServingDeployer::endpoint_name,
+              "display name of the endpoint, found or made (default: the model's)"),
+        field("artifact_uri", &VertexServingDeployer::artifact_uri,
+              "gs:// folder of the trained model, which the program finds in AIP_STORAGE_URI"),
+        field("container_port", &VertexServingDeployer::container_port,
+              "port that the program listens on (default: 8080)"),
+        field("predict_route", &VertexServingDeployer::predict_route,
+              "path of the program that predicts (default: Vertex AI's own)"),
+        field("health_route", &VertexServingDeployer::health_route,
+              "path of the program that says whether it is ready (default: Vertex AI's own)"),
+        field("min_replica_count", &VertexServingDeployer::min_replica_count,
+              "replicas at least (default: 1)"),
+        field("max_replica_count", &VertexServingDeployer::max_replica_count,
+              "replicas at most (default: as many as at least)"),
+        field("traffic_percent", &VertexServingDeployer::traffic_percent,
+              "share of the endpoint's traffic; models that are there keep the rest (default: "
+              "100)"),
+        field("service_account", &VertexServingDeployer::service_account,
+              "service account that the model runs as"),
+        field("environment", &VertexServingDeployer::environment,
+              "variable of the program; repeatable", "env"),
+        field("model_config", &VertexServingDeployer::model_config,
+              "member of the Model, over what is made from the other options; repeatable"),
+        field("deploy_config", &VertexServingDeployer::deploy_config,
+              "member of the DeployedModel, over what is made from the other options; repeatable"),
+    });
+
+namespace detail {
+
+/// What one run makes, and where.
+class VertexServing {
+public:
+    VertexServing(const VertexServingDeployer& options, std::string run_id)
+        : options_(options),
+          run_id_(std::move(run_id)),
+          name_(options.google.name.empty() ? VertexServingDeployer::name_prefix + run_id_
+                                            : options.google.name),
+          model_id_(VertexServingDeployer::name_prefix + run_id_) {}
+
+    [[nodiscard]] Json model_request(const Image& image) const {
+        Labels environment = image.environment;
+        for (const auto& [key, value] : options_.environment) {
+            environment[key] = value;
+        }
+        Json container{{"imageUri", google::image_uri(image)}, {"command", image.command}};
+        if (!environment.empty()) {
+            container["env"] = google::environment_of(environment);
+        }
+        if (options_.container_port > 0) {
+            container["ports"] = Json::array({{{"containerPort", options_.container_port}}});
+        }
+        set(container, "predictRoute", options_.predict_route);
+        set(container, "healthRoute", options_.health_route);
+        Json model{
+            {"displayName", name_}, {"labels", labels()}, {"containerSpec", std::move(container)}};
+        set(model, "artifactUri", options_.artifact_uri);
+        return {{"modelId", model_id_},
+                {"model", google::merged(std::move(model), Json(options_.model_config))}};
+    }
+    [[nodiscard]] std::string endpoint_name() const {
+        return options_.endpoint_name.empty() ? name_ : options_.endpoint_name;
+    }
+    [[nodiscard]] Json endpoint_request() const {
+        return {{"displayName", endpoint_name()}, {"labels", labels()}};
+    }
+    /// `model` is its resource name, `others` the endpoint's traffic split so far.
+    [[nodiscard]] Json deploy_request(const std::string& model,
+                                      const google::TrafficSplit& others) const {
+        Json deployed{{"model", model},
+                      {"displayName", name_},
+                      {"dedicatedResources",
+                       {{"machineSpec", google::machine_spec(options_.machine)},
+                        {"minReplicaCount", options_.min_replica_count},
+                        {"maxReplicaCount",
+                         std::max(options_.min_replica_count, options_.max_replica_count)}}}};
+        set(deployed, "serviceAccount", options_.service_account);
+        google::TrafficSplit split = google::shared_traffic(others, 100 - options_.traffic_percent);
+        split["0"] = options_.traffic_percent;  // the one that is being deployed
+        return {
+            {"deployedModel", google::merged(std::move(deployed), Json(options_.deploy_config))},
+            {"trafficSplit", split}};
+    }
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const std::string& model_id() const noexcept { return model_id_; }
+
+private:
+    [[nodiscard]] Labels labels() const {
+        return google::labels_of(options_.google, run_id_, "vertex-serving");
+    }
+    static void set(Json& object, const char* key, const std::string& value) {
+        if (!value.empty()) {
+            object[key] = value;
+        }
+    }
+
+    const VertexServingDeployer& options_;
+    std::string run_id_, name_, model_id_;
+};
+
+/// Takes `model` off the endpoint; the models that stay share its traffic.
+inline void undeploy(const google::Client& client, const std::string& root,
+                     const std::string& endpoint, const std::string& model) {
+    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
+    if (!found) {
+        return;
+    }
+    for (const Json& deployed : kube::list(*found, {"deployedModels"})) {
+        if (text_or(deployed, "model") != model) {
+            continue;
+        }
+        const std::string id = text_or(deployed, "id");
+        Json body{{"deployedModelId", id}};
+        if (const google::TrafficSplit rest = google::traffic_without(*found, id); !rest.empty()) {
+            body["trafficSplit"] = rest;
+        }
+        const Json operation =
+            client.create(root + endpoint + ":undeployModel", body, "undeploy", model);
+        static_cast<void>(client.finish(operation, root, "undeploy", model));
+    }
+}
+
+/// Deletes a resource by its name; one that is not there counts as deleted.
+inline void delete_resource(const google::Client& client, const std::string& root,
+                            const std::string& name) {
+    if (const std::optional<Json> operation = client.remove(root + name, name)) {
+        static_cast<void>(client.finish(*operation, root, "remove", name));
+    }
+}
+
+/// Deletes what an operation makes, once it has made it: nothing under way can be deleted.
+/// `member` of its response is the name.
+inline void delete_made(const google::Client& client, const std::string& root,
+                        const Json& operation, const char* member) {
+    const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
+    if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
+        delete_resource(client, root, name);
+    }
+}
+
+/// Deletes the endpoint unless somebody else's model is on it.
+inline void delete_endpoint(const google::Client& client, const std::string& root,
+                            const std::string& endpoint) {
+    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
+    if (found && kube::list(*found, {"deployedModels"}).empty()) {
+        delete_resource(client, root, endpoint);
+    }
+}
+
+/// The steps of one run, each of which knows how it is undone.
+class VertexLaunch {
+public:
+    VertexLaunch(const google::Client& client, const VertexServing& run, google::Undo& undo)
+        : client_(client),
+          run_(run),
+          undo_(undo),
+          root_(vertex_endpoint(client.options()) + "/v1/"),
+          place_(root_ + vertex_place(client.project(), client.options())) {}
+
+    [[nodiscard]] const std::string& root() const noexcept { return root_; }
+
+    /// The model's resource name.
+    [[nodiscard]] std::string upload(const Image& image) const {
+        const auto find = [this]() -> std::optional<Json> {
+            const auto found = client_.find(place_ + "/models/" + run_.model_id(), "look for model",
+                                            run_.model_id());
+            return found ? std::optional{ended({{"model", text_or(*found, "name")}})}
+                         : std::nullopt;
+        };
+        std::optional<Json> operation = again() ? find() : std::nullopt;
+        if (!operation) {
+            operation = client_.create(place_ + "/models:upload", run_.model_request(image),
+                                       "upload model", run_.name(), find);
+        }
+        undo_.add([root = root_, begun = *operation](const google::Client& with) {
+            delete_made(with, root, begun, "model");
+        });
+        const Json end = client_.finish(*operation, root_, "upload model", run_.name());
+        std::string model = kube::text(end, {"response", "model"});
+        static_cast<void>(region_of(model, "models"));
+        undo_.amend([root = root_, model](const google::Client& with) {
+            delete_resource(with, root, model);
+        });
+        return model;
+    }
+
+    /// The endpoint, found or made.
+    [[nodiscard]] Json target() const {
+        const auto find = [this]() -> std::optional<Json> {
+            const Json found =
+                client_.get(place_ + "/endpoints?filter=" +
+                                net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
+                            "look for endpoint", run_.endpoint_name());
+            const Json& endpoints = kube::list(found, {"endpoints"});
+            return endpoints.empty() ? std::nullopt : std::optional{ended(endpoints.front())};
+        };
+        std::optional<Json> operation = find();
+        const bool is_made = !operation;
+        if (is_made) {
+            operation = client_.create(place_ + "/endpoints", run_.endpoint_request(),
+                                       "create endpoint", run_.endpoint_name(), find);
+            undo_.add([root = root_, begun = *operation](const google::Client& with) {
+                delete_made(with, root, begun, "name");
+            });
+        }
+        const Json end = client_.finish(*operation, root_, "create endpoint", run_.endpoint_name());
+        Json endpoint = kube::member(end, {"response"});
+        const std::string name = text_or(endpoint, "name");
+        static_cast<void>(region_of(name, "endpoints"));
+        if (is_made) {
+            undo_.amend([root = root_, name](const google::Client& with) {
+                delete_endpoint(with, root, name);
+            });
+        }
+        return endpoint;
+    }
+
+    /// The operation of the deployment.
+    [[nodiscard]] Json deploy(const std::string& model, const Json& endpoint) const {
+        const std::string name = text_or(endpoint, "name");
+        bool is_there = false;
+        for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+            is_there = is_there || text_or(deployed, "model") == model;
+        }
+        Json operation =
+            is_there ? ended(endpoint)
+                     : client_.create(root_ + name + ":deployModel",
+                                      run_.deploy_request(model, google::traffic_of(endpoint)),
+                                      "deploy model", run_.name());
+        undo_.add([root = root_, name, model](const google::Client& with) {
+            undeploy(with, root, name, model);
+        });
+        return operation;
+    }
+
+private:
+    /// Whether this run may have been here before.
+    [[nodiscard]] bool again() const { return !client_.options().run_id.empty(); }
+    /// What is there already is an operation that has ended.
+    [[nodiscard]] static Json ended(const Json& result) {
+        return {{"done", true}, {"response", result}};
+    }
+
+    const google::Client& client_;
+    const VertexServing& run_;
+    google::Undo& undo_;
+    std::string root_, place_;
+};
+
+}  // namespace detail
+
+inline void VertexServingDeployer::check() const {
+    google::check_options(google);
+    google::check_machine(machine);
+    google::check_least("container_port", container_port, 0);
+    google::check_least("min_replica_count", min_replica_count, 1);
+    google::check_least("max_replica_count", max_replica_count, 0);
+    google::check_least("traffic_percent", traffic_percent, 0);
+    if (machine.machine_type.empty()) {
+        throw google::bad_option("machine_type", "\"\"", "a deployed model needs one");
+    }
+    if (traffic_percent > 100) {
+        throw google::bad_option("traffic_percent", std::to_string(traffic_percent),
+                                 "it is more than 100");
+    }
+    if (max_replica_count > 0 && max_replica_count < min_replica_count) {
+        throw google::bad_option("max_replica_count", std::to_string(max_replica_count),
+                                 "it is less than min_replica_count");
+    }
+    if (!artifact_uri.empty() && !artifact_uri.starts_with("gs://")) {
+        throw google::bad_option("artifact_uri", artifact_uri, "it does not begin with gs://");
+    }
+}
+
+inline std::vector<Json> VertexServingDeployer::manifests(const Image& image,
+                                                          const Session& /*session*/) const {
+    check();
+    const detail::VertexServing run{*this,
+                                    google.run_id.empty() ? derive_run_id(image) : google.run_id};
+    const std::string project = google.project.empty() ? "-" : google.project;
+    return {run.model_request(image), run.endpoint_request(),
+            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.model_id(),
+                               {})};
+}
+
+inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session& session) const {
+    check();
+    check_pullable(image);
+    const google::Client client{google, session};
+    const detail::VertexServing run{*this, google.run_id.empty() ? draw_run_id() : google.run_id};
+    google::Undo undo{client};
+    const detail::VertexLaunch launch{client, run, undo};
+    const std::string model = launch.upload(image);
+    const Json target = launch.target();
+    const std::string endpoint = text_or(target, "name"), root = launch.root();
+    const bool has_others = !google::traffic_of(target).empty();
+    if (!has_others && traffic_percent != 100) {
+        throw google::bad_option(
+            "traffic_percent", std::to_string(traffic_percent),
+            "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
+    }
+    const Json deployment = launch.deploy(model, target);
+    return Endpoint{std::make_shared<google::EndpointWorkload>(
+        client, google::Served{.object = {.api_version = "aiplatform.googleapis.com/v1",
+                                          .kind = "Endpoint",
+                                          .name = endpoint},
+                               .predict_url = root + endpoint + ":predict",
+                               .operation_root = root,
+                               .operation = deployment,
+                               .undo = undo.keep()})};
+}
+
+static_assert(Deployer<VertexServingDeployer> && Renderer<VertexServingDeployer> &&
+              SelfChecking<VertexServingDeployer>);
 
 }  // namespace fairing
 
@@ -35936,12 +40366,19 @@ public:
         add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
                                                 "preprocessor python_function"));
         add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
+        add_builder("cluster", maker<AnyBuilder, ClusterBuilder>("builder cluster"));
         add_builder("docker", maker<AnyBuilder, DockerBuilder>("builder docker"));
         add_builder("podman", maker<AnyBuilder, PodmanBuilder>("builder podman"));
         deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
         deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
         deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
         deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
+        deployers_["vertex"] = deployer_maker<VertexDeployer>("deployer vertex");
+        deployers_["vertex-serving"] =
+            deployer_maker<VertexServingDeployer>("deployer vertex-serving");
+        deployers_["gcp"] = deployer_maker<AiPlatformDeployer>("deployer gcp");
+        deployers_["gcpserving"] =
+            deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
         deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
         for (const TrainingKind& kind : training_kinds) {
             deployers_[kind.deployer] =
@@ -36395,1518 +40832,6 @@ private:
         return {};
     }
 };
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/content.hpp - what is uploaded: bytes that can be read from any place, any number
-// of times.
-
-namespace fairing::cloud {
-
-/// One part of a content.
-struct ByteRange {
-    std::uint64_t offset = 0, size = 0;
-};
-
-struct Content {
-    std::uint64_t size = 0;
-    /// Gives the bytes of a range, in order. May be called from several threads.
-    std::function<void(ByteRange, const net::BodySink&)> read = {};
-
-    [[nodiscard]] static Content of(std::string text) {
-        const auto size = static_cast<std::uint64_t>(text.size());
-        return {.size = size,
-                .read = [text = std::move(text)](ByteRange range, const net::BodySink& sink) {
-                    sink(std::as_bytes(std::span{text})
-                             .subspan(static_cast<std::size_t>(range.offset),
-                                      static_cast<std::size_t>(range.size)));
-                }};
-    }
-    /// A file as long as it is now. Reading throws Error{input} when it has become shorter.
-    [[nodiscard]] static Content of_file(const std::filesystem::path& path) {
-        auto file = std::make_shared<const UniqueFd>(open_file(path, O_RDONLY));
-        struct stat status {};
-        if (::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-            throw Error{ErrorCode::input,
-                        {.attempted = "upload",
-                         .subject = path.string(),
-                         .answer = "it is no regular file"}};
-        }
-        return {.size = static_cast<std::uint64_t>(status.st_size),
-                .read = [file, path](ByteRange range, const net::BodySink& sink) {
-                    read_range(file->get(), path.string(), range, sink);
-                }};
-    }
-
-    [[nodiscard]] net::Body body(ByteRange range) const {
-        return {.size = range.size,
-                .write = [read = read, range](const net::BodySink& sink) { read(range, sink); }};
-    }
-    [[nodiscard]] std::string sha256_hex(ByteRange range) const {
-        codec::Sha256 hash;
-        read(range, [&hash](std::span<const std::byte> bytes) { hash.update(bytes); });
-        return codec::hex(hash.finish());
-    }
-    /// The part of at most `longest` bytes that begins at `offset`.
-    [[nodiscard]] ByteRange part(std::uint64_t offset, std::uint64_t longest) const {
-        return {offset, std::min(longest, size - std::min(offset, size))};
-    }
-
-private:
-    static void read_range(int fd, const std::string& name, ByteRange range,
-                           const net::BodySink& sink) {
-        std::array<std::byte, 65536> buffer;
-        while (range.size > 0) {
-            const auto wanted =
-                static_cast<std::size_t>(std::min<std::uint64_t>(range.size, buffer.size()));
-            const ssize_t got =
-                ::pread(fd, buffer.data(), wanted, static_cast<off_t>(range.offset));
-            if (got < 0 && errno == EINTR) {
-                continue;
-            }
-            if (got <= 0) {
-                throw got < 0 ? system_error(errno, "read", name)
-                              : Error{ErrorCode::input,
-                                      {.attempted = "read",
-                                       .subject = name,
-                                       .answer = "it became shorter while it was uploaded"}};
-            }
-            sink(std::span{buffer}.first(static_cast<std::size_t>(got)));
-            range.offset += static_cast<std::uint64_t>(got);
-            range.size -= static_cast<std::uint64_t>(got);
-        }
-    }
-};
-
-}  // namespace fairing::cloud
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/azure/blob.hpp - block blobs of Azure Storage
-// (learn.microsoft.com/rest/api/storageservices/blob-service-rest-api).
-
-namespace fairing::cloud::azure {
-
-inline namespace FAIRING_ABI {
-
-/// One container.
-class BlobContainer {
-public:
-    /// Larger blobs than `block_size` go in blocks.
-    BlobContainer(Connection connection, StorageAccount account, std::string container,
-                  std::uint64_t block_size = std::uint64_t{16} << 20)
-        : client_(std::move(connection), std::move(account), StorageClient::Kind::blob),
-          container_(std::move(container)),
-          block_size_(std::max<std::uint64_t>(block_size, 1)) {}
-
-    [[nodiscard]] std::string url(const std::string& name) const {
-        return client_.endpoint() + target(name);
-    }
-    /// Creates the container unless it is there. True when it was created.
-    bool ensure() const {
-        return client_.create('/' + net::percent_encode(container_) + "?restype=container", {},
-                              "create container", container_);
-    }
-
-    /// Uploads, in one request or in blocks. A block that fails is sent again; blocks that no list
-    /// names are no blob, and the service drops them.
-    void put(const std::string& name, const Content& content) const {
-        const std::string subject = url(name);
-        if (content.size <= block_size_) {
-            return need_success(client_.send({.method = "PUT",
-                                              .headers = {{"x-ms-blob-type", "BlockBlob"}},
-                                              .body = content.body({0, content.size})},
-                                             target(name), "upload", subject),
-                                "upload", subject);
-        }
-        // Fifty thousand blocks are allowed.
-        const std::uint64_t longest = std::max(block_size_, content.size / 49999 + 1);
-        std::string list = R"(<?xml version="1.0" encoding="utf-8"?><BlockList>)";
-        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
-            const std::string number = std::to_string(1000000 + offset / longest);
-            const std::string id = codec::base64_encode(number);  // all of one length
-            const ByteRange range = content.part(offset, longest);
-            need_success(
-                client_.send({.method = "PUT", .body = content.body(range)},
-                             target(name) + "?comp=block&blockid=" + net::percent_encode(id),
-                             "upload", "a block of " + subject),
-                "upload", "a block of " + subject);
-            list += "<Latest>" + id + "</Latest>";
-            client_.connection().control.show({.step = "upload",
-                                               .item = subject,
-                                               .done = offset + range.size,
-                                               .total = content.size});
-        }
-        need_success(
-            client_.send({.method = "PUT", .body = net::Body::of(list + "</BlockList>")},
-                         target(name) + "?comp=blocklist", "finish the upload of", subject),
-            "finish the upload of", subject);
-    }
-
-    /// Removes the blob; one that is not there counts as removed.
-    void remove(const std::string& name) const { client_.remove(target(name), url(name)); }
-
-    [[nodiscard]] BlobContainer for_cleanup() const {
-        BlobContainer copy = *this;
-        copy.client_ = client_.for_cleanup();
-        return copy;
-    }
-
-private:
-    [[nodiscard]] std::string target(const std::string& name) const {
-        return '/' + net::percent_encode(container_) + '/' + encoded_name(name);
-    }
-
-    StorageClient client_;
-    std::string container_;
-    std::uint64_t block_size_;
-};
-
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing::cloud::azure
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/azure/files.hpp - file shares of Azure Storage
-// (learn.microsoft.com/rest/api/storageservices/file-service-rest-api).
-
-namespace fairing::cloud::azure {
-
-inline namespace FAIRING_ABI {
-
-/// One share. Paths are relative to it, with slashes between their parts.
-class FileShare {
-public:
-    FileShare(Connection connection, StorageAccount account, std::string share)
-        : client_(std::move(connection), std::move(account), StorageClient::Kind::file),
-          share_(std::move(share)) {}
-
-    [[nodiscard]] std::string url(const std::string& path) const {
-        return client_.endpoint() + target(path);
-    }
-    [[nodiscard]] const StorageAccount& account() const noexcept { return client_.account(); }
-
-    /// Creates the share unless it is there. True when it was created.
-    bool ensure() const {
-        return client_.create('/' + net::percent_encode(share_) + "?restype=share", {},
-                              "create share", share_);
-    }
-
-    /// Creates the directory and those above it, unless they are there.
-    void make_directory(const std::string& path) const {
-        for (std::size_t end = 0; end != std::string::npos;) {
-            end = path.find('/', end + 1);
-            const std::string part = path.substr(0, end);
-            client_.create(target(part) + "?restype=directory", properties(), "create directory",
-                           url(part));
-        }
-    }
-
-    /// Uploads a file into a directory that is there. A range that fails is sent again; when that
-    /// does not help, the half file is removed.
-    void put(const std::string& path, const Content& content) const {
-        net::Headers headers = properties();
-        headers.emplace("x-ms-type", "file");
-        headers.emplace("x-ms-content-length", std::to_string(content.size));
-        need_success(client_.send({.method = "PUT", .headers = std::move(headers)}, target(path),
-                                  "create file", url(path)),
-                     "create file", url(path));
-        try {
-            constexpr std::uint64_t longest = 4 << 20;  // of one range
-            for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
-                send_range(path, content, content.part(offset, longest));
-            }
-        } catch (...) {
-            try {
-                for_cleanup().remove_file(path);
-            } catch (const Error& error) {
-                client_.connection().control.say(Level::warning, error.what());
-            }
-            throw;
-        }
-    }
-
-    /// Uploads every file and directory below `folder`. Links are refused: a share has none.
-    void put_directory(const std::filesystem::path& folder, const std::string& path) const {
-        make_directory(path);
-        std::vector<std::filesystem::path> entries;
-        for (const auto& entry : std::filesystem::recursive_directory_iterator{folder}) {
-            entries.push_back(entry.path());
-        }
-        std::sort(entries.begin(), entries.end());
-        for (const std::filesystem::path& entry : entries) {
-            const std::string there =
-                path + '/' + entry.lexically_relative(folder).generic_string();
-            if (std::filesystem::is_symlink(entry)) {
-                throw Error{ErrorCode::unsupported,
-                            {.attempted = "upload",
-                             .subject = entry.string(),
-                             .answer = "it is a link, and an Azure file share has none"}};
-            }
-            if (std::filesystem::is_directory(entry)) {
-                client_.create(target(there) + "?restype=directory", properties(),
-                               "create directory", url(there));
-            } else {
-                put(there, Content::of_file(entry));
-            }
-        }
-    }
-
-    /// What is not there counts as removed.
-    void remove_file(const std::string& path) const { client_.remove(target(path), url(path)); }
-    /// The directory must be empty.
-    void remove_directory(const std::string& path) const {
-        client_.remove(target(path) + "?restype=directory", url(path));
-    }
-
-    [[nodiscard]] FileShare for_cleanup() const {
-        FileShare copy = *this;
-        copy.client_ = client_.for_cleanup();
-        return copy;
-    }
-
-private:
-    [[nodiscard]] std::string target(const std::string& path) const {
-        return '/' + net::percent_encode(share_) + '/' + encoded_name(path);
-    }
-    /// What the service wants to know of every new entry.
-    [[nodiscard]] static net::Headers properties() {
-        return {{"x-ms-file-permission", "inherit"},
-                {"x-ms-file-attributes", "None"},
-                {"x-ms-file-creation-time", "now"},
-                {"x-ms-file-last-write-time", "now"}};
-    }
-    void send_range(const std::string& path, const Content& content, ByteRange range) const {
-        const std::string bytes = "bytes=" + std::to_string(range.offset) + '-' +
-                                  std::to_string(range.offset + range.size - 1);
-        need_success(
-            client_.send({.method = "PUT",
-                          .headers = {{"x-ms-write", "update"}, {"x-ms-range", bytes}},
-                          .body = content.body(range)},
-                         target(path) + "?comp=range", "upload", bytes + " of " + url(path)),
-            "upload", bytes + " of " + url(path));
-        client_.connection().control.show({.step = "upload",
-                                           .item = url(path),
-                                           .done = range.offset + range.size,
-                                           .total = content.size});
-    }
-
-    StorageClient client_;
-    std::string share_;
-};
-
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing::cloud::azure
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/aws/s3.hpp - objects of S3 and of what speaks like it: MinIO, IBM COS
-// (docs.aws.amazon.com/AmazonS3/latest/API).
-
-namespace fairing::cloud::aws {
-
-enum class BucketAddress { automatic, path, host };
-
-struct S3Options {
-    std::string endpoint = {};  ///< empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS's
-    /// Where the bucket's name goes. `automatic`: into the host at AWS, into the path elsewhere.
-    BucketAddress address = BucketAddress::automatic;
-    std::uint64_t part_size = std::uint64_t{16} << 20;  ///< larger objects go in parts
-};
-
-inline namespace FAIRING_ABI {
-
-/// One bucket.
-class S3Bucket {
-public:
-    /// Throws Error{usage} for a name that no bucket has (docs.aws.amazon.com/AmazonS3/latest/
-    /// userguide/bucketnamingrules.html): it becomes part of a host.
-    S3Bucket(Client client, std::string bucket, S3Options options = {})
-        : client_(std::move(client)), bucket_(std::move(bucket)), options_(std::move(options)) {
-        const auto is_end = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-        if (bucket_.size() < 3 || bucket_.size() > 63 || !is_end(bucket_.front()) ||
-            !is_end(bucket_.back()) ||
-            bucket_.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") !=
-                std::string::npos ||
-            bucket_.find("..") != std::string::npos) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "use bucket",
-                         .subject = '"' + net::printable(bucket_, 80) + '"',
-                         .answer = "not a name that a bucket can have",
-                         .advice = "use 3 to 63 of a-z, 0-9, '-' and '.'"}};
-        }
-        const bool is_aws = options_.endpoint.empty() &&
-                            client_.endpoint("s3").find(".amazonaws.com") != std::string::npos;
-        const std::string endpoint = options_.endpoint.empty()
-                                         ? client_.endpoint("s3")
-                                         : checked_endpoint(options_.endpoint);
-        // A dot in the bucket's name does not fit the host's certificate.
-        const bool in_host = options_.address == BucketAddress::host ||
-                             (options_.address == BucketAddress::automatic && is_aws &&
-                              bucket_.find('.') == std::string::npos);
-        const std::size_t host = endpoint.find("://") + 3;
-        base_ = in_host ? endpoint.substr(0, host) + bucket_ + '.' + endpoint.substr(host)
-                        : endpoint + '/' + bucket_;
-    }
-
-    [[nodiscard]] const std::string& name() const noexcept { return bucket_; }
-    [[nodiscard]] std::string url(const std::string& key) const {
-        return "s3://" + bucket_ + '/' + key;
-    }
-
-    /// Creates the bucket unless it is there. True when it was created.
-    bool ensure() const {
-        const std::string subject = "s3://" + bucket_;
-        const net::Answer found = send("HEAD", {}, {}, "look for bucket", subject);
-        if (is_success(found.status)) {
-            return false;
-        }
-        if (found.status != 404) {
-            throw refuse(found, "look for bucket", subject,
-                         found.status == 403 ? "it belongs to somebody else, or the credentials do "
-                                               "not suffice"
-                         : found.status == 301 ? "it is in another region than " + client_.region()
-                                               : "");
-        }
-        const std::string& region = client_.region();
-        // The first region must not be named, every other one must be.
-        const std::string body = region == "us-east-1"
-                                     ? ""
-                                     : "<CreateBucketConfiguration><LocationConstraint>" + region +
-                                           "</LocationConstraint></CreateBucketConfiguration>";
-        const net::Answer made = send("PUT", {}, Content::of(body), "create bucket", subject);
-        if (refusal_of(made).code == "BucketAlreadyOwnedByYou") {
-            return made.attempts > 1;
-        }
-        need_success(made, "create bucket", subject);
-        return true;
-    }
-
-    /// Uploads, in one request or in parts. A part that fails is sent again; when that does not
-    /// help, the upload is aborted and nothing is left behind.
-    void put(const std::string& key, const Content& content) const {
-        if (content.size > options_.part_size) {
-            return put_in_parts(key, content);
-        }
-        need_success(send("PUT", target(key), content, "upload", url(key)), "upload", url(key));
-    }
-
-    /// Removes the object; one that is not there counts as removed.
-    void remove(const std::string& key) const {
-        const net::Answer answer = send("DELETE", target(key), {}, "remove", url(key));
-        if (answer.status != 404) {
-            need_success(answer, "remove", url(key));
-        }
-    }
-
-private:
-    [[nodiscard]] static std::string target(const std::string& key) {
-        return '/' + detail::encoded_path(key);
-    }
-
-    [[nodiscard]] net::Answer send(const char* method, const std::string& path_and_query,
-                                   const Content& content, const char* attempted,
-                                   const std::string& subject,
-                                   net::Repeat repeat = net::Repeat::automatic) const {
-        return send_range(method, path_and_query, content, {0, content.size}, attempted, subject,
-                          repeat);
-    }
-    [[nodiscard]] net::Answer send_range(const char* method, const std::string& path_and_query,
-                                         const Content& content, ByteRange range,
-                                         const char* attempted, const std::string& subject,
-                                         net::Repeat repeat = net::Repeat::automatic) const {
-        Client::Call call{.service = "s3",
-                          .request = {.method = method, .url = base_ + path_and_query},
-                          .attempted = attempted,
-                          .subject = subject,
-                          .repeat = repeat};
-        if (range.size > 0) {
-            call.request.body = content.body(range);
-            call.request.headers.emplace("Content-Type", "application/octet-stream");
-            call.payload = content.sha256_hex(range);
-        }
-        return client_.send(call);
-    }
-
-    /// Ten thousand parts are allowed, and each but the last has 5 MiB at least.
-    [[nodiscard]] std::uint64_t part_size(std::uint64_t size) const {
-        return std::max(options_.part_size, size / 9999 + 1);
-    }
-
-    void put_in_parts(const std::string& key, const Content& content) const {
-        const net::Answer begun = send("POST", target(key) + "?uploads=", {}, "begin to upload",
-                                       url(key), net::Repeat::always);
-        need_success(begun, "begin to upload", url(key));
-        const std::string id = needed_xml_text(begun.body, "UploadId", url(key));
-        const std::string upload = target(key) + "?uploadId=" + net::percent_encode(id);
-        try {
-            complete(key, content, upload, send_parts(key, content, upload));
-        } catch (...) {
-            abort(key, upload);
-            throw;
-        }
-    }
-
-    /// The ETags of the parts.
-    [[nodiscard]] std::vector<std::string> send_parts(const std::string& key,
-                                                      const Content& content,
-                                                      const std::string& upload) const {
-        const std::uint64_t longest = part_size(content.size);
-        std::vector<std::string> tags;
-        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
-            const std::string number = std::to_string(tags.size() + 1);
-            const std::string subject = "part " + number + " of " + url(key);
-            const net::Answer answer = send_range("PUT", upload + "&partNumber=" + number, content,
-                                                  content.part(offset, longest), "upload", subject);
-            need_success(answer, "upload", subject);
-            tags.push_back(net::header(answer.headers, "ETag"));
-            client_.connection().control.show({.step = "upload",
-                                               .item = url(key),
-                                               .done = std::min(offset + longest, content.size),
-                                               .total = content.size});
-        }
-        return tags;
-    }
-
-    /// S3 answers before it knows whether it will succeed: 200 with an error in the body is one.
-    void complete(const std::string& key, const Content& content, const std::string& upload,
-                  const std::vector<std::string>& tags) const {
-        std::string list = "<CompleteMultipartUpload>";
-        for (std::size_t i = 0; i < tags.size(); ++i) {
-            std::string tag;
-            for (const char c : tags[i]) {
-                tag += c == '"'   ? "&quot;"
-                       : c == '&' ? "&amp;"
-                       : c == '<' ? "&lt;"
-                                  : std::string{c};
-            }
-            list += "<Part><PartNumber>" + std::to_string(i + 1) + "</PartNumber><ETag>" + tag +
-                    "</ETag></Part>";
-        }
-        const Content body = Content::of(list + "</CompleteMultipartUpload>");
-        const net::Answer answer =
-            send("POST", upload, body, "finish the upload of", url(key), net::Repeat::always);
-        if (answer.status == 404 && answer.attempts > 1 && is_there(key, content.size)) {
-            return;  // finished by an attempt whose answer was lost
-        }
-        need_success(answer, "finish the upload of", url(key));
-        if (answer.body.find("<Error") != std::string::npos) {
-            throw refuse(answer, "finish the upload of", url(key));
-        }
-    }
-
-    [[nodiscard]] bool is_there(const std::string& key, std::uint64_t size) const {
-        const net::Answer answer = send("HEAD", target(key), {}, "look for", url(key));
-        return is_success(answer.status) &&
-               net::header(answer.headers, "Content-Length") == std::to_string(size);
-    }
-
-    /// Also after a stop; what fails here is said and not thrown.
-    void abort(const std::string& key, const std::string& upload) const {
-        const Control& control = client_.connection().control;
-        try {
-            S3Bucket own = *this;
-            own.client_ = client_.for_cleanup();
-            const net::Answer answer =
-                own.send("DELETE", upload, {}, "abort the upload of", url(key));
-            if (answer.status != 404) {
-                need_success(answer, "abort the upload of", url(key));
-            }
-        } catch (const Error& error) {
-            control.say(Level::warning, std::string{error.what()} +
-                                            "; its parts cost until a lifecycle rule removes them");
-        }
-    }
-
-    Client client_;
-    std::string bucket_;
-    S3Options options_;
-    std::string base_;  ///< the bucket's URL, without a slash at its end
-};
-
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing::cloud::aws
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/ibm/cos.hpp - IBM Cloud Object Storage: S3 with keys of its own and another host
-// (cloud.ibm.com/docs/cloud-object-storage, HMAC credentials).
-
-namespace fairing::cloud::ibm {
-
-inline namespace FAIRING_ABI {
-
-/// The keys in a service credential as IBM Cloud shows it, a JSON document with `cos_hmac_keys`.
-/// Throws Error{input} that names `subject` and quotes nothing.
-[[nodiscard]] inline aws::Credentials parse_cos_credentials(std::string_view text,
-                                                            const std::string& subject) {
-    const Json document = parse_json(text, subject);
-    const Json keys = document.is_object() ? document.value("cos_hmac_keys", Json()) : Json();
-    aws::Credentials found{.access_key_id = text_or(keys, "access_key_id"),
-                           .secret_access_key = Secret{text_or(keys, "secret_access_key")},
-                           .source = subject};
-    if (found.access_key_id.empty() || found.secret_access_key.empty()) {
-        throw Error{ErrorCode::input,
-                    {.attempted = "use IBM COS credentials in",
-                     .subject = subject,
-                     .answer = "it holds no cos_hmac_keys",
-                     .advice = "create the service credential with HMAC keys included"}};
-    }
-    return found;
-}
-
-/// "https://s3.REGION.cloud-object-storage.appdomain.cloud".
-[[nodiscard]] inline std::string cos_endpoint(const std::string& region) {
-    aws::check_region(region);
-    return "https://s3." + region + ".cloud-object-storage.appdomain.cloud";
-}
-
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing::cloud::ibm
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/pods/cloud_credentials.hpp - how pods prove who they are to a cloud: secrets that are in
-// the namespace already, or made with the workload.
-
-namespace fairing {
-
-namespace detail {
-
-/// What a mutator does when the object that it wants is not in the namespace.
-enum class IfMissing { fail, warn };
-
-/// Whether the object is there; true offline, and where we may not look: the kubelet will say.
-[[nodiscard]] inline bool object_exists(const PodContext& context, const char* kind,
-                                        const std::string& name) {
-    if (context.client == nullptr) {
-        return true;
-    }
-    try {
-        return context.client->find({"v1", kind, context.namespace_, name}).has_value();
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::denied) {
-            throw;
-        }
-        context.session.control().say(Level::debug, error.what());
-        return true;
-    }
-}
-
-inline void report_missing(const PodContext& context, IfMissing missing, const std::string& what,
-                           const std::string& advice) {
-    const Error error{ErrorCode::not_found,
-                      {.attempted = "give the pod",
-                       .subject = what,
-                       .answer = "it is not in namespace " + context.namespace_,
-                       .advice = advice}};
-    if (missing == IfMissing::fail) {
-        throw error;
-    }
-    context.session.control().say(Level::warning, error.what());
-}
-
-/// `apply` on the pod, when the secret is there.
-[[nodiscard]] inline PodSpecMutator with_secret(
-    std::string secret, IfMissing missing,
-    std::function<void(PodSpec&, const std::string& secret)> apply) {
-    kube::check_dns_subdomain("secret", secret);
-    return [secret = std::move(secret), missing, apply = std::move(apply)](PodSpec& pod,
-                                                                           PodContext& context) {
-        if (object_exists(context, "Secret", secret)) {
-            apply(pod, secret);
-        } else {
-            report_missing(context, missing, "secret " + secret,
-                           "create it (kubectl create secret generic " + secret + " ...)");
-        }
-    };
-}
-
-/// Variables whose names are keys of the secret.
-[[nodiscard]] inline PodSpecMutator secret_variables(std::string secret, IfMissing missing,
-                                                     std::vector<std::string> names) {
-    return with_secret(std::move(secret), missing,
-                       [names = std::move(names)](PodSpec& pod, const std::string& name) {
-                           for (const std::string& each : names) {
-                               pod.set_env_from_secret(each, name, each);
-                           }
-                       });
-}
-
-/// Adds an object to create with the workload, unless another role's pod has added it.
-inline void add_object(PodContext& context, const char* kind, const std::string& name,
-                       Json members) {
-    for (const Json& other : context.objects) {
-        if (kube::text(other, {"metadata", "name"}) == name &&
-            kube::text(other, {"kind"}) == kind) {
-            return;
-        }
-    }
-    members["apiVersion"] = "v1";
-    members["kind"] = kind;
-    members["metadata"] = Json{{"name", name}};
-    context.objects.push_back(std::move(members));
-}
-
-/// Mounts a volume of that name over a folder.
-inline void mount_source(PodSpec& pod, const std::string& name, Json source,
-                         const std::string& path) {
-    source["name"] = volume_name(name);
-    pod.set_volume(source);
-    pod.set_mount({{"name", volume_name(name)}, {"mountPath", path}, {"readOnly", true}});
-}
-
-/// Where Kaniko looks for config.json.
-inline constexpr const char* kaniko_docker = "/kaniko/.docker/";
-
-[[nodiscard]] inline PodSpecMutator gcp_credentials(std::string secret, IfMissing missing) {
-    kube::check_dns_subdomain("secret", secret);
-    return [secret = std::move(secret), missing](PodSpec& pod, PodContext& context) {
-        constexpr const char* account = "default-editor";  // a Kubeflow profile's
-        if (object_exists(context, "Secret", secret)) {
-            mount_source(pod, secret, {{"secret", {{"secretName", secret}}}}, "/etc/secrets");
-            pod.set_env("GOOGLE_APPLICATION_CREDENTIALS", "/etc/secrets/" + secret + ".json");
-        } else if (object_exists(context, "ServiceAccount", account)) {
-            if (!pod.json().contains("serviceAccountName")) {
-                pod.json()["serviceAccountName"] = account;
-            }
-        } else {
-            report_missing(context, missing, "secret " + secret + " or service account " + account,
-                           "create the secret out of a service account's key");
-        }
-    };
-}
-
-/// config.json for Kaniko out of a secret of type kubernetes.io/dockerconfigjson.
-[[nodiscard]] inline PodSpecMutator acr_config(std::string secret, IfMissing missing) {
-    return with_secret(std::move(secret), missing, [](PodSpec& pod, const std::string& name) {
-        const Json items =
-            Json::array({Json{{"key", ".dockerconfigjson"}, {"path", "config.json"}}});
-        mount_source(pod, name, {{"secret", {{"secretName", name}, {"items", items}}}},
-                     kaniko_docker);
-    });
-}
-
-inline const std::vector<std::string> aws_variables = {"AWS_ACCESS_KEY_ID",
-                                                       "AWS_SECRET_ACCESS_KEY"};
-inline const std::vector<std::string> azure_variables = {"AZ_CLIENT_ID", "AZ_CLIENT_SECRET",
-                                                         "AZ_TENANT_ID", "AZ_SUBSCRIPTION_ID"};
-
-}  // namespace detail
-
-/// Makes a secret WORKLOAD-SUFFIX of `values` with the workload, and variables of the main
-/// container out of it. Manifests show no value.
-[[nodiscard]] inline PodSpecMutator secret_environment(std::string suffix,
-                                                       std::map<std::string, Secret> values) {
-    return [suffix = std::move(suffix), values = std::move(values)](PodSpec& pod,
-                                                                    PodContext& context) {
-        const std::string name = context.workload + '-' + suffix;
-        Json data = Json::object();
-        for (const auto& [key, value] : values) {
-            pod.set_env_from_secret(key, name, key);
-            data[key] = codec::base64_encode(value.reveal());
-        }
-        detail::add_object(context, "Secret", name, {{"type", "Opaque"}, {"data", data}});
-    };
-}
-
-/// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of a secret with these keys.
-[[nodiscard]] inline PodSpecMutator aws_credentials(std::string secret = "aws-secret") {
-    return detail::secret_variables(std::move(secret), detail::IfMissing::fail,
-                                    detail::aws_variables);
-}
-[[nodiscard]] inline PodSpecMutator aws_credentials_if_exists(std::string secret = "aws-secret") {
-    return detail::secret_variables(std::move(secret), detail::IfMissing::warn,
-                                    detail::aws_variables);
-}
-
-/// Tells Kaniko to get passwords of ECR itself, by what aws_credentials() or the node gives it.
-[[nodiscard]] inline PodSpecMutator ecr_config() {
-    return [](PodSpec& pod, PodContext& context) {
-        const std::string name = context.workload + "-ecr-config";
-        detail::add_object(context, "ConfigMap", name,
-                           {{"data", {{"config.json", R"({"credsStore": "ecr-login"})"}}}});
-        detail::mount_source(pod, name, {{"configMap", {{"name", name}}}}, detail::kaniko_docker);
-    };
-}
-
-/// The key of a Google service account, SECRET.json in the secret, at
-/// GOOGLE_APPLICATION_CREDENTIALS; else the service account "default-editor" of the cluster.
-[[nodiscard]] inline PodSpecMutator gcp_credentials(std::string secret = "user-gcp-sa") {
-    return detail::gcp_credentials(std::move(secret), detail::IfMissing::fail);
-}
-[[nodiscard]] inline PodSpecMutator gcp_credentials_if_exists(std::string secret = "user-gcp-sa") {
-    return detail::gcp_credentials(std::move(secret), detail::IfMissing::warn);
-}
-
-/// AZ_CLIENT_ID, AZ_CLIENT_SECRET, AZ_TENANT_ID and AZ_SUBSCRIPTION_ID out of a secret.
-[[nodiscard]] inline PodSpecMutator azure_credentials(std::string secret = "azcreds") {
-    return detail::secret_variables(std::move(secret), detail::IfMissing::fail,
-                                    detail::azure_variables);
-}
-[[nodiscard]] inline PodSpecMutator azure_credentials_if_exists(std::string secret = "azcreds") {
-    return detail::secret_variables(std::move(secret), detail::IfMissing::warn,
-                                    detail::azure_variables);
-}
-
-/// Kaniko's config.json out of a secret of type kubernetes.io/dockerconfigjson.
-[[nodiscard]] inline PodSpecMutator acr_config(std::string secret = "acrcreds") {
-    return detail::acr_config(std::move(secret), detail::IfMissing::fail);
-}
-[[nodiscard]] inline PodSpecMutator acr_config_if_exists(std::string secret = "acrcreds") {
-    return detail::acr_config(std::move(secret), detail::IfMissing::warn);
-}
-
-/// A share of Azure Files, mounted by the keys azurestorageaccountname and azurestorageaccountkey
-/// of a secret.
-struct AzureFiles {
-    std::string secret = {};
-    std::string share = "fairing-builds";
-    std::string mount_path = "/mnt/azure/";
-};
-
-namespace detail {
-
-[[nodiscard]] inline PodSpecMutator azure_files(const AzureFiles& files, IfMissing missing) {
-    check_mount({.type = VolumeType::secret, .name = files.secret, .mount_path = files.mount_path});
-    return with_secret(files.secret, missing, [files](PodSpec& pod, const std::string& secret) {
-        mount_source(pod, secret,
-                     {{"azureFile",
-                       {{"secretName", secret}, {"shareName", files.share}, {"readOnly", true}}}},
-                     files.mount_path);
-    });
-}
-
-/// S3's variables out of a service credential of IBM Cloud, through a secret made with the
-/// workload: other programs want the keys apart.
-[[nodiscard]] inline PodSpecMutator cos_credentials(std::string secret, IfMissing missing) {
-    kube::check_dns_subdomain("secret", secret);
-    return [secret = std::move(secret), missing](PodSpec& pod, PodContext& context) {
-        std::map<std::string, Secret> values;
-        for (const std::string& name : aws_variables) {
-            values[name] = {};
-        }
-        if (context.client != nullptr) {
-            const auto found = context.client->find({"v1", "Secret", context.namespace_, secret});
-            if (!found) {
-                return report_missing(context, missing, "secret " + secret,
-                                      "create it with the key cos_credentials");
-            }
-            const auto keys = cloud::ibm::parse_cos_credentials(
-                codec::base64_decode(kube::text(*found, {"data", "cos_credentials"})),
-                "secret " + secret);
-            values = {{aws_variables[0], Secret{keys.access_key_id}},
-                      {aws_variables[1], keys.secret_access_key}};
-        }
-        secret_environment("cos", std::move(values))(pod, context);
-    };
-}
-
-}  // namespace detail
-
-[[nodiscard]] inline PodSpecMutator azure_files(const AzureFiles& files) {
-    return detail::azure_files(files, detail::IfMissing::fail);
-}
-[[nodiscard]] inline PodSpecMutator azure_files_if_exists(const AzureFiles& files) {
-    return detail::azure_files(files, detail::IfMissing::warn);
-}
-
-/// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of the cos_hmac_keys in the key cos_credentials
-/// of a secret.
-[[nodiscard]] inline PodSpecMutator cos_credentials(std::string secret = "ibm-cos-creds") {
-    return detail::cos_credentials(std::move(secret), detail::IfMissing::fail);
-}
-[[nodiscard]] inline PodSpecMutator cos_credentials_if_exists(
-    std::string secret = "ibm-cos-creds") {
-    return detail::cos_credentials(std::move(secret), detail::IfMissing::warn);
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/context_sources/context_source.hpp - how the context of a build reaches a pod
-// that builds: uploaded to a store that both can reach.
-
-namespace fairing {
-
-inline namespace FAIRING_ABI {
-
-/// What is uploaded, and what for. Valid during the call.
-struct ContextUpload {
-    const cloud::Content& archive;  ///< a tar in gzip
-    /// Names it in the store, in hex or the like; of its own for every build, since it is removed
-    /// with the build.
-    const std::string& hash;
-    const cloud::Connection& connection;
-    const kube::Client* client = nullptr;  ///< of the cluster that builds, for keys in its secrets
-    std::string namespace_ = {};
-};
-
-/// A context in a store, removed by the destructor: within ten seconds, without throwing, also
-/// after a stop.
-class UploadedContext {
-public:
-    struct Parts {
-        std::string url = {};                     ///< as Kaniko's --context takes it
-        PodSpecMutator prepare = {};              ///< lets the pod that builds read it
-        std::vector<std::string> arguments = {};  ///< more ones for Kaniko
-        std::function<void()> remove = {};
-    };
-    UploadedContext(Parts parts, Control control)
-        : parts_(std::move(parts)), control_(std::move(control)) {}
-    UploadedContext(UploadedContext&& other) noexcept
-        : parts_(std::exchange(other.parts_, {})), control_(std::move(other.control_)) {}
-    UploadedContext& operator=(UploadedContext&& other) noexcept {
-        std::swap(parts_, other.parts_);
-        std::swap(control_, other.control_);
-        return *this;
-    }
-    ~UploadedContext() {
-        try {
-            remove();
-        } catch (const std::exception& error) {
-            try {
-                control_.say(Level::warning, error.what());
-            } catch (const std::exception&) {
-                // a sink that throws must not end the program here
-            }
-        }
-    }
-
-    [[nodiscard]] const std::string& url() const noexcept { return parts_.url; }
-    [[nodiscard]] const std::vector<std::string>& arguments() const noexcept {
-        return parts_.arguments;
-    }
-    /// Changes the pod that builds: variables, mounts, and secrets to create with it.
-    void prepare(PodSpec& pod, PodContext& context) const {
-        if (parts_.prepare) {
-            parts_.prepare(pod, context);
-        }
-    }
-    /// Now, once.
-    void remove() {
-        if (const auto call = std::exchange(parts_.remove, {})) {
-            call();
-        }
-    }
-    /// It stays in the store.
-    void keep() noexcept { parts_.remove = {}; }
-
-private:
-    Parts parts_;
-    Control control_;
-};
-
-/// A store for contexts: upload() gives what the pod that builds needs, or throws Error and leaves
-/// nothing behind.
-template <class T>
-concept ContextSource = requires(const T& source, const ContextUpload& upload) {
-    { source.upload(upload) } -> std::same_as<UploadedContext>;
-};
-
-}  // inline namespace FAIRING_ABI
-
-namespace detail {
-
-/// One mutator after the other.
-[[nodiscard]] inline PodSpecMutator in_order(std::vector<PodSpecMutator> mutators) {
-    return [mutators = std::move(mutators)](PodSpec& pod, PodContext& context) {
-        for (const PodSpecMutator& each : mutators) {
-            each(pod, context);
-        }
-    };
-}
-
-/// Sets variables of the main container.
-[[nodiscard]] inline PodSpecMutator plain_variables(
-    std::vector<std::pair<std::string, std::string>> values) {
-    return [values = std::move(values)](PodSpec& pod, PodContext& /*context*/) {
-        for (const auto& [name, value] : values) {
-            pod.set_env(name, value);
-        }
-    };
-}
-
-}  // namespace detail
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/context_sources/azure.hpp - contexts in Azure Storage: a blob, or a file on a
-// share that the pod mounts.
-
-namespace fairing {
-
-inline namespace FAIRING_ABI {
-
-/// A blob. The account is that of the environment; the pod gets its key in a secret.
-struct AzureBlobContextSource {
-    std::string account = {};  ///< empty: AZURE_STORAGE_ACCOUNT, or the connection string's
-    std::string container = "fairing-builds";  ///< made when it is missing
-
-    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
-};
-
-/// A file on a share, which the pod mounts at /mnt/azure.
-struct AzureFilesContextSource {
-    std::string account = {};  ///< empty: AZURE_STORAGE_ACCOUNT, or the connection string's
-    std::string share = "fairing-builds";  ///< made when it is missing
-
-    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
-};
-
-}  // inline namespace FAIRING_ABI
-
-namespace detail {
-
-/// An account whose key we have: a pod can use nothing else.
-[[nodiscard]] inline cloud::azure::StorageAccount account_with_key(const ContextUpload& upload,
-                                                                   const std::string& name) {
-    auto account = cloud::azure::environment_account(upload.connection, name);
-    if (account.credential.key.empty()) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "build out of",
-                     .subject = "storage account " + account.name,
-                     .answer = "the pod that builds needs the account's key, and there is none",
-                     .advice = "set AZURE_STORAGE_KEY or AZURE_STORAGE_CONNECTION_STRING"}};
-    }
-    return account;
-}
-
-}  // namespace detail
-
-inline namespace FAIRING_ABI {
-
-inline UploadedContext AzureBlobContextSource::upload(const ContextUpload& upload) const {
-    const auto from = detail::account_with_key(upload, account);
-    const cloud::azure::BlobContainer place{upload.connection, from, container};
-    const std::string name = "fairing_builds/" + upload.hash;
-    place.ensure();
-    place.put(name, upload.archive);
-    return {{.url = place.url(name),
-             .prepare =
-                 secret_environment("context", {{"AZURE_STORAGE_ACCESS_KEY", from.credential.key}}),
-             .remove = [last = place.for_cleanup(), name] { last.remove(name); }},
-            upload.connection.control};
-}
-
-inline UploadedContext AzureFilesContextSource::upload(const ContextUpload& upload) const {
-    const auto from = detail::account_with_key(upload, account);
-    const cloud::azure::FileShare place{upload.connection, from, share};
-    const std::string directory = "build_" + upload.hash;
-    const std::string file = directory + "/context.tar.gz";
-    const auto remove = [last = place.for_cleanup(), directory, file] {
-        last.remove_file(file);
-        last.remove_directory(directory);
-    };
-    place.ensure();
-    // Owned from here on: a directory may be there already when the file fails.
-    UploadedContext uploaded{
-        {.url = "tar:///mnt/azure/" + file,
-         .prepare =
-             [from, mount_of = share, secret = "storage-credentials-" + upload.hash](
-                 PodSpec& pod, PodContext& context) {
-                 detail::add_object(context, "Secret", secret,
-                                    {{"type", "Opaque"},
-                                     {"data",
-                                      {{"azurestorageaccountname", codec::base64_encode(from.name)},
-                                       {"azurestorageaccountkey",
-                                        codec::base64_encode(from.credential.key.reveal())}}}});
-                 detail::mount_source(
-                     pod, secret,
-                     {{"azureFile",
-                       {{"secretName", secret}, {"shareName", mount_of}, {"readOnly", true}}}},
-                     "/mnt/azure/");
-             },
-         .remove = remove},
-        upload.connection.control};
-    place.make_directory(directory);
-    place.put(file, upload.archive);
-    return uploaded;
-}
-
-static_assert(ContextSource<AzureBlobContextSource>);
-static_assert(ContextSource<AzureFilesContextSource>);
-
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/gcp/storage.hpp - objects of Google Cloud Storage (cloud.google.com/storage/docs/
-// performing-resumable-uploads, JSON API).
-
-namespace fairing::cloud::gcp {
-
-struct StorageOptions {
-    /// Empty: STORAGE_EMULATOR_HOST, else https://storage.googleapis.com.
-    std::string endpoint = {};
-    /// Bytes in one request: what a broken connection may cost. A multiple of 256 KiB.
-    std::uint64_t chunk_size = std::uint64_t{16} << 20;
-};
-
-inline namespace FAIRING_ABI {
-
-/// One bucket. Without a token requests are anonymous, as emulators take them.
-class Bucket {
-public:
-    Bucket(Connection connection, Renewed<AccessToken> token, std::string bucket,
-           StorageOptions options = {})
-        : connection_(std::move(connection)),
-          token_(std::move(token)),
-          bucket_(std::move(bucket)),
-          options_(std::move(options)) {
-        std::string endpoint = options_.endpoint;
-        if (endpoint.empty()) {
-            endpoint = connection_.env("STORAGE_EMULATOR_HOST");
-        }
-        if (endpoint.empty()) {
-            endpoint = "https://storage.googleapis.com";
-        }
-        endpoint_ = checked_endpoint(
-            endpoint.find("://") == std::string::npos ? "http://" + endpoint : endpoint);
-        if (token_) {
-            check_token_url(endpoint_);
-        }
-        constexpr std::uint64_t unit = 256 << 10;
-        options_.chunk_size = std::max(unit, options_.chunk_size / unit * unit);
-    }
-
-    [[nodiscard]] std::string url(const std::string& name) const {
-        return "gs://" + bucket_ + '/' + name;
-    }
-
-    /// Creates the bucket in `project` unless it is there. True when it was created.
-    bool ensure(const std::string& project) const {
-        const std::string subject = "gs://" + bucket_;
-        const net::Answer found = send({.url = bucket_url()}, "look for bucket", subject);
-        if (is_success(found.status)) {
-            return false;
-        }
-        if (found.status != 404) {
-            throw refuse(found, "look for bucket", subject);
-        }
-        const net::Answer made =
-            send({.method = "POST",
-                  .url = endpoint_ + "/storage/v1/b?project=" + net::percent_encode(project),
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = net::Body::of(Json{{"name", bucket_}}.dump())},
-                 "create bucket", subject);
-        if (made.status == 409) {
-            throw refuse(made, "create bucket", subject, "it belongs to another project");
-        }
-        need_success(made, "create bucket", subject);
-        return true;
-    }
-
-    /// Uploads in chunks. After a broken connection the service is asked what it has, and the rest
-    /// is sent; when that does not help, the upload is cancelled.
-    void put(const std::string& name, const Content& content) const {
-        const net::Answer begun =
-            send({.method = "POST",
-                  .url = endpoint_ + "/upload/storage/v1/b/" + net::percent_encode(bucket_) +
-                         "/o?uploadType=resumable&name=" + net::percent_encode(name),
-                  .headers = {{"Content-Type", "application/json; charset=UTF-8"},
-                              {"X-Upload-Content-Type", "application/octet-stream"},
-                              {"X-Upload-Content-Length", std::to_string(content.size)}},
-                  .body = net::Body::of("{}")},
-                 "begin to upload", url(name), net::Repeat::always);
-        need_success(begun, "begin to upload", url(name));
-        const std::string session =
-            net::resolve(net::parse_url(begun.url), net::header(begun.headers, "Location")).text();
-        if (net::header(begun.headers, "Location").empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "begin to upload",
-                         .subject = url(name),
-                         .answer = "the answer names no place to upload to"}};
-        }
-        if (token_) {
-            check_token_url(session);
-        }
-        try {
-            send_chunks(name, content, session);
-        } catch (...) {
-            cancel(name, session);
-            throw;
-        }
-    }
-
-    /// Removes the object; one that is not there counts as removed.
-    void remove(const std::string& name) const {
-        const net::Answer answer =
-            send({.method = "DELETE", .url = bucket_url() + "/o/" + net::percent_encode(name)},
-                 "remove", url(name));
-        if (answer.status != 404) {
-            need_success(answer, "remove", url(name));
-        }
-    }
-
-    /// The same bucket for what must be done at the end: see Connection::for_cleanup().
-    [[nodiscard]] Bucket for_cleanup() const {
-        Bucket copy = *this;
-        copy.connection_ = connection_.for_cleanup();
-        return copy;
-    }
-
-private:
-    [[nodiscard]] std::string bucket_url() const {
-        return endpoint_ + "/storage/v1/b/" + net::percent_encode(bucket_);
-    }
-    [[nodiscard]] net::Answer send(net::Request request, const std::string& attempted,
-                                   const std::string& subject,
-                                   net::Repeat repeat = net::Repeat::automatic) const {
-        if (token_) {
-            request.headers.emplace("Authorization", "Bearer " + token_.get().value.reveal());
-        }
-        return connection_.send(std::move(request), attempted, subject, repeat);
-    }
-
-    void send_chunks(const std::string& name, const Content& content,
-                     const std::string& session) const {
-        const Control& control = connection_.control;
-        std::uint64_t offset = 0;
-        for (int failures = 0;;) {
-            control.check("upload " + url(name));
-            std::optional<Error> failure;
-            try {
-                const net::Answer answer = send_chunk(name, content, session, offset);
-                if (is_success(answer.status)) {
-                    check_size(name, content, answer);
-                    control.show({.step = "upload",
-                                  .item = url(name),
-                                  .done = content.size,
-                                  .total = content.size});
-                    return;
-                }
-                if (answer.status != 308 && !net::is_temporary(answer.status)) {
-                    throw refuse(answer, "upload", url(name));
-                }
-                if (answer.status == 308) {
-                    const std::uint64_t next = received(answer);
-                    if (next > offset && next <= content.size) {
-                        offset = next;
-                        failures = 0;
-                        control.show({.step = "upload",
-                                      .item = url(name),
-                                      .done = offset,
-                                      .total = content.size});
-                        continue;
-                    }
-                }
-                failure = refuse(answer, "upload", url(name));
-            } catch (const Cancelled&) {
-                throw;
-            } catch (const Error& error) {
-                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
-                    throw;
-                }
-                failure = error;
-            }
-            if (++failures >= connection_.retry.attempts) {
-                throw *failure;
-            }
-            control.sleep(net::retry_delay(connection_.retry, failures, {}, control.now()));
-            if (const auto have = ask_received(name, content, session)) {
-                offset = *have;
-            } else {
-                return;  // complete: the answer was lost
-            }
-        }
-    }
-
-    /// One chunk, once: what the service has afterwards is asked, not guessed.
-    [[nodiscard]] net::Answer send_chunk(const std::string& name, const Content& content,
-                                         const std::string& session, std::uint64_t offset) const {
-        const ByteRange range = content.part(offset, options_.chunk_size);
-        const std::string total = '/' + std::to_string(content.size);
-        return send(
-            {.method = "PUT",
-             .url = session,
-             .headers = {{"Content-Range",
-                          range.size == 0 ? "bytes *" + total
-                                          : "bytes " + std::to_string(offset) + '-' +
-                                                std::to_string(offset + range.size - 1) + total}},
-             .body = content.body(range)},
-            "upload", url(name), net::Repeat::never);
-    }
-
-    /// How many bytes the service has; nullopt when it has all and the object is there.
-    [[nodiscard]] std::optional<std::uint64_t> ask_received(const std::string& name,
-                                                            const Content& content,
-                                                            const std::string& session) const {
-        const net::Answer answer =
-            send({.method = "PUT",
-                  .url = session,
-                  .headers = {{"Content-Range", "bytes */" + std::to_string(content.size)}}},
-                 "resume the upload of", url(name), net::Repeat::always);
-        if (answer.status == 308) {
-            return std::min(received(answer), content.size);
-        }
-        need_success(answer, "resume the upload of", url(name));
-        check_size(name, content, answer);
-        return std::nullopt;
-    }
-
-    /// The last answer describes the object.
-    void check_size(const std::string& name, const Content& content,
-                    const net::Answer& answer) const {
-        const std::string size =
-            text_or(Json::parse(answer.body, nullptr, false), "size", std::to_string(content.size));
-        if (size != std::to_string(content.size)) {
-            throw Error{ErrorCode::integrity,
-                        {.attempted = "upload",
-                         .subject = url(name),
-                         .answer = "the service has " + net::printable(size, 30) + " bytes of " +
-                                   std::to_string(content.size)}};
-        }
-    }
-
-    /// "bytes=0-42" is 43; no Range is nothing.
-    [[nodiscard]] static std::uint64_t received(const net::Answer& answer) {
-        const std::string range = net::header(answer.headers, "Range");
-        const std::size_t dash = range.find('-');
-        std::uint64_t value = 0;
-        if (!range.starts_with("bytes=0-") || dash + 1 == range.size() || range.size() > 8 + 18) {
-            return 0;
-        }
-        for (const char digit : range.substr(dash + 1)) {
-            if (digit < '0' || digit > '9') {
-                return 0;
-            }
-            value = value * 10 + static_cast<std::uint64_t>(digit - '0');
-        }
-        return value + 1;
-    }
-
-    /// Also after a stop; what fails here is said and not thrown. The service forgets it in a week.
-    void cancel(const std::string& name, const std::string& session) const {
-        try {
-            static_cast<void>(for_cleanup().send({.method = "DELETE", .url = session},
-                                                 "cancel the upload of", url(name)));
-        } catch (const Error& error) {
-            connection_.control.say(Level::warning, error.what());
-        }
-    }
-
-    Connection connection_;
-    Renewed<AccessToken> token_;
-    std::string bucket_;
-    StorageOptions options_;
-    std::string endpoint_;
-};
-
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing::cloud::gcp
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/context_sources/gcs.hpp - contexts in Google Cloud Storage.
-
-namespace fairing {
-
-inline namespace FAIRING_ABI {
-
-/// With the application default credentials of this machine. The pod takes a secret's or those of
-/// its service account.
-struct GcsContextSource {
-    std::string project = {};            ///< empty: what the environment or gcloud says
-    std::string bucket = {};             ///< made when it is missing; empty: named as the project
-    std::string secret = "user-gcp-sa";  ///< with the pod's key, if it exists
-
-    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const {
-        const cloud::gcp::CredentialChain chain{upload.connection};
-        const std::string owner = project.empty() ? chain.project() : project;
-        // An emulator takes no tokens, and there may be none.
-        const bool emulated = !upload.connection.env("STORAGE_EMULATOR_HOST").empty();
-        const cloud::gcp::Bucket place{
-            upload.connection, emulated ? cloud::Renewed<cloud::AccessToken>{} : chain.renewed(),
-            bucket.empty() ? owner : bucket};
-        const std::string name = "fairing_builds/" + upload.hash;
-        place.ensure(owner);
-        place.put(name, upload.archive);
-        return {{.url = place.url(name),
-                 .prepare = gcp_credentials_if_exists(secret),
-                 .remove = [last = place.for_cleanup(), name] { last.remove(name); }},
-                upload.connection.control};
-    }
-};
-static_assert(ContextSource<GcsContextSource>);
-
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/context_sources/s3.hpp - contexts in S3, and in what speaks like it: MinIO, IBM
-// Cloud Object Storage.
-
-namespace fairing {
-
-inline namespace FAIRING_ABI {
-
-/// AWS's S3, with AWS's own credentials on this machine. The pod takes those of its node or service
-/// account, or a secret's.
-struct S3ContextSource {
-    std::string bucket = {};            ///< made when it is missing; empty: kubeflow-ACCOUNT-REGION
-    std::string region = {};            ///< empty: AWS_REGION, or the profile's
-    std::string profile = {};           ///< of ~/.aws; empty: AWS_PROFILE, or "default"
-    std::string secret = "aws-secret";  ///< with the pod's keys, if it exists; empty: none
-
-    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
-};
-
-/// A MinIO server that this machine and the cluster reach under the same URL.
-struct MinioContextSource {
-    std::string endpoint = {};    ///< "http://minio.kubeflow:9000"
-    std::string access_key = {};  ///< empty: AWS's own credentials on this machine
-    Secret secret_key = {};
-    std::string region = "us-east-1";
-    std::string bucket = {};  ///< made when it is missing; empty: kubeflow-REGION
-    /// A config map with config.json for the pod's pushes; empty: none.
-    std::string docker_config = {};
-
-    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
-};
-
-/// IBM Cloud Object Storage, by HMAC keys.
-struct CosContextSource {
-    std::string region = "us-south";
-    std::string bucket = {};    ///< made when it is missing; empty: kubeflow-REGION
-    std::string endpoint = {};  ///< empty: the public one of the region
-    std::string access_key = {};
-    Secret secret_key = {};
-    std::string secret = "ibm-cos-creds";  ///< of the cluster, read when no keys are given
-
-    [[nodiscard]] UploadedContext upload(const ContextUpload& upload) const;
-};
-
-}  // inline namespace FAIRING_ABI
-
-namespace detail {
-
-/// What the three differ in.
-struct S3Upload {
-    cloud::aws::Client client;
-    std::string bucket = {};
-    std::string endpoint = {};  ///< empty: AWS's
-    std::vector<PodSpecMutator> prepare = {};
-    std::vector<std::string> arguments = {};
-};
-
-[[nodiscard]] inline UploadedContext upload_to_s3(const ContextUpload& upload, S3Upload to) {
-    const cloud::aws::S3Options options{.endpoint = to.endpoint};
-    const cloud::aws::S3Bucket bucket{to.client, to.bucket, options};
-    const std::string key = "fairing_builds/" + upload.hash;
-    bucket.ensure();
-    bucket.put(key, upload.archive);
-    std::vector<std::pair<std::string, std::string>> variables = {
-        {"AWS_REGION", to.client.region()}};
-    if (!to.endpoint.empty()) {
-        variables.emplace_back("S3_ENDPOINT", to.endpoint);
-        variables.emplace_back("S3_FORCE_PATH_STYLE", "true");
-    }
-    to.prepare.push_back(plain_variables(std::move(variables)));
-    return {{.url = bucket.url(key),
-             .prepare = in_order(std::move(to.prepare)),
-             .arguments = std::move(to.arguments),
-             .remove = [last = cloud::aws::S3Bucket{to.client.for_cleanup(), to.bucket, options},
-                        key] { last.remove(key); }},
-            upload.connection.control};
-}
-
-[[nodiscard]] inline cloud::aws::Client client_with_keys(const ContextUpload& upload,
-                                                         const cloud::aws::Credentials& keys,
-                                                         const std::string& region) {
-    return {upload.connection, {[keys] { return keys; }, upload.connection.control.clock}, region};
-}
-
-/// For a pod that gets keys of its own, in a secret that lives as long as it.
-[[nodiscard]] inline PodSpecMutator key_variables(const cloud::aws::Credentials& keys) {
-    std::map<std::string, Secret> values = {{"AWS_ACCESS_KEY_ID", Secret{keys.access_key_id}},
-                                            {"AWS_SECRET_ACCESS_KEY", keys.secret_access_key}};
-    if (!keys.session_token.empty()) {
-        values.emplace("AWS_SESSION_TOKEN", keys.session_token);
-    }
-    return secret_environment("context", std::move(values));
-}
-
-}  // namespace detail
-
-inline namespace FAIRING_ABI {
-
-inline UploadedContext S3ContextSource::upload(const ContextUpload& upload) const {
-    const cloud::aws::CredentialChain chain{upload.connection,
-                                            {.profile = profile, .region = region}};
-    const cloud::aws::Client client{upload.connection, chain.renewed(), chain.region()};
-    std::vector<PodSpecMutator> prepare;
-    if (!secret.empty()) {
-        prepare.push_back(aws_credentials_if_exists(secret));
-    }
-    return detail::upload_to_s3(
-        upload,
-        {.client = client,
-         .bucket = bucket.empty() ? "kubeflow-" + cloud::aws::caller_identity(client).account +
-                                        '-' + client.region()
-                                  : bucket,
-         .prepare = std::move(prepare)});
-}
-
-inline UploadedContext MinioContextSource::upload(const ContextUpload& upload) const {
-    if (endpoint.empty()) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "upload the context to",
-                     .subject = "MinIO",
-                     .answer = "no endpoint is given",
-                     .advice = "name its URL, as the cluster reaches it"}};
-    }
-    const auto keys = access_key.empty() ? cloud::aws::CredentialChain{upload.connection}.find()
-                                         : cloud::aws::Credentials{.access_key_id = access_key,
-                                                                   .secret_access_key = secret_key};
-    std::vector<PodSpecMutator> prepare = {detail::key_variables(keys)};
-    if (!docker_config.empty()) {
-        prepare.push_back(volume_mounts({.type = VolumeType::config_map,
-                                         .name = docker_config,
-                                         .mount_path = detail::kaniko_docker}));
-    }
-    return detail::upload_to_s3(upload, {.client = detail::client_with_keys(upload, keys, region),
-                                         .bucket = bucket.empty() ? "kubeflow-" + region : bucket,
-                                         .endpoint = cloud::checked_endpoint(endpoint),
-                                         .prepare = std::move(prepare),
-                                         .arguments = {"--single-snapshot"}});
-}
-
-inline UploadedContext CosContextSource::upload(const ContextUpload& upload) const {
-    cloud::aws::Credentials keys{.access_key_id = access_key, .secret_access_key = secret_key};
-    if (access_key.empty()) {
-        const auto found = upload.client == nullptr
-                               ? std::nullopt
-                               : upload.client->find({"v1", "Secret", upload.namespace_, secret});
-        if (!found) {
-            throw Error{
-                ErrorCode::not_found,
-                {.attempted = "find the keys of",
-                 .subject = "IBM Cloud Object Storage",
-                 .answer = "none are given, and there is no secret " + secret +
-                           (upload.namespace_.empty() ? "" : " in namespace " + upload.namespace_),
-                 .advice = "create it with the key cos_credentials"}};
-        }
-        keys = cloud::ibm::parse_cos_credentials(
-            codec::base64_decode(kube::text(*found, {"data", "cos_credentials"})),
-            "secret " + secret);
-    }
-    return detail::upload_to_s3(upload,
-                                {.client = detail::client_with_keys(upload, keys, region),
-                                 .bucket = bucket.empty() ? "kubeflow-" + region : bucket,
-                                 .endpoint = endpoint.empty() ? cloud::ibm::cos_endpoint(region)
-                                                              : cloud::checked_endpoint(endpoint),
-                                 .prepare = {detail::key_variables(keys)}});
-}
-
-static_assert(ContextSource<S3ContextSource>);
-static_assert(ContextSource<MinioContextSource>);
-static_assert(ContextSource<CosContextSource>);
-
-}  // inline namespace FAIRING_ABI
 
 }  // namespace fairing
 

@@ -122,6 +122,21 @@ TEST_CASE("credentials go to the registries of the Dockerfile's images, and no o
     CHECK(support::contains(f.log.lines.back(), "fairing-job:" + image.tag));
 }
 
+TEST_CASE("what a build would give is known without an engine") {
+    Bench f;
+    f.builder.tag = "";
+    const Image image = f.builder.foresee(f.context, f.session);
+    CHECK(f.script.recorded().empty());
+    CHECK(image.location == Location::nowhere);
+    CHECK(image.tag == packaging::context_tag(image.context_digest));
+    CHECK(image.reference == "r.example/team/fairing-job:" + image.tag);
+    CHECK(image.command == f.context.command);
+    f.builder.registry = "oci:somewhere";
+    CHECK(support::contains(
+        support::error_of([&] { static_cast<void>(f.builder.foresee(f.context, f.session)); }),
+        "pushes to registries only"));
+}
+
 TEST_CASE("what a step said last explains its failure") {
     Bench f;
     f.builds(

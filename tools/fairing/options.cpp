@@ -55,13 +55,18 @@ template <class Number>
 }
 
 /// Tells what would be built, and builds nothing.
+template <class Stage>
 struct ForeseeingBuilder {
-    fairing::ClusterBuilder builder = {};
+    Stage builder = {};
     [[nodiscard]] fairing::Image build(const fairing::Context& context,
                                        const fairing::Session& session) const {
         return builder.foresee(context, session);
     }
 };
+template <class Stage>
+[[nodiscard]] fairing::AnyBuilder foreseeing(const std::string& name, const Json& options) {
+    return ForeseeingBuilder<Stage>{fairing::stage_from<Stage>(options, "builder " + name)};
+}
 
 }  // namespace
 
@@ -426,10 +431,16 @@ LaunchOptions::Stages LaunchOptions::stages() const {
     stages.set_preprocessor(names.at("preprocessor"), preprocessor)
         .set_builder(names.at("builder"), options_for("builder", names.at("builder"), config))
         .set_deployer(names.at("deployer"), options_for("deployer", names.at("deployer"), config));
-    if (is_rehearsal && names.at("builder") == "cluster") {
-        stages.set_builder(
-            fairing::AnyBuilder{ForeseeingBuilder{fairing::stage_from<fairing::ClusterBuilder>(
-                options_for("builder", "cluster", config), "builder cluster")}});
+    if (is_rehearsal) {
+        const std::string name = names.at("builder");
+        const Json options = options_for("builder", name, config);
+        if (name == "cluster") {
+            stages.set_builder(foreseeing<fairing::ClusterBuilder>(name, options));
+        } else if (name == "docker") {
+            stages.set_builder(foreseeing<fairing::DockerBuilder>(name, options));
+        } else if (name == "podman") {
+            stages.set_builder(foreseeing<fairing::PodmanBuilder>(name, options));
+        }
     }
     return {stages.preprocessor(), stages.builder(), stages.deployer(), std::move(notes)};
 }

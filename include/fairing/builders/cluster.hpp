@@ -305,18 +305,6 @@ public:
         return std::move(image_);
     }
 
-    [[nodiscard]] Image foresee() {
-        const DockerfileBuild plan =
-            plan_dockerfile(dockerfile_options(builder_), context_, session_);
-        packaging::ContextTar tar{plan.context, {}, control_};
-        tar.write([](std::span<const std::byte>) {});
-        image_.context_digest = tar.digest();
-        name_by_content(plan);
-        describe(plan.context);
-        image_.location = Location::nowhere;
-        return std::move(image_);
-    }
-
 private:
     void name_by_content(const DockerfileBuild& plan) {
         if (target_.tag.empty()) {
@@ -499,7 +487,13 @@ inline void ClusterBuilder::check() const {
 
 inline Image ClusterBuilder::foresee(const Context& context, const Session& session) const {
     check();
-    return detail::ClusterBuildRun{*this, context, session}.foresee();
+    Image image =
+        detail::foresee_image(detail::dockerfile_options(*this),
+                              detail::check_and_name(detail::target_of(*this)), context, session);
+    if (registry.empty()) {
+        image.reference = image_name + ':' + image.tag;
+    }
+    return image;
 }
 
 inline Image ClusterBuilder::build(const Context& context, const Session& session) const {

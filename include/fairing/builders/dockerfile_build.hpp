@@ -2,7 +2,9 @@
 // somebody else: the Dockerfile, and the context fitted to its base.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -14,6 +16,8 @@
 #include "../oci/reference.hpp"
 #include "../packaging/context.hpp"
 #include "../packaging/context_digest.hpp"
+#include "../packaging/context_tar.hpp"
+#include "../stage/image.hpp"
 #include "../stage/registry_access.hpp"
 #include "append.hpp"
 #include "base_fit.hpp"
@@ -76,6 +80,26 @@ struct DockerfileBuild {
     return options.dockerfile_path.empty()
                ? packaging::context_tag(context_digest)
                : codec::sha256_hex(std::string_view{context_digest + '\n' + text}).substr(0, 12);
+}
+
+/// What a build would give, by its tag, since nobody knows its digest yet. Reads the files, and the
+/// base where plan_dockerfile() does. `target` is without a tag where the content gives it.
+[[nodiscard]] inline Image foresee_image(const DockerfileOptions& options, oci::Reference target,
+                                         const Context& context, const Session& session) {
+    const DockerfileBuild plan = plan_dockerfile(options, context, session);
+    packaging::ContextTar tar{plan.context, {}, session.control()};
+    tar.write([](std::span<const std::byte>) {});
+    if (target.tag.empty()) {
+        target.tag = dockerfile_tag(options, tar.digest(), plan.text);
+    }
+    return {.reference = target.text(),
+            .location = Location::nowhere,
+            .command = plan.context.command,
+            .environment = plan.context.environment,
+            .working_directory = plan.context.working_directory,
+            .platform = options.platform,
+            .tag = target.tag,
+            .context_digest = tar.digest()};
 }
 
 }  // namespace fairing::detail

@@ -64,6 +64,10 @@ struct EngineBuilder {
     /// Dockerfile, unavailable when no engine listens, input for a step that fails, with the last
     /// that it said. A failed or stopped build leaves no container and no name behind.
     [[nodiscard]] Image build(const Context& context, const Session& session) const;
+
+    /// What build() would give, by its tag, since nobody knows its digest yet. May read the base's
+    /// registry; asks no engine.
+    [[nodiscard]] Image foresee(const Context& context, const Session& session) const;
 };
 
 using DockerBuilder = EngineBuilder<engine::Kind::docker>;
@@ -152,6 +156,31 @@ private:
     bool kept_ = false;
 };
 
+/// Throws Error{unsupported} for what an engine can not push to.
+template <engine::Kind kind>
+[[nodiscard]] oci::Reference engine_target(const EngineBuilder<kind>& builder) {
+    oci::Reference target = check_and_name({.registry = builder.registry,
+                                            .image_name = builder.image_name,
+                                            .tag = builder.tag,
+                                            .push = builder.push});
+    if (target.kind != oci::ReferenceKind::registry) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "build into",
+                     .subject = builder.registry,
+                     .answer = "a container engine pushes to registries only",
+                     .advice = "name one, or use --builder append"}};
+    }
+    return target;
+}
+
+template <engine::Kind kind>
+[[nodiscard]] DockerfileOptions dockerfile_options(const EngineBuilder<kind>& builder) {
+    return {.base_image = builder.base_image,
+            .dockerfile_path = builder.dockerfile_path,
+            .platform = builder.platform,
+            .access = {.insecure = builder.insecure}};
+}
+
 /// One build.
 class EngineBuildRun {
 public:
@@ -161,20 +190,9 @@ public:
           context_(context),
           session_(session),
           control_(session.control()),
-          target_(check_and_name({.registry = builder.registry,
-                                  .image_name = builder.image_name,
-                                  .tag = builder.tag,
-                                  .push = builder.push})),
+          target_(engine_target(builder)),
           address_(engine::require(builder.engine, kind, "build an image")),
-          engine_(connect_engine(session, address_)) {
-        if (target_.kind != oci::ReferenceKind::registry) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "build into",
-                         .subject = builder.registry,
-                         .answer = "a container engine pushes to registries only",
-                         .advice = "name one, or use --builder append"}};
-        }
-    }
+          engine_(connect_engine(session, address_)) {}
 
     [[nodiscard]] Image build() {
         const std::string text = plan();
@@ -315,10 +333,7 @@ private:
     oci::Reference target_;
     engine::Address address_;
     engine::Engine engine_;
-    DockerfileOptions dockerfile_{.base_image = builder_.base_image,
-                                  .dockerfile_path = builder_.dockerfile_path,
-                                  .platform = builder_.platform,
-                                  .access = {.insecure = builder_.insecure}};
+    DockerfileOptions dockerfile_ = dockerfile_options(builder_);
 };
 
 }  // namespace detail
@@ -336,6 +351,16 @@ Image EngineBuilder<kind>::build(const Context& context, const Session& session)
                                       .cache = cache,
                                       .engine = engine};
     return detail::EngineBuildRun{builder, kind, context, session}.build();
+}
+
+template <engine::Kind kind>
+Image EngineBuilder<kind>::foresee(const Context& context, const Session& session) const {
+    Image image = detail::foresee_image(detail::dockerfile_options(*this),
+                                        detail::engine_target(*this), context, session);
+    if (registry.empty()) {
+        image.reference = image_name + ':' + image.tag;
+    }
+    return image;
 }
 
 static_assert(Builder<DockerBuilder> && Builder<PodmanBuilder>);
