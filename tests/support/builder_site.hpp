@@ -24,10 +24,10 @@ struct BuilderSite {
         MemoryRegistry& registry;
         fairing::net::Response send(const fairing::net::Request& request,
                                     const fairing::net::BodySink& sink,
-                                    const std::stop_token& stop) const {
+                                    const std::stop_token& stopping) const {
             return request.url.starts_with("https://k.example")
-                       ? api.send(request, sink, stop)
-                       : registry.send(request, sink, stop);
+                       ? api.send(request, sink, stopping)
+                       : registry.send(request, sink, stopping);
         }
     };
 
