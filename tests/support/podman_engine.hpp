@@ -23,8 +23,10 @@ public:
             folder_.path() / "containers.conf",
             std::string_view{"[containers]\ndefault_ulimits = [\"nofile=1024:1024\", "
                              "\"nproc=1024:1024\"]\n"});
+        std::filesystem::create_directory(path("tmp"));  // where it leaves what it does not finish
         std::vector<std::string> arguments{"env",
                                            "CONTAINERS_CONF=" + path("containers.conf"),
+                                           "TMPDIR=" + path("tmp"),
                                            "podman",
                                            "--root",
                                            path("root"),
