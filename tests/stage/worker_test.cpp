@@ -125,6 +125,8 @@ TEST_CASE("MPI, DMLC and Indexed Jobs; nonsense is ignored") {
     {
         const Environment set{{{"JOB_COMPLETION_INDEX", "5"}}};
         CHECK(worker_from_environment().rank == 5);
+        const Environment size{{{"JOB_COMPLETION_INDEX", "5"}, {"WORLD_SIZE", "8"}}};
+        CHECK(worker_from_environment().world_size == 8);
     }
     {
         const Environment set{{{"RANK", "x"}, {"WORLD_SIZE", "-1"}, {"TF_CONFIG", "{"}}};

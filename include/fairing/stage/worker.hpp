@@ -67,7 +67,7 @@ inline constexpr std::array<LauncherVariables, 11> launchers{
      {"DMLC_WORKER_ID", "DMLC_NUM_WORKER", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_ROLE"},
      {"DMLC_TASK_ID", "DMLC_NUM_WORKER", "DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_ROLE"},
      {"PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
-     {"JOB_COMPLETION_INDEX", "", "MASTER_ADDR", "MASTER_PORT"}}};
+     {"JOB_COMPLETION_INDEX", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}}};
 
 /// TF_CONFIG (TensorFlow's cluster description): ranks count the chief or master, then the workers,
 /// then the parameter servers, then evaluators, each in the order of its list.
