@@ -720,17 +720,19 @@ class Tiers:
         return source
 
     def clang_tidy(self):
+        # A unit costs as much as all that it includes, so what stands above the stages is one.
         units = {}
         for path in all_headers():
-            units.setdefault(path.relative_to(INCLUDE / "fairing").parts[0], []).append(path)
+            folder = path.relative_to(INCLUDE / "fairing").parts[0]
+            units.setdefault("top" if folder.endswith(".hpp") or folder == "frameworks" else folder, []).append(path)
         sources, origins = [], {}
         for unit, paths in units.items():
             source, origins[f"{unit}.cpp"] = self.tidy_source(unit, paths)
             sources.append((unit, source))
         source, origins["command.cpp"] = self.texts_of("command", sorted((ROOT / "tools" / "fairing").glob("*.cpp")))
         sources.append(("command", source))
-        for path in sorted((ROOT / "examples").glob("*.cpp")):
-            sources.append((f"examples.{path.name}", path))
+        examples = sorted((ROOT / "examples").glob("*.cpp"))
+        sources.append(("examples", self.tidy_unit("examples", joined(examples, ROOT / "examples").split("\n"))))
 
         edges = []
         settings = ROOT / ".clang-tidy"
@@ -738,7 +740,11 @@ class Tiers:
             flags = ["-std=c++20", *self.defines, "-I", str(INCLUDE), "-isystem", str(self.httplib_dir)]
             if name == "command":
                 flags += ["-I", str(ROOT / "tools" / "fairing")]
-            tidy = ["clang-tidy-14", "--quiet", f"--config-file={settings}", str(source), "--", *flags]
+            options = ["--quiet", f"--config-file={settings}"]
+            if name == "examples":
+                flags += ["-I", str(ROOT / "examples"), "-Wno-return-type"]  # as for the API programs
+                options.append("--header-filter=/examples/")
+            tidy = ["clang-tidy-14", *options, str(source), "--", *flags]
             line = self.once("clang-tidy-14", tidy, flags, source, settings.read_text(encoding="utf-8"))
             edges.append((name, line, [source, settings]))
 
