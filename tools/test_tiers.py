@@ -159,6 +159,7 @@ class Tiers:
         self.build = build
         self.httplib_dir = httplib_dir
         self.rows = []
+        self.base_layout = None  # what tools/base-image made
         self.versions = {}  # tool -> what --version says
         self.defines = [f"-DFAIRING_{macro}=1" for macro, package in OPTIONAL.items() if self.has(package)]
         self.libraries = ["-lssl", "-lcrypto", "-lpthread"]
@@ -641,11 +642,15 @@ class Tiers:
             "FAIRING_COMMAND": str(self.command()),
             "FAIRING_TEST_KUBELET": str(folder / "tests" / "test-kubelet"),
         }
+        if self.base_layout:
+            env["FAIRING_BASE_LAYOUT"] = self.base_layout
         for name, program in programs.items():
             counts += self.run_doctest(name, program, env)
         return counts
 
     def cluster(self):
+        if self.base_layout is None:
+            self.step("base image", self.base_image)
         self.step("Kubernetes", self.kubernetes)
         self.step("cluster tests", self.cluster_tests)
 
