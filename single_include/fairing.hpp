@@ -12609,7 +12609,7 @@ inline Signature sign_headers(net::Request& request, std::string_view target,
     if (!token.empty() && scope.token == SignedToken::yes) {
         request.headers.emplace("X-Amz-Security-Token", token);
     }
-    const Signature made =
+    Signature made =
         sign(request.method, target, request.headers, payload, credentials, scope);
     if (!token.empty() && scope.token == SignedToken::no) {
         request.headers.emplace("X-Amz-Security-Token", token);
@@ -12641,7 +12641,7 @@ inline Signature sign_query(const std::string& method, std::string& target,
     if (!token.empty() && scope.token == SignedToken::yes) {
         add("X-Amz-Security-Token", token);
     }
-    const Signature made = sign(method, target, headers, payload, credentials, scope);
+    Signature made = sign(method, target, headers, payload, credentials, scope);
     if (!token.empty() && scope.token == SignedToken::no) {
         add("X-Amz-Security-Token", token);
     }
@@ -13731,18 +13731,18 @@ public:
     /// one of gcloud's settings, the machine's. Throws Error{usage} when nothing says it.
     [[nodiscard]] std::string project() const {
         for (const char* name : {"GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}) {
-            if (const std::string given = connection_.env(name); !given.empty()) {
+            if (std::string given = connection_.env(name); !given.empty()) {
                 return given;
             }
         }
         if (const auto document = file_document()) {
             for (const char* key : {"project_id", "quota_project_id"}) {
-                if (const std::string given = text_or(*document, key); !given.empty()) {
+                if (std::string given = text_or(*document, key); !given.empty()) {
                     return given;
                 }
             }
         }
-        if (const std::string given = gcloud_project(); !given.empty()) {
+        if (std::string given = gcloud_project(); !given.empty()) {
             return given;
         }
         if (const auto answer = ask_metadata("project/project-id")) {
@@ -29383,6 +29383,7 @@ namespace detail {
 [[nodiscard]] inline std::string copy(const std::vector<std::string>& files,
                                       const std::string& folder) {
     std::vector<std::string> words;
+    words.reserve(files.size() + 1);
     for (const std::string& file : files) {
         words.push_back(plain_path(file.substr(1)));
     }
@@ -36963,7 +36964,8 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
     const detail::VertexLaunch launch{client, run, undo};
     const std::string model = launch.upload(image);
     const Json target = launch.target();
-    const std::string endpoint = text_or(target, "name"), root = launch.root();
+    const std::string endpoint = text_or(target, "name");
+    const std::string& root = launch.root();
     const bool has_others = !google::traffic_of(target).empty();
     if (!has_others && traffic_percent != 100) {
         throw google::bad_option(

@@ -812,9 +812,9 @@ class Tiers:
     def deep(self, fuzz_seconds):
         self.step(f"fuzzing, {fuzz_seconds} s each", self.fuzzing, fuzz_seconds, minutes=6)
         self.step("large files", self.large_files, minutes=7)
-        self.step("ASan and UBSan, clang", self.sanitized, "asan", "address,undefined", None, minutes=20)
-        self.step("clang-tidy", self.clang_tidy, minutes=15)
-        self.step("TSan, clang", self.sanitized, "tsan", "thread", THREADED, minutes=12)
+        self.step("ASan and UBSan, clang", self.sanitized, "asan", "address,undefined", None, minutes=25)
+        self.step("clang-tidy", self.clang_tidy, minutes=25)
+        self.step("TSan, clang", self.sanitized, "tsan", "thread", THREADED, minutes=15)
 
     def report(self):
         total = sum((counts for _, _, counts in self.rows), Counts())

@@ -96,6 +96,7 @@ namespace detail {
 [[nodiscard]] inline std::string copy(const std::vector<std::string>& files,
                                       const std::string& folder) {
     std::vector<std::string> words;
+    words.reserve(files.size() + 1);
     for (const std::string& file : files) {
         words.push_back(plain_path(file.substr(1)));
     }

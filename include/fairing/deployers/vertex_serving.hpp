@@ -344,7 +344,8 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
     const detail::VertexLaunch launch{client, run, undo};
     const std::string model = launch.upload(image);
     const Json target = launch.target();
-    const std::string endpoint = text_or(target, "name"), root = launch.root();
+    const std::string endpoint = text_or(target, "name");
+    const std::string& root = launch.root();
     const bool has_others = !google::traffic_of(target).empty();
     if (!has_others && traffic_percent != 100) {
         throw google::bad_option(

@@ -193,7 +193,7 @@ inline Signature sign_headers(net::Request& request, std::string_view target,
     if (!token.empty() && scope.token == SignedToken::yes) {
         request.headers.emplace("X-Amz-Security-Token", token);
     }
-    const Signature made =
+    Signature made =
         sign(request.method, target, request.headers, payload, credentials, scope);
     if (!token.empty() && scope.token == SignedToken::no) {
         request.headers.emplace("X-Amz-Security-Token", token);
@@ -225,7 +225,7 @@ inline Signature sign_query(const std::string& method, std::string& target,
     if (!token.empty() && scope.token == SignedToken::yes) {
         add("X-Amz-Security-Token", token);
     }
-    const Signature made = sign(method, target, headers, payload, credentials, scope);
+    Signature made = sign(method, target, headers, payload, credentials, scope);
     if (!token.empty() && scope.token == SignedToken::no) {
         add("X-Amz-Security-Token", token);
     }

@@ -66,18 +66,18 @@ public:
     /// one of gcloud's settings, the machine's. Throws Error{usage} when nothing says it.
     [[nodiscard]] std::string project() const {
         for (const char* name : {"GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}) {
-            if (const std::string given = connection_.env(name); !given.empty()) {
+            if (std::string given = connection_.env(name); !given.empty()) {
                 return given;
             }
         }
         if (const auto document = file_document()) {
             for (const char* key : {"project_id", "quota_project_id"}) {
-                if (const std::string given = text_or(*document, key); !given.empty()) {
+                if (std::string given = text_or(*document, key); !given.empty()) {
                     return given;
                 }
             }
         }
-        if (const std::string given = gcloud_project(); !given.empty()) {
+        if (std::string given = gcloud_project(); !given.empty()) {
             return given;
         }
         if (const auto answer = ask_metadata("project/project-id")) {
