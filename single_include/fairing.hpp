@@ -9066,9 +9066,10 @@ private:
     }
     [[nodiscard]] Json read_index_file() const {
         if (!std::filesystem::exists(index_path())) {
+            // In this order: another thread may be making blobs/, its first entry.
             const bool other = std::filesystem::exists(directory_) &&
-                               !std::filesystem::exists(directory_ / "blobs") &&
-                               !std::filesystem::is_empty(directory_);
+                               !std::filesystem::is_empty(directory_) &&
+                               !std::filesystem::exists(directory_ / "blobs");
             if (other) {
                 throw Error{ErrorCode::input,
                             {.attempted = "use image layout",
