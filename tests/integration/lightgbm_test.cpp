@@ -26,7 +26,13 @@ namespace {
 
 /// The program `lightgbm` over the library; nullopt where PyPI can not be reached. The packages
 /// stay in the user's own cache.
-std::optional<std::string> lightgbm_program(const Workspace& space, const std::string& tests) {
+std::optional<std::string> lightgbm_program(const Workspace& space) {
+    const std::optional<std::string> source = env("FAIRING_SOURCE_ROOT");
+    if (!source) {
+        MESSAGE("skipped: FAIRING_SOURCE_ROOT is not set");
+        return std::nullopt;
+    }
+    const std::string tests = *source + "/tests";
     const std::string cache =
         env("XDG_CACHE_HOME", env("HOME", "/tmp") + "/.cache") + "/fairing/lightgbm-4.5.0";
     const auto works = [&] {
@@ -70,13 +76,8 @@ const lightgbm::Parameters small = {{"objective", "regression"},
 }  // namespace
 
 TEST_CASE("LightGBM trains through the pipeline, and predicts from that model") {
-    const std::optional<std::string> source = env("FAIRING_SOURCE_ROOT");
-    if (!source) {
-        MESSAGE("skipped: FAIRING_SOURCE_ROOT is not set");
-        return;
-    }
     const Workspace space;
-    const auto program = lightgbm_program(space, *source + "/tests");
+    const auto program = lightgbm_program(space);
     if (!program) {
         return;
     }
@@ -108,13 +109,8 @@ TEST_CASE("LightGBM trains through the pipeline, and predicts from that model") 
 }
 
 TEST_CASE("three ranks train one model on data of their own, and a missing machine is named") {
-    const std::optional<std::string> source = env("FAIRING_SOURCE_ROOT");
-    if (!source) {
-        MESSAGE("skipped: FAIRING_SOURCE_ROOT is not set");
-        return;
-    }
     const Workspace space;
-    const auto program = lightgbm_program(space, *source + "/tests");
+    const auto program = lightgbm_program(space);
     if (!program) {
         return;
     }
