@@ -7305,6 +7305,23 @@ namespace fairing::net {
 }  // namespace fairing::net
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/core/clock.hpp - times that others name, on this machine's clock, which ends in 2262.
+
+namespace fairing {
+
+/// `seconds` after (or before) 1970, or the clock's last (or first) second when it does not reach
+/// so far: what a peer sends may name any year.
+[[nodiscard]] constexpr std::chrono::system_clock::time_point clock_time(
+    std::int64_t seconds) noexcept {
+    using Clock = std::chrono::system_clock;
+    constexpr std::int64_t last =
+        std::chrono::duration_cast<std::chrono::seconds>(Clock::duration::max()).count();
+    return Clock::time_point{std::chrono::seconds{std::clamp(seconds, -last, last)}};
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/net/retry.hpp - how often, and after how long, a request is sent again (RFC 9110, 10.2.3:
 // Retry-After).
 
@@ -7364,7 +7381,7 @@ namespace detail {
         return std::nullopt;
     }
     parts.tm_mon = static_cast<int>(month / 3);
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+    return clock_time(::timegm(&parts));
 }
 
 /// How long Retry-After asks to wait; nullopt when it is empty, nonsense or not in the future.
@@ -12228,7 +12245,7 @@ inline constexpr std::chrono::milliseconds metadata_limit = std::chrono::millise
     std::tm parts{};
     return ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr
                ? std::nullopt
-               : std::optional{std::chrono::system_clock::from_time_t(::timegm(&parts))};
+               : std::optional{clock_time(::timegm(&parts))};
 }
 
 /// Why a service refused, in its own words.
@@ -12355,6 +12372,27 @@ struct AccessToken {
     Secret value = {};
     std::optional<std::chrono::system_clock::time_point> expires = {};
 };
+
+/// The answer of a token endpoint (RFC 6749, 5.1), which came at `now`; a minute when it does not
+/// say how long the token lives. Throws Error{unavailable} when it holds none.
+[[nodiscard]] inline AccessToken parse_access_token(const std::string& body,
+                                                    const std::string& subject,
+                                                    std::chrono::system_clock::time_point now) {
+    const Json document = parse_json(body, "the token of " + subject);
+    AccessToken token{.value = Secret{text_or(document, "access_token")}};
+    if (token.value.empty()) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = "get a token for",
+                     .subject = subject,
+                     .answer = "the answer holds none"}};
+    }
+    const Json lifetime = document.value("expires_in", Json());
+    token.expires = now + std::chrono::seconds{
+                              lifetime.is_number_integer()
+                                  ? std::clamp<std::int64_t>(lifetime.get<std::int64_t>(), 0, 86400)
+                                  : 60};
+    return token;
+}
 
 /// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
 /// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.
@@ -13265,8 +13303,8 @@ inline namespace FAIRING_ABI {
     EcrAuthorization result{.user = pair.substr(0, colon),
                             .password = Secret{pair.substr(colon + 1)}};
     if (first.contains("expiresAt") && first["expiresAt"].is_number()) {
-        result.expires = std::chrono::system_clock::from_time_t(
-            static_cast<std::time_t>(first["expiresAt"].get<double>()));
+        const double seconds = first["expiresAt"].get<double>();
+        result.expires = clock_time(static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e10)));
     }
     return result;
 }
@@ -13373,19 +13411,7 @@ inline namespace FAIRING_ABI {
             throw Error{ErrorCode::denied, refuse(answer, "get a token for", subject).details()};
         }
         need_success(answer, "get a token for", subject);
-        const Json document = parse_json(answer.body, "the token of " + subject);
-        const Json lifetime = document.value("expires_in", Json());
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        token.expires =
-            connection.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(answer.body, subject, connection.control.now());
     };
     return {fetch, connection.control.clock};
 }
@@ -13863,19 +13889,7 @@ private:
     }
 
     [[nodiscard]] AccessToken parsed(const std::string& body, const std::string& subject) const {
-        const Json document = parse_json(body, "the token of " + subject);
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        const Json lifetime = document.value("expires_in", Json());
-        token.expires =
-            connection_.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(body, subject, connection_.control.now());
     }
 
     [[nodiscard]] std::optional<AccessToken> metadata_token() const {
@@ -21874,7 +21888,7 @@ struct Time {
     friend auto operator<=>(const Time&, const Time&) = default;
 
     [[nodiscard]] std::chrono::system_clock::time_point rounded() const {
-        return std::chrono::system_clock::time_point{std::chrono::seconds{seconds}};
+        return clock_time(seconds);
     }
 };
 
@@ -22032,8 +22046,7 @@ struct ExecCredential {
         if (!parsed) {
             throw refuse("its expirationTimestamp is no time");
         }
-        credential.expires =
-            std::chrono::time_point_cast<std::chrono::system_clock::duration>(parsed->rounded());
+        credential.expires = parsed->rounded();
         if (*credential.expires <= now) {
             throw refuse("it gave credentials that have expired at " + net::printable(expiry, 40));
         }
