@@ -11,10 +11,10 @@ namespace fairing {
 /// so far: what a peer sends may name any year.
 [[nodiscard]] constexpr std::chrono::system_clock::time_point clock_time(
     std::int64_t seconds) noexcept {
-    using Clock = std::chrono::system_clock;
+    using Point = std::chrono::system_clock::time_point;
     constexpr std::int64_t last =
-        std::chrono::duration_cast<std::chrono::seconds>(Clock::duration::max()).count();
-    return Clock::time_point{std::chrono::seconds{std::clamp(seconds, -last, last)}};
+        std::chrono::duration_cast<std::chrono::seconds>(Point::duration::max()).count();
+    return Point{std::chrono::seconds{std::clamp(seconds, -last, last)}};
 }
 
 }  // namespace fairing
