@@ -223,19 +223,9 @@ inline void JobDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan job_plan(JobDeployer job, const Image& image,
+[[nodiscard]] inline kubernetes::Plan job_plan(const JobDeployer& deployer, const Image& image,
                                                const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return job_objects(job, image, session, run_id, place);
-                },
-            .subject = kubernetes::job_subject};
+    return kubernetes::plan_of(deployer, image, session, job_objects, kubernetes::job_subject);
 }
 
 }  // namespace detail
