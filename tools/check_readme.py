@@ -54,17 +54,19 @@ class Sources:
         for found in re.finditer(r"\b(?:struct|class) (\w+)\b(?: final)?(?: : (?:public )?(\w+))?(?=[^;{()]*\{)", self.code):
             self.types.setdefault(found.group(1), []).append((found.start(), found.group(2)))
         # A key and its option are written once, in a field table: field("key", &T::member, "help" "more", "option").
-        self.keys, self.flags = {}, set()
-        on = set(re.findall(r"\bbool (\w+) = true", self.code))
+        self.keys = {}
+        on, off = (set(re.findall(rf"\bbool (\w+) = {value}", self.code)) for value in ("true", "false"))
         pattern = rf'\b(?:part_)?field\(\s*"(\w+)",([^"]*?),\s*(?:{STRING}|\s|\w+::\w+)+(?:,\s*({STRING}|\w+))?\)'
         for key, member, option in re.findall(pattern, self.text):
             name = option.strip('"') if option.startswith('"') else key
             flag = "" if option and not option.startswith('"') else "--" + name.replace("_", "-")
-            self.keys.setdefault(key, set()).add(flag)
-            if member.strip().rsplit("::", 1)[-1] in on:
-                self.keys[key].add("--no-" + flag[2:])
-        for flags in self.keys.values():
-            self.flags |= flags
+            flags = self.keys.setdefault(key, set())
+            last = member.strip().rsplit("::", 1)[-1]
+            if last in on:
+                flags.add("--no-" + flag[2:])
+            if last not in on - off:
+                flags.add(flag)
+        self.flags = set().union(*self.keys.values())
         command = "\n".join(path.read_text(encoding="utf-8") for path in sorted((root / "tools/fairing").glob("*.cpp")))
         self.flags |= set(re.findall(r'"(--[a-z-]+)"', command))
         self.subcommands = set(re.findall(r'add_subcommand\(\s*"(\w+)"', command))

@@ -41,7 +41,7 @@ class ReadmeTest(unittest.TestCase):
             ("`JobDeployer{.kubernetes.labels}`", "`JobDeployer{.kubernetes.label}`", "JobDeployer has no label"),
             ("`Workload::follow`", "`Workload::chase`", "there is no Workload::chase"),
             ("`node_selector` | `--node", "`selector_of_nodes` | `--node", "no header has selector_of_nodes"),
-            ("`--no-push`", "`--push`", "there is no option --push"),
+            ("| `--no-push` |", "| `--push` |", "there is no option --push"),
             ("`fairing predict`", "`fairing predicts`", "there is no subcommand predicts"),
             ("`--deployer tfjob`", "`--deployer tfjobs`", "there is no stage tfjobs"),
             ("| `--tag` | `tag` |", "| `--tag` | `tags` |", "no stage has the key tags"),
@@ -49,7 +49,7 @@ class ReadmeTest(unittest.TestCase):
             ("`pipeline`: run goes through", "`pipeline`: run walks through", "no case of tests/pipeline_test.cpp"),
             ("`pods/volumes`:", "`pods/volume`:", "there is no tests/pods/volume_test.cpp"),
             ("`pods/environment`: variables are set |", "|", "a row has three cells, and none is empty"),
-            ("`paddlejob`, ", "", "no behaviour is that of `paddlejob`"),
+            ("`paddlejob`, `jaxjob`, `mpijob` |", "`jaxjob`, `mpijob` |", "no behaviour is that of `paddlejob`"),
         ):
             with self.subTest(said):
                 code, output = self.checked((before, after))
