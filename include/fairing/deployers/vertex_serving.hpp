@@ -69,7 +69,7 @@ inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
               "share of the endpoint's traffic; models that are there keep the rest (default: "
               "100)"),
         field("service_account", &VertexServingDeployer::service_account,
-              "service account that the model runs as"),
+              "service account that the program runs as"),
         field("environment", &VertexServingDeployer::environment,
               "variable of the program; repeatable", "env"),
         field("model_config", &VertexServingDeployer::model_config,
