@@ -6,6 +6,7 @@
 #pragma once
 
 // The pipeline.
+#include "fairing/backends.hpp"
 #include "fairing/config.hpp"
 #include "fairing/pipeline.hpp"
 #include "fairing/run_main.hpp"

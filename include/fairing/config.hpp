@@ -32,6 +32,7 @@
 #include "preprocessors/notebook.hpp"
 #include "preprocessors/python.hpp"
 #include "preprocessors/python_function.hpp"
+#include "run_main.hpp"
 #include "stage/any.hpp"
 #include "stage/fields.hpp"
 #include "stage/registry_access.hpp"
@@ -39,6 +40,19 @@
 namespace fairing {
 
 using AnyFairing = Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer>;
+
+/// A pipeline that runs when it is called: with registries of its own, unless the session has some.
+struct RemoteCall {
+    AnyFairing pipeline;
+    Registries registries = {};
+
+    Workload operator()(Session session = {}) const {
+        if (session.registries.empty()) {
+            session.registries = registries;
+        }
+        return pipeline.run(session);
+    }
+};
 
 /// The stages by name, with JSON options whose keys are the fields of the stage's table. A value,
 /// no global:
@@ -70,16 +84,13 @@ public:
         deployers_["vertex-serving"] =
             deployer_maker<VertexServingDeployer>("deployer vertex-serving");
         deployers_["gcp"] = deployer_maker<AiPlatformDeployer>("deployer gcp");
-        deployers_["gcpserving"] =
-            deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
+        deployers_["gcpserving"] = deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
         deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
         for (const TrainingKind& kind : training_kinds) {
             deployers_[kind.deployer] =
                 deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
         }
-        // In a notebook's own kernel that notebook is what runs.
-        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
-        set_builder("append").set_deployer("local");
+        reset();
     }
 
     /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…},
@@ -153,6 +164,14 @@ public:
         return *this;
     }
 
+    /// Forgets what was set. Names that were made known stay so, and registries.
+    Config& reset() {
+        mutators_.clear();
+        // In a notebook's own kernel that notebook is what runs.
+        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
+        return set_builder("append").set_deployer("local");
+    }
+
     /// Makes a stage of one's own known by a name.
     Config& add_preprocessor(std::string name, std::function<AnyPreprocessor(const Json&)> make) {
         preprocessors_[std::move(name)] = std::move(make);
@@ -178,14 +197,46 @@ public:
 
     [[nodiscard]] AnyFairing fairing() const { return {preprocessor(), builder(), deployer()}; }
     /// With the configuration's registries, unless the session has some.
-    Workload run(Session session = {}) const {
-        if (session.registries.empty()) {
-            session.registries = registries_;
-        }
-        return fairing().run(session);
+    Workload run(const Session& session = {}) const { return call(fairing())(session); }
+
+    /// The same for an image that is there already, whose command runs.
+    Workload deploy(const Image& image, const Session& session = {}) const {
+        return call({AnyPreprocessor{NothingToPrepare{}}, AnyBuilder{Built{image}}, deployer()})(
+            session);
+    }
+
+    /// What runs a function as the job when it is called, with the builder and the deployer that
+    /// are set now: a job function of run_main(), or Python's "file.py:function".
+    ///   const auto remote_train = config.fn(train);
+    ///   remote_train(session);
+    /// `options` are further ones of the preprocessor. Throws as job_function_name() does.
+    [[nodiscard]] RemoteCall fn(JobFunction function, Json options = Json::object()) const {
+        options["function"] = job_function_name(function);
+        return call_of("function", options);
+    }
+    [[nodiscard]] RemoteCall fn(const std::string& function, Json options = Json::object()) const {
+        options["function"] = function;
+        return call_of("python_function", options);
     }
 
 private:
+    struct NothingToPrepare {
+        [[nodiscard]] Context prepare(const Session& /*session*/) const { return {}; }
+    };
+    struct Built {
+        Image image;
+        [[nodiscard]] Image build(const Context& /*context*/, const Session& /*session*/) const {
+            return image;
+        }
+    };
+    [[nodiscard]] RemoteCall call(AnyFairing pipeline) const {
+        return {.pipeline = std::move(pipeline), .registries = registries_};
+    }
+    [[nodiscard]] RemoteCall call_of(const std::string& preprocessor, const Json& options) const {
+        return call(
+            {find(preprocessors_, "preprocessor", preprocessor)(options), builder(), deployer()});
+    }
+
     template <class Stage>
     using Makers = std::map<std::string, std::function<Stage(const Json&)>>;
     using Mutators = std::vector<PodSpecMutator>;
