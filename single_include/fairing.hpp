@@ -7305,6 +7305,23 @@ namespace fairing::net {
 }  // namespace fairing::net
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/core/clock.hpp - times that others name, on this machine's clock, which ends in 2262.
+
+namespace fairing {
+
+/// `seconds` after (or before) 1970, or the clock's last (or first) second when it does not reach
+/// so far: what a peer sends may name any year.
+[[nodiscard]] constexpr std::chrono::system_clock::time_point clock_time(
+    std::int64_t seconds) noexcept {
+    using Point = std::chrono::system_clock::time_point;
+    constexpr std::int64_t last =
+        std::chrono::duration_cast<std::chrono::seconds>(Point::duration::max()).count();
+    return Point{std::chrono::seconds{std::clamp(seconds, -last, last)}};
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/net/retry.hpp - how often, and after how long, a request is sent again (RFC 9110, 10.2.3:
 // Retry-After).
 
@@ -7364,7 +7381,7 @@ namespace detail {
         return std::nullopt;
     }
     parts.tm_mon = static_cast<int>(month / 3);
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+    return clock_time(::timegm(&parts));
 }
 
 /// How long Retry-After asks to wait; nullopt when it is empty, nonsense or not in the future.
@@ -11776,8 +11793,11 @@ struct PartField {
     }
 };
 
-/// For Field::option: the field is not on the command line.
-inline constexpr std::string_view not_an_option = "-";
+/// For Field::option: the field is not on the command line, and why.
+inline constexpr std::string_view given_by_entry = "-ENTRY says it";
+inline constexpr std::string_view given_behind_dashes = "-what stands behind -- says it";
+inline constexpr std::string_view only_in_a_file = "-the program has an option of this name";
+[[nodiscard]] constexpr bool is_option(std::string_view option) { return !option.starts_with('-'); }
 
 template <class Stage, class Member>
 [[nodiscard]] constexpr Field<Stage, Member> field(std::string_view name, Member Stage::*member,
@@ -11875,10 +11895,11 @@ template <class Stage>
 
 namespace detail {
 
+/// `where` is for errors: "isolation of deployer local".
 template <class T>
-void read_value(const Json& value, T& target) {
+void read_value(const Json& value, T& target, const std::string& where) {
     if constexpr (has_fields<T>) {
-        target = stage_from<T>(value, "the object");
+        target = stage_from<T>(value, where);
     } else if constexpr (std::is_enum_v<T>) {
         std::vector<std::string> names;
         for (const auto& [name, one] : value_names<T>) {
@@ -11888,7 +11909,7 @@ void read_value(const Json& value, T& target) {
             }
             names.emplace_back(name);
         }
-        throw unknown_name("choose", "a value",
+        throw unknown_name("read option", where,
                            value.is_string() ? value.get<std::string>() : value.dump(), names);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
         const auto number = value.is_number_integer() ? value.get<std::int64_t>()
@@ -11905,15 +11926,15 @@ void read_value(const Json& value, T& target) {
 }
 
 template <class T>
-void read_value(const Json& value, std::optional<T>& target) {
-    read_value(value, target.emplace());
+void read_value(const Json& value, std::optional<T>& target, const std::string& where) {
+    read_value(value, target.emplace(), where);
 }
 
 /// A list of texts; one text alone is a list of one. For types that are made from a text, such as
 /// Input.
 template <class T>
 requires std::is_constructible_v<T, std::string>
-void read_value(const Json& value, std::vector<T>& target) {
+void read_value(const Json& value, std::vector<T>& target, const std::string& /*where*/) {
     target.clear();
     if (value.is_string()) {
         target.emplace_back(value.get<std::string>());
@@ -11976,7 +11997,7 @@ template <class Stage>
             known = true;
             auto& target = field.of(stage);
             try {
-                detail::read_value(value, target);
+                detail::read_value(value, target, key + " of " + stage_name);
             } catch (const Json::exception&) {
                 throw Error{
                     ErrorCode::usage,
@@ -12228,7 +12249,7 @@ inline constexpr std::chrono::milliseconds metadata_limit = std::chrono::millise
     std::tm parts{};
     return ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr
                ? std::nullopt
-               : std::optional{std::chrono::system_clock::from_time_t(::timegm(&parts))};
+               : std::optional{clock_time(::timegm(&parts))};
 }
 
 /// Why a service refused, in its own words.
@@ -12355,6 +12376,27 @@ struct AccessToken {
     Secret value = {};
     std::optional<std::chrono::system_clock::time_point> expires = {};
 };
+
+/// The answer of a token endpoint (RFC 6749, 5.1), which came at `now`; a minute when it does not
+/// say how long the token lives. Throws Error{unavailable} when it holds none.
+[[nodiscard]] inline AccessToken parse_access_token(const std::string& body,
+                                                    const std::string& subject,
+                                                    std::chrono::system_clock::time_point now) {
+    const Json document = parse_json(body, "the token of " + subject);
+    AccessToken token{.value = Secret{text_or(document, "access_token")}};
+    if (token.value.empty()) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = "get a token for",
+                     .subject = subject,
+                     .answer = "the answer holds none"}};
+    }
+    const Json lifetime = document.value("expires_in", Json());
+    token.expires = now + std::chrono::seconds{
+                              lifetime.is_number_integer()
+                                  ? std::clamp<std::int64_t>(lifetime.get<std::int64_t>(), 0, 86400)
+                                  : 60};
+    return token;
+}
 
 /// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
 /// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.
@@ -13265,8 +13307,8 @@ inline namespace FAIRING_ABI {
     EcrAuthorization result{.user = pair.substr(0, colon),
                             .password = Secret{pair.substr(colon + 1)}};
     if (first.contains("expiresAt") && first["expiresAt"].is_number()) {
-        result.expires = std::chrono::system_clock::from_time_t(
-            static_cast<std::time_t>(first["expiresAt"].get<double>()));
+        const double seconds = first["expiresAt"].get<double>();
+        result.expires = clock_time(static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e10)));
     }
     return result;
 }
@@ -13373,19 +13415,7 @@ inline namespace FAIRING_ABI {
             throw Error{ErrorCode::denied, refuse(answer, "get a token for", subject).details()};
         }
         need_success(answer, "get a token for", subject);
-        const Json document = parse_json(answer.body, "the token of " + subject);
-        const Json lifetime = document.value("expires_in", Json());
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        token.expires =
-            connection.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(answer.body, subject, connection.control.now());
     };
     return {fetch, connection.control.clock};
 }
@@ -13863,19 +13893,7 @@ private:
     }
 
     [[nodiscard]] AccessToken parsed(const std::string& body, const std::string& subject) const {
-        const Json document = parse_json(body, "the token of " + subject);
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        const Json lifetime = document.value("expires_in", Json());
-        token.expires =
-            connection_.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(body, subject, connection_.control.now());
     }
 
     [[nodiscard]] std::optional<AccessToken> metadata_token() const {
@@ -19638,6 +19656,182 @@ inline void add_certificates(Address& address, const std::filesystem::path& fold
 }  // namespace fairing::engine
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/engine/connection.hpp - requests to a container engine and its answers: what goes wrong
+// names the socket, and says what to do.
+
+namespace fairing::engine {
+
+/// What an engine says while it works: one JSON object of a stream.
+using EventSink = std::function<void(const Json&)>;
+
+/// Where an engine listens. `attempted` is what a request is for, up to the engine: "load an image
+/// into". Cheap to copy; every member may be called from several threads at once.
+class Connection {
+public:
+    Connection(net::AnyTransport transport, const Address& address)
+        : transport_(std::move(transport)), name_(address.name), url_(address.url) {}
+
+    /// As it was named.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    /// Any answer. Throws Error that says how to reach an engine when there is none.
+    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
+                                         const net::BodySink& sink,
+                                         const std::stop_token& stop) const {
+        // What our own sink or body throws is about something else than the engine.
+        bool own = false;
+        const auto marked = [&own](const auto& function, const auto& argument) {
+            try {
+                function(argument);
+            } catch (...) {
+                own = true;
+                throw;
+            }
+        };
+        net::Request sent = request;
+        if (request.body.write) {
+            sent.body.write = [&](const net::BodySink& piece) {
+                marked(request.body.write, piece);
+            };
+        }
+        net::BodySink received;
+        if (sink) {
+            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
+        }
+        try {
+            return transport_.send(sent, received, stop);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool denied = error.code() == ErrorCode::denied;      // TLS
+            const bool strange = error.code() == ErrorCode::integrity;  // no HTTP, or not plain
+            if (own || (!denied && !strange && error.code() != ErrorCode::unavailable &&
+                        error.code() != ErrorCode::not_found)) {
+                throw;
+            }
+            const ErrorCode code = denied || strange ? error.code() : ErrorCode::unavailable;
+            Error::Details details = failure(code, attempted, error.details().answer).details();
+            details.advice =
+                denied ? "check ca.pem, cert.pem and key.pem in the folder DOCKER_CERT_PATH names"
+                : strange && url_.starts_with("http://")
+                    ? "when it speaks TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
+                    : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
+            throw Error{code, std::move(details)};
+        }
+    }
+
+    /// Throws Error for an answer that is none of success.
+    void check(const net::Response& answer, const std::string& attempted) const {
+        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
+            return;
+        }
+        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
+                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
+                               : answer.status == 409                         ? ErrorCode::conflict
+                               : answer.status >= 400 && answer.status < 500
+                                   ? ErrorCode::input
+                                   : ErrorCode::unavailable;
+        const Json document = Json::parse(answer.body, nullptr, false);
+        std::string message = text_or(document, "message");
+        for (char& c : message) {
+            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+        }
+        Error::Details details =
+            failure(code, attempted,
+                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
+                .details();
+        details.http_status = answer.status;
+        throw Error{code, std::move(details)};
+    }
+
+    net::Response send(const net::Request& request, const std::string& attempted,
+                       const net::BodySink& sink, const std::stop_token& stop) const {
+        net::Response answer = exchange(request, attempted, sink, stop);
+        check(answer, attempted);
+        return answer;
+    }
+
+    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
+                            const std::stop_token& stop) const {
+        return parse(send(request, attempted, {}, stop));
+    }
+    [[nodiscard]] Json parse(const net::Response& answer) const {
+        return parse_json(answer.body, "the answer of the container engine at " + name_);
+    }
+    /// What is not there is no error.
+    void remove(const std::string& url, const std::string& attempted,
+                const std::stop_token& stop) const {
+        const net::Response answer =
+            exchange({.method = "DELETE", .url = url}, attempted, {}, stop);
+        if (answer.status != 404) {
+            check(answer, attempted);
+        }
+    }
+
+    /// Reads one JSON object per line; one with an error is an Error.
+    void stream(const net::Request& request, const std::string& attempted, const EventSink& events,
+                const std::stop_token& stop) const {
+        LineSplitter lines;
+        bool answered = false;
+        const auto on_line = [&](const std::string& line) {
+            if (line.find_first_not_of(" \t\r") == std::string::npos) {
+                return;
+            }
+            const Json event = Json::parse(line, nullptr, false);
+            if (!event.is_object()) {
+                throw failure(ErrorCode::unavailable, attempted,
+                              "a line of its answer is not JSON");
+            }
+            answered = true;
+            if (event.contains("error") || event.contains("errorDetail")) {
+                throw stream_error(event, attempted);
+            }
+            if (events) {
+                events(event);
+            }
+        };
+        send(
+            request, attempted,
+            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
+        lines.finish(on_line);
+        if (!answered) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
+        }
+    }
+
+    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
+                                std::string answer) const {
+        return Error{code,
+                     {.attempted = attempted + " the container engine at",
+                      .subject = name_,
+                      .answer = std::move(answer)}};
+    }
+
+private:
+    /// What an object with an error says. Docker gives the exit code of a step that failed; Podman
+    /// says so.
+    [[nodiscard]] Error stream_error(const Json& event, const std::string& attempted) const {
+        const Json detail = event.value("errorDetail", Json());
+        std::string text = text_or(event, "error", text_or(detail, "message"));
+        text.resize(text.find_last_not_of(" \r\n") + 1);
+        const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
+        const bool step_failed =
+            (detail.is_object() && detail.contains("code")) || says("building at STEP ");
+        const ErrorCode code = step_failed                              ? ErrorCode::input
+                               : says("unauthorized") || says("denied") ? ErrorCode::denied
+                               : says("manifest unknown") || says("not found")
+                                   ? ErrorCode::not_found
+                                   : ErrorCode::unavailable;
+        return failure(code, attempted, text.empty() ? "an error without a text" : text);
+    }
+
+    net::AnyTransport transport_;
+    std::string name_, url_;
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
 // them (Docker Engine API, "Attach to a container", stream format).
 
@@ -19714,9 +19908,6 @@ private:
 
 namespace fairing::engine {
 
-/// What an engine says while it works: one JSON object of a stream.
-using EventSink = std::function<void(const Json&)>;
-
 /// Credentials as engines take them in a header: Base64 for URLs (RFC 4648, 5), with padding.
 [[nodiscard]] inline Secret header_of(const Json& credentials) {
     std::string text = codec::base64_encode(credentials.dump());
@@ -19756,8 +19947,8 @@ public:
     [[nodiscard]] static Engine connect(net::AnyTransport transport, const Address& address,
                                         const std::stop_token& stop = {}) {
         Engine engine{std::move(transport), address};
-        const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
-                                        "ask for the version of", stop);
+        const Json answer = engine.connection_.json(
+            {.method = "GET", .url = engine.base_ + "/version"}, "ask for the version of", stop);
         const Version theirs = parse_version(text_or(answer, "ApiVersion"));
         if (theirs < oldest) {
             throw Error{ErrorCode::unsupported,
@@ -19782,10 +19973,10 @@ public:
 
     [[nodiscard]] const std::string& version() const noexcept { return version_; }
     /// Where it listens, as it was named.
-    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const std::string& name() const noexcept { return connection_.name(); }
 
     void ping(const std::stop_token& stop = {}) const {
-        send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
+        connection_.send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
     }
 
     /// By id, or by any reference.
@@ -19797,25 +19988,25 @@ public:
     [[nodiscard]] Json find_image(const std::string& image,
                                   const std::stop_token& stop = {}) const {
         const std::string attempted = "look for image " + image + " in";
-        const auto answer =
-            exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
-                     attempted, {}, stop);
+        const auto answer = connection_.exchange(
+            {.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"}, attempted, {},
+            stop);
         if (answer.status == 404) {
             return {};
         }
-        check(answer, attempted);
-        return parse(answer);
+        connection_.check(answer, attempted);
+        return connection_.parse(answer);
     }
 
     /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
     /// or ends early.
     void load(const net::Body& archive, const std::stop_token& stop = {}) const {
-        stream({.method = "POST",
-                .url = base_ + "/images/load?quiet=1",
-                .headers = {{"Content-Type", "application/x-tar"}},
-                .body = archive,
-                .idle_timeout = std::chrono::minutes{10}},
-               "load an image into", {}, stop);
+        connection_.stream({.method = "POST",
+                            .url = base_ + "/images/load?quiet=1",
+                            .headers = {{"Content-Type", "application/x-tar"}},
+                            .body = archive,
+                            .idle_timeout = std::chrono::minutes{10}},
+                           "load an image into", {}, stop);
     }
 
     /// Builds an image out of a tar archive and gives its id. The end of the connection, as by a
@@ -19840,7 +20031,7 @@ public:
             request.headers.emplace("X-Registry-Config", options.credentials.reveal());
         }
         std::string id;
-        stream(
+        connection_.stream(
             request, attempted,
             [&](const Json& event) {
                 constexpr std::string_view built = "Successfully built ";  // before Podman 4
@@ -19858,8 +20049,8 @@ public:
             },
             stop);
         if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended before the image was there");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended before the image was there");
         }
         return id;
     }
@@ -19867,10 +20058,11 @@ public:
     /// Names an image "repository:tag"; what had that name before has it no more.
     void tag(const std::string& image, const std::string& repository, const std::string& tag,
              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = base_ + "/images/" + path_of(image) + "/tag?repo=" +
-                     net::percent_encode(repository) + "&tag=" + net::percent_encode(tag)},
-             "name image " + image + " in", {}, stop);
+        connection_.send({.method = "POST",
+                          .url = base_ + "/images/" + path_of(image) +
+                                 "/tag?repo=" + net::percent_encode(repository) +
+                                 "&tag=" + net::percent_encode(tag)},
+                         "name image " + image + " in", {}, stop);
     }
 
     /// Pushes "repository:tag" and gives the manifest's digest in the registry.
@@ -19880,7 +20072,7 @@ public:
         const std::string attempted = "push " + repository + ':' + tag + " with";
         const Secret nobody = header_of(Json::object());  // the header has to be there
         std::string digest;
-        stream(
+        connection_.stream(
             {.method = "POST",
              .url = base_ + "/images/" + path_of(repository) + "/push?tag=" +
                     net::percent_encode(tag) + tls_parameter(options.verify_registries),
@@ -19898,8 +20090,8 @@ public:
             },
             stop);
         if (!oci::is_digest(digest)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended before the image was pushed");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended before the image was pushed");
         }
         return digest;
     }
@@ -19907,18 +20099,20 @@ public:
     /// Makes the engine pull "host/repository@sha256:…", anonymously.
     void pull(const std::string& reference, const std::stop_token& stop = {}) const {
         const std::string attempted = "pull " + reference + " with";
-        stream({.method = "POST",
-                .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
-                .idle_timeout = std::chrono::minutes{10}},
-               attempted, {}, stop);
+        connection_.stream(
+            {.method = "POST",
+             .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
+             .idle_timeout = std::chrono::minutes{10}},
+            attempted, {}, stop);
         if (!has_image(reference, stop)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended, and the image is not there");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended, and the image is not there");
         }
     }
 
     void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
-        remove("/images/" + path_of(image), "remove image " + image + " from", stop);
+        connection_.remove(base_ + "/images/" + path_of(image), "remove image " + image + " from",
+                           stop);
     }
 
     /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
@@ -19926,21 +20120,22 @@ public:
                                      const std::stop_token& stop = {}) const {
         const std::string attempted = "create container " + name + " with";
         const Json answer =
-            json({.method = "POST",
-                  .url = base_ + "/containers/create?name=" + net::percent_encode(name),
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = net::Body::of(settings.dump())},
-                 attempted, stop);
+            connection_.json({.method = "POST",
+                              .url = base_ + "/containers/create?name=" + net::percent_encode(name),
+                              .headers = {{"Content-Type", "application/json"}},
+                              .body = net::Body::of(settings.dump())},
+                             attempted, stop);
         std::string id = text_or(answer, "Id");
         if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer names no container");
         }
         return id;
     }
 
     void start(const std::string& id, const std::stop_token& stop = {}) const {
-        send({.method = "POST", .url = container(id) + "/start"}, "start a container with", {},
-             stop);
+        connection_.send({.method = "POST", .url = container(id) + "/start"},
+                         "start a container with", {}, stop);
     }
 
     /// Gives what the container writes, from its beginning to its end.
@@ -19956,8 +20151,8 @@ public:
 
     /// Whether it was started and has not ended.
     [[nodiscard]] bool is_running(const std::string& id, const std::stop_token& stop = {}) const {
-        const Json answer = json({.method = "GET", .url = container(id) + "/json"},
-                                 "look for a container of", stop);
+        const Json answer = connection_.json({.method = "GET", .url = container(id) + "/json"},
+                                             "look for a container of", stop);
         const Json state = answer.is_object() ? answer.value("State", Json()) : Json();
         return state.is_object() && state.value("Running", Json()) == Json(true);
     }
@@ -19965,12 +20160,13 @@ public:
     /// Waits for the container's end.
     [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
         const std::string attempted = "wait for a container of";
-        const Json answer =
-            json({.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence},
-                 attempted, stop);
+        const Json answer = connection_.json(
+            {.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence}, attempted,
+            stop);
         const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
         if (!code.is_number_integer()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer has no StatusCode");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer has no StatusCode");
         }
         return {.exit_code = code.get<int>(),
                 .error = text_or(answer.value("Error", Json()), "Message")};
@@ -19979,24 +20175,23 @@ public:
     /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
     void stop(const std::string& id, std::chrono::seconds grace,
               const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
-              .idle_timeout = grace + std::chrono::seconds{30}},
-             "stop a container of", {}, stop);
+        connection_.send({.method = "POST",
+                          .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
+                          .idle_timeout = grace + std::chrono::seconds{30}},
+                         "stop a container of", {}, stop);
     }
 
     /// Throws Error{conflict} when it does not run.
     void kill(const std::string& id, const std::string& signal = "SIGKILL",
               const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
-             "kill a container of", {}, stop);
+        connection_.send({.method = "POST",
+                          .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
+                         "kill a container of", {}, stop);
     }
 
     /// Kills and removes it with its anonymous volumes; one that is not there is no error.
     void remove(const std::string& id, const std::stop_token& stop = {}) const {
-        remove("/containers/" + net::percent_encode(id) + "?force=1&v=1", "remove a container of",
-               stop);
+        connection_.remove(container(id) + "?force=1&v=1", "remove a container of", stop);
     }
 
 private:
@@ -20006,7 +20201,7 @@ private:
     static constexpr std::chrono::hours silence{480};
 
     Engine(net::AnyTransport transport, const Address& address)
-        : transport_(std::move(transport)), name_(address.name), base_(address.url) {}
+        : connection_(std::move(transport), address), base_(address.url) {}
 
     /// Docker passes over it: its own settings say which registries are insecure.
     static const char* tls_parameter(bool verified) { return verified ? "" : "&tlsVerify=false"; }
@@ -20053,164 +20248,15 @@ private:
     void logs(const std::string& id, const char* query, const FrameReader::Sink& sink,
               const std::stop_token& stop) const {
         FrameReader reader{sink};
-        send(
+        connection_.send(
             {.method = "GET", .url = container(id) + "/logs" + query, .idle_timeout = silence},
             "read the output of a container of",
             [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
         reader.finish();
     }
 
-    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
-                                std::string answer) const {
-        return Error{code,
-                     {.attempted = attempted + " the container engine at",
-                      .subject = name_,
-                      .answer = std::move(answer)}};
-    }
-
-    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
-                                         const net::BodySink& sink,
-                                         const std::stop_token& stop) const {
-        // What our own sink or body throws is about something else than the engine.
-        bool own = false;
-        const auto marked = [&own](const auto& function, const auto& argument) {
-            try {
-                function(argument);
-            } catch (...) {
-                own = true;
-                throw;
-            }
-        };
-        net::Request sent = request;
-        if (request.body.write) {
-            sent.body.write = [&](const net::BodySink& piece) {
-                marked(request.body.write, piece);
-            };
-        }
-        net::BodySink received;
-        if (sink) {
-            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
-        }
-        try {
-            return transport_.send(sent, received, stop);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool denied = error.code() == ErrorCode::denied;      // TLS
-            const bool strange = error.code() == ErrorCode::integrity;  // no HTTP, or not plain
-            if (own || (!denied && !strange && error.code() != ErrorCode::unavailable &&
-                        error.code() != ErrorCode::not_found)) {
-                throw;
-            }
-            const ErrorCode code = denied || strange ? error.code() : ErrorCode::unavailable;
-            Error::Details details = failure(code, attempted, error.details().answer).details();
-            details.advice =
-                denied ? "check ca.pem, cert.pem and key.pem in the folder DOCKER_CERT_PATH names"
-                : strange && base_.starts_with("http://")
-                    ? "when it speaks TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
-                    : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
-            throw Error{code, std::move(details)};
-        }
-    }
-
-    void check(const net::Response& answer, const std::string& attempted) const {
-        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
-            return;
-        }
-        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
-                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
-                               : answer.status == 409                         ? ErrorCode::conflict
-                               : answer.status >= 400 && answer.status < 500
-                                   ? ErrorCode::input
-                                   : ErrorCode::unavailable;
-        const Json document = Json::parse(answer.body, nullptr, false);
-        std::string message = text_or(document, "message");
-        for (char& c : message) {
-            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-        }
-        Error::Details details =
-            failure(code, attempted,
-                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
-                .details();
-        details.http_status = answer.status;
-        throw Error{code, std::move(details)};
-    }
-
-    net::Response send(const net::Request& request, const std::string& attempted,
-                       const net::BodySink& sink, const std::stop_token& stop) const {
-        net::Response answer = exchange(request, attempted, sink, stop);
-        check(answer, attempted);
-        return answer;
-    }
-
-    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
-                            const std::stop_token& stop) const {
-        return parse(send(request, attempted, {}, stop));
-    }
-    [[nodiscard]] Json parse(const net::Response& answer) const {
-        return parse_json(answer.body, "the answer of the container engine at " + name_);
-    }
-
-    void remove(const std::string& target, const std::string& attempted,
-                const std::stop_token& stop) const {
-        const net::Response answer =
-            exchange({.method = "DELETE", .url = base_ + target}, attempted, {}, stop);
-        if (answer.status != 404) {
-            check(answer, attempted);
-        }
-    }
-
-    /// What an object with an error says. Docker gives the exit code of a step that failed; Podman
-    /// says so.
-    [[nodiscard]] Error stream_error(const Json& event, const std::string& attempted) const {
-        const Json detail = event.value("errorDetail", Json());
-        std::string text = text_or(event, "error", text_or(detail, "message"));
-        text.resize(text.find_last_not_of(" \r\n") + 1);
-        const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
-        const bool step_failed =
-            (detail.is_object() && detail.contains("code")) || says("building at STEP ");
-        const ErrorCode code = step_failed                              ? ErrorCode::input
-                               : says("unauthorized") || says("denied") ? ErrorCode::denied
-                               : says("manifest unknown") || says("not found")
-                                   ? ErrorCode::not_found
-                                   : ErrorCode::unavailable;
-        return failure(code, attempted, text.empty() ? "an error without a text" : text);
-    }
-
-    /// Reads one JSON object per line; one with an error is an Error.
-    void stream(const net::Request& request, const std::string& attempted, const EventSink& events,
-                const std::stop_token& stop) const {
-        LineSplitter lines;
-        bool answered = false;
-        const auto on_line = [&](const std::string& line) {
-            if (line.find_first_not_of(" \t\r") == std::string::npos) {
-                return;
-            }
-            const Json event = Json::parse(line, nullptr, false);
-            if (!event.is_object()) {
-                throw failure(ErrorCode::unavailable, attempted,
-                              "a line of its answer is not JSON");
-            }
-            answered = true;
-            if (event.contains("error") || event.contains("errorDetail")) {
-                throw stream_error(event, attempted);
-            }
-            if (events) {
-                events(event);
-            }
-        };
-        send(
-            request, attempted,
-            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
-        lines.finish(on_line);
-        if (!answered) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
-        }
-    }
-
-    net::AnyTransport transport_;
-    std::string name_;
-    std::string base_;
+    Connection connection_;
+    std::string base_;  ///< of all URLs, with the version
     std::string version_ = {};
 };
 
@@ -21267,16 +21313,16 @@ struct AppendBuilder {
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
-          "image to append to, oci:DIR, docker-archive:FILE, or scratch (default: "
-          "python:<yours>-slim)"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
-          "where the image goes: HOST[:PORT]/PATH, oci:DIR for a directory, docker-archive:FILE "
-          "for a file that docker load takes"),
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &AppendBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
-    field("platform", &AppendBuilder::platform,
-          "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
+    field("platform", &AppendBuilder::platform, "what to build for: OS/ARCHITECTURE[/VARIANT]"),
     field("all_platforms", &AppendBuilder::all_platforms,
           "append to every Linux image of a multi-platform base, and push an index"),
     field("push", &AppendBuilder::push, "build, but send nothing"),
@@ -21874,7 +21920,7 @@ struct Time {
     friend auto operator<=>(const Time&, const Time&) = default;
 
     [[nodiscard]] std::chrono::system_clock::time_point rounded() const {
-        return std::chrono::system_clock::time_point{std::chrono::seconds{seconds}};
+        return clock_time(seconds);
     }
 };
 
@@ -22032,8 +22078,7 @@ struct ExecCredential {
         if (!parsed) {
             throw refuse("its expirationTimestamp is no time");
         }
-        credential.expires =
-            std::chrono::time_point_cast<std::chrono::system_clock::duration>(parsed->rounded());
+        credential.expires = parsed->rounded();
         if (*credential.expires <= now) {
             throw refuse("it gave credentials that have expired at " + net::printable(expiry, 40));
         }
@@ -22334,102 +22379,6 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/kube/discovery.hpp - which plural, scope and verbs a kind has: an API server's own words
-// (APIResourceList), asked once for each group version.
-
-namespace fairing::kube {
-
-/// The kinds in an APIResourceList, without subresources. Throws Error{integrity} when it is none.
-[[nodiscard]] inline std::vector<Resource> parse_resources(const Json& list,
-                                                           const std::string& api_version) {
-    if (text_or(list, "kind") != "APIResourceList" || !list.contains("resources") ||
-        !list["resources"].is_array()) {
-        throw Error{ErrorCode::integrity,
-                    {.attempted = "discover",
-                     .subject = api_version,
-                     .answer = "the answer is no APIResourceList"}};
-    }
-    std::vector<Resource> resources;
-    for (const Json& entry : list["resources"]) {
-        Resource resource{.api_version = api_version,
-                          .kind = text_or(entry, "kind"),
-                          .plural = text_or(entry, "name")};
-        if (resource.kind.empty() || resource.plural.empty() ||
-            resource.plural.find('/') != std::string::npos) {
-            continue;
-        }
-        resource.is_namespaced = entry.value("namespaced", Json(false)) == Json(true);
-        for (const Json& verb : entry.value("verbs", Json::array())) {
-            if (verb.is_string()) {
-                resource.verbs.push_back(verb.get<std::string>());
-            }
-        }
-        resources.push_back(std::move(resource));
-    }
-    return resources;
-}
-
-/// Remembers what was discovered. May be used from several threads at once.
-class Discovery {
-public:
-    /// Asks the server for the APIResourceList of a group version; nullopt when it has none.
-    using Ask = std::function<std::optional<Json>(const std::string& api_version)>;
-
-    /// Throws Error{unsupported} that names the kind when the server does not know it: its operator
-    /// may not be installed. That is not remembered.
-    [[nodiscard]] Resource find(const std::string& api_version, const std::string& kind,
-                                const Ask& ask) {
-        const std::lock_guard lock{mutex_};  // held while asking: each group version is asked once
-        auto known = resources_.find(api_version);
-        if (known == resources_.end()) {
-            const std::optional<Json> list = ask(api_version);
-            if (!list) {
-                throw unknown(api_version, kind, "it does not serve " + api_version);
-            }
-            known = resources_.emplace(api_version, parse_resources(*list, api_version)).first;
-        }
-        const auto found =
-            std::find_if(known->second.begin(), known->second.end(),
-                         [&kind](const Resource& resource) { return resource.kind == kind; });
-        if (found == known->second.end()) {
-            resources_.erase(known);
-            throw unknown(api_version, kind, "its " + api_version + " has no such kind");
-        }
-        return *found;
-    }
-
-private:
-    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
-    [[nodiscard]] static std::string installer(const std::string& api_version) {
-        static const std::map<std::string, const char*> known{
-            {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
-            {"trainer.kubeflow.org", "Kubeflow Trainer"},
-            {"serving.kserve.io", "KServe"},
-            {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
-            {"jobset.x-k8s.io", "JobSet"},
-            {"kueue.x-k8s.io", "Kueue"}};
-        const auto found = known.find(api_version.substr(0, api_version.find('/')));
-        return found == known.end() ? "the operator that defines it" : found->second;
-    }
-
-    [[nodiscard]] static Error unknown(const std::string& api_version, const std::string& kind,
-                                       std::string answer) {
-        return Error{ErrorCode::unsupported,
-                     {.attempted = "use",
-                      .subject = api_version + ' ' + kind,
-                      .answer = "the cluster does not know it: " + std::move(answer),
-                      .advice = api_version.find('.') == std::string::npos
-                                    ? ""
-                                    : "install " + installer(api_version)}};
-    }
-
-    std::mutex mutex_;
-    std::map<std::string, std::vector<Resource>> resources_;
-};
-
-}  // namespace fairing::kube
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/kube/status_error.hpp - what an API server says when it refuses: a `Status` object
 // (apimachinery meta/v1).
 
@@ -22539,6 +22488,275 @@ namespace detail {
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/kube/api_server.hpp - one request to a Kubernetes API server and its answer: whom we are
+// there, what is repeated, and what the server refuses or warns of.
+
+namespace fairing::kube {
+
+struct ClientOptions {
+    net::RetryPolicy retry = {};
+    std::chrono::milliseconds deadline = std::chrono::seconds{60};  ///< of one request
+    std::string field_manager = "fairing";
+};
+
+/// One request in our words.
+struct Call {
+    std::string method = "GET";
+    std::string path = {};
+    Query query = {};
+    std::string body = {};
+    std::string content_type = "application/json";
+    std::string attempted = {}, subject = {};
+    net::Repeat repeat = net::Repeat::automatic;
+    int attempts = 0;                         ///< of ours so far, for the error
+    std::chrono::milliseconds deadline = {};  ///< zero: that of the options
+};
+
+/// A server as we reach it. Cheap to copy; copies share the credentials. All members may be called
+/// from any thread; a stop of the Control ends whatever a member waits for.
+class ApiServer {
+public:
+    ApiServer(Cluster cluster, net::AnyTransport transport, Control control,
+              ClientOptions options = {}, std::shared_ptr<Credentials> credentials = {})
+        : shared_(std::make_shared<Shared>(std::move(cluster), std::move(transport),
+                                           std::move(options), std::move(credentials),
+                                           control.clock)),
+          control_(std::move(control)) {}
+
+    /// The same server, for requests that stop and speak as `control` says.
+    [[nodiscard]] ApiServer with(Control control) const {
+        ApiServer copy = *this;
+        copy.control_ = std::move(control);
+        return copy;
+    }
+    [[nodiscard]] const Cluster& cluster() const noexcept { return shared_->cluster; }
+    [[nodiscard]] const Control& control() const noexcept { return control_; }
+    [[nodiscard]] const ClientOptions& options() const noexcept { return shared_->options; }
+
+    /// Any answer; after a 401 one more attempt with fresh credentials.
+    [[nodiscard]] net::Answer send(const Call& call) const {
+        net::Answer answer =
+            net::exchange(shared_->transport, request_of(call), exchange_options(call), control_);
+        if (answer.status == 401 && shared_->credentials->drop()) {
+            answer = net::exchange(shared_->transport, request_of(call), exchange_options(call),
+                                   control_);
+        }
+        warn(answer);
+        return answer;
+    }
+    /// The object that a successful answer holds; throws StatusError for any other answer.
+    [[nodiscard]] Json ask(const Call& call) const { return document(call, send(call)); }
+    /// The same; nullopt for a 404.
+    [[nodiscard]] std::optional<Json> find(const Call& call) const {
+        const net::Answer answer = send(call);
+        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+    }
+    /// The bytes of the answer into `sink`. Is not repeated, but for a 401. `idle` is how long it
+    /// may be silent.
+    void stream(Call call, const net::BodySink& sink, std::chrono::milliseconds idle) const {
+        call.repeat = net::Repeat::never;
+        for (const bool is_last : {false, true}) {
+            net::Request request = request_of(call);
+            request.deadline = {};
+            request.idle_timeout = idle;
+            const net::Answer answer = net::exchange(shared_->transport, std::move(request),
+                                                     exchange_options(call), control_, sink);
+            if (answer.status == 401 && !is_last && shared_->credentials->drop()) {
+                continue;
+            }
+            if (answer.status != 200) {
+                throw failure(call, answer);
+            }
+            warn(answer);
+            return;
+        }
+    }
+    /// The object in a successful answer.
+    [[nodiscard]] Json document(const Call& call, const net::Answer& answer) const {
+        if (answer.status < 200 || answer.status > 299) {
+            throw failure(call, answer);
+        }
+        const auto refuse = [&call] {
+            return Error{ErrorCode::integrity,
+                         {.attempted = call.attempted,
+                          .subject = call.subject,
+                          .answer = "the API server's answer is no JSON object"}};
+        };
+        if (is_too_deep(answer.body)) {
+            throw refuse();
+        }
+        Json object = Json::parse(answer.body, nullptr, false);
+        if (!object.is_object()) {
+            throw refuse();
+        }
+        return object;
+    }
+
+private:
+    struct Shared {
+        Shared(Cluster which, net::AnyTransport door, ClientOptions settings,
+               std::shared_ptr<Credentials> given, Clock clock)
+            : cluster(std::move(which)),
+              transport(std::move(door)),
+              options(std::move(settings)),
+              credentials(given ? std::move(given)
+                                : std::make_shared<Credentials>(
+                                      cluster, CredentialsOptions{.clock = std::move(clock)})) {}
+        const Cluster cluster;
+        const net::AnyTransport transport;
+        const ClientOptions options;
+        const std::shared_ptr<Credentials> credentials;
+    };
+
+    [[nodiscard]] net::Request request_of(const Call& call) const {
+        net::Request request{
+            .method = call.method,
+            .url = shared_->cluster.server + call.path + query_text(call.query),
+            .headers = {{"Accept", "application/json"}},
+            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
+            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
+            .max_body = std::uint64_t{256} << 20};
+        if (!call.body.empty()) {
+            request.headers.emplace("Content-Type", call.content_type);
+            request.body = net::Body::of(call.body);
+        }
+        shared_->credentials->add_to(request.headers, control_.stop);
+        return request;
+    }
+    [[nodiscard]] net::ExchangeOptions exchange_options(const Call& call) const {
+        return {.attempted = call.attempted,
+                .subject = call.subject,
+                .retry = shared_->options.retry,
+                .repeat = call.repeat,
+                .redirects = 0};
+    }
+    /// The server's own warnings (RFC 7234, 5.5): `299 - "text"`.
+    void warn(const net::Answer& answer) const {
+        for (const auto& [name, value] : answer.headers) {
+            if (net::header({{name, value}}, "Warning").empty()) {
+                continue;
+            }
+            const std::size_t open = value.find('"');
+            const std::size_t close = value.rfind('"');
+            if (open != std::string::npos && close > open) {
+                control_.say(Level::warning,
+                             "the API server warns: " +
+                                 net::printable(value.substr(open + 1, close - open - 1)));
+            }
+        }
+    }
+    [[nodiscard]] StatusError failure(const Call& call, const net::Answer& answer) const {
+        std::string subject = call.subject;
+        if (const int count = std::max(call.attempts, answer.attempts); count > 1) {
+            subject += " after " + std::to_string(count) + " attempts";
+        }
+        return status_error(answer.status, answer.body, call.attempted, std::move(subject),
+                            shared_->cluster.context);
+    }
+
+    std::shared_ptr<const Shared> shared_;
+    Control control_;
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/discovery.hpp - which plural, scope and verbs a kind has: an API server's own words
+// (APIResourceList), asked once for each group version.
+
+namespace fairing::kube {
+
+/// The kinds in an APIResourceList, without subresources. Throws Error{integrity} when it is none.
+[[nodiscard]] inline std::vector<Resource> parse_resources(const Json& list,
+                                                           const std::string& api_version) {
+    if (text_or(list, "kind") != "APIResourceList" || !list.contains("resources") ||
+        !list["resources"].is_array()) {
+        throw Error{ErrorCode::integrity,
+                    {.attempted = "discover",
+                     .subject = api_version,
+                     .answer = "the answer is no APIResourceList"}};
+    }
+    std::vector<Resource> resources;
+    for (const Json& entry : list["resources"]) {
+        Resource resource{.api_version = api_version,
+                          .kind = text_or(entry, "kind"),
+                          .plural = text_or(entry, "name")};
+        if (resource.kind.empty() || resource.plural.empty() ||
+            resource.plural.find('/') != std::string::npos) {
+            continue;
+        }
+        resource.is_namespaced = entry.value("namespaced", Json(false)) == Json(true);
+        for (const Json& verb : entry.value("verbs", Json::array())) {
+            if (verb.is_string()) {
+                resource.verbs.push_back(verb.get<std::string>());
+            }
+        }
+        resources.push_back(std::move(resource));
+    }
+    return resources;
+}
+
+/// Remembers what was discovered. May be used from several threads at once.
+class Discovery {
+public:
+    /// Asks the server for the APIResourceList of a group version; nullopt when it has none.
+    using Ask = std::function<std::optional<Json>(const std::string& api_version)>;
+
+    /// Throws Error{unsupported} that names the kind when the server does not know it: its operator
+    /// may not be installed. That is not remembered.
+    [[nodiscard]] Resource find(const std::string& api_version, const std::string& kind,
+                                const Ask& ask) {
+        const std::lock_guard lock{mutex_};  // held while asking: each group version is asked once
+        auto known = resources_.find(api_version);
+        if (known == resources_.end()) {
+            const std::optional<Json> list = ask(api_version);
+            if (!list) {
+                throw unknown(api_version, kind, "it does not serve " + api_version);
+            }
+            known = resources_.emplace(api_version, parse_resources(*list, api_version)).first;
+        }
+        const auto found =
+            std::find_if(known->second.begin(), known->second.end(),
+                         [&kind](const Resource& resource) { return resource.kind == kind; });
+        if (found == known->second.end()) {
+            resources_.erase(known);
+            throw unknown(api_version, kind, "its " + api_version + " has no such kind");
+        }
+        return *found;
+    }
+
+private:
+    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
+    [[nodiscard]] static std::string installer(const std::string& api_version) {
+        static const std::map<std::string, const char*> known{
+            {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
+            {"trainer.kubeflow.org", "Kubeflow Trainer"},
+            {"serving.kserve.io", "KServe"},
+            {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
+            {"jobset.x-k8s.io", "JobSet"},
+            {"kueue.x-k8s.io", "Kueue"}};
+        const auto found = known.find(api_version.substr(0, api_version.find('/')));
+        return found == known.end() ? "the operator that defines it" : found->second;
+    }
+
+    [[nodiscard]] static Error unknown(const std::string& api_version, const std::string& kind,
+                                       std::string answer) {
+        return Error{ErrorCode::unsupported,
+                     {.attempted = "use",
+                      .subject = api_version + ' ' + kind,
+                      .answer = "the cluster does not know it: " + std::move(answer),
+                      .advice = api_version.find('.') == std::string::npos
+                                    ? ""
+                                    : "install " + installer(api_version)}};
+    }
+
+    std::mutex mutex_;
+    std::map<std::string, std::vector<Resource>> resources_;
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/kube/client.hpp - objects on a Kubernetes API server (kubernetes.io/docs/reference/
 // using-api/api-concepts): created once, read, changed, removed.
 
@@ -22596,12 +22814,6 @@ struct LogQuery {
     std::optional<int> tail = {};  ///< only so many of the last lines
 };
 
-struct ClientOptions {
-    net::RetryPolicy retry = {};
-    std::chrono::milliseconds deadline = std::chrono::seconds{60};  ///< of one request
-    std::string field_manager = "fairing";
-};
-
 /// Cheap to copy; copies share what was discovered and the credentials. All members may be called
 /// from any thread. What the server refuses is a StatusError. A stop of the Control ends whatever a
 /// member waits for.
@@ -22609,46 +22821,38 @@ class Client {
 public:
     Client(Cluster cluster, net::AnyTransport transport, Control control,
            ClientOptions options = {}, std::shared_ptr<Credentials> credentials = {})
-        : shared_(std::make_shared<Shared>(std::move(cluster), std::move(transport),
-                                           std::move(options), std::move(credentials),
-                                           control.clock)),
-          control_(std::move(control)) {}
+        : server_(std::move(cluster), std::move(transport), std::move(control), std::move(options),
+                  std::move(credentials)) {}
 
     /// The same client, which stops and speaks as `control` says.
     [[nodiscard]] Client with(Control control) const {
         Client copy = *this;
-        copy.control_ = std::move(control);
+        copy.server_ = server_.with(std::move(control));
         return copy;
     }
     /// The same client, stopped by another token.
     [[nodiscard]] Client with_stop(std::stop_token stop) const {
-        Client copy = *this;
-        copy.control_.stop = std::move(stop);
-        return copy;
+        Control stopped = control();
+        stopped.stop = std::move(stop);
+        return with(std::move(stopped));
     }
-    [[nodiscard]] const Cluster& cluster() const noexcept { return shared_->cluster; }
-    [[nodiscard]] const Control& control() const noexcept { return control_; }
-    [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return shared_->options.retry; }
+    [[nodiscard]] const Cluster& cluster() const noexcept { return server_.cluster(); }
+    [[nodiscard]] const Control& control() const noexcept { return server_.control(); }
+    [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return server_.options().retry; }
 
     /// Plural, scope and verbs of a kind; asks once for each group version.
     [[nodiscard]] Resource discover(const std::string& api_version, const std::string& kind) const {
-        return shared_->discovery.find(
-            api_version, kind, [this](const std::string& version) -> std::optional<Json> {
-                const Call call{
-                    .path = group_path(version), .attempted = "discover", .subject = version};
-                const net::Answer answer = send(call);
-                return answer.status == 404 ? std::nullopt
-                                            : std::optional<Json>{document(call, answer)};
-            });
+        return discovery_->find(api_version, kind, [this](const std::string& version) {
+            return server_.find(
+                {.path = group_path(version), .attempted = "discover", .subject = version});
+        });
     }
 
     /// The OpenAPI v3 document of a group version, "GROUP/VERSION"; nullopt when there is none.
     [[nodiscard]] std::optional<Json> find_schema(const std::string& api_version) const {
-        const Call call{.path = "/openapi/v3" + group_path(api_version),
-                        .attempted = "read the schema of",
-                        .subject = api_version};
-        const net::Answer answer = send(call);
-        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+        return server_.find({.path = "/openapi/v3" + group_path(api_version),
+                             .attempted = "read the schema of",
+                             .subject = api_version});
     }
 
     /// Creates `object` once, whatever happens to replies: after a lost one, and when there is an
@@ -22657,14 +22861,11 @@ public:
     Json create(const Json& object, const CreateOptions& options = {}) const;
 
     [[nodiscard]] Json get(const ObjectKey& key, const std::string& subresource = {}) const {
-        const Call call = on_object(key, subresource, "get");
-        return document(call, send(call));
+        return server_.ask(on_object(key, subresource, "get"));
     }
     /// nullopt when there is none.
     [[nodiscard]] std::optional<Json> find(const ObjectKey& key) const {
-        const Call call = on_object(key, {}, "get");
-        const net::Answer answer = send(call);
-        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+        return server_.find(on_object(key, {}, "get"));
     }
     /// Of all namespaces when `namespace_` is empty. Comes in pages; should a list expire between
     /// two of them, it is read anew.
@@ -22685,7 +22886,7 @@ public:
             call.query.emplace_back("force",
                                     options.conflicts == Conflicts::take_over ? "true" : "false");
         }
-        return document(call, send(call));
+        return server_.ask(call);
     }
     /// `object` holds the resourceVersion that it replaces: a change by somebody else meanwhile is
     /// a conflict.
@@ -22694,7 +22895,7 @@ public:
         call.method = "PUT";
         call.body = object.dump();
         call.query = writing(options.dry_run);
-        return document(call, send(call));
+        return server_.ask(call);
     }
     /// Whether there was such an object. One of that name with another uid is left alone.
     bool remove(const ObjectKey& key, DeleteOptions options = {}) const;
@@ -22711,7 +22912,7 @@ public:
                       {"timestamps", flag(query.timestamps)},
                       {"sinceTime", query.since_time},
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
-        stream(std::move(call), sink, idle);
+        server_.stream(std::move(call), sink, idle);
     }
     /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
     /// answers, and with whatever status, it is given as it is. Is not repeated.
@@ -22725,7 +22926,7 @@ public:
         call.body = body;
         call.repeat = net::Repeat::never;
         call.deadline = deadline;
-        return send(call);
+        return server_.send(call);
     }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
     void read_watch(const std::string& api_version, const std::string& kind,
@@ -22736,45 +22937,16 @@ public:
                   .attempted = "watch",
                   .subject = plural_text(kind, namespace_)};
         call.query.emplace_back("watch", "true");
-        stream(std::move(call), sink, idle);
+        server_.stream(std::move(call), sink, idle);
     }
 
 private:
-    struct Shared {
-        Shared(Cluster which, net::AnyTransport door, ClientOptions settings,
-               std::shared_ptr<Credentials> given, Clock clock)
-            : cluster(std::move(which)),
-              transport(std::move(door)),
-              options(std::move(settings)),
-              credentials(given ? std::move(given)
-                                : std::make_shared<Credentials>(
-                                      cluster, CredentialsOptions{.clock = std::move(clock)})) {}
-        const Cluster cluster;
-        const net::AnyTransport transport;
-        const ClientOptions options;
-        const std::shared_ptr<Credentials> credentials;
-        Discovery discovery;
-    };
-
-    /// One request in our words.
-    struct Call {
-        std::string method = "GET";
-        std::string path = {};
-        Query query = {};
-        std::string body = {};
-        std::string content_type = "application/json";
-        std::string attempted = {}, subject = {};
-        net::Repeat repeat = net::Repeat::automatic;
-        int attempts = 0;                         ///< of ours so far, for the error
-        std::chrono::milliseconds deadline = {};  ///< zero: that of the options
-    };
-
     [[nodiscard]] static std::string plural_text(const std::string& kind,
                                                  const std::string& namespace_) {
         return kind + " objects" + (namespace_.empty() ? "" : " in " + namespace_);
     }
     [[nodiscard]] ObjectKey with_namespace(const Json& object) const {
-        return key_of(object, shared_->cluster.namespace_);
+        return key_of(object, server_.cluster().namespace_);
     }
     [[nodiscard]] Call on_object(const ObjectKey& key, const std::string& subresource,
                                  std::string attempted) const {
@@ -22797,110 +22969,15 @@ private:
     }
     /// What every writing request states: an unknown field is an error, not dropped in silence.
     [[nodiscard]] Query writing(DryRun dry_run) const {
-        return {{"fieldManager", shared_->options.field_manager},
+        return {{"fieldManager", server_.options().field_manager},
                 {"fieldValidation", "Strict"},
                 {"dryRun", dry_run == DryRun::server ? "All" : ""}};
     }
 
-    [[nodiscard]] net::Request request_of(const Call& call) const {
-        net::Request request{
-            .method = call.method,
-            .url = shared_->cluster.server + call.path + query_text(call.query),
-            .headers = {{"Accept", "application/json"}},
-            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
-            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
-            .max_body = std::uint64_t{256} << 20};
-        if (!call.body.empty()) {
-            request.headers.emplace("Content-Type", call.content_type);
-            request.body = net::Body::of(call.body);
-        }
-        shared_->credentials->add_to(request.headers, control_.stop);
-        return request;
-    }
-    [[nodiscard]] net::ExchangeOptions exchange_options(const Call& call) const {
-        return {.attempted = call.attempted,
-                .subject = call.subject,
-                .retry = shared_->options.retry,
-                .repeat = call.repeat,
-                .redirects = 0};
-    }
-    /// Any answer; after a 401 one more attempt with fresh credentials.
-    [[nodiscard]] net::Answer send(const Call& call) const {
-        net::Answer answer =
-            net::exchange(shared_->transport, request_of(call), exchange_options(call), control_);
-        if (answer.status == 401 && shared_->credentials->drop()) {
-            answer = net::exchange(shared_->transport, request_of(call), exchange_options(call),
-                                   control_);
-        }
-        warn(answer);
-        return answer;
-    }
-    void stream(Call call, const net::BodySink& sink, std::chrono::milliseconds idle) const {
-        call.repeat = net::Repeat::never;
-        for (const bool is_last : {false, true}) {
-            net::Request request = request_of(call);
-            request.deadline = {};
-            request.idle_timeout = idle;
-            const net::Answer answer = net::exchange(shared_->transport, std::move(request),
-                                                     exchange_options(call), control_, sink);
-            if (answer.status == 401 && !is_last && shared_->credentials->drop()) {
-                continue;
-            }
-            if (answer.status != 200) {
-                throw failure(call, answer);
-            }
-            warn(answer);
-            return;
-        }
-    }
-    /// The server's own warnings (RFC 7234, 5.5): `299 - "text"`.
-    void warn(const net::Answer& answer) const {
-        for (const auto& [name, value] : answer.headers) {
-            if (net::header({{name, value}}, "Warning").empty()) {
-                continue;
-            }
-            const std::size_t open = value.find('"');
-            const std::size_t close = value.rfind('"');
-            if (open != std::string::npos && close > open) {
-                control_.say(Level::warning,
-                             "the API server warns: " +
-                                 net::printable(value.substr(open + 1, close - open - 1)));
-            }
-        }
-    }
-    [[nodiscard]] StatusError failure(const Call& call, const net::Answer& answer) const {
-        std::string subject = call.subject;
-        if (const int count = std::max(call.attempts, answer.attempts); count > 1) {
-            subject += " after " + std::to_string(count) + " attempts";
-        }
-        return status_error(answer.status, answer.body, call.attempted, std::move(subject),
-                            shared_->cluster.context);
-    }
-    /// The object in a successful answer.
-    [[nodiscard]] Json document(const Call& call, const net::Answer& answer) const {
-        if (answer.status < 200 || answer.status > 299) {
-            throw failure(call, answer);
-        }
-        const auto refuse = [&call] {
-            return Error{ErrorCode::integrity,
-                         {.attempted = call.attempted,
-                          .subject = call.subject,
-                          .answer = "the API server's answer is no JSON object"}};
-        };
-        if (is_too_deep(answer.body)) {
-            throw refuse();
-        }
-        Json object = Json::parse(answer.body, nullptr, false);
-        if (!object.is_object()) {
-            throw refuse();
-        }
-        return object;
-    }
-
     [[nodiscard]] std::optional<Json> find_own(const ObjectKey& key, const std::string& run) const;
 
-    std::shared_ptr<Shared> shared_;
-    Control control_;
+    ApiServer server_;
+    std::shared_ptr<Discovery> discovery_ = std::make_shared<Discovery>();
 };
 
 /// The object of that name when it carries the run label `run` and is not on its way out.
@@ -22918,7 +22995,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     const ObjectKey key = with_namespace(object);
     const std::string run = label_of(object, run_label);
     const bool is_findable = !run.empty() && !key.name.empty();
-    const net::RetryPolicy& retry = shared_->options.retry;
+    const net::RetryPolicy& retry = server_.options().retry;
     Call call{.method = "POST",
               .path = collection_path(discover(key.api_version, key.kind), key.namespace_),
               .query = writing(options.dry_run),
@@ -22929,7 +23006,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     for (call.attempts = 1;; ++call.attempts) {
         std::string retry_after, why;
         try {
-            const net::Answer answer = send(call);
+            const net::Answer answer = server_.send(call);
             if (answer.status == 409) {
                 if (auto own = find_own(key, run)) {
                     return *std::move(own);
@@ -22942,7 +23019,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
             const bool is_told = net::is_temporary(answer.status) && !retry_after.empty();
             const bool may_repeat = answer.status == 429 || is_told || (is_lost && is_findable);
             if (!may_repeat || call.attempts >= retry.attempts) {
-                return document(call, answer);
+                return server_.document(call, answer);
             }
             why = net::status_text(answer.status);
         } catch (const StatusError&) {
@@ -22958,10 +23035,10 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
             }
             why = error.details().answer;
         }
-        control_.say(Level::debug, "create " + key.text() + ": no answer that counts (" + why +
-                                       "), looking whether it is there");
-        control_.sleep(net::retry_delay(retry, call.attempts, retry_after, control_.now()));
-        control_.check("create " + key.text());
+        control().say(Level::debug, "create " + key.text() + ": no answer that counts (" + why +
+                                        "), looking whether it is there");
+        control().sleep(net::retry_delay(retry, call.attempts, retry_after, control().now()));
+        control().check("create " + key.text());
         if (options.dry_run == DryRun::off) {
             if (auto own = find_own(key, run)) {
                 return *std::move(own);
@@ -22984,12 +23061,12 @@ inline ObjectList Client::list(const std::string& api_version, const std::string
                           {"fieldSelector", options.field_selector},
                           {"limit", std::to_string(options.page)},
                           {"continue", next}};
-            const net::Answer answer = send(call);
+            const net::Answer answer = server_.send(call);
             if (answer.status == 410 && !next.empty() && restarts < most_restarts) {
                 next = "expired";
                 break;
             }
-            Json page = document(call, answer);
+            Json page = server_.document(call, answer);
             const Json metadata = page.value("metadata", Json::object());
             next = text_or(metadata, "continue");
             result.resource_version = text_or(metadata, "resourceVersion");
@@ -23035,7 +23112,7 @@ inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
     Call call = on_object(key, {}, "delete");
     call.method = "DELETE";
     call.body = body.dump();
-    const net::Answer answer = send(call);
+    const net::Answer answer = server_.send(call);
     if (answer.status == 404) {
         return false;
     }
@@ -23046,7 +23123,7 @@ inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
             return false;
         }
     }
-    static_cast<void>(document(call, answer));
+    static_cast<void>(server_.document(call, answer));
     return true;
 }
 
@@ -23578,6 +23655,20 @@ namespace detail {
     };
 }
 
+/// The same; that this machine has none is a warning.
+[[nodiscard]] inline PodSpecMutator docker_credentials_if_exists(DockerCredentials wanted = {}) {
+    return [add = docker_credentials(std::move(wanted))](PodSpec& pod, PodContext& context) {
+        try {
+            add(pod, context);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::input) {
+                throw;
+            }
+            context.session.control().say(Level::warning, error.what());
+        }
+    };
+}
+
 /// The same object without what it hides: the values of a Secret are replaced, nothing else is.
 [[nodiscard]] inline Json redacted(Json object) {
     if (kube::text(object, {"kind"}) != "Secret") {
@@ -23978,7 +24069,7 @@ inline constexpr auto value_names<Cleanup> = std::array<std::pair<std::string_vi
 
 template <>
 inline constexpr auto fields<KubernetesOptions> = std::tuple{
-    field("name", &KubernetesOptions::name, "name of the object (default: from the run id)"),
+    field("name", &KubernetesOptions::name, "name of what is created (default: from the run id)"),
     field("namespace", &KubernetesOptions::namespace_,
           "namespace (default: the context's, or the pod's own in a cluster)"),
     field("labels", &KubernetesOptions::labels, "label of everything that is created; repeatable",
@@ -24000,7 +24091,7 @@ inline constexpr auto fields<KubernetesOptions> = std::tuple{
     field("node_selector", &KubernetesOptions::node_selector,
           "only nodes with this label; repeatable"),
     field("service_account", &KubernetesOptions::service_account,
-          "service account that the pods run as"),
+          "service account that the program runs as"),
     field("image_pull_secrets", &KubernetesOptions::image_pull_secrets,
           "secrets of the namespace that the image is pulled with"),
     field("docker_credentials", &KubernetesOptions::docker_credentials,
@@ -27398,6 +27489,25 @@ namespace detail {
 
 }  // namespace detail
 
+/// The run of a deployer, which is checked first; `objects` takes it, both references and what
+/// Plan::objects takes. Lives as long as `image` and `session`.
+template <class Deployer, class Objects>
+[[nodiscard]] Plan plan_of(Deployer deployer, const Image& image, const Session& session,
+                           Objects* objects, Subject (*subject)(const Json&) = nullptr,
+                           Cleanup cleanup = Cleanup::when_done) {
+    deployer.check();
+    deployer.kubernetes = with_profile(std::move(deployer.kubernetes));
+    const KubernetesOptions options = deployer.kubernetes;
+    return {.options = options,
+            .objects =
+                [deployer = std::move(deployer), &image, &session, objects](
+                    const std::string& run_id, const Place& place) {
+                    return objects(deployer, image, session, run_id, place);
+                },
+            .subject = subject,
+            .cleanup = cleanup};
+}
+
 /// Stores the objects; all of them, or none. A kind that the cluster does not know is an error
 /// before anything is created.
 [[nodiscard]] inline Workload start(const Plan& plan, const Image& image, const Session& session) {
@@ -29438,6 +29548,13 @@ namespace detail {
 
 }  // namespace detail
 
+/// Whether the generated Dockerfile runs pip: for a requirements.txt in the working directory.
+[[nodiscard]] inline bool installs_packages(const Context& context) {
+    const std::string& folder = context.working_directory;
+    return !detail::requirement_files(context, folder.ends_with('/') ? folder : folder + '/')
+                .empty();
+}
+
 /// The Dockerfile that puts the context onto `base`: the requirements are installed before the code
 /// is copied, so that an edit of the code installs nothing. The build's context is expected to hold
 /// each file at its destination, without the "/" in front. Files below the working directory may
@@ -29543,6 +29660,7 @@ namespace fairing::detail {
 struct DockerfileOptions {
     std::string base_image = {};       ///< empty: default_base_image()
     std::string dockerfile_path = {};  ///< empty: it is generated
+    std::string executable_path_prefix = {};
     std::string platform = {};
     RegistryAccess access = {};
 };
@@ -29581,6 +29699,10 @@ struct DockerfileBuild {
                      .subject = name,
                      .answer = "whoever builds by a Dockerfile takes its bases from registries",
                      .advice = "push it to one, or use --builder append"}};
+    }
+    if (!options.executable_path_prefix.empty()) {
+        std::string& path = context.search_paths["PATH"];
+        path = options.executable_path_prefix + (path.empty() ? "" : ":") + path;
     }
     DockerfileBuild build{.context = fitted_context(options, std::move(context), base, session)};
     build.text = dockerfile::generate(build.context, name);
@@ -29758,6 +29880,8 @@ struct ClusterBuilder {
     bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
     std::string dockerfile_path = {};  ///< empty: it is generated
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
     bool cache = false;  ///< layers of RUN are kept in, and taken from, REGISTRY/IMAGE_NAME/cache
     /// What takes Kaniko's arguments. Google's own image is no longer maintained; this is of a fork
     /// that is.
@@ -29791,8 +29915,12 @@ struct ClusterBuilder {
 template <>
 inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("base_image", &ClusterBuilder::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &ClusterBuilder::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &ClusterBuilder::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &ClusterBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &ClusterBuilder::tag, "tag of the image (default: from its content)"),
@@ -29803,6 +29931,8 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("ca_file", &ClusterBuilder::ca_file, "PEM file of the certificate authorities to trust"),
     field("dockerfile_path", &ClusterBuilder::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &ClusterBuilder::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &ClusterBuilder::cache, "keep layers in the registry, and take them from there"),
     field("kaniko_image", &ClusterBuilder::kaniko_image,
           "image of the builder, which takes Kaniko's arguments (default: a fork of Kaniko)"),
@@ -29817,7 +29947,7 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     part_field("profile", &ClusterBuilder::kubernetes, &KubernetesOptions::profile,
                "profile of Kubeflow: its namespace, and its service account default-editor"),
     part_field("service_account", &ClusterBuilder::kubernetes, &KubernetesOptions::service_account,
-               "service account that the pods run as"),
+               "service account that the program runs as"),
     part_field("image_pull_secrets", &ClusterBuilder::kubernetes,
                &KubernetesOptions::image_pull_secrets,
                "secrets of the namespace that the image is pulled with"),
@@ -29832,17 +29962,17 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
                "fail when the build does not start after so many seconds (default: wait)",
                "builder-start-timeout"),
     part_field("resources", &ClusterBuilder::kubernetes, &KubernetesOptions::resources, "limits",
-               not_an_option),
+               only_in_a_file),
     part_field("environment", &ClusterBuilder::kubernetes, &KubernetesOptions::environment,
-               "variables", not_an_option),
+               "variables", only_in_a_file),
     part_field("volumes", &ClusterBuilder::kubernetes, &KubernetesOptions::volumes, "volumes",
-               not_an_option),
+               only_in_a_file),
     part_field("node_selector", &ClusterBuilder::kubernetes, &KubernetesOptions::node_selector,
-               "nodes", not_an_option),
+               "nodes", only_in_a_file),
     part_field("priority_class", &ClusterBuilder::kubernetes, &KubernetesOptions::priority_class,
-               "PriorityClass", not_an_option),
+               "PriorityClass", only_in_a_file),
     part_field("queue", &ClusterBuilder::kubernetes, &KubernetesOptions::queue, "Kueue queue",
-               not_an_option),
+               only_in_a_file),
 };
 
 namespace detail {
@@ -29850,6 +29980,7 @@ namespace detail {
 [[nodiscard]] inline DockerfileOptions dockerfile_options(const ClusterBuilder& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
 }
@@ -30315,7 +30446,9 @@ struct EngineBuilder {
     bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
                             ///< settings of its own for that
     std::string dockerfile_path = {};  ///< empty: it is generated
-    bool cache = true;                 ///< take what the engine has built before
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
+    bool cache = true;  ///< take what the engine has built before
     /// A socket's path, tcp://HOST:PORT or context:NAME; empty: DOCKER_HOST and Docker's context
     /// (CONTAINER_HOST for Podman), then the usual sockets.
     std::string engine = {};
@@ -30338,8 +30471,12 @@ using PodmanBuilder = EngineBuilder<engine::Kind::podman>;
 template <engine::Kind kind>
 inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
     field("base_image", &EngineBuilder<kind>::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &EngineBuilder<kind>::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &EngineBuilder<kind>::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &EngineBuilder<kind>::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &EngineBuilder<kind>::tag, "tag of the image (default: from its content)"),
@@ -30350,6 +30487,8 @@ inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
           "speak plain http to the registry (those of this machine always may)"),
     field("dockerfile_path", &EngineBuilder<kind>::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &EngineBuilder<kind>::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &EngineBuilder<kind>::cache, "make every layer anew, and remember none"),
     field("engine", &EngineBuilder<kind>::engine,
           "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
@@ -30437,6 +30576,7 @@ template <engine::Kind kind>
 [[nodiscard]] DockerfileOptions dockerfile_options(const EngineBuilder<kind>& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure}};
 }
@@ -30608,6 +30748,7 @@ Image EngineBuilder<kind>::build(const Context& context, const Session& session)
                                       .push = push,
                                       .insecure = insecure,
                                       .dockerfile_path = dockerfile_path,
+                                      .executable_path_prefix = executable_path_prefix,
                                       .cache = cache,
                                       .engine = engine};
     return detail::EngineBuildRun{builder, kind, context, session}.build();
@@ -30624,6 +30765,2165 @@ Image EngineBuilder<kind>::foresee(const Context& context, const Session& sessio
 }
 
 static_assert(Builder<DockerBuilder> && Builder<PodmanBuilder>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/job.hpp - runs the image as a Kubernetes Job (batch/v1).
+
+namespace fairing {
+
+/// `indexed` gives every pod a number of its own (JOB_COMPLETION_INDEX) and a stable host name.
+enum class CompletionMode { non_indexed, indexed };
+
+/// `runs` pods at once, each to its own success; or `workers` that know each other: RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT in their environment, and a headless Service by which
+/// they find rank 0. Nothing is tried again unless `backoff_limit` says so. The same run id is
+/// never submitted twice: a second deploy() finds the first one's Job.
+struct JobDeployer {
+    static constexpr const char* name_prefix = "fairing-job-";
+    static constexpr const char* container_name = "fairing-job";
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::when_done when not set
+    int runs = 1;
+    int backoff_limit = 0;
+    std::optional<int> ttl_seconds_after_finished = {};
+    std::optional<int> active_deadline_seconds = {};
+    CompletionMode completion_mode = CompletionMode::non_indexed;
+    bool suspend = false;
+    int workers = 0;        ///< of one distributed training; 0: independent runs
+    int main_port = 29500;  ///< on which rank 0 of several workers listens
+
+    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
+    /// it, and so does a pipeline before it builds the image.
+    void check() const;
+
+    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: as check()
+    /// does, and for an image that no cluster can pull, before any request; StatusError for what
+    /// the server refuses. What was created before a failure is removed.
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+
+    /// What deploy() would create, without I/O; the Job comes last. Equal run ids give equal bytes.
+    /// Secrets are shown without their content.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+
+    /// What the server would store (a dry run there): it checks and admits every object.
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto value_names<CompletionMode> =
+    std::array<std::pair<std::string_view, CompletionMode>, 2>{
+        {{"non-indexed", CompletionMode::non_indexed}, {"indexed", CompletionMode::indexed}}};
+
+template <>
+inline constexpr auto fields<JobDeployer> = std::tuple_cat(
+    fields_of_part(&JobDeployer::kubernetes),
+    std::tuple{
+        field("runs", &JobDeployer::runs, "how many pods run the program (default: 1)"),
+        field("backoff_limit", &JobDeployer::backoff_limit,
+              "how many pods may fail before the job does"),
+        field("ttl_seconds_after_finished", &JobDeployer::ttl_seconds_after_finished,
+              "the cluster removes the job so long after its end"),
+        field("active_deadline_seconds", &JobDeployer::active_deadline_seconds,
+              "the cluster stops the job after so long"),
+        field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
+        field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
+        field("workers", &JobDeployer::workers, "how many workers train together"),
+        field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
+    });
+
+namespace detail {
+
+[[nodiscard]] inline bool is_distributed(const JobDeployer& deployer) {
+    return deployer.workers > 0;
+}
+[[nodiscard]] inline int pod_count(const JobDeployer& deployer) {
+    return is_distributed(deployer) ? deployer.workers : deployer.runs;
+}
+
+inline void check_job_numbers(const JobDeployer& deployer) {
+    using kubernetes::check_least;
+    check_least("runs", deployer.runs, 1);
+    check_least("workers", deployer.workers, 0);
+    check_least("backoff_limit", deployer.backoff_limit, 0);
+    check_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
+    check_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
+    check_least("main_port", deployer.main_port, 1);
+    if (is_distributed(deployer) && deployer.runs != 1) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use runs",
+                     .subject = std::to_string(deployer.runs),
+                     .answer = "there are workers too, which are one run together"}};
+    }
+    if (deployer.main_port > 65535) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use main_port",
+                     .subject = std::to_string(deployer.main_port),
+                     .answer = "it is no port"}};
+    }
+}
+
+/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too; so is
+/// the Service of several workers, whose name begins with a letter.
+[[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
+                                              const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
+        kube::check_dns_label("name of the last pod",
+                              identity.name + '-' + std::to_string(pod_count(deployer) - 1));
+    }
+    if (is_distributed(deployer)) {
+        kube::check_dns_1035_label("name", identity.name);
+    }
+    return identity;
+}
+
+[[nodiscard]] inline Json job_spec(const JobDeployer& deployer, Json pods) {
+    /// Long enough to read the logs, when nobody waits for the end.
+    constexpr int always_ttl = 300;
+    Json spec{{"parallelism", pod_count(deployer)},
+              {"completions", pod_count(deployer)},
+              {"backoffLimit", deployer.backoff_limit},
+              {"template", std::move(pods)}};
+    if (deployer.ttl_seconds_after_finished) {
+        spec["ttlSecondsAfterFinished"] = *deployer.ttl_seconds_after_finished;
+    } else if (deployer.kubernetes.cleanup == Cleanup::always) {
+        spec["ttlSecondsAfterFinished"] = always_ttl;
+    }
+    if (deployer.active_deadline_seconds) {
+        spec["activeDeadlineSeconds"] = *deployer.active_deadline_seconds;
+    }
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
+        spec["completionMode"] = "Indexed";
+    }
+    if (deployer.suspend) {
+        spec["suspend"] = true;
+    }
+    return spec;
+}
+
+/// What torch.distributed, and others, read: `env://`. Rank 0 is the pod NAME-0 of the Service.
+inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::string& name) {
+    PodSpec pod{std::move(pod_spec)};
+    pod.json()["subdomain"] = name;
+    pod.set_env("WORLD_SIZE", std::to_string(deployer.workers));
+    pod.set_env("MASTER_ADDR", name + "-0." + name);
+    pod.set_env("MASTER_PORT", std::to_string(deployer.main_port));
+    pod.container()["env"].push_back(
+        {{"name", "RANK"},
+         {"valueFrom",
+          {{"fieldRef",
+            {{"fieldPath",
+              "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}}}}});
+    pod_spec = std::move(pod.json());
+}
+
+/// A headless Service: a name for every pod, also before it is ready.
+[[nodiscard]] inline Json workers_service(const JobDeployer& deployer,
+                                          const RunIdentity& identity) {
+    return {{"apiVersion", "v1"},
+            {"kind", "Service"},
+            {"metadata", {{"name", identity.name}}},
+            {"spec",
+             {{"clusterIP", "None"},
+              {"publishNotReadyAddresses", true},
+              {"selector", {{kube::run_label, identity.run_id}, {deployer_label, "job"}}},
+              {"ports", Json::array({Json{{"name", "main"}, {"port", deployer.main_port}}})}}}};
+}
+
+/// The objects of the run, the Job last.
+[[nodiscard]] inline std::vector<Json> job_objects(const JobDeployer& deployer, const Image& image,
+                                                   const Session& session,
+                                                   const std::string& run_id,
+                                                   const kubernetes::Place& place) {
+    const KubernetesOptions& options = deployer.kubernetes;
+    if (!place.namespace_.empty()) {
+        kube::check_dns_label("namespace", place.namespace_);
+    }
+    const RunIdentity identity = job_identity(deployer, run_id);
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    const std::string role = is_distributed(deployer) ? "worker" : "";
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods =
+        pod_template(image, {.container = JobDeployer::container_name}, options, identity, context);
+    if (is_distributed(deployer)) {
+        set_ranks(pods["spec"], deployer, identity.name);
+        objects.push_back(workers_service(deployer, identity));
+    }
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back({{"apiVersion", "batch/v1"},
+                       {"kind", "Job"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", job_spec(deployer, std::move(pods))}});
+    return objects;
+}
+
+}  // namespace detail
+
+inline void JobDeployer::check() const {
+    JobDeployer job = *this;
+    job.kubernetes = with_profile(kubernetes);
+    detail::check_job_numbers(job);
+    kubernetes::check_options(job.kubernetes);
+    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
+    static_cast<void>(run_metadata(job.kubernetes, detail::job_identity(job, run_id), {}));
+}
+
+namespace detail {
+
+[[nodiscard]] inline kubernetes::Plan job_plan(const JobDeployer& deployer, const Image& image,
+                                               const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, job_objects, kubernetes::job_subject);
+}
+
+}  // namespace detail
+
+inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
+    return kubernetes::start(detail::job_plan(*this, image, session), image, session);
+}
+
+inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
+    return kubernetes::render(detail::job_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
+    return kubernetes::rehearse(detail::job_plan(*this, image, session), image, session);
+}
+
+static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/diagnose_servers.hpp - why the pods of an endpoint are not ready: a
+// pure function of their documents and their events'.
+
+namespace fairing::kubernetes {
+
+/// The first pod that runs and is not ready; "" when there is none.
+[[nodiscard]] inline std::string unready_pod(const std::vector<Json>& pods) {
+    for (const Json& pod : pods) {
+        if (kube::text(pod, {"status", "phase"}) == "Running" &&
+            !kube::condition(pod, "Ready").is_object()) {
+            return kube::name_of(pod);
+        }
+    }
+    return {};
+}
+
+/// What keeps the pods of an endpoint from being ready: which one, and why. A server that was
+/// started over and over, and is not up, is given up.
+[[nodiscard]] inline kube::Diagnosis diagnose_servers(const std::vector<Json>& pods,
+                                                      const std::vector<Json>& events) {
+    constexpr std::int64_t most_restarts = 3;
+    for (const Json& pod : pods) {
+        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
+            const std::int64_t restarts = kube::number(status, {"restartCount"});
+            if (restarts < most_restarts || kube::member(status, {"ready"}) == true) {
+                continue;
+            }
+            kube::Diagnosis result{.phase = kube::Phase::failed,
+                                   .cause = kube::Cause::restarting,
+                                   .pod = kube::name_of(pod),
+                                   .container = kube::text(status, {"name"})};
+            const std::string last =
+                kube::text(status, {"lastState", "terminated", "reason"}) == "OOMKilled"
+                    ? "it ran out of memory (OOMKilled); raise its limit with --memory"
+                    : "its last exit code was " +
+                          std::to_string(
+                              kube::number(status, {"lastState", "terminated", "exitCode"}));
+            result.reason = "container " + result.container + " of pod " + result.pod +
+                            " does not stay up, and was restarted " + std::to_string(restarts) +
+                            " times: " + last;
+            return result;
+        }
+    }
+    kube::Diagnosis result = kube::diagnose_pods(pods);
+    if (result.phase == kube::Phase::failed || result.phase == kube::Phase::succeeded) {
+        result.phase = kube::Phase::pending;  // its controller starts another one
+    }
+    const std::string unready = unready_pod(pods);
+    const bool is_starting = result.cause == kube::Cause::starting;
+    if (result.cause == kube::Cause::none && !unready.empty()) {
+        result.pod = unready;
+        result.reason = "pod " + unready + " runs, and is not ready yet";
+    }
+    if (is_starting || (result.cause == kube::Cause::none && !unready.empty())) {
+        const std::string complaint = kube::last_complaint(events, result.pod);
+        result.reason += complaint.empty() ? "" : ": " + complaint;
+    }
+    return result;
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/predict_protocol.hpp - how model servers are asked: Seldon's protocol,
+// and KServe's v1 and v2 (the Open Inference Protocol). Documents only, no I/O.
+
+namespace fairing {
+
+enum class PredictProtocol { seldon, v1, v2 };
+
+template <>
+inline constexpr auto value_names<PredictProtocol> =
+    std::array<std::pair<std::string_view, PredictProtocol>, 3>{
+        {{"seldon", PredictProtocol::seldon},
+         {"v1", PredictProtocol::v1},
+         {"v2", PredictProtocol::v2}}};
+
+/// What is asked, and how. `subject` is for errors: "Deployment team/houses".
+struct PredictTarget {
+    PredictProtocol protocol = PredictProtocol::seldon;
+    std::string model = "model";
+    std::string subject = {};
+};
+
+/// The path below the server's root that takes predictions.
+[[nodiscard]] inline std::string predict_path(const PredictTarget& target) {
+    const std::string model = net::percent_encode(target.model);
+    switch (target.protocol) {
+        case PredictProtocol::v1:
+            return "/v1/models/" + model + ":predict";
+        case PredictProtocol::v2:
+            return "/v2/models/" + model + "/infer";
+        case PredictProtocol::seldon:
+            break;
+    }
+    return "/predict";
+}
+
+/// "seldon", "v1", "v2".
+[[nodiscard]] constexpr std::string_view protocol_name(PredictProtocol protocol) noexcept {
+    for (const auto& [name, value] : value_names<PredictProtocol>) {
+        if (value == protocol) {
+            return name;
+        }
+    }
+    return {};
+}
+
+namespace detail {
+
+[[nodiscard]] inline Error bad_input(const PredictTarget& target, std::string answer,
+                                     std::string advice = {}) {
+    return Error{ErrorCode::input,
+                 {.attempted = "ask",
+                  .subject = target.subject,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// The members by which a request of the protocol is known.
+[[nodiscard]] inline std::vector<const char*> request_members(PredictProtocol protocol) {
+    switch (protocol) {
+        case PredictProtocol::v1:
+            return {"instances", "inputs"};
+        case PredictProtocol::v2:
+            return {"inputs"};
+        case PredictProtocol::seldon:
+            break;
+    }
+    return {"data", "jsonData", "strData", "binData"};
+}
+
+/// The rows of a table, flat and in order, and its shape; both grow by what `value` holds. False
+/// when it is not a box: rows of different lengths.
+[[nodiscard]] inline bool flatten(const Json& value, std::size_t depth,
+                                  std::vector<std::size_t>& shape, Json& flat) {
+    if (!value.is_array()) {
+        flat.push_back(value);
+        return depth == shape.size();
+    }
+    if (depth == shape.size()) {
+        if (!flat.empty()) {
+            return false;  // a list where the rows before had a number
+        }
+        shape.push_back(value.size());
+    }
+    if (shape[depth] != value.size()) {
+        return false;
+    }
+    for (const Json& each : value) {
+        if (!flatten(each, depth + 1, shape, flat)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// The tensor type of the Open Inference Protocol that holds all of `flat`; "" when none does.
+[[nodiscard]] inline std::string datatype_of(const Json& flat) {
+    bool is_whole = true, is_number = true, is_truth = true, is_text = true;
+    for (const Json& value : flat) {
+        is_whole = is_whole && value.is_number_integer();
+        is_number = is_number && value.is_number();
+        is_truth = is_truth && value.is_boolean();
+        is_text = is_text && value.is_string();
+    }
+    return is_whole ? "INT64" : is_number ? "FP64" : is_truth ? "BOOL" : is_text ? "BYTES" : "";
+}
+
+/// Rows alone, in the form of the protocol.
+[[nodiscard]] inline Json wrapped_rows(const PredictTarget& target, const Json& rows) {
+    if (target.protocol == PredictProtocol::seldon) {
+        return {{"data", {{"ndarray", rows}}}};
+    }
+    if (target.protocol == PredictProtocol::v1) {
+        return {{"instances", rows}};
+    }
+    std::vector<std::size_t> shape;
+    Json flat = Json::array();
+    if (!flatten(rows, 0, shape, flat)) {
+        throw bad_input(target, "the rows have different lengths, and a tensor of v2 is a box");
+    }
+    const std::string datatype = datatype_of(flat);
+    if (datatype.empty() || flat.empty()) {
+        throw bad_input(target, "the rows hold no values of one type, and a tensor of v2 does");
+    }
+    Json input{
+        {"name", "input-0"}, {"shape", shape}, {"datatype", datatype}, {"data", std::move(flat)}};
+    return {{"inputs", Json::array({std::move(input)})}};
+}
+
+/// Throws Error{input} when a tensor has not as many values as its shape says.
+inline void check_tensor(const PredictTarget& target, const Json& tensor, const char* values) {
+    if (!tensor.is_object() || !tensor.contains("shape") || !tensor.contains(values)) {
+        return;  // the server knows what it lacks
+    }
+    std::uint64_t wanted = 1;
+    for (const Json& size : tensor["shape"]) {
+        if (!size.is_number_unsigned()) {
+            throw bad_input(target, "the shape of a tensor is a list of whole numbers");
+        }
+        wanted *= size.get<std::uint64_t>();
+    }
+    std::vector<std::size_t> shape;
+    Json flat = Json::array();
+    if (!flatten(tensor[values], 0, shape, flat) || flat.size() != wanted) {
+        throw bad_input(target, "a tensor of shape " + tensor["shape"].dump() + " has " +
+                                    std::to_string(wanted) + " values, and " +
+                                    std::to_string(flat.size()) + " are given");
+    }
+}
+
+inline void check_tensors(const PredictTarget& target, const Json& body) {
+    if (target.protocol == PredictProtocol::seldon) {
+        check_tensor(target, kube::member(body, {"data", "tensor"}), "values");
+    }
+    for (const Json& input :
+         target.protocol == PredictProtocol::v2 ? kube::list(body, {"inputs"}) : Json::array()) {
+        check_tensor(target, input, "data");
+    }
+}
+
+}  // namespace detail
+
+/// The body of a request. An object is sent as it is: {"data": {"ndarray": …}} or {"data":
+/// {"tensor": …}} of Seldon, {"instances": …} of v1, {"inputs": …} of v2. Rows alone, [[1, 37]],
+/// get the form of the protocol. Throws Error{input} for an object of another protocol.
+[[nodiscard]] inline Json predict_body(const PredictTarget& target, const Json& input) {
+    if (input.is_array()) {
+        return detail::wrapped_rows(target, input);
+    }
+    std::string members;
+    for (const char* member : detail::request_members(target.protocol)) {
+        if (input.is_object() && input.contains(member)) {
+            detail::check_tensors(target, input);
+            return input;
+        }
+        members += (members.empty() ? "\"" : ", \"") + std::string{member} + '"';
+    }
+    std::string advice = "or give rows alone: [[1, 37]]";
+    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
+        for (const char* member : detail::request_members(protocol)) {
+            if (input.is_object() && input.contains(member)) {
+                advice = "this is a request of " + std::string{name} + "; use --protocol " +
+                         std::string{name} + " if the server speaks that";
+            }
+        }
+    }
+    throw detail::bad_input(target,
+                            "a request of " + std::string{protocol_name(target.protocol)} +
+                                " is an object with " + members,
+                            advice);
+}
+
+namespace detail {
+
+/// Why a server, or the API server before it, refused: its own words, in the form of any of them.
+[[nodiscard]] inline std::string refusal_words(const std::string& body) {
+    const Json document = is_too_deep(body) ? Json() : Json::parse(body, nullptr, false);
+    for (const std::string& words :
+         {kube::text(document, {"error"}), kube::text(document, {"error", "message"}),
+          kube::text(document, {"status", "info"}), kube::text(document, {"status", "reason"}),
+          kube::text(document, {"message"}), kube::text(document, {"detail"})}) {
+        if (!words.empty()) {
+            return net::printable(words, 1000);
+        }
+    }
+    return net::printable(body, 300);
+}
+
+/// What may help against this status.
+[[nodiscard]] inline std::string predict_advice(const PredictTarget& target, int status) {
+    switch (status) {
+        case 404:
+            return target.protocol == PredictProtocol::seldon
+                       ? "see whether the server speaks another --protocol"
+                       : "see whether --model-name " + target.model + " and --protocol " +
+                             std::string{protocol_name(target.protocol)} + " are the server's";
+        case 403:
+            return "ask for the permission to create services/proxy, or send the request to the "
+                   "URL from a place that reaches it";
+        case 502:
+        case 503:
+            return "it is not ready; fairing status and fairing logs tell why";
+        default:
+            return {};
+    }
+}
+
+}  // namespace detail
+
+/// The answer's document. Throws Error: not_found for a model that the server does not have,
+/// unavailable while it is not ready, input for what it does not understand, integrity for an
+/// answer that is no JSON.
+[[nodiscard]] inline Json parse_prediction(const PredictTarget& target, int status,
+                                           const std::string& body) {
+    const auto failure = [&](ErrorCode code, std::string answer, std::string advice) {
+        return Error{code,
+                     {.attempted = "get a prediction from",
+                      .subject = target.subject,
+                      .answer = std::move(answer),
+                      .advice = std::move(advice),
+                      .http_status = status}};
+    };
+    if (status < 200 || status > 299) {
+        const std::string words = detail::refusal_words(body);
+        throw failure(net::error_code(status),
+                      net::status_text(status) + (words.empty() ? "" : ": " + words),
+                      detail::predict_advice(target, status));
+    }
+    Json answer =
+        is_too_deep(body) ? Json(Json::value_t::discarded) : Json::parse(body, nullptr, false);
+    if (answer.is_discarded()) {
+        throw failure(
+            ErrorCode::integrity, "the answer is no JSON: " + net::printable(body, 200),
+            "see whether the server speaks " + std::string{protocol_name(target.protocol)});
+    }
+    if (kube::text(answer, {"status", "status"}) == "FAILURE") {  // Seldon says so with a 200 too
+        throw failure(ErrorCode::input, detail::refusal_words(body), {});
+    }
+    return answer;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/endpoint_kind.hpp - what a kind of object that serves requests has of
+// its own: when it is ready, its pods, how it is asked, and where.
+
+namespace fairing::kubernetes {
+
+/// Where an endpoint takes requests. Empty members are ways that there are not.
+struct EndpointAddress {
+    std::string outside = {};       ///< "http://203.0.113.7:5000"
+    std::string inside = {};        ///< "http://name.team.svc.cluster.local:5000", for pods
+    kube::ObjectKey service = {};   ///< what the API server's proxy reaches, and its port
+    std::string service_port = {};  ///< by its number
+    std::string missing = {};       ///< why requests can not reach it yet
+    bool is_public = false;         ///< everybody reaches `outside`, as far as we know
+
+    [[nodiscard]] const std::string& url() const { return outside.empty() ? inside : outside; }
+};
+
+/// What a kind of endpoint has of its own: functions over documents, and where it listens.
+struct EndpointKind {
+    const char* api_version;
+    const char* kind;
+    /// Phase::succeeded stands for ready. Events are about the object or its pods.
+    kube::Diagnosis (*diagnose)(const Json& object, const std::vector<Json>& pods,
+                                const std::vector<Json>& events);
+    std::string (*pod_selector)(const Json& object);
+    PredictTarget (*target)(const Json& object);
+    /// Asks the cluster: addresses are given late, and by others.
+    EndpointAddress (*locate)(const kube::Client& client, const Json& object);
+};
+
+/// Annotations of our own: how an endpoint that is found again is asked.
+inline constexpr const char* protocol_annotation = "fairing-protocol";
+inline constexpr const char* model_annotation = "fairing-model";
+
+/// What our annotations say of an endpoint; `target` where they say nothing.
+[[nodiscard]] inline PredictTarget annotated_target(const Json& object, PredictTarget target) {
+    const Json& annotations = kube::member(object, {"metadata", "annotations"});
+    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
+        if (kube::text(annotations, {protocol_annotation}) == name) {
+            target.protocol = protocol;
+        }
+    }
+    if (std::string model = kube::text(annotations, {model_annotation}); !model.empty()) {
+        target.model = std::move(model);
+    }
+    return target;
+}
+
+namespace detail {
+
+/// Host and port of a URL; an IPv6 address in brackets.
+[[nodiscard]] inline std::string http_url(const std::string& host, const std::string& port) {
+    const bool is_ipv6 = host.find(':') != std::string::npos;
+    return "http://" + (is_ipv6 ? '[' + host + ']' : host) + (port == "80" ? "" : ':' + port);
+}
+
+/// The address of a node, its external one if it has any; empty when nodes are not ours to see.
+[[nodiscard]] inline std::string node_address(const kube::Client& client) {
+    std::string found;
+    try {
+        for (const Json& node : client.list("v1", "Node", "").items) {
+            for (const Json& address : kube::list(node, {"status", "addresses"})) {
+                const std::string type = kube::text(address, {"type"});
+                if (type == "ExternalIP" || (type == "InternalIP" && found.empty())) {
+                    found = kube::text(address, {"address"});
+                }
+            }
+        }
+    } catch (const kube::StatusError&) {
+        // nodes belong to the cluster, and many users may not list them
+    }
+    return found;
+}
+
+}  // namespace detail
+
+/// The address of a core/v1 Service, by its type.
+[[nodiscard]] inline EndpointAddress service_address(const kube::Client& client,
+                                                     const Json& service) {
+    const Json& ports = kube::list(service, {"spec", "ports"});
+    const Json port = ports.empty() ? Json::object() : ports.front();
+    EndpointAddress address{.service = kube::key_of(service, client.cluster().namespace_),
+                            .service_port = std::to_string(kube::number(port, {"port"}))};
+    address.inside = detail::http_url(
+        address.service.name + '.' + address.service.namespace_ + ".svc.cluster.local",
+        address.service_port);
+    const std::string type = kube::text(service, {"spec", "type"});
+    if (type == "NodePort") {
+        const std::string node = detail::node_address(client);
+        if (!node.empty()) {
+            address.outside =
+                detail::http_url(node, std::to_string(kube::number(port, {"nodePort"})));
+        }
+    } else if (type == "LoadBalancer") {
+        const Json& ingress = kube::list(service, {"status", "loadBalancer", "ingress"});
+        const Json first = ingress.empty() ? Json::object() : ingress.front();
+        const std::string ip = kube::text(first, {"ip"});
+        const std::string host = ip.empty() ? kube::text(first, {"hostname"}) : ip;
+        if (host.empty()) {
+            address.missing = address.service.text() +
+                              " of type LoadBalancer has no address yet: the cluster's load "
+                              "balancer gives it";
+        } else {
+            address.outside = detail::http_url(host, address.service_port);
+            address.is_public = true;
+        }
+    }
+    return address;
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/deployment_kind.hpp - a Deployment (apps/v1) that serves requests:
+// whether it is ready, and the Service before it.
+
+namespace fairing::kubernetes {
+
+/// An apps/v1 Deployment of ours with its pods; Phase::succeeded stands for ready.
+[[nodiscard]] inline kube::Diagnosis diagnose_deployment(const Json& deployment,
+                                                         const std::vector<Json>& pods,
+                                                         const std::vector<Json>& events) {
+    const std::string what = "Deployment " + kube::name_of(deployment);
+    const auto status = [&](const char* key) { return kube::number(deployment, {"status", key}); };
+    const std::int64_t wanted = kube::number(deployment, {"spec", "replicas"});
+    const bool is_seen =
+        status("observedGeneration") >= kube::number(deployment, {"metadata", "generation"});
+    if (is_seen && status("updatedReplicas") >= wanted && status("availableReplicas") >= wanted &&
+        status("replicas") <= wanted) {
+        return {.phase = kube::Phase::succeeded};
+    }
+    kube::Diagnosis result = diagnose_servers(pods, events);
+    if (!is_seen) {
+        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
+    }
+    if (result.phase == kube::Phase::failed) {
+        return result;
+    }
+    if (const Json& late = kube::condition(deployment, "Progressing", "False");
+        kube::text(late, {"reason"}) == "ProgressDeadlineExceeded") {
+        result.phase = kube::Phase::failed;
+        result.reason = what + " is not ready in time (ProgressDeadlineExceeded)" +
+                        (result.reason.empty() ? "" : ": " + result.reason);
+    } else if (const Json& refusal = kube::condition(deployment, "ReplicaFailure");
+               refusal.is_object()) {
+        result = {.cause = kube::Cause::refused,
+                  .reason = "the cluster takes no pod of " + what + ": " +
+                            kube::text(refusal, {"message"})};
+    } else if (pods.empty()) {
+        result.cause = kube::Cause::starting;
+        result.reason = what + " has no pod yet";
+    } else if (result.reason.empty()) {
+        result.reason = std::to_string(status("availableReplicas")) + " of " +
+                        std::to_string(wanted) + " pods of " + what + " are ready";
+    }
+    return result;
+}
+
+/// "fairing-deployer=serving,fairing-id=…".
+[[nodiscard]] inline std::string deployment_pods(const Json& deployment) {
+    std::string selector;
+    for (const auto& [key, value] :
+         kube::member(deployment, {"spec", "selector", "matchLabels"}).items()) {
+        selector += (selector.empty() ? "" : ",") + key + '=' + value.get<std::string>();
+    }
+    return selector;
+}
+
+[[nodiscard]] inline PredictTarget deployment_target(const Json& deployment) {
+    return annotated_target(deployment, {});
+}
+
+/// By the Service of the same run.
+[[nodiscard]] inline EndpointAddress locate_deployment(const kube::Client& client,
+                                                       const Json& deployment) {
+    const std::string run_id = kube::label_of(deployment, kube::run_label);
+    const auto services =
+        client.list("v1", "Service", kube::key_of(deployment).namespace_,
+                    {.label_selector = std::string{kube::run_label} + '=' + run_id});
+    if (services.items.empty()) {
+        return {.missing = "the Service of run " + run_id + " is not there"};
+    }
+    return service_address(client, services.items.front());
+}
+
+inline constexpr EndpointKind deployment_kind{.api_version = "apps/v1",
+                                              .kind = "Deployment",
+                                              .diagnose = diagnose_deployment,
+                                              .pod_selector = deployment_pods,
+                                              .target = deployment_target,
+                                              .locate = locate_deployment};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/endpoint_workload.hpp - an object of a cluster that serves requests,
+// as an Endpoint: ready or why not, its URL, its predictions, its end.
+
+namespace fairing::kubernetes {
+
+/// Until when a log is followed: an endpoint has no end of its own.
+enum class EndpointEnd { ready, removed };
+
+struct EndpointHabits {
+    Cleanup cleanup = Cleanup::never;
+    bool stream_log = true;
+    std::chrono::seconds start_timeout{0};      ///< until it is ready; zero waits
+    std::chrono::seconds address_timeout{300};  ///< ready, and still without an address
+    std::chrono::seconds predict_timeout{60};
+    std::string only_pod = {};
+    EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
+    net::AnyTransport transport = {};      ///< for requests that go past the API server
+    /// Of an edit of what was there before: remove() takes it back, and removes nothing.
+    std::function<void(const kube::Client& client)> undo = {};
+};
+
+/// How a diagnosis reads to somebody who waits for readiness.
+[[nodiscard]] inline Outcome endpoint_outcome(const kube::Diagnosis& diagnosis) {
+    Outcome outcome = outcome_of(diagnosis);
+    if (outcome.state == State::succeeded) {
+        outcome.state = State::ready;
+    }
+    return outcome;
+}
+
+/// An object that serves requests, and its pods, whoever made them. Thread-safe.
+class EndpointWorkload final : public Workload::Model {
+public:
+    static constexpr int tail_size = 20;
+
+    /// `object` is the main one as the server gave it; `beside` what else is removed with it.
+    EndpointWorkload(const kube::Client& client, const EndpointKind& kind, const Json& object,
+                     std::vector<kube::ObjectKey> beside, EndpointHabits habits)
+        : client_(client.with_stop({})),
+          kind_(kind),
+          subject_{.key = kube::key_of(object, client.cluster().namespace_),
+                   .uid = kube::uid_of(object),
+                   .run_id = kube::label_of(object, kube::run_label)},
+          habits_(std::move(habits)),
+          object_(client_, subject_, std::move(beside), {}),
+          known_(object) {}
+
+    [[nodiscard]] ObjectName name() const override { return object_.name(); }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        const kube::Client client = client_.with_stop(std::move(stop));
+        const std::optional<Json> object = find(client);
+        if (!object) {
+            return gone();
+        }
+        Outcome outcome = endpoint_outcome(diagnose(client, *object));
+        if (outcome.state == State::ready) {
+            outcome.reason = kind_.locate(client, *object).missing;
+            outcome.state = outcome.reason.empty() ? State::ready : State::running;
+        }
+        return outcome;
+    }
+
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        const kube::Client client = client_.with_stop(std::move(stop));
+        Outcome outcome = habits_.stream_log && sink ? follow_log(client, sink)
+                                                     : wait(client, nullptr, EndpointEnd::ready);
+        if (outcome.state == State::failed && habits_.cleanup != Cleanup::never) {
+            try {
+                remove({});
+            } catch (const Error& error) {
+                client_.control().say(Level::warning, error.what());
+            }
+        }
+        return outcome;
+    }
+
+    void remove(std::stop_token stop) override {
+        if (habits_.undo) {
+            habits_.undo(client_.with_stop(std::move(stop)));
+        } else {
+            object_.remove(std::move(stop));
+        }
+    }
+
+    /// With the path that takes predictions; empty while there is no address.
+    [[nodiscard]] std::string url() const override {
+        const std::optional<Json> object = find(client_);
+        if (!object) {
+            return {};
+        }
+        const EndpointAddress address = kind_.locate(client_, *object);
+        return address.missing.empty() ? address.url() + predict_path(kind_.target(*object)) : "";
+    }
+
+    /// From inside the cluster, or where a load balancer has an address, straight to it; else
+    /// through the API server.
+    Json call(const Json& input, std::stop_token stop) override {
+        const kube::Client client = client_.with_stop(std::move(stop));
+        const std::optional<Json> object = find(client);
+        PredictTarget target = kind_.target(object ? *object : known_);
+        target.subject = subject_.key.text();
+        const std::string body = predict_body(target, input).dump();
+        if (!object) {
+            throw Error{ErrorCode::not_found,
+                        {.attempted = "ask", .subject = target.subject, .answer = "it is gone"}};
+        }
+        const EndpointAddress address = kind_.locate(client, *object);
+        if (!address.missing.empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = "ask",
+                         .subject = target.subject,
+                         .answer = address.missing,
+                         .advice = "fairing wait " + subject_.key.name + " waits for it"}};
+        }
+        const net::Answer answer = ask(client, address, predict_path(target), body, target.subject);
+        return parse_prediction(target, answer.status, answer.body);
+    }
+
+private:
+    using Steady = std::chrono::steady_clock;
+
+    [[nodiscard]] Outcome gone() const {
+        return {.state = State::removed, .reason = subject_.key.text() + " is not there"};
+    }
+    /// The object as it is now; nullopt when it is gone, whoever has its name.
+    [[nodiscard]] std::optional<Json> find(const kube::Client& client) const {
+        std::optional<Json> object = client.find(subject_.key);
+        return object && kube::uid_of(*object) == subject_.uid ? std::move(object) : std::nullopt;
+    }
+    /// But for those that are on their way out: they tell of what was before.
+    [[nodiscard]] std::vector<Json> pods(const kube::Client& client, const Json& object) const {
+        std::vector<Json> found = client
+                                      .list("v1", "Pod", subject_.key.namespace_,
+                                            {.label_selector = kind_.pod_selector(object)})
+                                      .items;
+        std::erase_if(found, [](const Json& pod) {
+            return !kube::metadata_text(pod, "deletionTimestamp").empty();
+        });
+        return found;
+    }
+    [[nodiscard]] kube::Diagnosis diagnose(const kube::Client& client, const Json& object) const {
+        const std::vector<Json> pods_now = pods(client, object);
+        kube::Diagnosis now = kind_.diagnose(object, pods_now, {});
+        if (now.phase == kube::Phase::succeeded) {
+            return now;
+        }
+        return kind_.diagnose(object, pods_now, events_of(client, subject_, now.pod));
+    }
+    [[nodiscard]] Outcome follow_log(const kube::Client& client, const OutputSink& sink) {
+        kube::PodLogs logs{client, sink, {.expected_pods = replicas(), .only = habits_.only_pod}};
+        Outcome outcome = wait(client, &logs, habits_.end);
+        if (outcome.state == State::removed) {
+            logs.finish();
+        }
+        return outcome;
+    }
+    [[nodiscard]] int replicas() const {
+        return static_cast<int>(
+            std::clamp<std::int64_t>(kube::number(known_, {"spec", "replicas"}), 1, 1000));
+    }
+
+    /// Looks until it is ready, can not be, or is gone. Requests are few: a look costs two.
+    [[nodiscard]] Outcome wait(const kube::Client& client, kube::PodLogs* logs, EndpointEnd end) {
+        using std::chrono::milliseconds;
+        const Steady::time_point start = Steady::now();
+        std::optional<Steady::time_point> ready_since;
+        kube::Sightings sightings;
+        for (milliseconds pause{100};; pause = std::min(pause * 2, milliseconds{1000})) {
+            client.control().check("follow " + subject_.key.text());
+            const std::optional<Json> object = find(client);
+            if (!object) {
+                return end == EndpointEnd::removed
+                           ? gone()
+                           : Outcome{.state = State::failed,
+                                     .reason = subject_.key.text() + " was deleted"};
+            }
+            const std::vector<Json> pods_now = pods(client, *object);
+            for (const Json& pod : pods_now) {
+                if (logs != nullptr) {
+                    logs->update(pod);
+                }
+            }
+            kube::Diagnosis now = kind_.diagnose(*object, pods_now, {});
+            if (now.phase == kube::Phase::succeeded) {
+                const std::string missing = kind_.locate(client, *object).missing;
+                if (missing.empty() && end == EndpointEnd::ready) {
+                    return {.state = State::ready};
+                }
+                ready_since = ready_since.value_or(Steady::now());
+                now = {.phase = kube::Phase::running, .reason = missing};
+                if (!missing.empty() && Steady::now() - *ready_since > habits_.address_timeout) {
+                    now.phase = kube::Phase::failed;
+                    now.reason += "; nothing came within " +
+                                  std::to_string(habits_.address_timeout.count()) + " s";
+                }
+            } else {
+                judge(client, *object, pods_now, sightings, Steady::now() - start, now);
+            }
+            if (now.phase == kube::Phase::failed && end == EndpointEnd::ready) {
+                Outcome result = endpoint_outcome(now);
+                result.tail = tail(client, now, pods_now);
+                return result;
+            }
+            explain(client, now);
+            client.control().sleep(pause);
+        }
+    }
+
+    /// Whether to wait any longer for what is not ready, and what is said about it.
+    void judge(const kube::Client& client, const Json& object, const std::vector<Json>& pods_now,
+               kube::Sightings& sightings, Steady::duration waited, kube::Diagnosis& now) {
+        if (waited > std::chrono::seconds{2}) {
+            now = kind_.diagnose(object, pods_now, events(client, now.pod));
+        }
+        for (const Json& pod : pods_now) {
+            if (now.phase != kube::Phase::failed && sightings.see(pod, Steady::now())) {
+                now = kube::diagnose_pod(pod);
+                now.phase = kube::Phase::failed;
+            }
+        }
+        const bool is_late = habits_.start_timeout.count() > 0 && waited > habits_.start_timeout;
+        if (kube::is_hopeless(now.cause) || is_late) {
+            now.reason = (is_late ? "it is not ready within " +
+                                        std::to_string(habits_.start_timeout.count()) + " s: "
+                                  : "") +
+                         now.reason;
+            now.phase = kube::Phase::failed;
+        }
+    }
+
+    /// Asked again after three seconds.
+    [[nodiscard]] std::vector<Json> events(const kube::Client& client, const std::string& pod) {
+        const std::lock_guard lock{mutex_};
+        if (Steady::now() - events_read_ > std::chrono::seconds{3} || events_about_ != pod) {
+            events_ = events_of(client, subject_, pod);
+            events_about_ = pod;
+            events_read_ = Steady::now();
+        }
+        return events_;
+    }
+
+    /// What is waited for, each answer once.
+    void explain(const kube::Client& client, const kube::Diagnosis& now) {
+        const std::lock_guard lock{mutex_};
+        if (!now.reason.empty() && std::exchange(explained_, now.reason) != now.reason) {
+            client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
+                                 now.reason);
+        }
+    }
+
+    /// The last lines of the server that is in the way; of its last run, when it is between two.
+    [[nodiscard]] std::vector<std::string> tail(const kube::Client& client,
+                                                const kube::Diagnosis& end,
+                                                const std::vector<Json>& pods_now) const {
+        std::vector<std::string> lines;
+        for (const Json& pod : pods_now) {
+            if (kube::name_of(pod) != end.pod || kube::told_containers(pod).empty()) {
+                continue;
+            }
+            const std::string container =
+                end.container.empty() ? kube::told_containers(pod).back() : end.container;
+            const kube::ContainerView view = kube::container_view(pod, container);
+            LineSplitter splitter;
+            const auto take = [&lines](std::string line) { lines.push_back(std::move(line)); };
+            try {
+                client.read_log(
+                    {.api_version = "v1",
+                     .kind = "Pod",
+                     .namespace_ = subject_.key.namespace_,
+                     .name = end.pod},
+                    {.container = container,
+                     .previous = view.stage == kube::ContainerStage::waiting && view.has_previous,
+                     .tail = tail_size},
+                    [&](std::span<const std::byte> bytes) { splitter.write(bytes, take); });
+                splitter.finish(take);
+            } catch (const kube::StatusError&) {
+                // there is none: it never ran
+            }
+            break;
+        }
+        return lines;
+    }
+
+    [[nodiscard]] net::Answer ask(const kube::Client& client, const EndpointAddress& address,
+                                  const std::string& path, const std::string& body,
+                                  const std::string& subject) const {
+        const bool is_inside = client.cluster().context == "in-cluster";
+        if (!is_inside && !address.is_public && !address.service.name.empty()) {
+            return client.ask_service(address.service, address.service_port, path, body,
+                                      habits_.predict_timeout);
+        }
+        const std::string& server =
+            is_inside && !address.inside.empty() ? address.inside : address.outside;
+        const net::AnyTransport transport =
+            habits_.transport ? habits_.transport : net::default_transport();
+        net::Request request{
+            .method = "POST",
+            .url = server + path,
+            .headers = {{"Accept", "application/json"}, {"Content-Type", "application/json"}},
+            .body = net::Body::of(body),
+            .deadline = habits_.predict_timeout,
+            .idle_timeout = habits_.predict_timeout,
+            .max_body = std::uint64_t{256} << 20};
+        return net::exchange(transport, std::move(request),
+                             {.attempted = "ask", .subject = subject, .repeat = net::Repeat::never},
+                             client.control());
+    }
+
+    kube::Client client_;
+    const EndpointKind& kind_;
+    Subject subject_;
+    EndpointHabits habits_;
+    ClusterWorkload object_;  ///< its name, and its end
+    Json known_;              ///< as it was created or found
+    std::mutex mutex_;
+    std::vector<Json> events_ = {};
+    std::string events_about_ = {}, explained_ = {};
+    Steady::time_point events_read_ = {};
+};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/endpoint_plan.hpp - what the deployers of endpoints share: their
+// checks, what they can not do, and the start.
+
+namespace fairing::kubernetes {
+
+/// Throws Error{usage} unless `value` is between the two.
+inline void check_range(const char* what, int value, int least, int most) {
+    check_least(what, value, least);
+    if (value > most) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = std::string{"use "} + what,
+                     .subject = std::to_string(value),
+                     .answer = "it is more than " + std::to_string(most)}};
+    }
+}
+
+/// Throws Error{usage} for a path that no probe takes.
+inline void check_probe_path(const char* what, const std::string& path) {
+    if (!path.empty() && path.front() != '/') {
+        throw Error{ErrorCode::usage,
+                    {.attempted = std::string{"use "} + what,
+                     .subject = kube::detail::quoted(path),
+                     .answer = "a path begins with '/'"}};
+    }
+}
+
+/// Stores the objects of a plan, and gives the handle of the last.
+[[nodiscard]] inline Endpoint start_endpoint(const Plan& plan, const EndpointKind& kind,
+                                             EndpointHabits habits, const Session& session) {
+    const std::string run_id = plan.options.run_id.empty() ? draw_run_id() : plan.options.run_id;
+    const kube::Client client = connect(plan.options, session);
+    static_cast<void>(client.discover(kind.api_version, kind.kind));
+    Submitted submitted =
+        submit(client,
+               plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client}),
+               run_id);
+    return Endpoint{std::make_shared<EndpointWorkload>(
+        client, kind, submitted.main, std::move(submitted.beside), std::move(habits))};
+}
+
+/// What a handle does, by the options that all deployers have.
+[[nodiscard]] inline EndpointHabits endpoint_habits(const KubernetesOptions& options,
+                                                    const Session& session) {
+    return {.cleanup = options.cleanup.value_or(Cleanup::never),
+            .stream_log = options.stream_log,
+            .start_timeout = std::chrono::seconds{options.start_timeout},
+            .transport = session.transport};
+}
+
+/// Says what was asked for and can not be expressed.
+inline void say_notes(const std::vector<std::string>& notes, const Session& session) {
+    for (const std::string& note : notes) {
+        session.control().say(Level::warning, note);
+    }
+}
+
+/// What an endpoint can not do of the options that all deployers have.
+[[nodiscard]] inline std::vector<std::string> endpoint_notes(const KubernetesOptions& options) {
+    if (options.cleanup != Cleanup::always) {
+        return {};
+    }
+    return {
+        "an endpoint has no end of its own: with --cleanup always it is removed when it fails, "
+        "as with when-done"};
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving.hpp - serves the image: a Deployment (apps/v1) and a Service before it.
+
+namespace fairing {
+
+/// How the Service is reached: by pods, by a port of every node, by an address of its own.
+enum class ServiceType { cluster_ip, node_port, load_balancer };
+
+/// `replicas` pods that answer on `port`: with Seldon's server for `serving_class`, with
+/// `serving_command`, or else as the image itself is started. deploy() returns when the objects are
+/// stored; follow() waits until all pods are ready and the Service has its address. The same run id
+/// is never submitted twice.
+struct ServingDeployer {
+    static constexpr const char* name_prefix = "fairing-deployer-";
+    static constexpr const char* service_prefix = "fairing-service-";
+    static constexpr const char* container_name = "model";
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    std::string serving_class = {};     ///< of Python, in a file of that name
+    ServiceType service_type = ServiceType::cluster_ip;
+    std::vector<std::string> serving_command = {};
+    int replicas = 1;
+    int port = 5000;
+    std::string readiness_path = {};  ///< GET that a ready server answers; empty: its port is open
+    std::string liveness_path = {};   ///< GET that a sound server answers; empty: its port is open
+    int probe_period = 5;             ///< seconds
+    int progress_deadline = 600;      ///< seconds that a new pod may take to get ready
+    int address_timeout = 300;        ///< seconds that a load balancer may take
+    PredictProtocol protocol = PredictProtocol::seldon;
+    std::string model_name = "model";  ///< in the paths of v1 and v2
+
+    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers, paths.
+    void check() const;
+    /// Throws as JobDeployer does; what was created before a failure is removed.
+    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
+    /// What deploy() would create, without I/O; the Deployment comes last.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto value_names<ServiceType> =
+    std::array<std::pair<std::string_view, ServiceType>, 3>{
+        {{"ClusterIP", ServiceType::cluster_ip},
+         {"NodePort", ServiceType::node_port},
+         {"LoadBalancer", ServiceType::load_balancer}}};
+
+template <>
+inline constexpr auto fields<ServingDeployer> = std::tuple_cat(
+    fields_of_part(&ServingDeployer::kubernetes),
+    std::tuple{
+        field("serving_class", &ServingDeployer::serving_class,
+              "class that Seldon's server loads: the module's name, or MODULE.CLASS"),
+        field("service_type", &ServingDeployer::service_type, "how the Service is reached"),
+        field("serving_command", &ServingDeployer::serving_command,
+              "command of the server, instead of Seldon's and the image's own"),
+        field("replicas", &ServingDeployer::replicas, "how many pods answer (default: 1)"),
+        field("port", &ServingDeployer::port, "port of the server (default: 5000, KServe: 8080)"),
+        field("readiness_path", &ServingDeployer::readiness_path,
+              "path that a ready server answers with 2xx (serving's default: its port is open)"),
+        field("liveness_path", &ServingDeployer::liveness_path,
+              "path that a sound server answers with 2xx (default: its port is open)"),
+        field("probe_period", &ServingDeployer::probe_period,
+              "seconds between two probes (default: 5)"),
+        field("progress_deadline", &ServingDeployer::progress_deadline,
+              "seconds that a pod may take to get ready (default: 600)"),
+        field("address_timeout", &ServingDeployer::address_timeout,
+              "seconds that a load balancer may take to give an address (default: 300)"),
+        field("protocol", &ServingDeployer::protocol, "what the server speaks"),
+        field("model_name", &ServingDeployer::model_name,
+              "name of the model in the paths of v1 and v2"),
+    });
+
+namespace detail {
+
+[[nodiscard]] inline std::string service_name(const ServingDeployer& deployer,
+                                              const RunIdentity& identity) {
+    return deployer.kubernetes.name.empty() ? ServingDeployer::service_prefix + identity.run_id
+                                            : identity.name;
+}
+
+[[nodiscard]] inline RunIdentity serving_identity(const ServingDeployer& deployer,
+                                                  const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(deployer.kubernetes, run_id, ServingDeployer::name_prefix, "serving");
+    kube::check_dns_1035_label("name of the Service", service_name(deployer, identity));
+    return identity;
+}
+
+[[nodiscard]] inline std::vector<std::string> serving_command(const ServingDeployer& deployer,
+                                                              const Image& image) {
+    if (!deployer.serving_command.empty()) {
+        return deployer.serving_command;
+    }
+    if (deployer.serving_class.empty()) {
+        return image.command;
+    }
+    return {"seldon-core-microservice", deployer.serving_class, "REST", "--service-type=MODEL",
+            "--persistence=0"};
+}
+
+/// core/v1 Probe, `failures` times in a row.
+[[nodiscard]] inline Json probe(const ServingDeployer& deployer, const std::string& path,
+                                int failures) {
+    Json result{{"periodSeconds", deployer.probe_period},
+                {"timeoutSeconds", 5},
+                {"failureThreshold", failures}};
+    if (path.empty()) {
+        result["tcpSocket"] = {{"port", deployer.port}};
+    } else {
+        result["httpGet"] = {{"path", path}, {"port", deployer.port}};
+    }
+    return result;
+}
+
+/// Makes a server of the program: its port, and how it is seen to be ready and sound. While it
+/// loads its model, it is not killed for being silent.
+inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
+    const int startup_failures =
+        (deployer.progress_deadline + deployer.probe_period - 1) / deployer.probe_period;
+    pod.json()["restartPolicy"] = "Always";
+    Json& container = pod.container();
+    container["ports"] = Json::array({Json{{"name", "http"}, {"containerPort", deployer.port}}});
+    container["startupProbe"] = probe(deployer, deployer.readiness_path, startup_failures);
+    container["readinessProbe"] = probe(deployer, deployer.readiness_path, 3);
+    container["livenessProbe"] = probe(deployer, deployer.liveness_path, 3);
+    if (!deployer.serving_class.empty() && deployer.serving_command.empty()) {
+        // Seldon's servers before and since 1.5 read different names, and the newer ones would
+        // take 5000 for gRPC.
+        const std::string http = std::to_string(deployer.port);
+        for (const auto& [name, value] :
+             {std::pair{"PREDICTIVE_UNIT_SERVICE_PORT", http},
+              std::pair{"PREDICTIVE_UNIT_HTTP_SERVICE_PORT", http},
+              std::pair{"PREDICTIVE_UNIT_GRPC_SERVICE_PORT", std::to_string(deployer.port + 1)}}) {
+            if (!deployer.kubernetes.environment.contains(name)) {
+                pod.set_env(name, value);
+            }
+        }
+    }
+}
+
+[[nodiscard]] inline Json service_object(const ServingDeployer& deployer,
+                                         const RunIdentity& identity,
+                                         const std::string& namespace_) {
+    const char* type = "ClusterIP";
+    for (const auto& [name, value] : value_names<ServiceType>) {
+        type = value == deployer.service_type ? name.data() : type;
+    }
+    Json metadata{{"name", service_name(deployer, identity)},
+                  {"labels", run_labels(deployer.kubernetes, identity)},
+                  {"annotations", deployer.kubernetes.annotations}};
+    if (!namespace_.empty()) {
+        metadata["namespace"] = namespace_;
+    }
+    return {
+        {"apiVersion", "v1"},
+        {"kind", "Service"},
+        {"metadata", std::move(metadata)},
+        {"spec",
+         {{"type", type},
+          {"selector", {{kube::run_label, identity.run_id}, {deployer_label, identity.deployer}}},
+          {"ports",
+           Json::array({Json{
+               {"name", "http"}, {"port", deployer.port}, {"targetPort", deployer.port}}})}}}};
+}
+
+/// The objects of the run, the Deployment last.
+[[nodiscard]] inline std::vector<Json> serving_objects(const ServingDeployer& deployer,
+                                                       const Image& image, const Session& session,
+                                                       const std::string& run_id,
+                                                       const kubernetes::Place& place) {
+    kubernetes::say_notes(kubernetes::endpoint_notes(deployer.kubernetes), session);
+    const RunIdentity identity = serving_identity(deployer, run_id);
+    Image served = image;
+    served.command = serving_command(deployer, image);
+    // The caller's mutators see the server.
+    KubernetesOptions options = deployer.kubernetes;
+    options.pod_spec_mutators.insert(
+        options.pod_spec_mutators.begin(),
+        [&deployer](PodSpec& pod, PodContext& /*context*/) { make_server(deployer, pod); });
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods = pod_template(served, {.container = ServingDeployer::container_name}, options,
+                             identity, context);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back(service_object(deployer, identity, place.namespace_));
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    metadata["annotations"][kubernetes::protocol_annotation] = protocol_name(deployer.protocol);
+    metadata["annotations"][kubernetes::model_annotation] = deployer.model_name;
+    objects.push_back({{"apiVersion", "apps/v1"},
+                       {"kind", "Deployment"},
+                       {"metadata", std::move(metadata)},
+                       {"spec",
+                        {{"replicas", deployer.replicas},
+                         {"progressDeadlineSeconds", deployer.progress_deadline},
+                         {"selector", {{"matchLabels", objects.back()["spec"]["selector"]}}},
+                         {"template", std::move(pods)}}}});
+    return objects;
+}
+
+}  // namespace detail
+
+inline void ServingDeployer::check() const {
+    const KubernetesOptions options = with_profile(kubernetes);
+    kubernetes::check_options(options);
+    kubernetes::check_range("port", port, 1, 65534);
+    kubernetes::check_range("replicas", replicas, 1, 10000);
+    kubernetes::check_range("probe_period", probe_period, 1, 3600);
+    kubernetes::check_range("progress_deadline", progress_deadline, probe_period, 86400);
+    kubernetes::check_range("address_timeout", address_timeout, 0, 86400);
+    kubernetes::check_probe_path("readiness_path", readiness_path);
+    kubernetes::check_probe_path("liveness_path", liveness_path);
+    const std::string run_id = kubernetes::checked_run_id(options);
+    static_cast<void>(run_metadata(options, detail::serving_identity(*this, run_id), {}));
+}
+
+namespace detail {
+
+[[nodiscard]] inline kubernetes::Plan serving_plan(const ServingDeployer& deployer,
+                                                   const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, serving_objects);
+}
+
+}  // namespace detail
+
+inline Endpoint ServingDeployer::deploy(const Image& image, const Session& session) const {
+    check_pullable(image);
+    kubernetes::EndpointHabits habits = kubernetes::endpoint_habits(kubernetes, session);
+    habits.address_timeout = std::chrono::seconds{address_timeout};
+    return kubernetes::start_endpoint(detail::serving_plan(*this, image, session),
+                                      kubernetes::deployment_kind, std::move(habits), session);
+}
+
+inline std::vector<Json> ServingDeployer::manifests(const Image& image,
+                                                    const Session& session) const {
+    return kubernetes::render(detail::serving_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> ServingDeployer::dry_run(const Image& image,
+                                                  const Session& session) const {
+    return kubernetes::rehearse(detail::serving_plan(*this, image, session), image, session);
+}
+
+static_assert(Deployer<ServingDeployer> && Renderer<ServingDeployer> &&
+              SelfChecking<ServingDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/stage/any.hpp - stages chosen at run time: any preprocessor, builder or deployer, by
+// value.
+
+namespace fairing {
+
+/// Any preprocessor, by value.
+class AnyPreprocessor {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyPreprocessor>) && Preprocessor<T> AnyPreprocessor(T stage)
+        : prepare_([stage = std::move(stage)](const Session& session) {
+              return stage.prepare(session);
+          }) {}
+    [[nodiscard]] Context prepare(const Session& session) const { return prepare_(session); }
+
+private:
+    std::function<Context(const Session&)> prepare_;
+};
+
+/// Any builder, by value.
+class AnyBuilder {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyBuilder>) && Builder<T> AnyBuilder(T stage)
+        : build_([stage = std::move(stage)](const Context& context, const Session& session) {
+              return stage.build(context, session);
+          }) {}
+    [[nodiscard]] Image build(const Context& context, const Session& session) const {
+        return build_(context, session);
+    }
+
+private:
+    std::function<Image(const Context&, const Session&)> build_;
+};
+
+/// Any deployer, by value. manifests() of one that renders nothing is an empty list.
+class AnyDeployer {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyDeployer>) && Deployer<T> AnyDeployer(T stage)
+        : deploy_([stage](const Image& image, const Session& session) -> Workload {
+              return stage.deploy(image, session);
+          }) {
+        if constexpr (SelfChecking<T>) {
+            check_ = [stage] { stage.check(); };
+        }
+        if constexpr (DryRunner<T>) {
+            dry_run_ = [stage](const Image& image, const Session& session) {
+                return stage.dry_run(image, session);
+            };
+        }
+        if constexpr (Renderer<T>) {
+            manifests_ = [stage = std::move(stage)](const Image& image, const Session& session) {
+                return stage.manifests(image, session);
+            };
+        }
+    }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return deploy_(image, session);
+    }
+    void check() const {
+        if (check_) {
+            check_();
+        }
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return manifests_ ? manifests_(image, session) : std::vector<Json>{};
+    }
+
+    /// Throws Error{unsupported} for one whose peer can not rehearse.
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        if (!dry_run_) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "make a dry run at the server",
+                         .answer = "this deployer has no server",
+                         .advice = "use --dry-run client"}};
+        }
+        return dry_run_(image, session);
+    }
+
+private:
+    std::function<Workload(const Image&, const Session&)> deploy_;
+    std::function<void()> check_ = {};
+    std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
+    std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
+};
+static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
+              Renderer<AnyDeployer> && SelfChecking<AnyDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/backends.hpp - Fairing's backends: the builder and the deployers that a platform takes.
+
+namespace fairing {
+
+/// Where jobs run. With Kubeflow the namespace is "kubeflow" when none is named and this is no pod.
+enum class Platform {
+    kubernetes,
+    gke,
+    aws,
+    azure,
+    ibm_cloud,
+    kubeflow,
+    kubeflow_gke,
+    kubeflow_aws,
+    kubeflow_azure
+};
+
+namespace detail {
+
+/// What a cloud has of its own; null and none stand for nothing.
+struct CloudRules {
+    ContextStore store = ContextStore::registry;  ///< of the files of a build in the cluster
+    PodSpecMutator (*credentials)() = nullptr;    ///< of pods that build or train
+    CloudRegistry registry = CloudRegistry::none;
+    PodSpecMutator (*registry_access)() = nullptr;  ///< by what the cluster has, for Kaniko
+};
+inline constexpr CloudRules no_cloud{};
+inline constexpr CloudRules gcp_rules{.store = ContextStore::gcs,
+                                      .credentials = [] { return gcp_credentials_if_exists(); },
+                                      .registry = CloudRegistry::google};
+inline constexpr CloudRules aws_rules{.store = ContextStore::s3,
+                                      .credentials = [] { return aws_credentials_if_exists(); },
+                                      .registry = CloudRegistry::ecr,
+                                      .registry_access = ecr_config};
+inline constexpr CloudRules azure_rules{.store = ContextStore::azure_files,
+                                        .registry = CloudRegistry::azure,
+                                        .registry_access = [] { return fairing::acr_config(); }};
+inline constexpr CloudRules ibm_rules{.store = ContextStore::cos};
+
+struct PlatformRules {
+    Platform platform;
+    const CloudRules& cloud;
+    const char* namespace_ = "";
+};
+inline constexpr std::array<PlatformRules, 9> platform_rules{
+    {{Platform::kubernetes, no_cloud},
+     {Platform::gke, gcp_rules},
+     {Platform::aws, aws_rules},
+     {Platform::azure, azure_rules},
+     {Platform::ibm_cloud, ibm_rules},
+     {Platform::kubeflow, no_cloud, "kubeflow"},
+     {Platform::kubeflow_gke, gcp_rules, "kubeflow"},
+     {Platform::kubeflow_aws, aws_rules, "kubeflow"},
+     {Platform::kubeflow_azure, azure_rules, "kubeflow"}}};
+
+[[nodiscard]] constexpr const PlatformRules& rules_of(Platform platform) {
+    for (const PlatformRules& rules : platform_rules) {
+        if (rules.platform == platform) {
+            return rules;
+        }
+    }
+    return platform_rules.front();
+}
+
+[[nodiscard]] inline bool is_in_pod() { return !env("KUBERNETES_SERVICE_HOST", "").empty(); }
+
+/// Whether a Docker engine is here, and answers.
+[[nodiscard]] inline bool docker_answers(const Session& session) {
+    try {
+        const auto address = engine::find({}, engine::Kind::docker);
+        if (address) {
+            static_cast<void>(connect_engine(session, *address));
+        }
+        return address.has_value();
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error& error) {
+        session.control().say(Level::info, error.what());
+        return false;
+    }
+}
+
+/// Of a job's options, what a build for it takes: where it runs, and as whom.
+[[nodiscard]] inline KubernetesOptions build_options(const KubernetesOptions& job) {
+    return {.namespace_ = job.namespace_,
+            .labels = job.labels,
+            .annotations = job.annotations,
+            .pod_spec_mutators = job.pod_spec_mutators,
+            .config_file = job.config_file,
+            .context = job.context,
+            .service_account = job.service_account,
+            .image_pull_secrets = job.image_pull_secrets,
+            .profile = job.profile};
+}
+
+}  // namespace detail
+
+/// A platform, and what jobs, endpoints and builds (BackendBuilder) on it have in common.
+struct Backend {
+    Platform platform = Platform::kubernetes;
+    /// How a build in the cluster gets its files; empty: through the platform's own store.
+    std::optional<ContextSourceOptions> context_source = {};
+
+    /// Pods have the platform's credentials when the namespace has some.
+    [[nodiscard]] JobDeployer training_deployer(KubernetesOptions kubernetes = {}) const {
+        if (const auto credentials = detail::rules_of(platform).cloud.credentials) {
+            kubernetes.pod_spec_mutators.push_back(credentials());
+        }
+        return {.kubernetes = placed(std::move(kubernetes))};
+    }
+    [[nodiscard]] ServingDeployer serving_deployer(
+        std::string serving_class, KubernetesOptions kubernetes = {},
+        ServiceType service_type = ServiceType::cluster_ip) const {
+        return {.kubernetes = placed(std::move(kubernetes)),
+                .serving_class = std::move(serving_class),
+                .service_type = service_type};
+    }
+
+    /// gcr.io/PROJECT/fairing-job on Google Cloud, which may ask the metadata server; else empty.
+    /// Throws Error{usage} when nothing names the project.
+    [[nodiscard]] std::string default_registry(const Session& session = {}) const {
+        if (detail::rules_of(platform).cloud.registry != detail::CloudRegistry::google) {
+            return {};
+        }
+        const cloud::gcp::CredentialChain google{cloud_connection(session)};
+        return "gcr.io/" + google.project() + "/fairing-job";
+    }
+
+    /// With the platform's namespace, where it has one.
+    [[nodiscard]] KubernetesOptions placed(KubernetesOptions kubernetes) const {
+        if (kubernetes.namespace_.empty() && kubernetes.profile.empty() && !detail::is_in_pod()) {
+            kubernetes.namespace_ = detail::rules_of(platform).namespace_;
+        }
+        return kubernetes;
+    }
+};
+
+/// Chooses a builder when it sees what there is to build.
+struct BackendBuilder {
+    Backend backend = {};
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< empty: the backend's default
+    std::string image_name = "fairing-job";
+    /// Of the job: a build in the cluster takes its place, its names and its pod_spec_mutators.
+    KubernetesOptions kubernetes = {};
+
+    /// Without a requirements.txt to install: by appending. Else in the cluster, when this is a pod
+    /// or no Docker answers here; else by Docker. Throws Error{usage} for no registry, and for one
+    /// that is not Azure's on Azure.
+    [[nodiscard]] AnyBuilder choose(const Context& context, const Session& session) const;
+
+    /// Throws what choose() and the chosen builder throw.
+    [[nodiscard]] Image build(const Context& context, const Session& session) const {
+        return choose(context, session).build(context, session);
+    }
+};
+
+namespace detail {
+
+/// `builder` with its registry known, for a build in the cluster.
+[[nodiscard]] inline ClusterBuilder cluster_builder(const BackendBuilder& builder,
+                                                    const oci::Reference& target,
+                                                    const Session& session) {
+    const CloudRules& cloud = rules_of(builder.backend.platform).cloud;
+    ClusterBuilder result{.base_image = builder.base_image,
+                          .registry = builder.registry,
+                          .image_name = builder.image_name,
+                          .context_source = builder.backend.context_source.value_or(
+                              ContextSourceOptions{.name = cloud.store}),
+                          .kubernetes = builder.backend.placed(build_options(builder.kubernetes))};
+    auto& mutators = result.kubernetes.pod_spec_mutators;
+    // A cloud's own store gives them to its pod itself.
+    if (cloud.credentials != nullptr && result.context_source.name != cloud.store) {
+        mutators.push_back(cloud.credentials());
+    }
+    // Whoever is known to the registry here is so there.
+    if (cloud.registry_access != nullptr && cloud_registry_of(target.host) == cloud.registry &&
+        registry_login(session, target).value_or(registry::Login{}).empty()) {
+        mutators.push_back(cloud.registry_access());
+    }
+    return result;
+}
+
+}  // namespace detail
+
+inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& session) const {
+    const Control control = session.control();
+    BackendBuilder named = *this;
+    if (registry.empty()) {
+        named.registry = backend.default_registry(session);
+        if (!named.registry.empty()) {
+            control.say(Level::info, "the registry is " + named.registry);
+        }
+    }
+    const AppendBuilder append{
+        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+    const oci::Reference target = detail::check_and_name(append);
+    if (detail::rules_of(backend.platform).cloud.registry == detail::CloudRegistry::azure &&
+        detail::cloud_registry_of(target.host) != detail::CloudRegistry::azure) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "build for Azure into",
+                     .subject = named.registry,
+                     .answer = "it is no Azure Container Registry",
+                     .advice = "name one, such as team.azurecr.io"}};
+    }
+    if (!dockerfile::installs_packages(context)) {
+        return append;
+    }
+    if (detail::is_in_pod() || !detail::docker_answers(session)) {
+        control.say(Level::info, "requirements.txt is to be installed: building in the cluster");
+        return detail::cluster_builder(named, target, session);
+    }
+    control.say(Level::info, "requirements.txt is to be installed: building with Docker");
+    return DockerBuilder{
+        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+}
+
+static_assert(Builder<BackendBuilder>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/figures.hpp - sizes and times as a person reads them: three figures, decimal units.
+
+namespace fairing {
+
+namespace detail {
+
+[[nodiscard]] inline std::string figure_text(double value, int decimals, const char* unit) {
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), "%.*f %s", decimals, value, unit);
+    return text.data();
+}
+
+}  // namespace detail
+
+/// "1.30 MB".
+[[nodiscard]] inline std::string human_bytes(std::uint64_t bytes) {
+    constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
+    auto value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    while (value >= 999.5 && unit + 1 < units.size()) {
+        value /= 1000;
+        ++unit;
+    }
+    const bool whole = unit == 0 || value >= 99.95;
+    return detail::figure_text(value, whole ? 0 : value < 9.995 ? 2 : 1, units[unit]);
+}
+
+/// "0.42 s".
+[[nodiscard]] inline std::string human_seconds(double seconds) {
+    return detail::figure_text(seconds, 2, "s");
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pipeline.hpp - the three stages in order: Fairing<Preprocessor, Builder, Deployer>.
+
+namespace fairing {
+
+/// Stands for "no third stage": a pipeline that ends with the image.
+struct NoDeployer {};
+static_assert(!Deployer<NoDeployer>);
+
+/// Stateless: every call may run at once with another. Every call unwinds before an exception
+/// leaves it, so that nothing stays behind even when nobody catches (an uncaught exception need not
+/// unwind at all). The session's log is told the image's reference and the workload's name.
+template <Preprocessor P, Builder B, class D = NoDeployer>
+class Fairing {
+public:
+    Fairing(P preprocessor, B builder) requires std::same_as<D, NoDeployer>
+        : preprocessor_(std::move(preprocessor)), builder_(std::move(builder)) {}
+    Fairing(P preprocessor, B builder, D deployer) requires Deployer<D>
+        : preprocessor_(std::move(preprocessor)),
+          builder_(std::move(builder)),
+          deployer_(std::move(deployer)) {}
+
+    [[nodiscard]] Context prepare(const Session& session = {}) const {
+        try {
+            return preprocessor_.prepare(session.ordered());
+        } catch (...) {
+            throw;
+        }
+    }
+
+    [[nodiscard]] Image build(const Session& session = {}) const {
+        try {
+            return build_ordered(session.ordered());
+        } catch (...) {
+            throw;
+        }
+    }
+
+    /// What the deployer would create for `image`, without I/O.
+    [[nodiscard]] std::vector<Json> manifests(
+        const Image& image, const Session& session = {}) const requires Renderer<D> {
+        return deployer_.manifests(image, session);
+    }
+
+    /// Starts and lets go: whatever was made before a failure is removed, what is returned lives on
+    /// by itself. In the job itself: does nothing, returns an empty handle.
+    [[nodiscard]] auto start(const Session& session = {}) const requires Deployer<D> {
+        using Handle = decltype(deployer_.deploy(Image{}, session));
+        if (skipped_in_job(session)) {
+            return Handle{};
+        }
+        try {
+            check_deployer();
+            const Session ordered = session.ordered();
+            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
+            RemoveOnExit guard{workload, ordered.log};
+            say_started(workload.object(), ordered);
+            guard.keep();
+            return workload;
+        } catch (...) {
+            throw;
+        }
+    }
+
+    /// Starts, follows to the end (or readiness) and gives every line to session.output. Throws
+    /// WorkloadError when it failed; a stop, or any other error while following, removes it and is
+    /// thrown on. In the job itself: does nothing, returns an empty handle.
+    auto run(const Session& session = {}) const requires Deployer<D> {
+        using Handle = decltype(deployer_.deploy(Image{}, session));
+        if (skipped_in_job(session)) {
+            return Handle{};
+        }
+        try {
+            check_deployer();
+            const Session ordered = session.ordered();
+            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
+            RemoveOnExit guard{workload, ordered.log};
+            say_started(workload.object(), ordered);
+            Outcome outcome = workload.follow(ordered.output, ordered.stop);
+            guard.keep();
+            if (outcome.state == State::failed) {
+                Error::Details details{.attempted = "run",
+                                       .subject = workload.object().name,
+                                       .answer = outcome.reason};
+                throw WorkloadError{std::move(details), std::move(outcome)};
+            }
+            return workload;
+        } catch (...) {
+            throw;
+        }
+    }
+
+private:
+    /// What it would refuse in the end is refused before anything is built and sent.
+    void check_deployer() const {
+        if constexpr (SelfChecking<D>) {
+            deployer_.check();
+        }
+    }
+
+    [[nodiscard]] Image build_ordered(const Session& session) const {
+        const Context context = preprocessor_.prepare(session);
+        session.control().check("build image");
+        Image image = builder_.build(context, session);
+        say_built(image, context.files.size(), session);
+        return image;
+    }
+
+    /// What a builder has not measured is not said.
+    static void say_built(const Image& image, std::size_t files, const Session& session) {
+        const BuildFigures& figures = image.figures;
+        const double seconds = figures.build_seconds + figures.push_seconds;
+        const std::string cost = seconds > 0 ? ": " + std::to_string(files) + " files, " +
+                                                   human_bytes(figures.bytes_read) + " read, " +
+                                                   human_bytes(figures.bytes_uploaded) +
+                                                   " sent in " + human_seconds(seconds)
+                                             : std::string{};
+        session.control().say(Level::info, "image " + image.reference + cost);
+    }
+
+    static void say_started(const ObjectName& object, const Session& session) {
+        session.control().say(Level::info, object.kind + ' ' + object.name + " started");
+    }
+
+    static bool skipped_in_job(const Session& session) {
+        if (in_job()) {
+            session.control().say(Level::warning,
+                                  "FAIRING_RUNTIME is set: this is the job, nothing is launched");
+            return true;
+        }
+        return false;
+    }
+
+    P preprocessor_;
+    B builder_;
+    [[no_unique_address]] D deployer_ = {};
+};
+
+template <class P, class B>
+Fairing(P, B) -> Fairing<P, B, NoDeployer>;
+template <class P, class B, class D>
+Fairing(P, B, D) -> Fairing<P, B, D>;
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/stage/worker.hpp - which of the job's processes this one is, from the variables that each
+// launcher sets.
+
+namespace fairing {
+
+/// What a job function learns of its place. Alone: rank 0 of 1.
+struct Worker {
+    std::vector<std::string> arguments = {};
+    int rank = 0, world_size = 1;
+    std::string role = {};          ///< as the operator names it: "worker", "chief", "ps", …
+    std::string main_address = {};  ///< of rank 0, when it is known
+    std::uint16_t main_port = 0;
+};
+
+namespace detail {
+
+template <class Number>
+[[nodiscard]] std::optional<Number> number_from(const std::string& text) {
+    Number value{};
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return failure == std::errc{} && end == text.data() + text.size() && !text.empty()
+               ? std::optional<Number>{value}
+               : std::nullopt;
+}
+
+/// The number in a variable, when it is none below 0.
+[[nodiscard]] inline std::optional<int> number_in(const char* variable) {
+    const auto value = number_from<int>(env(variable, ""));
+    return value && *value >= 0 ? value : std::nullopt;
+}
+
+inline void set_main_address(Worker& worker, const std::string& host_and_port) {
+    const std::size_t colon = host_and_port.rfind(':');
+    worker.main_address = host_and_port.substr(0, colon);
+    if (colon != std::string::npos) {
+        worker.main_port = number_from<std::uint16_t>(host_and_port.substr(colon + 1)).value_or(0);
+    }
+}
+
+/// How one launcher tells a process its place; "" where it tells nothing. An address may end with
+/// a port.
+struct LauncherVariables {
+    const char *rank, *size, *address, *port = "", *role = "";
+};
+inline constexpr std::array<LauncherVariables, 11> launchers{
+    {{"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
+     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ""},
+     {"PMIX_RANK", "PMIX_SIZE", ""},
+     {"PMI_RANK", "PMI_SIZE", ""},
+     {"PROCESS_ID", "NUM_PROCESSES", "COORDINATOR_ADDRESS", "COORDINATOR_PORT"},
+     {"PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_MASTER"},
+     {"PADDLE_RANK", "PADDLE_NNODES", "PADDLE_MASTER"},
+     {"DMLC_WORKER_ID", "DMLC_NUM_WORKER", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_ROLE"},
+     {"DMLC_TASK_ID", "DMLC_NUM_WORKER", "DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_ROLE"},
+     {"PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
+     {"JOB_COMPLETION_INDEX", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}}};
+
+/// TF_CONFIG (TensorFlow's cluster description): ranks count the chief or master, then the workers,
+/// then the parameter servers, then evaluators, each in the order of its list.
+inline bool read_tf_config(Worker& worker) {
+    const Json config = Json::parse(env("TF_CONFIG", ""), nullptr, false);
+    if (!config.is_object() || !config.value("cluster", Json()).is_object() ||
+        !config.value("task", Json()).is_object()) {
+        return false;
+    }
+    const Json& task = config["task"];
+    if (!task.value("type", Json()).is_string() ||
+        !task.value("index", Json()).is_number_integer()) {
+        return false;
+    }
+    worker.role = task["type"];
+    worker.world_size = 0;
+    for (const char* role : {"chief", "master", "worker", "ps", "evaluator"}) {
+        const Json hosts = config["cluster"].value(role, Json::array());
+        if (worker.world_size == 0 && !hosts.empty() && hosts[0].is_string()) {
+            set_main_address(worker, hosts[0]);
+        }
+        if (worker.role == role) {
+            worker.rank = worker.world_size + task["index"].get<int>();
+        }
+        worker.world_size += static_cast<int>(hosts.size());
+    }
+    worker.world_size = std::max(worker.world_size, 1);
+    return true;
+}
+
+}  // namespace detail
+
+/// This process's place, from the first launcher that has set its variables: PyTorch's RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT (PyTorchJob, XGBoostJob, several workers of a Job, and
+/// torchrun), TF_CONFIG (TFJob), MPI's (MPIJob), JAX's (JAXJob), PADDLE_* (PaddleJob), DMLC_*
+/// (MXNet, XGBoost in a TrainJob), PET_* of a node (TrainJob), else JOB_COMPLETION_INDEX of an
+/// Indexed Job.
+[[nodiscard]] inline Worker worker_from_environment() {
+    Worker worker;
+    for (const detail::LauncherVariables& each : detail::launchers) {
+        const auto rank = detail::number_in(each.rank);
+        if (!rank) {
+            // More telling than what comes behind PyTorch's.
+            if (&each == &detail::launchers.front() && detail::read_tf_config(worker)) {
+                return worker;
+            }
+            continue;
+        }
+        worker.rank = *rank;
+        worker.world_size = detail::number_in(each.size).value_or(worker.rank + 1);
+        detail::set_main_address(worker, env(each.address, ""));
+        worker.main_port =
+            detail::number_from<std::uint16_t>(env(each.port, "")).value_or(worker.main_port);
+        worker.role = env(each.role, "");
+        break;
+    }
+    return worker;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/run_main.hpp - the main function of a launcher, and of a program that is launcher and job
+// at once.
+
+namespace fairing {
+
+/// A function pointer and not a std::function: captures do not travel to the job.
+using JobFunction = int (*)(const Worker&);
+using JobFunctions = std::map<std::string, JobFunction>;
+
+namespace detail {
+
+/// Those of run_main(), from the moment when it launches.
+[[nodiscard]] inline JobFunctions& job_functions() {
+    static JobFunctions functions;
+    return functions;
+}
+
+}  // namespace detail
+
+/// What the job will call `function` by. Throws Error{usage} unless it is one of those that this
+/// program's run_main() has: the job would not know it.
+[[nodiscard]] inline std::string job_function_name(JobFunction function) {
+    for (const auto& [name, known] : detail::job_functions()) {
+        if (known == function) {
+            return name;
+        }
+    }
+    throw Error{ErrorCode::usage,
+                {.attempted = "run a function as a job",
+                 .answer = "it is none of those that run_main() was given",
+                 .advice = "write run_main(argc, argv, function, launch), and launch it there"}};
+}
+
+/// Turns SIGINT, SIGTERM and SIGHUP into a stop for as long as it lives; a second one ends the
+/// program at once. Nothing else in the library touches signals. Make it before the first thread:
+/// it blocks them in the calling thread, and threads inherit that. No disposition is changed, so a
+/// signal that was ignored stays ignored.
+class StopOnSignal {
+public:
+    StopOnSignal() {
+        sigemptyset(&signals_);
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            struct sigaction current {};
+            ::sigaction(number, nullptr, &current);
+            // An ignored signal, such as SIGINT of a background job, would be delivered to
+            // sigwait().
+            if (current.sa_handler != SIG_IGN) {
+                sigaddset(&signals_, number);
+                wake_ = number;
+            }
+        }
+        pthread_sigmask(SIG_BLOCK, &signals_, &previous_);
+        if (wake_ != 0) {
+            waiter_ = std::thread{[this] { wait(); }};
+        }
+    }
+    StopOnSignal(StopOnSignal&&) = delete;
+    StopOnSignal& operator=(StopOnSignal&&) = delete;
+    ~StopOnSignal() {
+        ended_ = true;
+        if (waiter_.joinable()) {
+            pthread_kill(waiter_.native_handle(), wake_);
+            waiter_.join();
+        }
+        pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+    }
+    [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
+
+private:
+    void wait() {
+        for (int received = 0; sigwait(&signals_, &received) == 0 && !ended_;) {
+            if (!stop_.request_stop()) {
+                std::_Exit(128 + received);
+            }
+        }
+    }
+
+    sigset_t signals_ = {}, previous_ = {};
+    std::stop_source stop_ = {};
+    std::atomic<bool> ended_ = false;
+    int wake_ = 0;  // one of signals_
+    std::thread waiter_ = {};
+};
+
+/// Calls `body` and gives its exit code: the one place where an exception becomes a sentence on
+/// stderr and an exit code (core/error.hpp; a failed workload's own code).
+template <class Body>
+int guarded(Body&& body) noexcept {
+    try {
+        return std::forward<Body>(body)();
+    } catch (const WorkloadError& error) {
+        std::cerr << "fairing: " << error.what() << '\n';
+        const int code = error.outcome().exit_code;
+        return code != 0 ? code : exit_code(error.code());
+    } catch (const Error& error) {
+        std::cerr << "fairing: " << error.what() << '\n';
+        return exit_code(error.code());
+    } catch (const std::exception& error) {
+        std::cerr << "fairing: " << error.what() << '\n';
+        return exit_code(ErrorCode::internal);
+    } catch (...) {
+        std::cerr << "fairing: an exception of unknown type\n";
+        return exit_code(ErrorCode::internal);
+    }
+}
+
+/// Runs `launch` on a console session that SIGINT and SIGTERM stop. What it returns, if anything,
+/// is the exit code.
+template <std::invocable<const Session&> Launch>
+int run_main(Launch&& launch) noexcept {
+    return guarded([&] {
+        const StopOnSignal signals;
+        const Session session = console_session(signals.token());
+        if constexpr (std::same_as<std::invoke_result_t<Launch, const Session&>, int>) {
+            return std::invoke(launch, session);
+        } else {
+            std::invoke(launch, session);
+            return 0;
+        }
+    });
+}
+
+/// The same program at both ends: in the job only the function that FAIRING_FUNCTION names runs,
+/// with this program's arguments; elsewhere only `launch`.
+template <std::invocable<const Session&> Launch>
+int run_main(int argc, char** argv, const JobFunctions& functions, Launch&& launch) noexcept {
+    if (!in_job()) {
+        return run_main([&](const Session& session) {
+            detail::job_functions() = functions;
+            return std::invoke(launch, session);
+        });
+    }
+    return guarded([&] {
+        const std::string name = env("FAIRING_FUNCTION", "");
+        const auto function = functions.find(name);
+        if (function == functions.end()) {
+            std::vector<std::string> names;
+            for (const auto& [known, unused] : functions) {
+                names.push_back(known);
+            }
+            throw unknown_name("call", "the job function of FAIRING_FUNCTION", name, names);
+        }
+        Worker worker = worker_from_environment();
+        worker.arguments.assign(argv + (argc > 0 ? 1 : 0), argv + argc);
+        return function->second(worker);
+    });
+}
+template <std::invocable<const Session&> Launch>
+int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexcept {
+    return run_main(argc, argv, JobFunctions{{"", function}}, std::forward<Launch>(launch));
+}
 
 }  // namespace fairing
 
@@ -30651,7 +32951,7 @@ inline constexpr auto fields<GoogleOptions> = std::tuple{
     field("project", &GoogleOptions::project,
           "project of Google Cloud (default: that of the credentials)"),
     field("region", &GoogleOptions::region, "region of Google Cloud (default: us-central1)"),
-    field("name", &GoogleOptions::name, "display name (default: from the run id)"),
+    field("name", &GoogleOptions::name, "name of what is created (default: from the run id)"),
     field("labels", &GoogleOptions::labels, "label of everything that is created; repeatable",
           "label"),
     field("endpoint", &GoogleOptions::endpoint,
@@ -31754,817 +34054,266 @@ static_assert(Deployer<AiPlatformDeployer> && SelfChecking<AiPlatformDeployer> &
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/serving/predict_protocol.hpp - how model servers are asked: Seldon's protocol,
-// and KServe's v1 and v2 (the Open Inference Protocol). Documents only, no I/O.
-
-namespace fairing {
-
-enum class PredictProtocol { seldon, v1, v2 };
-
-template <>
-inline constexpr auto value_names<PredictProtocol> =
-    std::array<std::pair<std::string_view, PredictProtocol>, 3>{
-        {{"seldon", PredictProtocol::seldon},
-         {"v1", PredictProtocol::v1},
-         {"v2", PredictProtocol::v2}}};
-
-/// What is asked, and how. `subject` is for errors: "Deployment team/houses".
-struct PredictTarget {
-    PredictProtocol protocol = PredictProtocol::seldon;
-    std::string model = "model";
-    std::string subject = {};
-};
-
-/// The path below the server's root that takes predictions.
-[[nodiscard]] inline std::string predict_path(const PredictTarget& target) {
-    const std::string model = net::percent_encode(target.model);
-    switch (target.protocol) {
-        case PredictProtocol::v1:
-            return "/v1/models/" + model + ":predict";
-        case PredictProtocol::v2:
-            return "/v2/models/" + model + "/infer";
-        case PredictProtocol::seldon:
-            break;
-    }
-    return "/predict";
-}
-
-/// "seldon", "v1", "v2".
-[[nodiscard]] constexpr std::string_view protocol_name(PredictProtocol protocol) noexcept {
-    for (const auto& [name, value] : value_names<PredictProtocol>) {
-        if (value == protocol) {
-            return name;
-        }
-    }
-    return {};
-}
-
-namespace detail {
-
-[[nodiscard]] inline Error bad_input(const PredictTarget& target, std::string answer,
-                                     std::string advice = {}) {
-    return Error{ErrorCode::input,
-                 {.attempted = "ask",
-                  .subject = target.subject,
-                  .answer = std::move(answer),
-                  .advice = std::move(advice)}};
-}
-
-/// The members by which a request of the protocol is known.
-[[nodiscard]] inline std::vector<const char*> request_members(PredictProtocol protocol) {
-    switch (protocol) {
-        case PredictProtocol::v1:
-            return {"instances", "inputs"};
-        case PredictProtocol::v2:
-            return {"inputs"};
-        case PredictProtocol::seldon:
-            break;
-    }
-    return {"data", "jsonData", "strData", "binData"};
-}
-
-/// The rows of a table, flat and in order, and its shape; both grow by what `value` holds. False
-/// when it is not a box: rows of different lengths.
-[[nodiscard]] inline bool flatten(const Json& value, std::size_t depth,
-                                  std::vector<std::size_t>& shape, Json& flat) {
-    if (!value.is_array()) {
-        flat.push_back(value);
-        return depth == shape.size();
-    }
-    if (depth == shape.size()) {
-        if (!flat.empty()) {
-            return false;  // a list where the rows before had a number
-        }
-        shape.push_back(value.size());
-    }
-    if (shape[depth] != value.size()) {
-        return false;
-    }
-    for (const Json& each : value) {
-        if (!flatten(each, depth + 1, shape, flat)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/// The tensor type of the Open Inference Protocol that holds all of `flat`; "" when none does.
-[[nodiscard]] inline std::string datatype_of(const Json& flat) {
-    bool is_whole = true, is_number = true, is_truth = true, is_text = true;
-    for (const Json& value : flat) {
-        is_whole = is_whole && value.is_number_integer();
-        is_number = is_number && value.is_number();
-        is_truth = is_truth && value.is_boolean();
-        is_text = is_text && value.is_string();
-    }
-    return is_whole ? "INT64" : is_number ? "FP64" : is_truth ? "BOOL" : is_text ? "BYTES" : "";
-}
-
-/// Rows alone, in the form of the protocol.
-[[nodiscard]] inline Json wrapped_rows(const PredictTarget& target, const Json& rows) {
-    if (target.protocol == PredictProtocol::seldon) {
-        return {{"data", {{"ndarray", rows}}}};
-    }
-    if (target.protocol == PredictProtocol::v1) {
-        return {{"instances", rows}};
-    }
-    std::vector<std::size_t> shape;
-    Json flat = Json::array();
-    if (!flatten(rows, 0, shape, flat)) {
-        throw bad_input(target, "the rows have different lengths, and a tensor of v2 is a box");
-    }
-    const std::string datatype = datatype_of(flat);
-    if (datatype.empty() || flat.empty()) {
-        throw bad_input(target, "the rows hold no values of one type, and a tensor of v2 does");
-    }
-    Json input{
-        {"name", "input-0"}, {"shape", shape}, {"datatype", datatype}, {"data", std::move(flat)}};
-    return {{"inputs", Json::array({std::move(input)})}};
-}
-
-/// Throws Error{input} when a tensor has not as many values as its shape says.
-inline void check_tensor(const PredictTarget& target, const Json& tensor, const char* values) {
-    if (!tensor.is_object() || !tensor.contains("shape") || !tensor.contains(values)) {
-        return;  // the server knows what it lacks
-    }
-    std::uint64_t wanted = 1;
-    for (const Json& size : tensor["shape"]) {
-        if (!size.is_number_unsigned()) {
-            throw bad_input(target, "the shape of a tensor is a list of whole numbers");
-        }
-        wanted *= size.get<std::uint64_t>();
-    }
-    std::vector<std::size_t> shape;
-    Json flat = Json::array();
-    if (!flatten(tensor[values], 0, shape, flat) || flat.size() != wanted) {
-        throw bad_input(target, "a tensor of shape " + tensor["shape"].dump() + " has " +
-                                    std::to_string(wanted) + " values, and " +
-                                    std::to_string(flat.size()) + " are given");
-    }
-}
-
-inline void check_tensors(const PredictTarget& target, const Json& body) {
-    if (target.protocol == PredictProtocol::seldon) {
-        check_tensor(target, kube::member(body, {"data", "tensor"}), "values");
-    }
-    for (const Json& input :
-         target.protocol == PredictProtocol::v2 ? kube::list(body, {"inputs"}) : Json::array()) {
-        check_tensor(target, input, "data");
-    }
-}
-
-}  // namespace detail
-
-/// The body of a request. An object is sent as it is: {"data": {"ndarray": …}} or {"data":
-/// {"tensor": …}} of Seldon, {"instances": …} of v1, {"inputs": …} of v2. Rows alone, [[1, 37]],
-/// get the form of the protocol. Throws Error{input} for an object of another protocol.
-[[nodiscard]] inline Json predict_body(const PredictTarget& target, const Json& input) {
-    if (input.is_array()) {
-        return detail::wrapped_rows(target, input);
-    }
-    std::string members;
-    for (const char* member : detail::request_members(target.protocol)) {
-        if (input.is_object() && input.contains(member)) {
-            detail::check_tensors(target, input);
-            return input;
-        }
-        members += (members.empty() ? "\"" : ", \"") + std::string{member} + '"';
-    }
-    std::string advice = "or give rows alone: [[1, 37]]";
-    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
-        for (const char* member : detail::request_members(protocol)) {
-            if (input.is_object() && input.contains(member)) {
-                advice = "this is a request of " + std::string{name} + "; use --protocol " +
-                         std::string{name} + " if the server speaks that";
-            }
-        }
-    }
-    throw detail::bad_input(target,
-                            "a request of " + std::string{protocol_name(target.protocol)} +
-                                " is an object with " + members,
-                            advice);
-}
-
-namespace detail {
-
-/// Why a server, or the API server before it, refused: its own words, in the form of any of them.
-[[nodiscard]] inline std::string refusal_words(const std::string& body) {
-    const Json document = is_too_deep(body) ? Json() : Json::parse(body, nullptr, false);
-    for (const std::string& words :
-         {kube::text(document, {"error"}), kube::text(document, {"error", "message"}),
-          kube::text(document, {"status", "info"}), kube::text(document, {"status", "reason"}),
-          kube::text(document, {"message"}), kube::text(document, {"detail"})}) {
-        if (!words.empty()) {
-            return net::printable(words, 1000);
-        }
-    }
-    return net::printable(body, 300);
-}
-
-/// What may help against this status.
-[[nodiscard]] inline std::string predict_advice(const PredictTarget& target, int status) {
-    switch (status) {
-        case 404:
-            return target.protocol == PredictProtocol::seldon
-                       ? "see whether the server speaks another --protocol"
-                       : "see whether --model-name " + target.model + " and --protocol " +
-                             std::string{protocol_name(target.protocol)} + " are the server's";
-        case 403:
-            return "ask for the permission to create services/proxy, or send the request to the "
-                   "URL from a place that reaches it";
-        case 502:
-        case 503:
-            return "it is not ready; fairing status and fairing logs tell why";
-        default:
-            return {};
-    }
-}
-
-}  // namespace detail
-
-/// The answer's document. Throws Error: not_found for a model that the server does not have,
-/// unavailable while it is not ready, input for what it does not understand, integrity for an
-/// answer that is no JSON.
-[[nodiscard]] inline Json parse_prediction(const PredictTarget& target, int status,
-                                           const std::string& body) {
-    const auto failure = [&](ErrorCode code, std::string answer, std::string advice) {
-        return Error{code,
-                     {.attempted = "get a prediction from",
-                      .subject = target.subject,
-                      .answer = std::move(answer),
-                      .advice = std::move(advice),
-                      .http_status = status}};
-    };
-    if (status < 200 || status > 299) {
-        const std::string words = detail::refusal_words(body);
-        throw failure(net::error_code(status),
-                      net::status_text(status) + (words.empty() ? "" : ": " + words),
-                      detail::predict_advice(target, status));
-    }
-    Json answer =
-        is_too_deep(body) ? Json(Json::value_t::discarded) : Json::parse(body, nullptr, false);
-    if (answer.is_discarded()) {
-        throw failure(
-            ErrorCode::integrity, "the answer is no JSON: " + net::printable(body, 200),
-            "see whether the server speaks " + std::string{protocol_name(target.protocol)});
-    }
-    if (kube::text(answer, {"status", "status"}) == "FAILURE") {  // Seldon says so with a 200 too
-        throw failure(ErrorCode::input, detail::refusal_words(body), {});
-    }
-    return answer;
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/serving/endpoint_workload.hpp - an object of a cluster that serves requests,
-// as an Endpoint: ready or why not, its URL, its predictions, its end.
+// fairing/deployers/serving/inference_kind.hpp - an InferenceService as KServe, or KFServing before
+// it, keeps it: whether it is ready, which share of the requests its newest model gets, its URLs.
 
 namespace fairing::kubernetes {
 
-/// Where an endpoint takes requests. Empty members are ways that there are not.
-struct EndpointAddress {
-    std::string outside = {};       ///< "http://203.0.113.7:5000"
-    std::string inside = {};        ///< "http://name.team.svc.cluster.local:5000", for pods
-    kube::ObjectKey service = {};   ///< what the API server's proxy reaches, and its port
-    std::string service_port = {};  ///< by its number
-    std::string missing = {};       ///< why requests can not reach it yet
-    bool is_public = false;         ///< everybody reaches `outside`, as far as we know
-
-    [[nodiscard]] const std::string& url() const { return outside.empty() ? inside : outside; }
-};
-
-/// What a kind of endpoint has of its own: functions over documents, and where it listens.
-struct EndpointKind {
-    const char* api_version;
-    const char* kind;
-    /// Phase::succeeded stands for ready. Events are about the object or its pods.
-    kube::Diagnosis (*diagnose)(const Json& object, const std::vector<Json>& pods,
-                                const std::vector<Json>& events);
-    std::string (*pod_selector)(const Json& object);
-    PredictTarget (*target)(const Json& object);
-    /// Asks the cluster: addresses are given late, and by others.
-    EndpointAddress (*locate)(const kube::Client& client, const Json& object);
-};
-
-/// Until when a log is followed: an endpoint has no end of its own.
-enum class EndpointEnd { ready, removed };
-
-struct EndpointHabits {
-    Cleanup cleanup = Cleanup::never;
-    bool stream_log = true;
-    std::chrono::seconds start_timeout{0};      ///< until it is ready; zero waits
-    std::chrono::seconds address_timeout{300};  ///< ready, and still without an address
-    std::chrono::seconds predict_timeout{60};
-    std::string only_pod = {};
-    EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
-    net::AnyTransport transport = {};      ///< for requests that go past the API server
-    /// Of an edit of what was there before: remove() takes it back, and removes nothing.
-    std::function<void(const kube::Client& client)> undo = {};
-};
-
 namespace detail {
 
-/// Host and port of a URL; an IPv6 address in brackets.
-[[nodiscard]] inline std::string http_url(const std::string& host, const std::string& port) {
-    const bool is_ipv6 = host.find(':') != std::string::npos;
-    return "http://" + (is_ipv6 ? '[' + host + ']' : host) + (port == "80" ? "" : ':' + port);
+/// Which share of the requests the newest revision gets; nullopt where the status does not say.
+[[nodiscard]] inline std::optional<std::int64_t> told_traffic(const Json& service) {
+    if (const Json& legacy = kube::member(service, {"status", "canaryTraffic"});
+        legacy.is_number_integer()) {
+        return legacy.get<std::int64_t>();
+    }
+    const Json& traffic = kube::list(service, {"status", "components", "predictor", "traffic"});
+    if (traffic.empty()) {
+        return std::nullopt;
+    }
+    std::int64_t percent = 0;
+    for (const Json& each : traffic) {
+        if (kube::member(each, {"latestRevision"}) == true) {
+            percent += kube::number(each, {"percent"});
+        }
+    }
+    return percent;
 }
 
-/// The address of a node, its external one if it has any; empty when nodes are not ours to see.
-[[nodiscard]] inline std::string node_address(const kube::Client& client) {
-    std::string found;
-    try {
-        for (const Json& node : client.list("v1", "Node", "").items) {
-            for (const Json& address : kube::list(node, {"status", "addresses"})) {
-                const std::string type = kube::text(address, {"type"});
-                if (type == "ExternalIP" || (type == "InternalIP" && found.empty())) {
-                    found = kube::text(address, {"address"});
-                }
-            }
+/// Which share it is to get.
+[[nodiscard]] inline std::int64_t wanted_traffic(const Json& service) {
+    const bool is_legacy = kube::member(service, {"spec", "default"}).is_object();
+    const Json& percent =
+        is_legacy ? kube::member(service, {"spec", "canaryTrafficPercent"})
+                  : kube::member(service, {"spec", "predictor", "canaryTrafficPercent"});
+    return percent.is_number_integer() ? percent.get<std::int64_t>() : is_legacy ? 0 : 100;
+}
+
+/// "PredictorReady is False: RevisionFailed: …": the first condition that says no, the parts before
+/// the whole.
+[[nodiscard]] inline const Json& failing_condition(const Json& service) {
+    const Json* found = &kube::condition(service, "Ready", "False");
+    for (const Json& each : kube::list(service, {"status", "conditions"})) {
+        if (kube::text(each, {"status"}) == "False" && kube::text(each, {"type"}) != "Ready") {
+            return each;
         }
-    } catch (const kube::StatusError&) {
-        // nodes belong to the cluster, and many users may not list them
     }
-    return found;
+    return *found;
 }
 
 }  // namespace detail
 
-/// The address of a core/v1 Service, by its type.
-[[nodiscard]] inline EndpointAddress service_address(const kube::Client& client,
-                                                     const Json& service) {
-    const Json& ports = kube::list(service, {"spec", "ports"});
-    const Json port = ports.empty() ? Json::object() : ports.front();
-    EndpointAddress address{.service = kube::key_of(service, client.cluster().namespace_),
-                            .service_port = std::to_string(kube::number(port, {"port"}))};
-    address.inside = detail::http_url(
-        address.service.name + '.' + address.service.namespace_ + ".svc.cluster.local",
-        address.service_port);
-    const std::string type = kube::text(service, {"spec", "type"});
-    if (type == "NodePort") {
-        const std::string node = detail::node_address(client);
-        if (!node.empty()) {
-            address.outside =
-                detail::http_url(node, std::to_string(kube::number(port, {"nodePort"})));
+/// An InferenceService of either version with its pods; Phase::succeeded stands for ready.
+[[nodiscard]] inline kube::Diagnosis diagnose_inference_service(const Json& service,
+                                                                const std::vector<Json>& pods,
+                                                                const std::vector<Json>& events) {
+    const std::string what = "InferenceService " + kube::name_of(service);
+    const std::int64_t seen = kube::number(service, {"status", "observedGeneration"});
+    if (seen > 0 && seen < kube::number(service, {"metadata", "generation"})) {
+        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
+    }
+    const Json& model = kube::member(service, {"status", "modelStatus"});
+    const std::string transition = kube::text(model, {"transitionStatus"});
+    if (transition == "BlockedByFailedLoad" || transition == "InvalidSpec") {
+        const Json& last = kube::member(model, {"lastFailureInfo"});
+        kube::Diagnosis failed = diagnose_servers(pods, events);
+        failed.phase = kube::Phase::failed;
+        failed.reason =
+            what + " can not load its model (" + transition + "): " +
+            kube::detail::joined(kube::text(last, {"reason"}), kube::text(last, {"message"}));
+        return failed;
+    }
+    const auto told = detail::told_traffic(service);
+    const std::int64_t wanted = detail::wanted_traffic(service);
+    if (kube::condition(service, "Ready").is_object()) {
+        if (!told || *told == wanted) {
+            return {.phase = kube::Phase::succeeded};
         }
-    } else if (type == "LoadBalancer") {
-        const Json& ingress = kube::list(service, {"status", "loadBalancer", "ingress"});
-        const Json first = ingress.empty() ? Json::object() : ingress.front();
-        const std::string ip = kube::text(first, {"ip"});
-        const std::string host = ip.empty() ? kube::text(first, {"hostname"}) : ip;
-        if (host.empty()) {
-            address.missing = address.service.text() +
-                              " of type LoadBalancer has no address yet: the cluster's load "
-                              "balancer gives it";
-        } else {
-            address.outside = detail::http_url(host, address.service_port);
-            address.is_public = true;
-        }
+        return {.phase = kube::Phase::running,
+                .reason = "the newest revision of " + what + " gets " + std::to_string(*told) +
+                          " % of the requests, and is to get " + std::to_string(wanted) + " %"};
     }
-    return address;
-}
-
-/// The first pod that runs and is not ready; "" when there is none.
-[[nodiscard]] inline std::string unready_pod(const std::vector<Json>& pods) {
-    for (const Json& pod : pods) {
-        if (kube::text(pod, {"status", "phase"}) == "Running" &&
-            !kube::condition(pod, "Ready").is_object()) {
-            return kube::name_of(pod);
-        }
-    }
-    return {};
-}
-
-/// What keeps the pods of an endpoint from being ready: which one, and why. A server that was
-/// started over and over, and is not up, is given up.
-[[nodiscard]] inline kube::Diagnosis diagnose_servers(const std::vector<Json>& pods,
-                                                      const std::vector<Json>& events) {
-    constexpr std::int64_t most_restarts = 3;
-    for (const Json& pod : pods) {
-        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
-            const std::int64_t restarts = kube::number(status, {"restartCount"});
-            if (restarts < most_restarts || kube::member(status, {"ready"}) == true) {
-                continue;
-            }
-            kube::Diagnosis result{.phase = kube::Phase::failed,
-                                   .cause = kube::Cause::restarting,
-                                   .pod = kube::name_of(pod),
-                                   .container = kube::text(status, {"name"})};
-            const std::string last =
-                kube::text(status, {"lastState", "terminated", "reason"}) == "OOMKilled"
-                    ? "it ran out of memory (OOMKilled); raise its limit with --memory"
-                    : "its last exit code was " +
-                          std::to_string(
-                              kube::number(status, {"lastState", "terminated", "exitCode"}));
-            result.reason = "container " + result.container + " of pod " + result.pod +
-                            " does not stay up, and was restarted " + std::to_string(restarts) +
-                            " times: " + last;
-            return result;
-        }
-    }
-    kube::Diagnosis result = kube::diagnose_pods(pods);
-    if (result.phase == kube::Phase::failed || result.phase == kube::Phase::succeeded) {
-        result.phase = kube::Phase::pending;  // its controller starts another one
-    }
-    const std::string unready = unready_pod(pods);
-    const bool is_starting = result.cause == kube::Cause::starting;
-    if (result.cause == kube::Cause::none && !unready.empty()) {
-        result.pod = unready;
-        result.reason = "pod " + unready + " runs, and is not ready yet";
-    }
-    if (is_starting || (result.cause == kube::Cause::none && !unready.empty())) {
-        const std::string complaint = kube::last_complaint(events, result.pod);
-        result.reason += complaint.empty() ? "" : ": " + complaint;
+    kube::Diagnosis result = diagnose_servers(pods, events);
+    const Json& failing = detail::failing_condition(service);
+    if (failing.is_object()) {
+        const std::string reason = kube::text(failing, {"reason"});
+        const std::string said = what + ": " + kube::text(failing, {"type"}) + " is False: " +
+                                 kube::detail::joined(reason, kube::text(failing, {"message"}));
+        // These do not pass by waiting.
+        const bool is_final = reason == "RevisionFailed" || reason == "ContainerMissing" ||
+                              reason == "ProgressDeadlineExceeded" || reason == "InvalidSpec";
+        result.phase = is_final ? kube::Phase::failed : result.phase;
+        result.reason = said + (result.reason.empty() ? "" : "; " + result.reason);
+    } else if (kube::list(service, {"status", "conditions"}).empty()) {
+        result.reason = what + " has no status yet: its controller has not looked at it";
+    } else if (result.reason.empty()) {
+        result.reason = what + " is not Ready yet";
     }
     return result;
 }
 
-/// How a diagnosis reads to somebody who waits for readiness.
-[[nodiscard]] inline Outcome endpoint_outcome(const kube::Diagnosis& diagnosis) {
-    Outcome outcome = outcome_of(diagnosis);
-    if (outcome.state == State::succeeded) {
-        outcome.state = State::ready;
-    }
-    return outcome;
+[[nodiscard]] inline std::string inference_pods(const Json& service) {
+    const bool is_legacy = text_or(service, "apiVersion").starts_with("serving.kubeflow.org/");
+    return (is_legacy ? "serving.kubeflow.org/inferenceservice="
+                      : "serving.kserve.io/inferenceservice=") +
+           kube::name_of(service);
 }
 
-/// An object that serves requests, and its pods, whoever made them. Thread-safe.
-class EndpointWorkload final : public Workload::Model {
-public:
-    static constexpr int tail_size = 20;
+[[nodiscard]] inline PredictTarget inference_target(const Json& service) {
+    return annotated_target(service,
+                            {.protocol = PredictProtocol::v1, .model = kube::name_of(service)});
+}
 
-    /// `object` is the main one as the server gave it; `beside` what else is removed with it.
-    EndpointWorkload(const kube::Client& client, const EndpointKind& kind, const Json& object,
-                     std::vector<kube::ObjectKey> beside, EndpointHabits habits)
-        : client_(client.with_stop({})),
-          kind_(kind),
-          subject_{.key = kube::key_of(object, client.cluster().namespace_),
-                   .uid = kube::uid_of(object),
-                   .run_id = kube::label_of(object, kube::run_label)},
-          habits_(std::move(habits)),
-          object_(client_, subject_, std::move(beside), {}),
-          known_(object) {}
+/// The predictor's Service, which the API server reaches unless it is a name for Knative's; else
+/// the URLs that KServe tells.
+[[nodiscard]] inline EndpointAddress locate_inference_service(const kube::Client& client,
+                                                              const Json& service) {
+    const auto origin = [&service](kube::Path path) {
+        const std::string url = kube::text(service, path);
+        return url.empty() ? url : net::parse_url(url).origin();
+    };
+    EndpointAddress address;
+    const auto predictor = client.find({.api_version = "v1",
+                                        .kind = "Service",
+                                        .namespace_ = kube::key_of(service).namespace_,
+                                        .name = kube::name_of(service) + "-predictor"});
+    if (predictor && kube::text(*predictor, {"spec", "type"}) != "ExternalName") {
+        address = service_address(client, *predictor);
+    }
+    address.outside = origin({"status", "url"});
+    if (std::string inside = origin({"status", "address", "url"}); !inside.empty()) {
+        address.inside = std::move(inside);
+    }
+    if (address.url().empty()) {
+        address.missing =
+            "InferenceService " + kube::name_of(service) + " has been given no URL yet";
+    }
+    return address;
+}
 
-    [[nodiscard]] ObjectName name() const override { return object_.name(); }
-
-    [[nodiscard]] Outcome poll(std::stop_token stop) override {
-        const kube::Client client = client_.with_stop(std::move(stop));
-        const std::optional<Json> object = find(client);
-        if (!object) {
-            return gone();
-        }
-        Outcome outcome = endpoint_outcome(diagnose(client, *object));
-        if (outcome.state == State::ready) {
-            outcome.reason = kind_.locate(client, *object).missing;
-            outcome.state = outcome.reason.empty() ? State::ready : State::running;
-        }
-        return outcome;
-    }
-
-    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
-        const kube::Client client = client_.with_stop(std::move(stop));
-        Outcome outcome = habits_.stream_log && sink ? follow_log(client, sink)
-                                                     : wait(client, nullptr, EndpointEnd::ready);
-        if (outcome.state == State::failed && habits_.cleanup != Cleanup::never) {
-            try {
-                remove({});
-            } catch (const Error& error) {
-                client_.control().say(Level::warning, error.what());
-            }
-        }
-        return outcome;
-    }
-
-    void remove(std::stop_token stop) override {
-        if (habits_.undo) {
-            habits_.undo(client_.with_stop(std::move(stop)));
-        } else {
-            object_.remove(std::move(stop));
-        }
-    }
-
-    /// With the path that takes predictions; empty while there is no address.
-    [[nodiscard]] std::string url() const override {
-        const std::optional<Json> object = find(client_);
-        if (!object) {
-            return {};
-        }
-        const EndpointAddress address = kind_.locate(client_, *object);
-        return address.missing.empty() ? address.url() + predict_path(kind_.target(*object)) : "";
-    }
-
-    /// From inside the cluster, or where a load balancer has an address, straight to it; else
-    /// through the API server.
-    Json call(const Json& input, std::stop_token stop) override {
-        const kube::Client client = client_.with_stop(std::move(stop));
-        const std::optional<Json> object = find(client);
-        PredictTarget target = kind_.target(object ? *object : known_);
-        target.subject = subject_.key.text();
-        const std::string body = predict_body(target, input).dump();
-        if (!object) {
-            throw Error{ErrorCode::not_found,
-                        {.attempted = "ask", .subject = target.subject, .answer = "it is gone"}};
-        }
-        const EndpointAddress address = kind_.locate(client, *object);
-        if (!address.missing.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "ask",
-                         .subject = target.subject,
-                         .answer = address.missing,
-                         .advice = "fairing wait " + subject_.key.name + " waits for it"}};
-        }
-        const net::Answer answer = ask(client, address, predict_path(target), body, target.subject);
-        return parse_prediction(target, answer.status, answer.body);
-    }
-
-private:
-    using Steady = std::chrono::steady_clock;
-
-    [[nodiscard]] Outcome gone() const {
-        return {.state = State::removed, .reason = subject_.key.text() + " is not there"};
-    }
-    /// The object as it is now; nullopt when it is gone, whoever has its name.
-    [[nodiscard]] std::optional<Json> find(const kube::Client& client) const {
-        std::optional<Json> object = client.find(subject_.key);
-        return object && kube::uid_of(*object) == subject_.uid ? std::move(object) : std::nullopt;
-    }
-    /// But for those that are on their way out: they tell of what was before.
-    [[nodiscard]] std::vector<Json> pods(const kube::Client& client, const Json& object) const {
-        std::vector<Json> found = client
-                                      .list("v1", "Pod", subject_.key.namespace_,
-                                            {.label_selector = kind_.pod_selector(object)})
-                                      .items;
-        std::erase_if(found, [](const Json& pod) {
-            return !kube::metadata_text(pod, "deletionTimestamp").empty();
-        });
-        return found;
-    }
-    [[nodiscard]] kube::Diagnosis diagnose(const kube::Client& client, const Json& object) const {
-        const std::vector<Json> pods_now = pods(client, object);
-        kube::Diagnosis now = kind_.diagnose(object, pods_now, {});
-        if (now.phase == kube::Phase::succeeded) {
-            return now;
-        }
-        return kind_.diagnose(object, pods_now, events_of(client, subject_, now.pod));
-    }
-    [[nodiscard]] Outcome follow_log(const kube::Client& client, const OutputSink& sink) {
-        kube::PodLogs logs{client, sink, {.expected_pods = replicas(), .only = habits_.only_pod}};
-        Outcome outcome = wait(client, &logs, habits_.end);
-        if (outcome.state == State::removed) {
-            logs.finish();
-        }
-        return outcome;
-    }
-    [[nodiscard]] int replicas() const {
-        return static_cast<int>(
-            std::clamp<std::int64_t>(kube::number(known_, {"spec", "replicas"}), 1, 1000));
-    }
-
-    /// Looks until it is ready, can not be, or is gone. Requests are few: a look costs two.
-    [[nodiscard]] Outcome wait(const kube::Client& client, kube::PodLogs* logs, EndpointEnd end) {
-        using std::chrono::milliseconds;
-        const Steady::time_point start = Steady::now();
-        std::optional<Steady::time_point> ready_since;
-        kube::Sightings sightings;
-        for (milliseconds pause{100};; pause = std::min(pause * 2, milliseconds{1000})) {
-            client.control().check("follow " + subject_.key.text());
-            const std::optional<Json> object = find(client);
-            if (!object) {
-                return end == EndpointEnd::removed
-                           ? gone()
-                           : Outcome{.state = State::failed,
-                                     .reason = subject_.key.text() + " was deleted"};
-            }
-            const std::vector<Json> pods_now = pods(client, *object);
-            for (const Json& pod : pods_now) {
-                if (logs != nullptr) {
-                    logs->update(pod);
-                }
-            }
-            kube::Diagnosis now = kind_.diagnose(*object, pods_now, {});
-            if (now.phase == kube::Phase::succeeded) {
-                const std::string missing = kind_.locate(client, *object).missing;
-                if (missing.empty() && end == EndpointEnd::ready) {
-                    return {.state = State::ready};
-                }
-                ready_since = ready_since.value_or(Steady::now());
-                now = {.phase = kube::Phase::running, .reason = missing};
-                if (!missing.empty() && Steady::now() - *ready_since > habits_.address_timeout) {
-                    now.phase = kube::Phase::failed;
-                    now.reason += "; nothing came within " +
-                                  std::to_string(habits_.address_timeout.count()) + " s";
-                }
-            } else {
-                judge(client, *object, pods_now, sightings, Steady::now() - start, now);
-            }
-            if (now.phase == kube::Phase::failed && end == EndpointEnd::ready) {
-                Outcome result = endpoint_outcome(now);
-                result.tail = tail(client, now, pods_now);
-                return result;
-            }
-            explain(client, now);
-            client.control().sleep(pause);
-        }
-    }
-
-    /// Whether to wait any longer for what is not ready, and what is said about it.
-    void judge(const kube::Client& client, const Json& object, const std::vector<Json>& pods_now,
-               kube::Sightings& sightings, Steady::duration waited, kube::Diagnosis& now) {
-        if (waited > std::chrono::seconds{2}) {
-            now = kind_.diagnose(object, pods_now, events(client, now.pod));
-        }
-        for (const Json& pod : pods_now) {
-            if (now.phase != kube::Phase::failed && sightings.see(pod, Steady::now())) {
-                now = kube::diagnose_pod(pod);
-                now.phase = kube::Phase::failed;
-            }
-        }
-        const bool is_late = habits_.start_timeout.count() > 0 && waited > habits_.start_timeout;
-        if (kube::is_hopeless(now.cause) || is_late) {
-            now.reason = (is_late ? "it is not ready within " +
-                                        std::to_string(habits_.start_timeout.count()) + " s: "
-                                  : "") +
-                         now.reason;
-            now.phase = kube::Phase::failed;
-        }
-    }
-
-    /// Asked again after three seconds.
-    [[nodiscard]] std::vector<Json> events(const kube::Client& client, const std::string& pod) {
-        const std::lock_guard lock{mutex_};
-        if (Steady::now() - events_read_ > std::chrono::seconds{3} || events_about_ != pod) {
-            events_ = events_of(client, subject_, pod);
-            events_about_ = pod;
-            events_read_ = Steady::now();
-        }
-        return events_;
-    }
-
-    /// What is waited for, each answer once.
-    void explain(const kube::Client& client, const kube::Diagnosis& now) {
-        const std::lock_guard lock{mutex_};
-        if (!now.reason.empty() && std::exchange(explained_, now.reason) != now.reason) {
-            client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
-                                 now.reason);
-        }
-    }
-
-    /// The last lines of the server that is in the way; of its last run, when it is between two.
-    [[nodiscard]] std::vector<std::string> tail(const kube::Client& client,
-                                                const kube::Diagnosis& end,
-                                                const std::vector<Json>& pods_now) const {
-        std::vector<std::string> lines;
-        for (const Json& pod : pods_now) {
-            if (kube::name_of(pod) != end.pod || kube::told_containers(pod).empty()) {
-                continue;
-            }
-            const std::string container =
-                end.container.empty() ? kube::told_containers(pod).back() : end.container;
-            const kube::ContainerView view = kube::container_view(pod, container);
-            LineSplitter splitter;
-            const auto take = [&lines](std::string line) { lines.push_back(std::move(line)); };
-            try {
-                client.read_log(
-                    {.api_version = "v1",
-                     .kind = "Pod",
-                     .namespace_ = subject_.key.namespace_,
-                     .name = end.pod},
-                    {.container = container,
-                     .previous = view.stage == kube::ContainerStage::waiting && view.has_previous,
-                     .tail = tail_size},
-                    [&](std::span<const std::byte> bytes) { splitter.write(bytes, take); });
-                splitter.finish(take);
-            } catch (const kube::StatusError&) {
-                // there is none: it never ran
-            }
-            break;
-        }
-        return lines;
-    }
-
-    [[nodiscard]] net::Answer ask(const kube::Client& client, const EndpointAddress& address,
-                                  const std::string& path, const std::string& body,
-                                  const std::string& subject) const {
-        const bool is_inside = client.cluster().context == "in-cluster";
-        if (!is_inside && !address.is_public && !address.service.name.empty()) {
-            return client.ask_service(address.service, address.service_port, path, body,
-                                      habits_.predict_timeout);
-        }
-        const std::string& server =
-            is_inside && !address.inside.empty() ? address.inside : address.outside;
-        const net::AnyTransport transport =
-            habits_.transport ? habits_.transport : net::default_transport();
-        net::Request request{
-            .method = "POST",
-            .url = server + path,
-            .headers = {{"Accept", "application/json"}, {"Content-Type", "application/json"}},
-            .body = net::Body::of(body),
-            .deadline = habits_.predict_timeout,
-            .idle_timeout = habits_.predict_timeout,
-            .max_body = std::uint64_t{256} << 20};
-        return net::exchange(transport, std::move(request),
-                             {.attempted = "ask", .subject = subject, .repeat = net::Repeat::never},
-                             client.control());
-    }
-
-    kube::Client client_;
-    const EndpointKind& kind_;
-    Subject subject_;
-    EndpointHabits habits_;
-    ClusterWorkload object_;  ///< its name, and its end
-    Json known_;              ///< as it was created or found
-    std::mutex mutex_;
-    std::vector<Json> events_ = {};
-    std::string events_about_ = {}, explained_ = {};
-    Steady::time_point events_read_ = {};
-};
+inline constexpr EndpointKind inference_service_kind{.api_version = "serving.kserve.io/v1beta1",
+                                                     .kind = "InferenceService",
+                                                     .diagnose = diagnose_inference_service,
+                                                     .pod_selector = inference_pods,
+                                                     .target = inference_target,
+                                                     .locate = locate_inference_service};
+inline constexpr EndpointKind legacy_inference_service_kind{
+    .api_version = "serving.kubeflow.org/v1alpha2",
+    .kind = "InferenceService",
+    .diagnose = diagnose_inference_service,
+    .pod_selector = inference_pods,
+    .target = inference_target,
+    .locate = locate_inference_service};
 
 }  // namespace fairing::kubernetes
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/serving/endpoint_plan.hpp - what the deployers of endpoints share: their
-// checks, what they write down for later requests, and the start.
+// fairing/deployers/serving/canary.hpp - a newer model beside the one of an InferenceService that
+// is there, and the share of the requests that it gets: edits of what the cluster stores.
 
 namespace fairing::kubernetes {
 
-/// Annotations of our own: how an endpoint that is found again is asked.
-inline constexpr const char* protocol_annotation = "fairing-protocol";
-inline constexpr const char* model_annotation = "fairing-model";
-
-/// Throws Error{usage} unless `value` is between the two.
-inline void check_range(const char* what, int value, int least, int most) {
-    check_least(what, value, least);
-    if (value > most) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = std::string{"use "} + what,
-                     .subject = std::to_string(value),
-                     .answer = "it is more than " + std::to_string(most)}};
+/// `service` with the newer model of `wanted`, and the share of requests that it gets: both as
+/// they were rendered.
+[[nodiscard]] inline Json with_canary(Json service, const Json& wanted) {
+    for (const auto& [key, value] : wanted.at("spec").items()) {
+        service["spec"][key] = value;
     }
+    return service;
 }
 
-/// Throws Error{usage} for a path that no probe takes.
-inline void check_probe_path(const char* what, const std::string& path) {
-    if (!path.empty() && path.front() != '/') {
-        throw Error{ErrorCode::usage,
-                    {.attempted = std::string{"use "} + what,
-                     .subject = kube::detail::quoted(path),
-                     .answer = "a path begins with '/'"}};
+/// `service` with another share of the requests for its newest model: 100 makes it the only one,
+/// 0 goes back to the one before. Throws Error{usage} when there is nothing to divide.
+[[nodiscard]] inline Json with_traffic(Json service, int percent) {
+    check_range("percent", percent, 0, 100);
+    Json& spec = service["spec"];
+    if (text_or(service, "apiVersion") == inference_service_kind.api_version) {
+        if (percent == 100) {
+            spec["predictor"].erase("canaryTrafficPercent");
+        } else {
+            spec["predictor"]["canaryTrafficPercent"] = percent;
+        }
+        return service;
     }
+    if (!spec.contains("canary") || !spec["canary"].is_object()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "divide the requests to",
+                     .subject = "InferenceService " + kube::name_of(service),
+                     .answer = "it has no canary"}};
+    }
+    if (percent == 100) {
+        spec["default"] = spec["canary"];
+    }
+    if (percent == 0 || percent == 100) {
+        spec.erase("canary");
+        spec.erase("canaryTrafficPercent");
+    } else {
+        spec["canaryTrafficPercent"] = percent;
+    }
+    return service;
 }
 
-/// What our annotations say of an endpoint; `target` where they say nothing.
-[[nodiscard]] inline PredictTarget annotated_target(const Json& object, PredictTarget target) {
-    const Json& annotations = kube::member(object, {"metadata", "annotations"});
-    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
-        if (kube::text(annotations, {protocol_annotation}) == name) {
-            target.protocol = protocol;
+/// Changes what is stored; again when somebody else was faster.
+inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
+                 const std::function<Json(Json)>& change) {
+    constexpr int most_attempts = 5;
+    for (int attempt = 1;; ++attempt) {
+        Json now = client.get(key);
+        const std::string mode = kube::text(now, {"status", "deploymentMode"});
+        if (mode == "Standard" || mode == "RawDeployment") {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "divide the requests to",
+                         .subject = key.text(),
+                         .answer = "KServe runs it in the mode " + mode +
+                                   ", and only Knative divides requests"}};
+        }
+        try {
+            return client.replace(change(std::move(now)));
+        } catch (const kube::StatusError& error) {
+            if (error.status() != 409 || attempt == most_attempts) {
+                throw;
+            }
         }
     }
-    if (std::string model = kube::text(annotations, {model_annotation}); !model.empty()) {
-        target.model = std::move(model);
-    }
-    return target;
 }
 
-/// Stores the objects of a plan, and gives the handle of the last.
-[[nodiscard]] inline Endpoint start_endpoint(const Plan& plan, const EndpointKind& kind,
-                                             EndpointHabits habits, const Session& session) {
-    const std::string run_id = plan.options.run_id.empty() ? draw_run_id() : plan.options.run_id;
+/// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
+/// created as for a new one. remove() of the handle takes the canary back.
+[[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
+                                           EndpointHabits habits, const Session& session) {
     const kube::Client client = connect(plan.options, session);
-    static_cast<void>(client.discover(kind.api_version, kind.kind));
-    Submitted submitted =
-        submit(client,
-               plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client}),
-               run_id);
-    return Endpoint{std::make_shared<EndpointWorkload>(
-        client, kind, submitted.main, std::move(submitted.beside), std::move(habits))};
-}
-
-/// What a handle does, by the options that all deployers have.
-[[nodiscard]] inline EndpointHabits endpoint_habits(const KubernetesOptions& options,
-                                                    const Session& session) {
-    return {.cleanup = options.cleanup.value_or(Cleanup::never),
-            .stream_log = options.stream_log,
-            .start_timeout = std::chrono::seconds{options.start_timeout},
-            .transport = session.transport};
-}
-
-/// Says what was asked for and can not be expressed.
-inline void say_notes(const std::vector<std::string>& notes, const Session& session) {
-    for (const std::string& note : notes) {
-        session.control().say(Level::warning, note);
+    const kube::ObjectKey key{.api_version = kind.api_version,
+                              .kind = kind.kind,
+                              .namespace_ = client.cluster().namespace_,
+                              .name = plan.options.name};
+    const std::optional<Json> there = client.find(key);
+    const std::string run_id = there ? kube::label_of(*there, kube::run_label) : "";
+    if (run_id.empty()) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "make a canary of",
+                     .subject = key.text(),
+                     .answer = there ? "it is not ours" : "it is not there",
+                     .advice = "deploy it first, without --canary-traffic-percent"}};
     }
-}
-
-/// What an endpoint can not do of the options that all deployers have.
-[[nodiscard]] inline std::vector<std::string> endpoint_notes(const KubernetesOptions& options) {
-    if (options.cleanup != Cleanup::always) {
-        return {};
+    std::vector<Json> objects =
+        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    const Json wanted = std::move(objects.back());
+    objects.pop_back();
+    std::vector<kube::ObjectKey> beside;
+    for (const Json& object : objects) {
+        beside.push_back(kube::key_of(client.create(object)));
+        detail::set_owner(client, beside.back(), *there);
     }
-    return {
-        "an endpoint has no end of its own: with --cleanup always it is removed when it fails, "
-        "as with when-done"};
+    const Json stored =
+        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
+    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
+        edit(undoing, key, [&spec](Json now) {
+            now["spec"] = spec;
+            return now;
+        });
+    };
+    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
+                                                       std::move(habits))};
 }
 
 }  // namespace fairing::kubernetes
@@ -32636,10 +34385,11 @@ inline constexpr auto fields<InferenceServiceDeployer> = std::tuple_cat(
         field("deployment_mode", &InferenceServiceDeployer::deployment_mode,
               "Standard or Knative (default: as KServe is set up)"),
         field("serving_command", &InferenceServiceDeployer::serving_command,
-              "command of the server, instead of the image's own"),
-        field("port", &InferenceServiceDeployer::port, "port of the image's server"),
+              "command of the server, instead of Seldon's and the image's own"),
+        field("port", &InferenceServiceDeployer::port,
+              "port of the server (default: 5000, KServe: 8080)"),
         field("readiness_path", &InferenceServiceDeployer::readiness_path,
-              "path that a ready server answers with 2xx"),
+              "path that a ready server answers with 2xx (serving's default: its port is open)"),
         field("model_name", &InferenceServiceDeployer::model_name,
               "name of the model in the paths of v1 and v2"),
         field("api", &InferenceServiceDeployer::api, "version of the InferenceService"),
@@ -32934,259 +34684,6 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
 
 }  // namespace detail
 
-namespace kubernetes {
-
-namespace detail {
-
-/// Which share of the requests the newest revision gets; nullopt where the status does not say.
-[[nodiscard]] inline std::optional<std::int64_t> told_traffic(const Json& service) {
-    if (const Json& legacy = kube::member(service, {"status", "canaryTraffic"});
-        legacy.is_number_integer()) {
-        return legacy.get<std::int64_t>();
-    }
-    const Json& traffic = kube::list(service, {"status", "components", "predictor", "traffic"});
-    if (traffic.empty()) {
-        return std::nullopt;
-    }
-    std::int64_t percent = 0;
-    for (const Json& each : traffic) {
-        if (kube::member(each, {"latestRevision"}) == true) {
-            percent += kube::number(each, {"percent"});
-        }
-    }
-    return percent;
-}
-
-/// Which share it is to get.
-[[nodiscard]] inline std::int64_t wanted_traffic(const Json& service) {
-    const bool is_legacy = kube::member(service, {"spec", "default"}).is_object();
-    const Json& percent =
-        is_legacy ? kube::member(service, {"spec", "canaryTrafficPercent"})
-                  : kube::member(service, {"spec", "predictor", "canaryTrafficPercent"});
-    return percent.is_number_integer() ? percent.get<std::int64_t>() : is_legacy ? 0 : 100;
-}
-
-/// "PredictorReady is False: RevisionFailed: …": the first condition that says no, the parts before
-/// the whole.
-[[nodiscard]] inline const Json& failing_condition(const Json& service) {
-    const Json* found = &kube::condition(service, "Ready", "False");
-    for (const Json& each : kube::list(service, {"status", "conditions"})) {
-        if (kube::text(each, {"status"}) == "False" && kube::text(each, {"type"}) != "Ready") {
-            return each;
-        }
-    }
-    return *found;
-}
-
-}  // namespace detail
-
-/// An InferenceService of either version with its pods; Phase::succeeded stands for ready.
-[[nodiscard]] inline kube::Diagnosis diagnose_inference_service(const Json& service,
-                                                                const std::vector<Json>& pods,
-                                                                const std::vector<Json>& events) {
-    const std::string what = "InferenceService " + kube::name_of(service);
-    const std::int64_t seen = kube::number(service, {"status", "observedGeneration"});
-    if (seen > 0 && seen < kube::number(service, {"metadata", "generation"})) {
-        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
-    }
-    const Json& model = kube::member(service, {"status", "modelStatus"});
-    const std::string transition = kube::text(model, {"transitionStatus"});
-    if (transition == "BlockedByFailedLoad" || transition == "InvalidSpec") {
-        const Json& last = kube::member(model, {"lastFailureInfo"});
-        kube::Diagnosis failed = diagnose_servers(pods, events);
-        failed.phase = kube::Phase::failed;
-        failed.reason =
-            what + " can not load its model (" + transition + "): " +
-            kube::detail::joined(kube::text(last, {"reason"}), kube::text(last, {"message"}));
-        return failed;
-    }
-    const auto told = detail::told_traffic(service);
-    const std::int64_t wanted = detail::wanted_traffic(service);
-    if (kube::condition(service, "Ready").is_object()) {
-        if (!told || *told == wanted) {
-            return {.phase = kube::Phase::succeeded};
-        }
-        return {.phase = kube::Phase::running,
-                .reason = "the newest revision of " + what + " gets " + std::to_string(*told) +
-                          " % of the requests, and is to get " + std::to_string(wanted) + " %"};
-    }
-    kube::Diagnosis result = diagnose_servers(pods, events);
-    const Json& failing = detail::failing_condition(service);
-    if (failing.is_object()) {
-        const std::string reason = kube::text(failing, {"reason"});
-        const std::string said = what + ": " + kube::text(failing, {"type"}) + " is False: " +
-                                 kube::detail::joined(reason, kube::text(failing, {"message"}));
-        // These do not pass by waiting.
-        const bool is_final = reason == "RevisionFailed" || reason == "ContainerMissing" ||
-                              reason == "ProgressDeadlineExceeded" || reason == "InvalidSpec";
-        result.phase = is_final ? kube::Phase::failed : result.phase;
-        result.reason = said + (result.reason.empty() ? "" : "; " + result.reason);
-    } else if (kube::list(service, {"status", "conditions"}).empty()) {
-        result.reason = what + " has no status yet: its controller has not looked at it";
-    } else if (result.reason.empty()) {
-        result.reason = what + " is not Ready yet";
-    }
-    return result;
-}
-
-[[nodiscard]] inline std::string inference_pods(const Json& service) {
-    const bool is_legacy = text_or(service, "apiVersion").starts_with("serving.kubeflow.org/");
-    return (is_legacy ? "serving.kubeflow.org/inferenceservice="
-                      : "serving.kserve.io/inferenceservice=") +
-           kube::name_of(service);
-}
-
-[[nodiscard]] inline PredictTarget inference_target(const Json& service) {
-    return annotated_target(service,
-                            {.protocol = PredictProtocol::v1, .model = kube::name_of(service)});
-}
-
-/// The predictor's Service, which the API server reaches unless it is a name for Knative's; else
-/// the URLs that KServe tells.
-[[nodiscard]] inline EndpointAddress locate_inference_service(const kube::Client& client,
-                                                              const Json& service) {
-    const auto origin = [&service](kube::Path path) {
-        const std::string url = kube::text(service, path);
-        return url.empty() ? url : net::parse_url(url).origin();
-    };
-    EndpointAddress address;
-    const auto predictor = client.find({.api_version = "v1",
-                                        .kind = "Service",
-                                        .namespace_ = kube::key_of(service).namespace_,
-                                        .name = kube::name_of(service) + "-predictor"});
-    if (predictor && kube::text(*predictor, {"spec", "type"}) != "ExternalName") {
-        address = service_address(client, *predictor);
-    }
-    address.outside = origin({"status", "url"});
-    if (std::string inside = origin({"status", "address", "url"}); !inside.empty()) {
-        address.inside = std::move(inside);
-    }
-    if (address.url().empty()) {
-        address.missing =
-            "InferenceService " + kube::name_of(service) + " has been given no URL yet";
-    }
-    return address;
-}
-
-inline constexpr EndpointKind inference_service_kind{.api_version = "serving.kserve.io/v1beta1",
-                                                     .kind = "InferenceService",
-                                                     .diagnose = diagnose_inference_service,
-                                                     .pod_selector = inference_pods,
-                                                     .target = inference_target,
-                                                     .locate = locate_inference_service};
-inline constexpr EndpointKind legacy_inference_service_kind{
-    .api_version = "serving.kubeflow.org/v1alpha2",
-    .kind = "InferenceService",
-    .diagnose = diagnose_inference_service,
-    .pod_selector = inference_pods,
-    .target = inference_target,
-    .locate = locate_inference_service};
-
-/// `service` with the newer model of `wanted`, and the share of requests that it gets: both as
-/// they were rendered.
-[[nodiscard]] inline Json with_canary(Json service, const Json& wanted) {
-    for (const auto& [key, value] : wanted.at("spec").items()) {
-        service["spec"][key] = value;
-    }
-    return service;
-}
-
-/// `service` with another share of the requests for its newest model: 100 makes it the only one,
-/// 0 goes back to the one before. Throws Error{usage} when there is nothing to divide.
-[[nodiscard]] inline Json with_traffic(Json service, int percent) {
-    check_range("percent", percent, 0, 100);
-    Json& spec = service["spec"];
-    if (text_or(service, "apiVersion") == inference_service_kind.api_version) {
-        if (percent == 100) {
-            spec["predictor"].erase("canaryTrafficPercent");
-        } else {
-            spec["predictor"]["canaryTrafficPercent"] = percent;
-        }
-        return service;
-    }
-    if (!spec.contains("canary") || !spec["canary"].is_object()) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "divide the requests to",
-                     .subject = "InferenceService " + kube::name_of(service),
-                     .answer = "it has no canary"}};
-    }
-    if (percent == 100) {
-        spec["default"] = spec["canary"];
-    }
-    if (percent == 0 || percent == 100) {
-        spec.erase("canary");
-        spec.erase("canaryTrafficPercent");
-    } else {
-        spec["canaryTrafficPercent"] = percent;
-    }
-    return service;
-}
-
-/// Changes what is stored; again when somebody else was faster.
-inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
-                 const std::function<Json(Json)>& change) {
-    constexpr int most_attempts = 5;
-    for (int attempt = 1;; ++attempt) {
-        Json now = client.get(key);
-        const std::string mode = kube::text(now, {"status", "deploymentMode"});
-        if (mode == "Standard" || mode == "RawDeployment") {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "divide the requests to",
-                         .subject = key.text(),
-                         .answer = "KServe runs it in the mode " + mode +
-                                   ", and only Knative divides requests"}};
-        }
-        try {
-            return client.replace(change(std::move(now)));
-        } catch (const kube::StatusError& error) {
-            if (error.status() != 409 || attempt == most_attempts) {
-                throw;
-            }
-        }
-    }
-}
-
-/// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
-/// created as for a new one. remove() of the handle takes the canary back.
-[[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
-                                           EndpointHabits habits, const Session& session) {
-    const kube::Client client = connect(plan.options, session);
-    const kube::ObjectKey key{.api_version = kind.api_version,
-                              .kind = kind.kind,
-                              .namespace_ = client.cluster().namespace_,
-                              .name = plan.options.name};
-    const std::optional<Json> there = client.find(key);
-    const std::string run_id = there ? kube::label_of(*there, kube::run_label) : "";
-    if (run_id.empty()) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "make a canary of",
-                     .subject = key.text(),
-                     .answer = there ? "it is not ours" : "it is not there",
-                     .advice = "deploy it first, without --canary-traffic-percent"}};
-    }
-    std::vector<Json> objects =
-        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
-    const Json wanted = std::move(objects.back());
-    objects.pop_back();
-    std::vector<kube::ObjectKey> beside;
-    for (const Json& object : objects) {
-        beside.push_back(kube::key_of(client.create(object)));
-        detail::set_owner(client, beside.back(), *there);
-    }
-    const Json stored =
-        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
-    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
-        edit(undoing, key, [&spec](Json now) {
-            now["spec"] = spec;
-            return now;
-        });
-    };
-    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
-                                                       std::move(habits))};
-}
-
-}  // namespace kubernetes
-
 inline void InferenceServiceDeployer::check() const {
     const KubernetesOptions options = with_profile(kubernetes);
     kubernetes::check_options(options);
@@ -33214,17 +34711,9 @@ inline void InferenceServiceDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan inference_plan(InferenceServiceDeployer serving,
+[[nodiscard]] inline kubernetes::Plan inference_plan(const InferenceServiceDeployer& deployer,
                                                      const Image& image, const Session& session) {
-    serving.check();
-    serving.kubernetes = with_profile(std::move(serving.kubernetes));
-    const KubernetesOptions options = serving.kubernetes;
-    return {.options = options,
-            .objects = [serving = std::move(serving), &image, &session](
-                           const std::string& run_id, const kubernetes::Place& place) {
-                return inference_objects(serving, image, session, run_id, place);
-            }};
+    return kubernetes::plan_of(deployer, image, session, inference_objects);
 }
 
 }  // namespace detail
@@ -33258,247 +34747,6 @@ inline std::vector<Json> InferenceServiceDeployer::dry_run(const Image& image,
 
 static_assert(Deployer<InferenceServiceDeployer> && Renderer<InferenceServiceDeployer> &&
               SelfChecking<InferenceServiceDeployer>);
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/job.hpp - runs the image as a Kubernetes Job (batch/v1).
-
-namespace fairing {
-
-/// `indexed` gives every pod a number of its own (JOB_COMPLETION_INDEX) and a stable host name.
-enum class CompletionMode { non_indexed, indexed };
-
-/// `runs` pods at once, each to its own success; or `workers` that know each other: RANK,
-/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT in their environment, and a headless Service by which
-/// they find rank 0. Nothing is tried again unless `backoff_limit` says so. The same run id is
-/// never submitted twice: a second deploy() finds the first one's Job.
-struct JobDeployer {
-    static constexpr const char* name_prefix = "fairing-job-";
-    static constexpr const char* container_name = "fairing-job";
-
-    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::when_done when not set
-    int runs = 1;
-    int backoff_limit = 0;
-    std::optional<int> ttl_seconds_after_finished = {};
-    std::optional<int> active_deadline_seconds = {};
-    CompletionMode completion_mode = CompletionMode::non_indexed;
-    bool suspend = false;
-    int workers = 0;        ///< of one distributed training; 0: independent runs
-    int main_port = 29500;  ///< on which rank 0 of several workers listens
-
-    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
-    /// it, and so does a pipeline before it builds the image.
-    void check() const;
-
-    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: as check()
-    /// does, and for an image that no cluster can pull, before any request; StatusError for what
-    /// the server refuses. What was created before a failure is removed.
-    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
-
-    /// What deploy() would create, without I/O; the Job comes last. Equal run ids give equal bytes.
-    /// Secrets are shown without their content.
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
-
-    /// What the server would store (a dry run there): it checks and admits every object.
-    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
-};
-
-template <>
-inline constexpr auto value_names<CompletionMode> =
-    std::array<std::pair<std::string_view, CompletionMode>, 2>{
-        {{"non-indexed", CompletionMode::non_indexed}, {"indexed", CompletionMode::indexed}}};
-
-template <>
-inline constexpr auto fields<JobDeployer> = std::tuple_cat(
-    fields_of_part(&JobDeployer::kubernetes),
-    std::tuple{
-        field("runs", &JobDeployer::runs, "how many pods run the program (default: 1)"),
-        field("backoff_limit", &JobDeployer::backoff_limit,
-              "how many pods may fail before the Job does (default: 0)"),
-        field("ttl_seconds_after_finished", &JobDeployer::ttl_seconds_after_finished,
-              "the cluster removes the Job so long after its end"),
-        field("active_deadline_seconds", &JobDeployer::active_deadline_seconds,
-              "the cluster stops the Job after so long"),
-        field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
-        field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
-        field("workers", &JobDeployer::workers,
-              "how many pods train together; of a Job they know rank, world size and rank 0's "
-              "address"),
-        field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
-    });
-
-namespace detail {
-
-[[nodiscard]] inline bool is_distributed(const JobDeployer& deployer) {
-    return deployer.workers > 0;
-}
-[[nodiscard]] inline int pod_count(const JobDeployer& deployer) {
-    return is_distributed(deployer) ? deployer.workers : deployer.runs;
-}
-
-inline void check_job_numbers(const JobDeployer& deployer) {
-    using kubernetes::check_least;
-    check_least("runs", deployer.runs, 1);
-    check_least("workers", deployer.workers, 0);
-    check_least("backoff_limit", deployer.backoff_limit, 0);
-    check_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
-    check_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
-    check_least("main_port", deployer.main_port, 1);
-    if (is_distributed(deployer) && deployer.runs != 1) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use runs",
-                     .subject = std::to_string(deployer.runs),
-                     .answer = "there are workers too, which are one run together"}};
-    }
-    if (deployer.main_port > 65535) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use main_port",
-                     .subject = std::to_string(deployer.main_port),
-                     .answer = "it is no port"}};
-    }
-}
-
-/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too; so is
-/// the Service of several workers, whose name begins with a letter.
-[[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
-                                              const std::string& run_id) {
-    RunIdentity identity =
-        run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
-    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
-        kube::check_dns_label("name of the last pod",
-                              identity.name + '-' + std::to_string(pod_count(deployer) - 1));
-    }
-    if (is_distributed(deployer)) {
-        kube::check_dns_1035_label("name", identity.name);
-    }
-    return identity;
-}
-
-[[nodiscard]] inline Json job_spec(const JobDeployer& deployer, Json pods) {
-    /// Long enough to read the logs, when nobody waits for the end.
-    constexpr int always_ttl = 300;
-    Json spec{{"parallelism", pod_count(deployer)},
-              {"completions", pod_count(deployer)},
-              {"backoffLimit", deployer.backoff_limit},
-              {"template", std::move(pods)}};
-    if (deployer.ttl_seconds_after_finished) {
-        spec["ttlSecondsAfterFinished"] = *deployer.ttl_seconds_after_finished;
-    } else if (deployer.kubernetes.cleanup == Cleanup::always) {
-        spec["ttlSecondsAfterFinished"] = always_ttl;
-    }
-    if (deployer.active_deadline_seconds) {
-        spec["activeDeadlineSeconds"] = *deployer.active_deadline_seconds;
-    }
-    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
-        spec["completionMode"] = "Indexed";
-    }
-    if (deployer.suspend) {
-        spec["suspend"] = true;
-    }
-    return spec;
-}
-
-/// What torch.distributed, and others, read: `env://`. Rank 0 is the pod NAME-0 of the Service.
-inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::string& name) {
-    PodSpec pod{std::move(pod_spec)};
-    pod.json()["subdomain"] = name;
-    pod.set_env("WORLD_SIZE", std::to_string(deployer.workers));
-    pod.set_env("MASTER_ADDR", name + "-0." + name);
-    pod.set_env("MASTER_PORT", std::to_string(deployer.main_port));
-    pod.container()["env"].push_back(
-        {{"name", "RANK"},
-         {"valueFrom",
-          {{"fieldRef",
-            {{"fieldPath",
-              "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}}}}});
-    pod_spec = std::move(pod.json());
-}
-
-/// A headless Service: a name for every pod, also before it is ready.
-[[nodiscard]] inline Json workers_service(const JobDeployer& deployer,
-                                          const RunIdentity& identity) {
-    return {{"apiVersion", "v1"},
-            {"kind", "Service"},
-            {"metadata", {{"name", identity.name}}},
-            {"spec",
-             {{"clusterIP", "None"},
-              {"publishNotReadyAddresses", true},
-              {"selector", {{kube::run_label, identity.run_id}, {deployer_label, "job"}}},
-              {"ports", Json::array({Json{{"name", "main"}, {"port", deployer.main_port}}})}}}};
-}
-
-/// The objects of the run, the Job last.
-[[nodiscard]] inline std::vector<Json> job_objects(const JobDeployer& deployer, const Image& image,
-                                                   const Session& session,
-                                                   const std::string& run_id,
-                                                   const kubernetes::Place& place) {
-    const KubernetesOptions& options = deployer.kubernetes;
-    if (!place.namespace_.empty()) {
-        kube::check_dns_label("namespace", place.namespace_);
-    }
-    const RunIdentity identity = job_identity(deployer, run_id);
-    Json metadata = run_metadata(options, identity, place.namespace_);
-    const std::string role = is_distributed(deployer) ? "worker" : "";
-    std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
-    Json pods =
-        pod_template(image, {.container = JobDeployer::container_name}, options, identity, context);
-    if (is_distributed(deployer)) {
-        set_ranks(pods["spec"], deployer, identity.name);
-        objects.push_back(workers_service(deployer, identity));
-    }
-    objects = adopted(std::move(objects), options, identity, place.namespace_);
-    objects.push_back({{"apiVersion", "batch/v1"},
-                       {"kind", "Job"},
-                       {"metadata", std::move(metadata)},
-                       {"spec", job_spec(deployer, std::move(pods))}});
-    return objects;
-}
-
-}  // namespace detail
-
-inline void JobDeployer::check() const {
-    JobDeployer job = *this;
-    job.kubernetes = with_profile(kubernetes);
-    detail::check_job_numbers(job);
-    kubernetes::check_options(job.kubernetes);
-    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
-    static_cast<void>(run_metadata(job.kubernetes, detail::job_identity(job, run_id), {}));
-}
-
-namespace detail {
-
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan job_plan(JobDeployer job, const Image& image,
-                                               const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return job_objects(job, image, session, run_id, place);
-                },
-            .subject = kubernetes::job_subject};
-}
-
-}  // namespace detail
-
-inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
-    return kubernetes::start(detail::job_plan(*this, image, session), image, session);
-}
-
-inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
-    return kubernetes::render(detail::job_plan(*this, image, session), image);
-}
-
-inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
-    return kubernetes::rehearse(detail::job_plan(*this, image, session), image, session);
-}
-
-static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);
 
 }  // namespace fairing
 
@@ -34682,351 +35930,15 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
           "container, process, or auto: a container when the image holds the command's program"),
     field("runtime", &LocalDeployer::runtime, "container runtime: crun, runc or a path"),
     field("engine", &LocalDeployer::engine,
-          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME, where there is no "
-          "runtime"),
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
     field("grace_seconds", &LocalDeployer::grace_seconds,
           "seconds between SIGTERM and SIGKILL (default: 3)"),
     field("insecure", &LocalDeployer::insecure,
-          "speak plain http to these registries (those of this machine always may)"),
+          "speak plain http to the registry (those of this machine always may)"),
     field("ca_file", &LocalDeployer::ca_file, "PEM file of the certificate authorities to trust"),
 };
 
 static_assert(Deployer<LocalDeployer> && Renderer<LocalDeployer>);
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/serving.hpp - serves the image: a Deployment (apps/v1) and a Service before it.
-
-namespace fairing {
-
-/// How the Service is reached: by pods, by a port of every node, by an address of its own.
-enum class ServiceType { cluster_ip, node_port, load_balancer };
-
-/// `replicas` pods that answer on `port`: with Seldon's server for `serving_class`, with
-/// `serving_command`, or else as the image itself is started. deploy() returns when the objects are
-/// stored; follow() waits until all pods are ready and the Service has its address. The same run id
-/// is never submitted twice.
-struct ServingDeployer {
-    static constexpr const char* name_prefix = "fairing-deployer-";
-    static constexpr const char* service_prefix = "fairing-service-";
-    static constexpr const char* container_name = "model";
-
-    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
-    std::string serving_class = {};     ///< of Python, in a file of that name
-    ServiceType service_type = ServiceType::cluster_ip;
-    std::vector<std::string> serving_command = {};
-    int replicas = 1;
-    int port = 5000;
-    std::string readiness_path = {};  ///< GET that a ready server answers; empty: its port is open
-    std::string liveness_path = {};   ///< GET that a sound server answers; empty: its port is open
-    int probe_period = 5;             ///< seconds
-    int progress_deadline = 600;      ///< seconds that a new pod may take to get ready
-    int address_timeout = 300;        ///< seconds that a load balancer may take
-    PredictProtocol protocol = PredictProtocol::seldon;
-    std::string model_name = "model";  ///< in the paths of v1 and v2
-
-    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers, paths.
-    void check() const;
-    /// Throws as JobDeployer does; what was created before a failure is removed.
-    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
-    /// What deploy() would create, without I/O; the Deployment comes last.
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
-    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
-};
-
-template <>
-inline constexpr auto value_names<ServiceType> =
-    std::array<std::pair<std::string_view, ServiceType>, 3>{
-        {{"ClusterIP", ServiceType::cluster_ip},
-         {"NodePort", ServiceType::node_port},
-         {"LoadBalancer", ServiceType::load_balancer}}};
-
-template <>
-inline constexpr auto fields<ServingDeployer> = std::tuple_cat(
-    fields_of_part(&ServingDeployer::kubernetes),
-    std::tuple{
-        field("serving_class", &ServingDeployer::serving_class,
-              "class that Seldon's server loads: the module's name, or MODULE.CLASS"),
-        field("service_type", &ServingDeployer::service_type, "how the Service is reached"),
-        field("serving_command", &ServingDeployer::serving_command,
-              "command of the server, instead of Seldon's and the image's own"),
-        field("replicas", &ServingDeployer::replicas, "how many pods answer (default: 1)"),
-        field("port", &ServingDeployer::port, "port of the server (default: 5000, KServe: 8080)"),
-        field("readiness_path", &ServingDeployer::readiness_path,
-              "path that a ready server answers with 2xx (default: its port is open)"),
-        field("liveness_path", &ServingDeployer::liveness_path,
-              "path that a sound server answers with 2xx (default: its port is open)"),
-        field("probe_period", &ServingDeployer::probe_period,
-              "seconds between two probes (default: 5)"),
-        field("progress_deadline", &ServingDeployer::progress_deadline,
-              "seconds that a pod may take to get ready (default: 600)"),
-        field("address_timeout", &ServingDeployer::address_timeout,
-              "seconds that a load balancer may take to give an address (default: 300)"),
-        field("protocol", &ServingDeployer::protocol, "what the server speaks"),
-        field("model_name", &ServingDeployer::model_name,
-              "name of the model in the paths of v1 and v2"),
-    });
-
-namespace detail {
-
-[[nodiscard]] inline std::string service_name(const ServingDeployer& deployer,
-                                              const RunIdentity& identity) {
-    return deployer.kubernetes.name.empty() ? ServingDeployer::service_prefix + identity.run_id
-                                            : identity.name;
-}
-
-[[nodiscard]] inline RunIdentity serving_identity(const ServingDeployer& deployer,
-                                                  const std::string& run_id) {
-    RunIdentity identity =
-        run_identity(deployer.kubernetes, run_id, ServingDeployer::name_prefix, "serving");
-    kube::check_dns_1035_label("name of the Service", service_name(deployer, identity));
-    return identity;
-}
-
-[[nodiscard]] inline std::vector<std::string> serving_command(const ServingDeployer& deployer,
-                                                              const Image& image) {
-    if (!deployer.serving_command.empty()) {
-        return deployer.serving_command;
-    }
-    if (deployer.serving_class.empty()) {
-        return image.command;
-    }
-    return {"seldon-core-microservice", deployer.serving_class, "REST", "--service-type=MODEL",
-            "--persistence=0"};
-}
-
-/// core/v1 Probe, `failures` times in a row.
-[[nodiscard]] inline Json probe(const ServingDeployer& deployer, const std::string& path,
-                                int failures) {
-    Json result{{"periodSeconds", deployer.probe_period},
-                {"timeoutSeconds", 5},
-                {"failureThreshold", failures}};
-    if (path.empty()) {
-        result["tcpSocket"] = {{"port", deployer.port}};
-    } else {
-        result["httpGet"] = {{"path", path}, {"port", deployer.port}};
-    }
-    return result;
-}
-
-/// Makes a server of the program: its port, and how it is seen to be ready and sound. While it
-/// loads its model, it is not killed for being silent.
-inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
-    const int startup_failures =
-        (deployer.progress_deadline + deployer.probe_period - 1) / deployer.probe_period;
-    pod.json()["restartPolicy"] = "Always";
-    Json& container = pod.container();
-    container["ports"] = Json::array({Json{{"name", "http"}, {"containerPort", deployer.port}}});
-    container["startupProbe"] = probe(deployer, deployer.readiness_path, startup_failures);
-    container["readinessProbe"] = probe(deployer, deployer.readiness_path, 3);
-    container["livenessProbe"] = probe(deployer, deployer.liveness_path, 3);
-    if (!deployer.serving_class.empty() && deployer.serving_command.empty()) {
-        // Seldon's servers before and since 1.5 read different names, and the newer ones would
-        // take 5000 for gRPC.
-        const std::string http = std::to_string(deployer.port);
-        for (const auto& [name, value] :
-             {std::pair{"PREDICTIVE_UNIT_SERVICE_PORT", http},
-              std::pair{"PREDICTIVE_UNIT_HTTP_SERVICE_PORT", http},
-              std::pair{"PREDICTIVE_UNIT_GRPC_SERVICE_PORT", std::to_string(deployer.port + 1)}}) {
-            if (!deployer.kubernetes.environment.contains(name)) {
-                pod.set_env(name, value);
-            }
-        }
-    }
-}
-
-[[nodiscard]] inline Json service_object(const ServingDeployer& deployer,
-                                         const RunIdentity& identity,
-                                         const std::string& namespace_) {
-    const char* type = "ClusterIP";
-    for (const auto& [name, value] : value_names<ServiceType>) {
-        type = value == deployer.service_type ? name.data() : type;
-    }
-    Json metadata{{"name", service_name(deployer, identity)},
-                  {"labels", run_labels(deployer.kubernetes, identity)},
-                  {"annotations", deployer.kubernetes.annotations}};
-    if (!namespace_.empty()) {
-        metadata["namespace"] = namespace_;
-    }
-    return {
-        {"apiVersion", "v1"},
-        {"kind", "Service"},
-        {"metadata", std::move(metadata)},
-        {"spec",
-         {{"type", type},
-          {"selector", {{kube::run_label, identity.run_id}, {deployer_label, identity.deployer}}},
-          {"ports",
-           Json::array({Json{
-               {"name", "http"}, {"port", deployer.port}, {"targetPort", deployer.port}}})}}}};
-}
-
-/// The objects of the run, the Deployment last.
-[[nodiscard]] inline std::vector<Json> serving_objects(const ServingDeployer& deployer,
-                                                       const Image& image, const Session& session,
-                                                       const std::string& run_id,
-                                                       const kubernetes::Place& place) {
-    kubernetes::say_notes(kubernetes::endpoint_notes(deployer.kubernetes), session);
-    const RunIdentity identity = serving_identity(deployer, run_id);
-    Image served = image;
-    served.command = serving_command(deployer, image);
-    // The caller's mutators see the server.
-    KubernetesOptions options = deployer.kubernetes;
-    options.pod_spec_mutators.insert(
-        options.pod_spec_mutators.begin(),
-        [&deployer](PodSpec& pod, PodContext& /*context*/) { make_server(deployer, pod); });
-    const std::string role;
-    std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
-    Json pods = pod_template(served, {.container = ServingDeployer::container_name}, options,
-                             identity, context);
-    objects = adopted(std::move(objects), options, identity, place.namespace_);
-    objects.push_back(service_object(deployer, identity, place.namespace_));
-    Json metadata = run_metadata(options, identity, place.namespace_);
-    metadata["annotations"][kubernetes::protocol_annotation] = protocol_name(deployer.protocol);
-    metadata["annotations"][kubernetes::model_annotation] = deployer.model_name;
-    objects.push_back({{"apiVersion", "apps/v1"},
-                       {"kind", "Deployment"},
-                       {"metadata", std::move(metadata)},
-                       {"spec",
-                        {{"replicas", deployer.replicas},
-                         {"progressDeadlineSeconds", deployer.progress_deadline},
-                         {"selector", {{"matchLabels", objects.back()["spec"]["selector"]}}},
-                         {"template", std::move(pods)}}}});
-    return objects;
-}
-
-}  // namespace detail
-
-namespace kubernetes {
-
-/// An apps/v1 Deployment of ours with its pods; Phase::succeeded stands for ready.
-[[nodiscard]] inline kube::Diagnosis diagnose_deployment(const Json& deployment,
-                                                         const std::vector<Json>& pods,
-                                                         const std::vector<Json>& events) {
-    const std::string what = "Deployment " + kube::name_of(deployment);
-    const auto status = [&](const char* key) { return kube::number(deployment, {"status", key}); };
-    const std::int64_t wanted = kube::number(deployment, {"spec", "replicas"});
-    const bool is_seen =
-        status("observedGeneration") >= kube::number(deployment, {"metadata", "generation"});
-    if (is_seen && status("updatedReplicas") >= wanted && status("availableReplicas") >= wanted &&
-        status("replicas") <= wanted) {
-        return {.phase = kube::Phase::succeeded};
-    }
-    kube::Diagnosis result = diagnose_servers(pods, events);
-    if (!is_seen) {
-        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
-    }
-    if (result.phase == kube::Phase::failed) {
-        return result;
-    }
-    if (const Json& late = kube::condition(deployment, "Progressing", "False");
-        kube::text(late, {"reason"}) == "ProgressDeadlineExceeded") {
-        result.phase = kube::Phase::failed;
-        result.reason = what + " is not ready in time (ProgressDeadlineExceeded)" +
-                        (result.reason.empty() ? "" : ": " + result.reason);
-    } else if (const Json& refusal = kube::condition(deployment, "ReplicaFailure");
-               refusal.is_object()) {
-        result = {.cause = kube::Cause::refused,
-                  .reason = "the cluster takes no pod of " + what + ": " +
-                            kube::text(refusal, {"message"})};
-    } else if (pods.empty()) {
-        result.cause = kube::Cause::starting;
-        result.reason = what + " has no pod yet";
-    } else if (result.reason.empty()) {
-        result.reason = std::to_string(status("availableReplicas")) + " of " +
-                        std::to_string(wanted) + " pods of " + what + " are ready";
-    }
-    return result;
-}
-
-/// "fairing-deployer=serving,fairing-id=…".
-[[nodiscard]] inline std::string deployment_pods(const Json& deployment) {
-    std::string selector;
-    for (const auto& [key, value] :
-         kube::member(deployment, {"spec", "selector", "matchLabels"}).items()) {
-        selector += (selector.empty() ? "" : ",") + key + '=' + value.get<std::string>();
-    }
-    return selector;
-}
-
-[[nodiscard]] inline PredictTarget deployment_target(const Json& deployment) {
-    return annotated_target(deployment, {});
-}
-
-/// By the Service of the same run.
-[[nodiscard]] inline EndpointAddress locate_deployment(const kube::Client& client,
-                                                       const Json& deployment) {
-    const std::string run_id = kube::label_of(deployment, kube::run_label);
-    const auto services =
-        client.list("v1", "Service", kube::key_of(deployment).namespace_,
-                    {.label_selector = std::string{kube::run_label} + '=' + run_id});
-    if (services.items.empty()) {
-        return {.missing = "the Service of run " + run_id + " is not there"};
-    }
-    return service_address(client, services.items.front());
-}
-
-inline constexpr EndpointKind deployment_kind{.api_version = "apps/v1",
-                                              .kind = "Deployment",
-                                              .diagnose = diagnose_deployment,
-                                              .pod_selector = deployment_pods,
-                                              .target = deployment_target,
-                                              .locate = locate_deployment};
-
-}  // namespace kubernetes
-
-inline void ServingDeployer::check() const {
-    const KubernetesOptions options = with_profile(kubernetes);
-    kubernetes::check_options(options);
-    kubernetes::check_range("port", port, 1, 65534);
-    kubernetes::check_range("replicas", replicas, 1, 10000);
-    kubernetes::check_range("probe_period", probe_period, 1, 3600);
-    kubernetes::check_range("progress_deadline", progress_deadline, probe_period, 86400);
-    kubernetes::check_range("address_timeout", address_timeout, 0, 86400);
-    kubernetes::check_probe_path("readiness_path", readiness_path);
-    kubernetes::check_probe_path("liveness_path", liveness_path);
-    const std::string run_id = kubernetes::checked_run_id(options);
-    static_cast<void>(run_metadata(options, detail::serving_identity(*this, run_id), {}));
-}
-
-namespace detail {
-
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan serving_plan(ServingDeployer serving, const Image& image,
-                                                   const Session& session) {
-    serving.check();
-    serving.kubernetes = with_profile(std::move(serving.kubernetes));
-    const KubernetesOptions options = serving.kubernetes;
-    return {.options = options,
-            .objects = [serving = std::move(serving), &image, &session](
-                           const std::string& run_id, const kubernetes::Place& place) {
-                return serving_objects(serving, image, session, run_id, place);
-            }};
-}
-
-}  // namespace detail
-
-inline Endpoint ServingDeployer::deploy(const Image& image, const Session& session) const {
-    check_pullable(image);
-    kubernetes::EndpointHabits habits = kubernetes::endpoint_habits(kubernetes, session);
-    habits.address_timeout = std::chrono::seconds{address_timeout};
-    return kubernetes::start_endpoint(detail::serving_plan(*this, image, session),
-                                      kubernetes::deployment_kind, std::move(habits), session);
-}
-
-inline std::vector<Json> ServingDeployer::manifests(const Image& image,
-                                                    const Session& session) const {
-    return kubernetes::render(detail::serving_plan(*this, image, session), image);
-}
-
-inline std::vector<Json> ServingDeployer::dry_run(const Image& image,
-                                                  const Session& session) const {
-    return kubernetes::rehearse(detail::serving_plan(*this, image, session), image, session);
-}
-
-static_assert(Deployer<ServingDeployer> && Renderer<ServingDeployer> &&
-              SelfChecking<ServingDeployer>);
 
 }  // namespace fairing
 
@@ -35136,14 +36048,16 @@ template <>
 inline constexpr auto fields<TrainingJobDeployer> = std::tuple_cat(
     fields_of_part(&TrainingJobDeployer::kubernetes),
     std::tuple{
-        field("worker_count", &TrainingJobDeployer::worker_count, "workers", "workers"),
-        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers of a TFJob", "ps"),
+        field("worker_count", &TrainingJobDeployer::worker_count, "how many workers train together",
+              "workers"),
+        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers (default: none)",
+              "ps"),
         field("chief_count", &TrainingJobDeployer::chief_count, "chief of a TFJob: 0 or 1",
               "chief"),
         field("master_count", &TrainingJobDeployer::master_count,
               "master of a PyTorchJob, XGBoostJob or PaddleJob: 0 or 1", "master"),
-        field("evaluator_count", &TrainingJobDeployer::evaluator_count, "evaluators of a TFJob",
-              "evaluators"),
+        field("evaluator_count", &TrainingJobDeployer::evaluator_count,
+              "evaluators (default: none)", "evaluators"),
     },
     fields_of_part(&TrainingJobDeployer::policy),
     std::tuple{
@@ -35665,20 +36579,10 @@ namespace fairing {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan training_plan(TrainingJobDeployer job, const Image& image,
-                                                    const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return training_objects(job, image, session, run_id, place);
-                },
-            .subject = training_subject,
-            .cleanup = Cleanup::never};
+[[nodiscard]] inline kubernetes::Plan training_plan(const TrainingJobDeployer& deployer,
+                                                    const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, training_objects, training_subject,
+                               Cleanup::never);
 }
 
 }  // namespace detail
@@ -35927,7 +36831,7 @@ inline constexpr auto fields<TrainJobDeployer> = std::tuple_cat(
     std::tuple{
         field("runtime", &TrainJobDeployer::runtime,
               "training runtime of the cluster (default: torch-distributed)"),
-        field("nodes", &TrainJobDeployer::nodes, "how many nodes train together", "workers"),
+        field("nodes", &TrainJobDeployer::nodes, "how many workers train together", "workers"),
         field("runtime_kind", &TrainJobDeployer::runtime_kind,
               "ClusterTrainingRuntime (default) or TrainingRuntime"),
         field("processes_per_node", &TrainJobDeployer::processes_per_node,
@@ -36183,20 +37087,10 @@ inline void TrainJobDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan trainjob_plan(TrainJobDeployer job, const Image& image,
-                                                    const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return trainjob_objects(job, image, session, run_id, place);
-                },
-            .subject = trainjob_subject,
-            .cleanup = Cleanup::never};
+[[nodiscard]] inline kubernetes::Plan trainjob_plan(const TrainJobDeployer& deployer,
+                                                    const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, trainjob_objects, trainjob_subject,
+                               Cleanup::never);
 }
 
 }  // namespace detail
@@ -36324,7 +37218,8 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
               "workers beside the first replica (default: none)", "workers"),
         field("parameter_server_count", &VertexDeployer::parameter_server_count,
               "parameter servers (default: none)", "ps"),
-        field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)"),
+        field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)",
+              "evaluators"),
         field("strategy", &VertexDeployer::strategy, "on what terms machines are had"),
         field("timeout_seconds", &VertexDeployer::timeout_seconds,
               "Vertex AI ends the job after so long (default: 7 days)"),
@@ -36335,7 +37230,7 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
         field("disable_retries", &VertexDeployer::disable_retries,
               "do not restart the job after errors of Vertex AI itself"),
         field("service_account", &VertexDeployer::service_account,
-              "service account that the job runs as"),
+              "service account that the program runs as"),
         field("network", &VertexDeployer::network,
               "VPC network to peer with: projects/NUMBER/global/networks/NAME"),
         field("base_output_directory", &VertexDeployer::base_output_directory,
@@ -36690,7 +37585,7 @@ inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
               "share of the endpoint's traffic; models that are there keep the rest (default: "
               "100)"),
         field("service_account", &VertexServingDeployer::service_account,
-              "service account that the model runs as"),
+              "service account that the program runs as"),
         field("environment", &VertexServingDeployer::environment,
               "variable of the program; repeatable", "env"),
         field("model_config", &VertexServingDeployer::model_config,
@@ -36986,186 +37881,6 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
 
 static_assert(Deployer<VertexServingDeployer> && Renderer<VertexServingDeployer> &&
               SelfChecking<VertexServingDeployer>);
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/figures.hpp - sizes and times as a person reads them: three figures, decimal units.
-
-namespace fairing {
-
-namespace detail {
-
-[[nodiscard]] inline std::string figure_text(double value, int decimals, const char* unit) {
-    std::array<char, 48> text{};
-    std::snprintf(text.data(), text.size(), "%.*f %s", decimals, value, unit);
-    return text.data();
-}
-
-}  // namespace detail
-
-/// "1.30 MB".
-[[nodiscard]] inline std::string human_bytes(std::uint64_t bytes) {
-    constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
-    auto value = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    while (value >= 999.5 && unit + 1 < units.size()) {
-        value /= 1000;
-        ++unit;
-    }
-    const bool whole = unit == 0 || value >= 99.95;
-    return detail::figure_text(value, whole ? 0 : value < 9.995 ? 2 : 1, units[unit]);
-}
-
-/// "0.42 s".
-[[nodiscard]] inline std::string human_seconds(double seconds) {
-    return detail::figure_text(seconds, 2, "s");
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/pipeline.hpp - the three stages in order: Fairing<Preprocessor, Builder, Deployer>.
-
-namespace fairing {
-
-/// Stands for "no third stage": a pipeline that ends with the image.
-struct NoDeployer {};
-static_assert(!Deployer<NoDeployer>);
-
-/// Stateless: every call may run at once with another. Every call unwinds before an exception
-/// leaves it, so that nothing stays behind even when nobody catches (an uncaught exception need not
-/// unwind at all). The session's log is told the image's reference and the workload's name.
-template <Preprocessor P, Builder B, class D = NoDeployer>
-class Fairing {
-public:
-    Fairing(P preprocessor, B builder) requires std::same_as<D, NoDeployer>
-        : preprocessor_(std::move(preprocessor)), builder_(std::move(builder)) {}
-    Fairing(P preprocessor, B builder, D deployer) requires Deployer<D>
-        : preprocessor_(std::move(preprocessor)),
-          builder_(std::move(builder)),
-          deployer_(std::move(deployer)) {}
-
-    [[nodiscard]] Context prepare(const Session& session = {}) const {
-        try {
-            return preprocessor_.prepare(session.ordered());
-        } catch (...) {
-            throw;
-        }
-    }
-
-    [[nodiscard]] Image build(const Session& session = {}) const {
-        try {
-            return build_ordered(session.ordered());
-        } catch (...) {
-            throw;
-        }
-    }
-
-    /// What the deployer would create for `image`, without I/O.
-    [[nodiscard]] std::vector<Json> manifests(
-        const Image& image, const Session& session = {}) const requires Renderer<D> {
-        return deployer_.manifests(image, session);
-    }
-
-    /// Starts and lets go: whatever was made before a failure is removed, what is returned lives on
-    /// by itself. In the job itself: does nothing, returns an empty handle.
-    [[nodiscard]] auto start(const Session& session = {}) const requires Deployer<D> {
-        using Handle = decltype(deployer_.deploy(Image{}, session));
-        if (skipped_in_job(session)) {
-            return Handle{};
-        }
-        try {
-            check_deployer();
-            const Session ordered = session.ordered();
-            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
-            RemoveOnExit guard{workload, ordered.log};
-            say_started(workload.object(), ordered);
-            guard.keep();
-            return workload;
-        } catch (...) {
-            throw;
-        }
-    }
-
-    /// Starts, follows to the end (or readiness) and gives every line to session.output. Throws
-    /// WorkloadError when it failed; a stop, or any other error while following, removes it and is
-    /// thrown on. In the job itself: does nothing, returns an empty handle.
-    auto run(const Session& session = {}) const requires Deployer<D> {
-        using Handle = decltype(deployer_.deploy(Image{}, session));
-        if (skipped_in_job(session)) {
-            return Handle{};
-        }
-        try {
-            check_deployer();
-            const Session ordered = session.ordered();
-            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
-            RemoveOnExit guard{workload, ordered.log};
-            say_started(workload.object(), ordered);
-            Outcome outcome = workload.follow(ordered.output, ordered.stop);
-            guard.keep();
-            if (outcome.state == State::failed) {
-                Error::Details details{.attempted = "run",
-                                       .subject = workload.object().name,
-                                       .answer = outcome.reason};
-                throw WorkloadError{std::move(details), std::move(outcome)};
-            }
-            return workload;
-        } catch (...) {
-            throw;
-        }
-    }
-
-private:
-    /// What it would refuse in the end is refused before anything is built and sent.
-    void check_deployer() const {
-        if constexpr (SelfChecking<D>) {
-            deployer_.check();
-        }
-    }
-
-    [[nodiscard]] Image build_ordered(const Session& session) const {
-        const Context context = preprocessor_.prepare(session);
-        session.control().check("build image");
-        Image image = builder_.build(context, session);
-        say_built(image, context.files.size(), session);
-        return image;
-    }
-
-    /// What a builder has not measured is not said.
-    static void say_built(const Image& image, std::size_t files, const Session& session) {
-        const BuildFigures& figures = image.figures;
-        const double seconds = figures.build_seconds + figures.push_seconds;
-        const std::string cost = seconds > 0 ? ": " + std::to_string(files) + " files, " +
-                                                   human_bytes(figures.bytes_read) + " read, " +
-                                                   human_bytes(figures.bytes_uploaded) +
-                                                   " sent in " + human_seconds(seconds)
-                                             : std::string{};
-        session.control().say(Level::info, "image " + image.reference + cost);
-    }
-
-    static void say_started(const ObjectName& object, const Session& session) {
-        session.control().say(Level::info, object.kind + ' ' + object.name + " started");
-    }
-
-    static bool skipped_in_job(const Session& session) {
-        if (in_job()) {
-            session.control().say(Level::warning,
-                                  "FAIRING_RUNTIME is set: this is the job, nothing is launched");
-            return true;
-        }
-        return false;
-    }
-
-    P preprocessor_;
-    B builder_;
-    [[no_unique_address]] D deployer_ = {};
-};
-
-template <class P, class B>
-Fairing(P, B) -> Fairing<P, B, NoDeployer>;
-template <class P, class B, class D>
-Fairing(P, B, D) -> Fairing<P, B, D>;
 
 }  // namespace fairing
 
@@ -39128,7 +39843,7 @@ private:
 
 template <>
 inline constexpr auto fields<NotebookPreprocessor> = std::tuple{
-    field("notebook_file", &NotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("notebook_file", &NotebookPreprocessor::notebook_file, "the notebook", given_by_entry),
     field("input_files", &NotebookPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &NotebookPreprocessor::command,
@@ -39464,7 +40179,8 @@ private:
 
 template <>
 inline constexpr auto fields<FullNotebookPreprocessor> = std::tuple{
-    field("notebook_file", &FullNotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("notebook_file", &FullNotebookPreprocessor::notebook_file, "the notebook",
+          given_by_entry),
     field("output_file", &FullNotebookPreprocessor::output_file,
           "where the executed notebook goes: a path of the image, or a URL (default: "
           "fairing_output_notebook.ipynb)"),
@@ -39747,10 +40463,10 @@ inline constexpr auto fields<FunctionPreprocessor> = std::tuple{
     field("function", &FunctionPreprocessor::function,
           "which of a program's job functions runs (see run_main)"),
     field("arguments", &FunctionPreprocessor::arguments, "of the program, in the job",
-          not_an_option),
+          given_behind_dashes),
     field("input_files", &FunctionPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
-    field("executable", &FunctionPreprocessor::executable, "the program", not_an_option),
+    field("executable", &FunctionPreprocessor::executable, "the program", given_by_entry),
     field("path_prefix", &FunctionPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &FunctionPreprocessor::output_map,
@@ -39896,7 +40612,7 @@ private:
 
 template <>
 inline constexpr auto fields<PythonPreprocessor> = std::tuple{
-    field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
+    field("executable", &PythonPreprocessor::executable, "the Python file to run", given_by_entry),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &PythonPreprocessor::command,
@@ -40223,9 +40939,9 @@ private:
 template <>
 inline constexpr auto fields<PythonFunctionPreprocessor> = std::tuple{
     field("function", &PythonFunctionPreprocessor::function,
-          "file.py:name, package.module:name, or a pickle", not_an_option),
+          "file.py:name, package.module:name, or a pickle", given_by_entry),
     field("arguments", &PythonFunctionPreprocessor::arguments, "sys.argv in the job",
-          not_an_option),
+          given_behind_dashes),
     field("input_files", &PythonFunctionPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &PythonFunctionPreprocessor::command,
@@ -40251,94 +40967,55 @@ static_assert(Preprocessor<PythonFunctionPreprocessor>);
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/stage/any.hpp - stages chosen at run time: any preprocessor, builder or deployer, by
-// value.
+// fairing/stages.hpp - every stage that is chosen by a name, once: the keys of fairing.json, the
+// options of the command and its help are all made from this list and the stages' field tables.
 
 namespace fairing {
 
-/// Any preprocessor, by value.
-class AnyPreprocessor {
-public:
-    template <class T>
-    requires(!std::same_as<T, AnyPreprocessor>) && Preprocessor<T> AnyPreprocessor(T stage)
-        : prepare_([stage = std::move(stage)](const Session& session) {
-              return stage.prepare(session);
-          }) {}
-    [[nodiscard]] Context prepare(const Session& session) const { return prepare_(session); }
+/// A stage and its name. What it is follows from the concept that it models.
+template <class T>
+struct NamedStage {
+    using Stage = T;
+    const char* name;
 
-private:
-    std::function<Context(const Session&)> prepare_;
+    /// "preprocessor", "builder" or "deployer".
+    [[nodiscard]] static constexpr const char* role() {
+        return Preprocessor<T> ? "preprocessor" : Builder<T> ? "builder" : "deployer";
+    }
 };
 
-/// Any builder, by value.
-class AnyBuilder {
-public:
-    template <class T>
-    requires(!std::same_as<T, AnyBuilder>) && Builder<T> AnyBuilder(T stage)
-        : build_([stage = std::move(stage)](const Context& context, const Session& session) {
-              return stage.build(context, session);
-          }) {}
-    [[nodiscard]] Image build(const Context& context, const Session& session) const {
-        return build_(context, session);
-    }
-
-private:
-    std::function<Image(const Context&, const Session&)> build_;
+inline constexpr auto named_stages = std::tuple{
+    NamedStage<PythonPreprocessor>{"python"},
+    NamedStage<NotebookPreprocessor>{"notebook"},
+    NamedStage<FullNotebookPreprocessor>{"full_notebook"},
+    NamedStage<FunctionPreprocessor>{"function"},
+    NamedStage<PythonFunctionPreprocessor>{"python_function"},
+    NamedStage<AppendBuilder>{"append"},
+    NamedStage<ClusterBuilder>{"cluster"},
+    NamedStage<DockerBuilder>{"docker"},
+    NamedStage<PodmanBuilder>{"podman"},
+    NamedStage<LocalDeployer>{"local"},
+    NamedStage<JobDeployer>{"job"},
+    NamedStage<TrainingJobDeployer>{"tfjob"},
+    NamedStage<TrainingJobDeployer>{"pytorchjob"},
+    NamedStage<TrainingJobDeployer>{"xgboostjob"},
+    NamedStage<TrainingJobDeployer>{"paddlejob"},
+    NamedStage<TrainingJobDeployer>{"jaxjob"},
+    NamedStage<TrainingJobDeployer>{"mpijob"},
+    NamedStage<TrainJobDeployer>{"trainjob"},
+    NamedStage<ServingDeployer>{"serving"},
+    NamedStage<InferenceServiceDeployer>{"kfserving"},
+    NamedStage<VertexDeployer>{"vertex"},
+    NamedStage<VertexServingDeployer>{"vertex-serving"},
+    NamedStage<AiPlatformDeployer>{"gcp"},
+    NamedStage<AiPlatformServingDeployer>{"gcpserving"},
 };
 
-/// Any deployer, by value. manifests() of one that renders nothing is an empty list.
-class AnyDeployer {
-public:
-    template <class T>
-    requires(!std::same_as<T, AnyDeployer>) && Deployer<T> AnyDeployer(T stage)
-        : deploy_([stage](const Image& image, const Session& session) -> Workload {
-              return stage.deploy(image, session);
-          }) {
-        if constexpr (SelfChecking<T>) {
-            check_ = [stage] { stage.check(); };
-        }
-        if constexpr (DryRunner<T>) {
-            dry_run_ = [stage](const Image& image, const Session& session) {
-                return stage.dry_run(image, session);
-            };
-        }
-        if constexpr (Renderer<T>) {
-            manifests_ = [stage = std::move(stage)](const Image& image, const Session& session) {
-                return stage.manifests(image, session);
-            };
-        }
-    }
-    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
-        return deploy_(image, session);
-    }
-    void check() const {
-        if (check_) {
-            check_();
-        }
-    }
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
-        return manifests_ ? manifests_(image, session) : std::vector<Json>{};
-    }
-
-    /// Throws Error{unsupported} for one whose peer can not rehearse.
-    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
-        if (!dry_run_) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "make a dry run at the server",
-                         .answer = "this deployer has no server",
-                         .advice = "use --dry-run client"}};
-        }
-        return dry_run_(image, session);
-    }
-
-private:
-    std::function<Workload(const Image&, const Session&)> deploy_;
-    std::function<void()> check_ = {};
-    std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
-    std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
-};
-static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
-              Renderer<AnyDeployer> && SelfChecking<AnyDeployer>);
+/// Calls `visit` with each of them.
+template <class Visit>
+void for_each_stage(const Visit& visit) {
+    std::apply([&visit](const auto&... each) { (visit(each), ...); }, named_stages);
+}
 
 }  // namespace fairing
 
@@ -40348,7 +41025,33 @@ static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<A
 
 namespace fairing {
 
+/// The options in a section of fairing.json, where "name" is the stage's: "object_name" is the
+/// option "name".
+[[nodiscard]] inline Json section_options(Json section) {
+    if (section.is_object()) {
+        section.erase("name");
+        if (const auto found = section.find("object_name"); found != section.end()) {
+            section["name"] = Json(*found);
+            section.erase("object_name");
+        }
+    }
+    return section;
+}
+
 using AnyFairing = Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer>;
+
+/// A pipeline that runs when it is called: with registries of its own, unless the session has some.
+struct RemoteCall {
+    AnyFairing pipeline;
+    Registries registries = {};
+
+    Workload operator()(Session session = {}) const {
+        if (session.registries.empty()) {
+            session.registries = registries;
+        }
+        return pipeline.run(session);
+    }
+};
 
 /// The stages by name, with JSON options whose keys are the fields of the stage's table. A value,
 /// no global:
@@ -40358,38 +41061,8 @@ using AnyFairing = Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer>;
 class Config {
 public:
     Config() {
-        add_preprocessor("python",
-                         maker<AnyPreprocessor, PythonPreprocessor>("preprocessor python"));
-        add_preprocessor("notebook",
-                         maker<AnyPreprocessor, NotebookPreprocessor>("preprocessor notebook"));
-        add_preprocessor("full_notebook", maker<AnyPreprocessor, FullNotebookPreprocessor>(
-                                              "preprocessor full_notebook"));
-        add_preprocessor("function",
-                         maker<AnyPreprocessor, FunctionPreprocessor>("preprocessor function"));
-        add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
-                                                "preprocessor python_function"));
-        add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
-        add_builder("cluster", maker<AnyBuilder, ClusterBuilder>("builder cluster"));
-        add_builder("docker", maker<AnyBuilder, DockerBuilder>("builder docker"));
-        add_builder("podman", maker<AnyBuilder, PodmanBuilder>("builder podman"));
-        deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
-        deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
-        deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
-        deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
-        deployers_["vertex"] = deployer_maker<VertexDeployer>("deployer vertex");
-        deployers_["vertex-serving"] =
-            deployer_maker<VertexServingDeployer>("deployer vertex-serving");
-        deployers_["gcp"] = deployer_maker<AiPlatformDeployer>("deployer gcp");
-        deployers_["gcpserving"] =
-            deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
-        deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
-        for (const TrainingKind& kind : training_kinds) {
-            deployers_[kind.deployer] =
-                deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
-        }
-        // In a notebook's own kernel that notebook is what runs.
-        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
-        set_builder("append").set_deployer("local");
+        for_each_stage([this](const auto& each) { add(each); });
+        reset();
     }
 
     /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…},
@@ -40408,9 +41081,7 @@ public:
                 throw Error{ErrorCode::usage,
                             {.attempted = "choose the " + key, .answer = "its name is not a text"}};
             }
-            if (options.is_object()) {
-                options.erase("name");
-            }
+            options = section_options(std::move(options));
             if (key == "preprocessor") {
                 set_preprocessor(name.empty() ? "python" : name, options);
             } else if (key == "builder") {
@@ -40463,6 +41134,14 @@ public:
         return *this;
     }
 
+    /// Forgets what was set. Names that were made known stay so, and registries.
+    Config& reset() {
+        mutators_.clear();
+        // In a notebook's own kernel that notebook is what runs.
+        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
+        return set_builder("append").set_deployer("local");
+    }
+
     /// Makes a stage of one's own known by a name.
     Config& add_preprocessor(std::string name, std::function<AnyPreprocessor(const Json&)> make) {
         preprocessors_[std::move(name)] = std::move(make);
@@ -40488,19 +41167,62 @@ public:
 
     [[nodiscard]] AnyFairing fairing() const { return {preprocessor(), builder(), deployer()}; }
     /// With the configuration's registries, unless the session has some.
-    Workload run(Session session = {}) const {
-        if (session.registries.empty()) {
-            session.registries = registries_;
-        }
-        return fairing().run(session);
+    Workload run(const Session& session = {}) const { return call(fairing())(session); }
+
+    /// The same for an image that is there already, whose command runs.
+    Workload deploy(const Image& image, const Session& session = {}) const {
+        return call({AnyPreprocessor{NothingToPrepare{}}, AnyBuilder{Built{image}}, deployer()})(
+            session);
+    }
+
+    /// What runs a function as the job when it is called, with the builder and the deployer that
+    /// are set now: a job function of run_main(), or Python's "file.py:function".
+    ///   const auto remote_train = config.fn(train);
+    ///   remote_train(session);
+    /// `options` are further ones of the preprocessor. Throws as job_function_name() does.
+    [[nodiscard]] RemoteCall fn(JobFunction function, Json options = Json::object()) const {
+        options["function"] = job_function_name(function);
+        return call_of("function", options);
+    }
+    [[nodiscard]] RemoteCall fn(const std::string& function, Json options = Json::object()) const {
+        options["function"] = function;
+        return call_of("python_function", options);
     }
 
 private:
+    struct NothingToPrepare {
+        [[nodiscard]] Context prepare(const Session& /*session*/) const { return {}; }
+    };
+    struct Built {
+        Image image;
+        [[nodiscard]] Image build(const Context& /*context*/, const Session& /*session*/) const {
+            return image;
+        }
+    };
+    [[nodiscard]] RemoteCall call(AnyFairing pipeline) const {
+        return {.pipeline = std::move(pipeline), .registries = registries_};
+    }
+    [[nodiscard]] RemoteCall call_of(const std::string& preprocessor, const Json& options) const {
+        return call(
+            {find(preprocessors_, "preprocessor", preprocessor)(options), builder(), deployer()});
+    }
+
     template <class Stage>
     using Makers = std::map<std::string, std::function<Stage(const Json&)>>;
     using Mutators = std::vector<PodSpecMutator>;
     using DeployerMaker = std::function<AnyDeployer(const Json&, const Mutators&)>;
 
+    template <class Stage>
+    void add(const NamedStage<Stage>& stage) {
+        const std::string full_name = std::string{stage.role()} + ' ' + stage.name;
+        if constexpr (Preprocessor<Stage>) {
+            add_preprocessor(stage.name, maker<AnyPreprocessor, Stage>(full_name));
+        } else if constexpr (Builder<Stage>) {
+            add_builder(stage.name, maker<AnyBuilder, Stage>(full_name));
+        } else {
+            deployers_[stage.name] = deployer_maker<Stage>(full_name);
+        }
+    }
     template <class Any, class Stage>
     [[nodiscard]] static std::function<Any(const Json&)> maker(std::string name) {
         return [name = std::move(name)](const Json& options) -> Any {
@@ -40549,247 +41271,107 @@ private:
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/stage/worker.hpp - which of the job's processes this one is, from the variables that each
-// launcher sets.
+// fairing/preprocessors/entry.hpp - what an entry point is, told by looking at it.
 
 namespace fairing {
 
-/// What a job function learns of its place. Alone: rank 0 of 1.
-struct Worker {
-    std::vector<std::string> arguments = {};
-    int rank = 0, world_size = 1;
-    std::string role = {};          ///< as the operator names it: "worker", "chief", "ps", …
-    std::string main_address = {};  ///< of rank 0, when it is known
-    std::uint16_t main_port = 0;
+/// The preprocessor that an entry point asks for, by name, and its options.
+struct Entry {
+    std::string preprocessor = {};
+    Json options = Json::object();
 };
 
 namespace detail {
 
-template <class Number>
-[[nodiscard]] std::optional<Number> number_from(const std::string& text) {
-    Number value{};
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return failure == std::errc{} && end == text.data() + text.size() && !text.empty()
-               ? std::optional<Number>{value}
-               : std::nullopt;
-}
-
-/// The number in a variable, when it is none below 0.
-[[nodiscard]] inline std::optional<int> number_in(const char* variable) {
-    const auto value = number_from<int>(env(variable, ""));
-    return value && *value >= 0 ? value : std::nullopt;
-}
-
-inline void set_main_address(Worker& worker, const std::string& host_and_port) {
-    const std::size_t colon = host_and_port.rfind(':');
-    worker.main_address = host_and_port.substr(0, colon);
-    if (colon != std::string::npos) {
-        worker.main_port = number_from<std::uint16_t>(host_and_port.substr(colon + 1)).value_or(0);
-    }
-}
-
-/// How one launcher tells a process its place; "" where it tells nothing. An address may end with
-/// a port.
-struct LauncherVariables {
-    const char *rank, *size, *address, *port = "", *role = "";
-};
-inline constexpr std::array<LauncherVariables, 11> launchers{
-    {{"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
-     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ""},
-     {"PMIX_RANK", "PMIX_SIZE", ""},
-     {"PMI_RANK", "PMI_SIZE", ""},
-     {"PROCESS_ID", "NUM_PROCESSES", "COORDINATOR_ADDRESS", "COORDINATOR_PORT"},
-     {"PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_MASTER"},
-     {"PADDLE_RANK", "PADDLE_NNODES", "PADDLE_MASTER"},
-     {"DMLC_WORKER_ID", "DMLC_NUM_WORKER", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_ROLE"},
-     {"DMLC_TASK_ID", "DMLC_NUM_WORKER", "DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_ROLE"},
-     {"PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
-     {"JOB_COMPLETION_INDEX", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}}};
-
-/// TF_CONFIG (TensorFlow's cluster description): ranks count the chief or master, then the workers,
-/// then the parameter servers, then evaluators, each in the order of its list.
-inline bool read_tf_config(Worker& worker) {
-    const Json config = Json::parse(env("TF_CONFIG", ""), nullptr, false);
-    if (!config.is_object() || !config.value("cluster", Json()).is_object() ||
-        !config.value("task", Json()).is_object()) {
-        return false;
-    }
-    const Json& task = config["task"];
-    if (!task.value("type", Json()).is_string() ||
-        !task.value("index", Json()).is_number_integer()) {
-        return false;
-    }
-    worker.role = task["type"];
-    worker.world_size = 0;
-    for (const char* role : {"chief", "master", "worker", "ps", "evaluator"}) {
-        const Json hosts = config["cluster"].value(role, Json::array());
-        if (worker.world_size == 0 && !hosts.empty() && hosts[0].is_string()) {
-            set_main_address(worker, hosts[0]);
+/// The words behind "#!" of a script; {"sh"} for one that ends in .sh; empty when it is no script.
+[[nodiscard]] inline std::vector<std::string> interpreter_of(const std::string& entry,
+                                                             std::string_view start) {
+    if (start.starts_with("#!")) {
+        std::istringstream line{std::string{start.substr(2, start.find_first_of("\r\n") - 2)}};
+        std::vector<std::string> words;
+        for (std::string word; line >> word;) {
+            words.push_back(word);
         }
-        if (worker.role == role) {
-            worker.rank = worker.world_size + task["index"].get<int>();
+        if (!words.empty()) {
+            return words;
         }
-        worker.world_size += static_cast<int>(hosts.size());
     }
-    worker.world_size = std::max(worker.world_size, 1);
-    return true;
+    return entry.ends_with(".sh") ? std::vector<std::string>{"sh"} : std::vector<std::string>{};
+}
+
+[[nodiscard]] inline std::string start_of(const std::filesystem::path& file) {
+    std::string start(256, '\0');
+    const UniqueFd descriptor = open_file(file, O_RDONLY | O_NONBLOCK);
+    const std::size_t size =
+        read_some(descriptor.get(), std::as_writable_bytes(std::span{start.data(), start.size()}),
+                  file.string());
+    start.resize(size);
+    return start;
 }
 
 }  // namespace detail
 
-/// This process's place, from the first launcher that has set its variables: PyTorch's RANK,
-/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT (PyTorchJob, XGBoostJob, several workers of a Job, and
-/// torchrun), TF_CONFIG (TFJob), MPI's (MPIJob), JAX's (JAXJob), PADDLE_* (PaddleJob), DMLC_*
-/// (MXNet, XGBoost in a TrainJob), PET_* of a node (TrainJob), else JOB_COMPLETION_INDEX of an
-/// Indexed Job.
-[[nodiscard]] inline Worker worker_from_environment() {
-    Worker worker;
-    for (const detail::LauncherVariables& each : detail::launchers) {
-        const auto rank = detail::number_in(each.rank);
-        if (!rank) {
-            // More telling than what comes behind PyTorch's.
-            if (&each == &detail::launchers.front() && detail::read_tf_config(worker)) {
-                return worker;
-            }
-            continue;
-        }
-        worker.rank = *rank;
-        worker.world_size = detail::number_in(each.size).value_or(worker.rank + 1);
-        detail::set_main_address(worker, env(each.address, ""));
-        worker.main_port =
-            detail::number_from<std::uint16_t>(env(each.port, "")).value_or(worker.main_port);
-        worker.role = env(each.role, "");
-        break;
-    }
-    return worker;
+/// What `entry` asks of the preprocessor of that name: where its file goes.
+[[nodiscard]] inline Entry entry_for(const std::string& entry, const std::string& preprocessor) {
+    const char* const key = preprocessor == "notebook" || preprocessor == "full_notebook"
+                                ? "notebook_file"
+                            : preprocessor == "python_function" ? "function"
+                                                                : "executable";
+    return {.preprocessor = preprocessor, .options = {{key, entry}}};
 }
 
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/run_main.hpp - the main function of a launcher, and of a program that is launcher and job
-// at once.
-
-namespace fairing {
-
-/// A function pointer and not a std::function: captures do not travel to the job.
-using JobFunction = int (*)(const Worker&);
-using JobFunctions = std::map<std::string, JobFunction>;
-
-/// Turns SIGINT, SIGTERM and SIGHUP into a stop for as long as it lives; a second one ends the
-/// program at once. Nothing else in the library touches signals. Make it before the first thread:
-/// it blocks them in the calling thread, and threads inherit that. No disposition is changed, so a
-/// signal that was ignored stays ignored.
-class StopOnSignal {
-public:
-    StopOnSignal() {
-        sigemptyset(&signals_);
-        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-            struct sigaction current {};
-            ::sigaction(number, nullptr, &current);
-            // An ignored signal, such as SIGINT of a background job, would be delivered to
-            // sigwait().
-            if (current.sa_handler != SIG_IGN) {
-                sigaddset(&signals_, number);
-                wake_ = number;
-            }
-        }
-        pthread_sigmask(SIG_BLOCK, &signals_, &previous_);
-        if (wake_ != 0) {
-            waiter_ = std::thread{[this] { wait(); }};
-        }
+/// Tells by the name, then by the file: .ipynb is a notebook, .py Python, NAME:NAME and .pickle or
+/// .pkl a Python function, ELF a program, a folder with __main__.py a Python program, a script what
+/// its first line says. Throws Error: usage for what is none of them, not_found.
+[[nodiscard]] inline Entry guess_entry(const std::string& entry) {
+    const auto refused = [&](std::string answer) {
+        return Error{ErrorCode::usage,
+                     {.attempted = "run",
+                      .subject = packaging::escaped(entry),
+                      .answer = std::move(answer),
+                      .advice = "name a .py or .ipynb file, file.py:function, a program, a script, "
+                                "or a folder with __main__.py"}};
+    };
+    std::error_code ignored;
+    const std::filesystem::path path{entry};
+    const bool present = std::filesystem::exists(path, ignored);
+    if (!present && entry.find(':') != std::string::npos) {
+        return entry_for(entry, "python_function");
     }
-    StopOnSignal(StopOnSignal&&) = delete;
-    StopOnSignal& operator=(StopOnSignal&&) = delete;
-    ~StopOnSignal() {
-        ended_ = true;
-        if (waiter_.joinable()) {
-            pthread_kill(waiter_.native_handle(), wake_);
-            waiter_.join();
-        }
-        pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+    if (entry.ends_with(".ipynb")) {
+        return entry_for(entry, "notebook");
     }
-    [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
-
-private:
-    void wait() {
-        for (int received = 0; sigwait(&signals_, &received) == 0 && !ended_;) {
-            if (!stop_.request_stop()) {
-                std::_Exit(128 + received);
-            }
-        }
+    if (entry.ends_with(".pickle") || entry.ends_with(".pkl")) {
+        return entry_for(entry, "python_function");
     }
-
-    sigset_t signals_ = {}, previous_ = {};
-    std::stop_source stop_ = {};
-    std::atomic<bool> ended_ = false;
-    int wake_ = 0;  // one of signals_
-    std::thread waiter_ = {};
-};
-
-/// Calls `body` and gives its exit code: the one place where an exception becomes a sentence on
-/// stderr and an exit code (core/error.hpp; a failed workload's own code).
-template <class Body>
-int guarded(Body&& body) noexcept {
-    try {
-        return std::forward<Body>(body)();
-    } catch (const WorkloadError& error) {
-        std::cerr << "fairing: " << error.what() << '\n';
-        const int code = error.outcome().exit_code;
-        return code != 0 ? code : exit_code(error.code());
-    } catch (const Error& error) {
-        std::cerr << "fairing: " << error.what() << '\n';
-        return exit_code(error.code());
-    } catch (const std::exception& error) {
-        std::cerr << "fairing: " << error.what() << '\n';
-        return exit_code(ErrorCode::internal);
-    } catch (...) {
-        std::cerr << "fairing: an exception of unknown type\n";
-        return exit_code(ErrorCode::internal);
-    }
-}
-
-/// Runs `launch` on a console session that SIGINT and SIGTERM stop. What it returns, if anything,
-/// is the exit code.
-template <std::invocable<const Session&> Launch>
-int run_main(Launch&& launch) noexcept {
-    return guarded([&] {
-        const StopOnSignal signals;
-        const Session session = console_session(signals.token());
-        if constexpr (std::same_as<std::invoke_result_t<Launch, const Session&>, int>) {
-            return std::invoke(launch, session);
-        } else {
-            std::invoke(launch, session);
-            return 0;
+    if (std::filesystem::is_directory(path, ignored)) {
+        if (!std::filesystem::exists(path / "__main__.py", ignored)) {
+            throw refused("it is a folder without __main__.py");
         }
-    });
-}
-
-/// The same program at both ends: in the job only the function that FAIRING_FUNCTION names runs,
-/// with this program's arguments; elsewhere only `launch`.
-template <std::invocable<const Session&> Launch>
-int run_main(int argc, char** argv, const JobFunctions& functions, Launch&& launch) noexcept {
-    if (!in_job()) {
-        return run_main(std::forward<Launch>(launch));
+        Entry folder = entry_for((path / "__main__.py").string(), "python");
+        folder.options["input_files"] = Json::array({entry});
+        return folder;
     }
-    return guarded([&] {
-        const std::string name = env("FAIRING_FUNCTION", "");
-        const auto function = functions.find(name);
-        if (function == functions.end()) {
-            std::vector<std::string> names;
-            for (const auto& [known, unused] : functions) {
-                names.push_back(known);
-            }
-            throw unknown_name("call", "the job function of FAIRING_FUNCTION", name, names);
-        }
-        Worker worker = worker_from_environment();
-        worker.arguments.assign(argv + (argc > 0 ? 1 : 0), argv + argc);
-        return function->second(worker);
-    });
-}
-template <std::invocable<const Session&> Launch>
-int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexcept {
-    return run_main(argc, argv, JobFunctions{{"", function}}, std::forward<Launch>(launch));
+    if (entry.ends_with(".py")) {
+        return entry_for(entry, "python");
+    }
+    if (!present) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "run",
+                     .subject = packaging::escaped(entry),
+                     .answer = "there is no such file"}};
+    }
+    const std::string start = detail::start_of(path);
+    if (codec::is_elf(start)) {
+        return entry_for(entry, "function");
+    }
+    const std::vector<std::string> interpreter = detail::interpreter_of(entry, start);
+    if (interpreter.empty()) {
+        throw refused("not an entry that can be told by its name or its first bytes");
+    }
+    Entry script = entry_for(entry, "python");
+    script.options["command"] = interpreter;
+    return script;
 }
 
 }  // namespace fairing
@@ -40800,26 +41382,103 @@ int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexc
 
 namespace fairing {
 
+/// What a task runs: a file or "file.py:function", as guess_entry() tells them apart, or one of the
+/// job functions that this program has given to run_main().
+class EntryPoint {
+public:
+    EntryPoint() = default;
+    EntryPoint(const char* name) : name_(name) {}
+    EntryPoint(std::string name) : name_(std::move(name)) {}
+    EntryPoint(JobFunction function) : function_(function) {}
+
+    /// A notebook runs as a whole. Throws Error: as guess_entry() and job_function_name() do.
+    [[nodiscard]] Entry entry() const {
+        if (function_ != nullptr) {
+            return {.preprocessor = "function",
+                    .options = {{"function", job_function_name(function_)}}};
+        }
+        Entry guessed = guess_entry(name_);
+        return guessed.preprocessor == "notebook" ? entry_for(name_, "full_notebook")
+                                                  : std::move(guessed);
+    }
+
+private:
+    std::string name_ = {};
+    JobFunction function_ = nullptr;
+};
+
+/// A training: its program with its files, as a Job on a backend.
+struct TrainJob {
+    EntryPoint entry_point = {};
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< empty: the backend's default
+    std::vector<Input> input_files = {};
+    std::map<std::string, std::string> output_map = {};
+    KubernetesOptions kubernetes = {};
+    Backend backend = {};
+
+    [[nodiscard]] AnyPreprocessor preprocessor() const {
+        const Entry entry = entry_point.entry();
+        if (entry.preprocessor == "python") {
+            return stage<PythonPreprocessor>(entry);
+        }
+        if (entry.preprocessor == "full_notebook") {
+            return stage<FullNotebookPreprocessor>(entry);
+        }
+        if (entry.preprocessor == "python_function") {
+            return stage<PythonFunctionPreprocessor>(entry);
+        }
+        return stage<FunctionPreprocessor>(entry);
+    }
+
+    /// The pipeline. Throws Error for an entry point that is none.
+    [[nodiscard]] Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer> fairing() const {
+        return {preprocessor(),
+                AnyBuilder{BackendBuilder{.backend = backend,
+                                          .base_image = base_image,
+                                          .registry = registry,
+                                          .kubernetes = kubernetes}},
+                AnyDeployer{backend.training_deployer(kubernetes)}};
+    }
+    /// Fairing::start(): the handle, when the Job is stored.
+    [[nodiscard]] Workload start(const Session& session = {}) const {
+        return fairing().start(session);
+    }
+    /// Fairing::run(): to the end, with the log. Throws WorkloadError for a training that fails.
+    Workload submit(const Session& session = {}) const { return fairing().run(session); }
+
+private:
+    // An aggregate has no private data; these functions are not for users.
+    template <class Stage>
+    [[nodiscard]] Stage stage(const Entry& entry) const {
+        Stage result = stage_from<Stage>(entry.options, "the entry point");
+        result.input_files.insert(result.input_files.end(), input_files.begin(), input_files.end());
+        result.output_map = output_map;
+        return result;
+    }
+};
+
 /// A Python class behind Seldon's server, with its files and its model, as an endpoint. The base
 /// image brings Python, seldon-core and what the class imports.
 struct PredictionEndpoint {
     std::string model_class = {};  ///< "HousingServe", of HousingServe.py among the files
     std::string base_image = {};
-    std::string registry = {};
+    std::string registry = {};  ///< empty: the backend's default
     std::vector<Input> input_files = {};
     KubernetesOptions kubernetes = {};
     ServiceType service_type = ServiceType::cluster_ip;
+    Backend backend = {};
 
     /// Packages, pushes, deploys, and waits until it is ready. Throws WorkloadError that says why
     /// it is not.
     [[nodiscard]] Endpoint create(const Session& session = {}) const {
-        return Fairing{
-            PythonPreprocessor{.executable = module_file(), .input_files = input_files},
-            AppendBuilder{
-                .base_image = base_image, .registry = registry, .image_name = "fairing-endpoint"},
-            ServingDeployer{.kubernetes = kubernetes,
-                            .serving_class = model_class,
-                            .service_type = service_type}}
+        return Fairing{PythonPreprocessor{.executable = module_file(), .input_files = input_files},
+                       BackendBuilder{.backend = backend,
+                                      .base_image = base_image,
+                                      .registry = registry,
+                                      .image_name = "fairing-endpoint",
+                                      .kubernetes = kubernetes},
+                       backend.serving_deployer(model_class, kubernetes, service_type)}
             .run(session);
     }
 
@@ -41053,112 +41712,6 @@ struct RunSummary {
         return kubernetes::with_traffic(std::move(service), percent);
     });
     return Endpoint{kubernetes::workload_of(client, stored, options, session.transport)};
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/preprocessors/entry.hpp - what an entry point is, told by looking at it.
-
-namespace fairing {
-
-/// The preprocessor that an entry point asks for, by name, and its options.
-struct Entry {
-    std::string preprocessor = {};
-    Json options = Json::object();
-};
-
-namespace detail {
-
-/// The words behind "#!" of a script; {"sh"} for one that ends in .sh; empty when it is no script.
-[[nodiscard]] inline std::vector<std::string> interpreter_of(const std::string& entry,
-                                                             std::string_view start) {
-    if (start.starts_with("#!")) {
-        std::istringstream line{std::string{start.substr(2, start.find_first_of("\r\n") - 2)}};
-        std::vector<std::string> words;
-        for (std::string word; line >> word;) {
-            words.push_back(word);
-        }
-        if (!words.empty()) {
-            return words;
-        }
-    }
-    return entry.ends_with(".sh") ? std::vector<std::string>{"sh"} : std::vector<std::string>{};
-}
-
-[[nodiscard]] inline std::string start_of(const std::filesystem::path& file) {
-    std::string start(256, '\0');
-    const UniqueFd descriptor = open_file(file, O_RDONLY | O_NONBLOCK);
-    const std::size_t size =
-        read_some(descriptor.get(), std::as_writable_bytes(std::span{start.data(), start.size()}),
-                  file.string());
-    start.resize(size);
-    return start;
-}
-
-}  // namespace detail
-
-/// What `entry` asks of the preprocessor of that name: where its file goes.
-[[nodiscard]] inline Entry entry_for(const std::string& entry, const std::string& preprocessor) {
-    const char* const key = preprocessor == "notebook" || preprocessor == "full_notebook"
-                                ? "notebook_file"
-                            : preprocessor == "python_function" ? "function"
-                                                                : "executable";
-    return {.preprocessor = preprocessor, .options = {{key, entry}}};
-}
-
-/// Tells by the name, then by the file: .ipynb is a notebook, .py Python, NAME:NAME and .pickle or
-/// .pkl a Python function, ELF a program, a folder with __main__.py a Python program, a script what
-/// its first line says. Throws Error: usage for what is none of them, not_found.
-[[nodiscard]] inline Entry guess_entry(const std::string& entry) {
-    const auto refused = [&](std::string answer) {
-        return Error{ErrorCode::usage,
-                     {.attempted = "run",
-                      .subject = packaging::escaped(entry),
-                      .answer = std::move(answer),
-                      .advice = "name a .py or .ipynb file, file.py:function, a program, a script, "
-                                "or a folder with __main__.py"}};
-    };
-    std::error_code ignored;
-    const std::filesystem::path path{entry};
-    const bool present = std::filesystem::exists(path, ignored);
-    if (!present && entry.find(':') != std::string::npos) {
-        return entry_for(entry, "python_function");
-    }
-    if (entry.ends_with(".ipynb")) {
-        return entry_for(entry, "notebook");
-    }
-    if (entry.ends_with(".pickle") || entry.ends_with(".pkl")) {
-        return entry_for(entry, "python_function");
-    }
-    if (std::filesystem::is_directory(path, ignored)) {
-        if (!std::filesystem::exists(path / "__main__.py", ignored)) {
-            throw refused("it is a folder without __main__.py");
-        }
-        Entry folder = entry_for((path / "__main__.py").string(), "python");
-        folder.options["input_files"] = Json::array({entry});
-        return folder;
-    }
-    if (entry.ends_with(".py")) {
-        return entry_for(entry, "python");
-    }
-    if (!present) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "run",
-                     .subject = packaging::escaped(entry),
-                     .answer = "there is no such file"}};
-    }
-    const std::string start = detail::start_of(path);
-    if (codec::is_elf(start)) {
-        return entry_for(entry, "function");
-    }
-    const std::vector<std::string> interpreter = detail::interpreter_of(entry, start);
-    if (interpreter.empty()) {
-        throw refused("not an entry that can be told by its name or its first bytes");
-    }
-    Entry script = entry_for(entry, "python");
-    script.options["command"] = interpreter;
-    return script;
 }
 
 }  // namespace fairing

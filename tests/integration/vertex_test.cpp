@@ -7,6 +7,7 @@
 #include <string>
 
 #include "../support/docker_registry.hpp"
+#include "../support/example_program.hpp"
 #include "../support/google_server.hpp"
 #include "../support/workspace.hpp"
 #include "fairing/core/env.hpp"
@@ -42,10 +43,14 @@ public:
     }
     [[nodiscard]] ShellResult fairing(const std::string& arguments,
                                       const std::string& prefix = {}) const {
-        return run("cd " + home_.path().string() + " && env -u GOOGLE_APPLICATION_CREDENTIALS " +
-                   "-u GOOGLE_CLOUD_PROJECT HOME=" + home_.path().string() +
-                   " GCE_METADATA_HOST=127.0.0.1:" + std::to_string(listener_->port()) + ' ' +
-                   prefix + ' ' + *env("FAIRING_COMMAND") + ' ' + arguments + " 2>&1");
+        return run("cd " + home_.path().string() + " && env " + identity() + ' ' + prefix + ' ' +
+                   *env("FAIRING_COMMAND") + ' ' + arguments + " 2>&1");
+    }
+    /// Those of an example that goes to this Google.
+    [[nodiscard]] std::string variables() const {
+        return identity() + " BASE=scratch REGISTRY=" + registry_.host() +
+               "/team VERTEX_ENDPOINT=" + listener_->url("") +
+               " LOGGING_ENDPOINT=" + listener_->url("");
     }
     /// Where Google is, and how often to look at it.
     [[nodiscard]] std::string options() const {
@@ -72,6 +77,12 @@ public:
     GoogleServer server = {};
 
 private:
+    /// That of a machine of Google's, in variables.
+    [[nodiscard]] std::string identity() const {
+        return "-u GOOGLE_APPLICATION_CREDENTIALS -u GOOGLE_CLOUD_PROJECT HOME=" +
+               home_.path().string() +
+               " GCE_METADATA_HOST=127.0.0.1:" + std::to_string(listener_->port());
+    }
     GoogleCommand() { home_.file("train.py", "print('hello')\n"); }
 
     support::Workspace home_ = {};
@@ -130,6 +141,22 @@ TEST_CASE("a job of Vertex AI runs, and its lines are shown once") {
     const ShellResult status = google->fairing("status " + name + " --config google.json");
     CHECK(status.output == "CustomJob " + name + ": succeeded\n");
     CHECK(google->fairing("status " + name + "9 --config google.json").exit_code == 65);
+}
+
+TEST_CASE("Fairing's gcp/hello-world-gpu-pytorch.py: a job of Vertex AI with a GPU") {
+    const auto google = GoogleCommand::make();
+    if (!google || support::missing_examples()) {
+        return;
+    }
+    google->server.entries.emplace(1, GoogleServer::entry("a", "01", "epoch 1"));
+    const support::Launched ran = support::launch_example("15_vertex", google->variables());
+    CAPTURE(ran.said);
+    REQUIRE(ran.exit_code == 0);
+    CHECK(ran.output == "epoch 1\n");
+    const Json pool = google->server.resources.at(
+        google->resource("customJobs"))["jobSpec"]["workerPoolSpecs"][0];
+    CHECK(pool["machineSpec"]["acceleratorType"] == "NVIDIA_TESLA_T4");
+    CHECK(contains(pool["containerSpec"]["command"].dump(), "/app/examples/train.py"));
 }
 
 TEST_CASE("a job of Vertex AI that fails is told in one sentence") {

@@ -89,7 +89,7 @@ inline constexpr auto fields<AiPlatformServingDeployer> = std::tuple_cat(
         field("version_config", &AiPlatformServingDeployer::version_config,
               "member of the Version, over what is made from the other options; repeatable"),
         field("keep_failed", &AiPlatformServingDeployer::keep_failed,
-              "leave the model and the version of a deployment that failed"),
+              "leave what was made for a deployment that failed"),
     });
 
 namespace detail {

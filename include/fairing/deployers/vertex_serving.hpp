@@ -72,7 +72,7 @@ inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
               "share of the endpoint's traffic; models that are there keep the rest (default: "
               "100)"),
         field("service_account", &VertexServingDeployer::service_account,
-              "service account that the model runs as"),
+              "service account that the program runs as"),
         field("environment", &VertexServingDeployer::environment,
               "variable of the program; repeatable", "env"),
         field("model_config", &VertexServingDeployer::model_config,
@@ -80,9 +80,9 @@ inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
         field("deploy_config", &VertexServingDeployer::deploy_config,
               "member of the DeployedModel, over what is made from the other options; repeatable"),
         field("start_timeout", &VertexServingDeployer::start_timeout,
-              "fail when the model is not deployed after so many seconds (default: wait)"),
+              "fail when nothing runs after so many seconds (default: wait)"),
         field("keep_failed", &VertexServingDeployer::keep_failed,
-              "leave the model and the endpoint of a deployment that failed"),
+              "leave what was made for a deployment that failed"),
     });
 
 namespace detail {

@@ -2,11 +2,12 @@
 // ~/.aws/sso/cache (docs.aws.amazon.com/singlesignon/latest/PortalAPIReference).
 #pragma once
 
-#include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <system_error>
 
+#include "../../core/clock.hpp"
 #include "../../core/files.hpp"
 #include "client.hpp"
 #include "credential_process.hpp"
@@ -81,8 +82,7 @@ inline namespace FAIRING_ABI {
         throw detail::no_keys(source, "AWS gave no keys for it");
     }
     if (const Json end = keys.value("expiration", Json()); end.is_number_integer()) {
-        found.expires = std::chrono::system_clock::time_point{
-            std::chrono::milliseconds{end.get<std::int64_t>()}};
+        found.expires = clock_time(end.get<std::int64_t>() / 1000);
     }
     return found;
 }

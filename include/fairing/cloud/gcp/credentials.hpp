@@ -244,19 +244,7 @@ private:
     }
 
     [[nodiscard]] AccessToken parsed(const std::string& body, const std::string& subject) const {
-        const Json document = parse_json(body, "the token of " + subject);
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        const Json lifetime = document.value("expires_in", Json());
-        token.expires =
-            connection_.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(body, subject, connection_.control.now());
     }
 
     [[nodiscard]] std::optional<AccessToken> metadata_token() const {

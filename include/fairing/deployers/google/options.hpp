@@ -37,7 +37,7 @@ inline constexpr auto fields<GoogleOptions> = std::tuple{
     field("project", &GoogleOptions::project,
           "project of Google Cloud (default: that of the credentials)"),
     field("region", &GoogleOptions::region, "region of Google Cloud (default: us-central1)"),
-    field("name", &GoogleOptions::name, "display name (default: from the run id)"),
+    field("name", &GoogleOptions::name, "name of what is created (default: from the run id)"),
     field("labels", &GoogleOptions::labels, "label of everything that is created; repeatable",
           "label"),
     field("endpoint", &GoogleOptions::endpoint,
