@@ -93,6 +93,26 @@ TEST_CASE("every option of a custom job is where Vertex AI reads it") {
     CHECK(site.server.count("POST", jobs) == 1);
 }
 
+TEST_CASE("what is not asked for is not in the request; parameter servers have no accelerators") {
+    VertexDeployer deployer = small_job();
+    const Json plain = deployer.manifests(GoogleSite::image(), {}).at(0)["jobSpec"];
+    CHECK(plain.size() == 1);
+    CHECK(plain["workerPoolSpecs"].size() == 1);
+    deployer.machine.accelerator_type = "NVIDIA_TESLA_T4";
+    deployer.parameter_server_count = 2;
+    deployer.strategy = VertexStrategy::spot;
+    deployer.disable_retries = true;
+    GoogleSite site;  // which checks it
+    CHECK(followed(site, deployer).state == State::succeeded);
+    const Json spec = site.server.body_of("/customJobs")["jobSpec"];
+    CHECK(spec["scheduling"] == Json{{"strategy", "SPOT"}, {"disableRetries", true}});
+    const Json& pools = spec["workerPoolSpecs"];
+    REQUIRE(pools.size() == 3);
+    CHECK(pools[1] == Json::object());
+    CHECK(pools[2]["replicaCount"] == 2);
+    CHECK(pools[2]["machineSpec"] == Json{{"machineType", "n1-standard-4"}});
+}
+
 TEST_CASE("what Google does not know is refused in its words") {
     GoogleSite site;
     VertexDeployer deployer = small_job();
