@@ -12338,73 +12338,6 @@ inline void check_token_url(const std::string& url) {
 }  // namespace fairing::cloud
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/renewed.hpp - a credential that ends, fetched anew before it does.
-
-namespace fairing::cloud {
-
-/// A bearer token; without an end it is asked for once.
-struct AccessToken {
-    Secret value = {};
-    std::optional<std::chrono::system_clock::time_point> expires = {};
-};
-
-/// The answer of a token endpoint (RFC 6749, 5.1), which came at `now`; a minute when it does not
-/// say how long the token lives. Throws Error{unavailable} when it holds none.
-[[nodiscard]] inline AccessToken parse_access_token(const std::string& body,
-                                                    const std::string& subject,
-                                                    std::chrono::system_clock::time_point now) {
-    const Json document = parse_json(body, "the token of " + subject);
-    AccessToken token{.value = Secret{text_or(document, "access_token")}};
-    if (token.value.empty()) {
-        throw Error{ErrorCode::unavailable,
-                    {.attempted = "get a token for",
-                     .subject = subject,
-                     .answer = "the answer holds none"}};
-    }
-    const Json lifetime = document.value("expires_in", Json());
-    token.expires = now + std::chrono::seconds{
-                              lifetime.is_number_integer()
-                                  ? std::clamp<std::int64_t>(lifetime.get<std::int64_t>(), 0, 86400)
-                                  : 60};
-    return token;
-}
-
-/// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
-/// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.
-template <class Value>
-class Renewed {
-public:
-    Renewed() = default;
-    Renewed(std::function<Value()> fetch, Clock clock)
-        : shared_(std::make_shared<Shared>(std::move(fetch), std::move(clock))) {}
-
-    /// What is good for five more minutes at least, where the service gives so much.
-    [[nodiscard]] Value get() const {
-        const std::lock_guard lock{shared_->mutex};
-        const auto now = shared_->clock ? shared_->clock() : std::chrono::system_clock::now();
-        if (!shared_->value ||
-            (shared_->value->expires && *shared_->value->expires < now + std::chrono::minutes{5})) {
-            shared_->value = shared_->fetch();
-        }
-        return *shared_->value;
-    }
-    explicit operator bool() const noexcept { return shared_ != nullptr; }
-
-private:
-    struct Shared {
-        Shared(std::function<Value()> fetching, Clock timing)
-            : fetch(std::move(fetching)), clock(std::move(timing)) {}
-        std::function<Value()> fetch;
-        Clock clock;
-        std::mutex mutex = {};
-        std::optional<Value> value = {};
-    };
-    std::shared_ptr<Shared> shared_ = {};
-};
-
-}  // namespace fairing::cloud
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/codec/hmac.hpp - HMAC (RFC 2104) over SHA-256: what requests to the clouds are signed
 // with.
 
@@ -12666,6 +12599,162 @@ inline Signature sign_query(const std::string& method, std::string& target,
 }  // namespace fairing::cloud::aws
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/credential_process.hpp - keys from a program that a profile names
+// (docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html).
+
+namespace fairing::cloud::aws {
+
+namespace detail {
+
+[[nodiscard]] inline Error no_keys(const std::string& source, std::string answer,
+                                   std::string advice = {}) {
+    return Error{ErrorCode::denied,
+                 {.attempted = "use AWS credentials from",
+                  .subject = source,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// The words of a command line, with the quotes of a shell and nothing else of it. Throws
+/// Error{denied} for a quote that stays open.
+[[nodiscard]] inline std::vector<std::string> words_of(std::string_view line,
+                                                       const std::string& source) {
+    std::vector<std::string> words;
+    bool is_in_word = false;
+    char quote = '\0';
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const char c = line[i];
+        if (quote == '\0' && (c == ' ' || c == '\t')) {
+            is_in_word = false;
+            continue;
+        }
+        if (!std::exchange(is_in_word, true)) {
+            words.emplace_back();
+        }
+        const char next = i + 1 < line.size() ? line[i + 1] : '\0';
+        if (c == '\\' && next != '\0' && quote != '\'' &&
+            (quote == '\0' || next == '"' || next == '\\')) {
+            words.back() += next;
+            ++i;
+        } else if (c == quote) {
+            quote = '\0';
+        } else if (quote == '\0' && (c == '"' || c == '\'')) {
+            quote = c;
+        } else {
+            words.back() += c;
+        }
+    }
+    if (quote != '\0' || words.empty()) {
+        throw no_keys(source, "its credential_process is no command, or has an open quote");
+    }
+    return words;
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// Runs the program, without a shell, and reads the JSON that it prints. Throws Error that names
+/// it, never what it wrote.
+[[nodiscard]] inline Credentials credentials_by_process(const Connection& connection,
+                                                        std::string_view line,
+                                                        const std::string& profile) {
+    const std::string source = "credential_process of " + profile;
+    const CommandResult result =
+        run({.arguments = detail::words_of(line, source)}, {}, connection.control.stop);
+    if (result.exit_code != 0) {
+        throw detail::no_keys(source, "it " + result.reason(), "run it by hand to see why");
+    }
+    const Json document = parse_json(result.output, "what " + source + " printed");
+    Credentials found{.access_key_id = text_or(document, "AccessKeyId"),
+                      .secret_access_key = Secret{text_or(document, "SecretAccessKey")},
+                      .session_token = Secret{text_or(document, "SessionToken")},
+                      .expires = parse_utc(text_or(document, "Expiration")),
+                      .source = source};
+    if (!document.is_object() || document.value("Version", Json()) != 1) {
+        throw detail::no_keys(source, "it does not say \"Version\": 1");
+    }
+    if (found.access_key_id.empty() || found.secret_access_key.empty()) {
+        throw detail::no_keys(source, "it gave no keys");
+    }
+    if (found.expires && *found.expires <= connection.control.now()) {
+        throw detail::no_keys(source, "it gave keys that have ended");
+    }
+    return found;
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/renewed.hpp - a credential that ends, fetched anew before it does.
+
+namespace fairing::cloud {
+
+/// A bearer token; without an end it is asked for once.
+struct AccessToken {
+    Secret value = {};
+    std::optional<std::chrono::system_clock::time_point> expires = {};
+};
+
+/// The answer of a token endpoint (RFC 6749, 5.1), which came at `now`; a minute when it does not
+/// say how long the token lives. Throws Error{unavailable} when it holds none.
+[[nodiscard]] inline AccessToken parse_access_token(const std::string& body,
+                                                    const std::string& subject,
+                                                    std::chrono::system_clock::time_point now) {
+    const Json document = parse_json(body, "the token of " + subject);
+    AccessToken token{.value = Secret{text_or(document, "access_token")}};
+    if (token.value.empty()) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = "get a token for",
+                     .subject = subject,
+                     .answer = "the answer holds none"}};
+    }
+    const Json lifetime = document.value("expires_in", Json());
+    token.expires = now + std::chrono::seconds{
+                              lifetime.is_number_integer()
+                                  ? std::clamp<std::int64_t>(lifetime.get<std::int64_t>(), 0, 86400)
+                                  : 60};
+    return token;
+}
+
+/// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
+/// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.
+template <class Value>
+class Renewed {
+public:
+    Renewed() = default;
+    Renewed(std::function<Value()> fetch, Clock clock)
+        : shared_(std::make_shared<Shared>(std::move(fetch), std::move(clock))) {}
+
+    /// What is good for five more minutes at least, where the service gives so much.
+    [[nodiscard]] Value get() const {
+        const std::lock_guard lock{shared_->mutex};
+        const auto now = shared_->clock ? shared_->clock() : std::chrono::system_clock::now();
+        if (!shared_->value ||
+            (shared_->value->expires && *shared_->value->expires < now + std::chrono::minutes{5})) {
+            shared_->value = shared_->fetch();
+        }
+        return *shared_->value;
+    }
+    explicit operator bool() const noexcept { return shared_ != nullptr; }
+
+private:
+    struct Shared {
+        Shared(std::function<Value()> fetching, Clock timing)
+            : fetch(std::move(fetching)), clock(std::move(timing)) {}
+        std::function<Value()> fetch;
+        Clock clock;
+        std::mutex mutex = {};
+        std::optional<Value> value = {};
+    };
+    std::shared_ptr<Shared> shared_ = {};
+};
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/aws/client.hpp - signed requests to AWS's services, and to others that speak like
 // them.
 
@@ -12803,6 +12892,89 @@ private:
 }  // namespace fairing::cloud::aws
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/sso.hpp - a role's keys by the login that `aws sso login` has left in
+// ~/.aws/sso/cache (docs.aws.amazon.com/singlesignon/latest/PortalAPIReference).
+
+namespace fairing::cloud::aws {
+
+/// What a profile says of its login.
+struct SsoLogin {
+    std::string start_url = {}, region = {}, account = {}, role = {};
+};
+
+namespace detail {
+
+/// The login's token; empty when there is none that still holds. Files are found by what they hold:
+/// their names are digests.
+[[nodiscard]] inline Secret sso_token(const Connection& connection, const std::string& start_url) {
+    std::error_code failure;
+    for (const auto& entry :
+         std::filesystem::directory_iterator{connection.in_home(".aws/sso/cache"), failure}) {
+        if (entry.path().extension() != ".json" || !entry.is_regular_file(failure)) {
+            continue;
+        }
+        const std::string text = read_file(entry.path(), std::size_t{1} << 20);
+        const Json cached = is_too_deep(text) ? Json() : Json::parse(text, nullptr, false);
+        const auto end = parse_utc(text_or(cached, "expiresAt"));
+        if (text_or(cached, "startUrl") == start_url && end && *end > connection.control.now() &&
+            !text_or(cached, "accessToken").empty()) {
+            return Secret{text_or(cached, "accessToken")};
+        }
+    }
+    return {};
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// Throws Error{denied} that says how to log in when nobody is.
+[[nodiscard]] inline Credentials credentials_by_sso(const Connection& connection,
+                                                    const SsoLogin& login,
+                                                    const std::string& profile) {
+    const std::string source = "the login of profile " + profile;
+    const std::string advice = "run aws sso login --profile " + profile;
+    for (const std::string& each : {login.start_url, login.region, login.account, login.role}) {
+        if (each.empty()) {
+            throw detail::no_keys(source,
+                                  "sso_start_url, sso_region, sso_account_id and sso_role_name "
+                                  "are not all set");
+        }
+    }
+    check_region(login.region);
+    const Secret token = detail::sso_token(connection, login.start_url);
+    if (token.empty()) {
+        throw detail::no_keys(source, "there is none that still holds", advice);
+    }
+    const std::string endpoint = service_endpoint(connection, "portal.sso", login.region);
+    check_token_url(endpoint);
+    const net::Answer answer = connection.send(
+        {.url = endpoint + "/federation/credentials?role_name=" + net::percent_encode(login.role) +
+                "&account_id=" + net::percent_encode(login.account),
+         .headers = {{"x-amz-sso_bearer_token", token.reveal()}},
+         .max_body = std::uint64_t{1} << 20},
+        "get the keys of role", login.role);
+    need_success(answer, "get the keys of role", login.role, answer.status == 401 ? advice : "");
+    const Json document = parse_json(answer.body, "the keys of role " + login.role);
+    const Json keys = document.is_object() ? document.value("roleCredentials", Json()) : Json();
+    Credentials found{.access_key_id = text_or(keys, "accessKeyId"),
+                      .secret_access_key = Secret{text_or(keys, "secretAccessKey")},
+                      .session_token = Secret{text_or(keys, "sessionToken")},
+                      .source = source};
+    if (found.access_key_id.empty() || found.secret_access_key.empty()) {
+        throw detail::no_keys(source, "AWS gave no keys for it");
+    }
+    if (const Json end = keys.value("expiration", Json()); end.is_number_integer()) {
+        found.expires = clock_time(end.get<std::int64_t>() / 1000);
+    }
+    return found;
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/aws/sts.hpp - who we are to AWS, and roles that are taken on for a while
 // (docs.aws.amazon.com/STS/latest/APIReference).
 
@@ -12896,7 +13068,8 @@ struct CallerIdentity {
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/aws/credentials.hpp - who we are to AWS, found as its own tools find it: the
-// environment, the files in ~/.aws, a web identity, a container's endpoint, the instance's metadata
+// environment, the files in ~/.aws with the logins and programs that they name, a web identity, a
+// container's endpoint, the instance's metadata
 // (docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
 
 namespace fairing::cloud::aws {
@@ -12972,14 +13145,6 @@ public:
 private:
     using Found = std::optional<Credentials>;
 
-    [[nodiscard]] static Error broken(std::string source, std::string answer,
-                                      std::string advice = {}) {
-        return Error{ErrorCode::denied,
-                     {.attempted = "use AWS credentials from",
-                      .subject = std::move(source),
-                      .answer = std::move(answer),
-                      .advice = std::move(advice)}};
-    }
     [[nodiscard]] static std::string config_section(const std::string& profile) {
         return profile == "default" ? profile : "profile " + profile;
     }
@@ -12999,9 +13164,9 @@ private:
         const std::string key = connection_.env("AWS_ACCESS_KEY_ID");
         const std::string secret = connection_.env("AWS_SECRET_ACCESS_KEY");
         if (key.empty() != secret.empty()) {
-            throw broken("the environment",
-                         "only one of AWS_ACCESS_KEY_ID and "
-                         "AWS_SECRET_ACCESS_KEY is set");
+            throw detail::no_keys("the environment",
+                                  "only one of AWS_ACCESS_KEY_ID and "
+                                  "AWS_SECRET_ACCESS_KEY is set");
         }
         return key.empty()
                    ? Found{}
@@ -13019,9 +13184,9 @@ private:
         }
         if (named_ && !credentials.contains(options_.profile) &&
             !config.contains(config_section(options_.profile))) {
-            throw broken("profile " + options_.profile, "neither " + credentials_file_.string() +
-                                                            " nor " + config_file_.string() +
-                                                            " has it");
+            throw detail::no_keys("profile " + options_.profile,
+                                  "neither " + credentials_file_.string() + " nor " +
+                                      config_file_.string() + " has it");
         }
         return std::nullopt;
     }
@@ -13039,13 +13204,14 @@ private:
         const std::string secret = value("aws_secret_access_key");
         if (!role.empty() && !parent.empty() && !(parent == profile && depth > 0)) {
             if (depth > 4) {
-                throw broken(source, "its source profiles go round in a circle");
+                throw detail::no_keys(source, "its source profiles go round in a circle");
             }
             // A profile that is its own source has the keys itself.
             Found base = parent == profile ? Found{static_keys(key, secret, value, source)}
                                            : of_profile(parent, credentials, config, depth + 1);
             if (!base) {
-                throw broken(source, "its source profile " + parent + " has no credentials");
+                throw detail::no_keys(source,
+                                      "its source profile " + parent + " has no credentials");
             }
             const std::string here = region();
             const Client client{connection_,
@@ -13059,12 +13225,21 @@ private:
         if (!key.empty() || !secret.empty()) {
             return static_keys(key, secret, value, source);
         }
-        for (const char* other : {"sso_session", "sso_start_url", "credential_process"}) {
-            if (!value(other).empty()) {
-                throw broken(source, std::string{"it uses "} + other + ", which is not followed",
-                             "run eval \"$(aws configure export-credentials --profile " + profile +
-                                 " --format env)\" first");
-            }
+        if (!(value("sso_session") + value("sso_start_url") + value("sso_account_id")).empty()) {
+            const std::string session = "sso-session " + value("sso_session");
+            const auto shared = [&](const char* name) {
+                const std::string own = value(name);
+                return own.empty() ? setting(config, session, name) : own;
+            };
+            return credentials_by_sso(connection_,
+                                      {.start_url = shared("sso_start_url"),
+                                       .region = shared("sso_region"),
+                                       .account = value("sso_account_id"),
+                                       .role = value("sso_role_name")},
+                                      profile);
+        }
+        if (const std::string line = value("credential_process"); !line.empty()) {
+            return credentials_by_process(connection_, line, source);
         }
         return std::nullopt;
     }
@@ -13073,7 +13248,8 @@ private:
     [[nodiscard]] static Credentials static_keys(const std::string& key, const std::string& secret,
                                                  const Value& value, const std::string& source) {
         if (key.empty() || secret.empty()) {
-            throw broken(source, "aws_access_key_id and aws_secret_access_key are not both set");
+            throw detail::no_keys(source,
+                                  "aws_access_key_id and aws_secret_access_key are not both set");
         }
         return {.access_key_id = key,
                 .secret_access_key = Secret{secret},
@@ -13106,8 +13282,8 @@ private:
             const bool of_aws = parsed.host == "169.254.170.2" || parsed.host == "169.254.170.23" ||
                                 parsed.host == "fd00:ec2::23";
             if (!parsed.is_tls() && !net::is_loopback(parsed) && !of_aws) {
-                throw broken("AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                             "its host may not be asked without TLS");
+                throw detail::no_keys("AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                      "its host may not be asked without TLS");
             }
         }
         if (url.empty()) {
@@ -13125,8 +13301,8 @@ private:
         }
         const auto answer = connection_.ask_metadata(std::move(request), std::chrono::seconds{5});
         if (!answer || answer->status != 200) {
-            throw broken("the container's endpoint",
-                         answer ? net::status_text(answer->status) : "it does not answer");
+            throw detail::no_keys("the container's endpoint",
+                                  answer ? net::status_text(answer->status) : "it does not answer");
         }
         return of_document(answer->body, "the container's endpoint");
     }
@@ -13158,8 +13334,8 @@ private:
         const std::string name = role->body.substr(0, role->body.find('\n'));
         const auto answer = ask({.url = folder + net::percent_encode(name), .headers = headers});
         if (!answer || answer->status != 200) {
-            throw broken("the instance's metadata",
-                         answer ? net::status_text(answer->status) : "it does not answer");
+            throw detail::no_keys("the instance's metadata",
+                                  answer ? net::status_text(answer->status) : "it does not answer");
         }
         return of_document(answer->body, "the instance's metadata");
     }
@@ -13172,7 +13348,7 @@ private:
                           .expires = parse_utc(text_or(document, "Expiration")),
                           .source = source};
         if (found.access_key_id.empty() || found.secret_access_key.empty()) {
-            throw broken(std::move(source), "it gave no keys");
+            throw detail::no_keys(source, "it gave no keys");
         }
         return found;
     }
@@ -13679,9 +13855,69 @@ inline namespace FAIRING_ABI {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/gcp/external_account.hpp - how a workload outside Google Cloud proves who it is:
+// the token of its own identity provider, out of a file or from a URL
+// (google.aip.dev/auth/4117; cloud.google.com/iam/docs/workload-identity-federation).
+
+namespace fairing::cloud::gcp {
+
+inline namespace FAIRING_ABI {
+
+/// The token that `document`, a file of type external_account, says where to find. Throws Error
+/// that names the file, never what it leads to.
+[[nodiscard]] inline Secret subject_token(const Connection& connection, const Json& document,
+                                          const std::string& file) {
+    const auto broken = [&file](ErrorCode code, std::string answer) {
+        return Error{code,
+                     {.attempted = "use Google credentials in",
+                      .subject = file,
+                      .answer = std::move(answer)}};
+    };
+    const auto object = [](const Json& parent, const char* key) {
+        Json found = parent.value(key, Json::object());
+        return found.is_object() ? found : Json::object();
+    };
+    const Json source = object(document, "credential_source");
+    std::string text;
+    if (const std::string path = text_or(source, "file"); !path.empty()) {
+        text = read_file(path, std::size_t{1} << 20);
+    } else if (const std::string url = text_or(source, "url"); !url.empty()) {
+        // A metadata service of another cloud has a link-local address, and speaks plain http.
+        net::Request request{.url = url};
+        const Json headers = object(source, "headers");
+        for (const auto& [name, value] : headers.items()) {
+            request.headers.emplace(name, value.is_string() ? value.get<std::string>() : "");
+        }
+        const auto answer = connection.ask_metadata(std::move(request), std::chrono::seconds{10});
+        if (!answer || answer->status != 200) {
+            throw broken(ErrorCode::denied,
+                         "its credential_source " + net::redact_url(url) + ": " +
+                             (answer ? net::status_text(answer->status) : "it does not answer"));
+        }
+        text = answer->body;
+    } else {
+        throw broken(ErrorCode::unsupported, "its credential_source is neither a file nor a url");
+    }
+    const Json format = object(source, "format");
+    if (text_or(format, "type") == "json") {
+        text = text_or(parse_json(text, "the token that " + file + " leads to"),
+                       text_or(format, "subject_token_field_name").c_str());
+    }
+    text.resize(text.find_last_not_of(" \r\n") + 1);
+    if (text.empty()) {
+        throw broken(ErrorCode::denied, "its credential_source holds no token");
+    }
+    return Secret{text};
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::gcp
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/gcp/credentials.hpp - who we are to Google Cloud: application default credentials
 // (cloud.google.com/docs/authentication/application-default-credentials; RFC 7523 for service
-// accounts).
+// accounts, RFC 8693 for identities of others).
 
 namespace fairing::cloud::gcp {
 
@@ -13693,7 +13929,8 @@ struct CredentialOptions {
     std::string token_url = "https://oauth2.googleapis.com/token";  ///< of authorized users
 };
 
-/// Finds a token: the file of a service account or an authorized user, else the metadata server. No
+/// Finds a token: the file of a service account, an authorized user or a workload of another cloud,
+/// else the metadata server. No
 /// error quotes a key or a token.
 class CredentialChain {
 public:
@@ -13825,8 +14062,53 @@ private:
                                                   {"client_secret", need("client_secret")},
                                                   {"refresh_token", need("refresh_token")}}));
         }
+        if (type == "external_account") {
+            const std::string url = need("token_url");
+            check_token_url(url);
+            const Secret theirs = subject_token(connection_, document, options_.file.string());
+            AccessToken token = ask(form_request(
+                url, {{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"},
+                      {"audience", need("audience")},
+                      {"scope", options_.scope},
+                      {"requested_token_type", "urn:ietf:params:oauth:token-type:access_token"},
+                      {"subject_token_type", need("subject_token_type")},
+                      {"subject_token", theirs.reveal()}}));
+            const std::string account = text_or(document, "service_account_impersonation_url");
+            return account.empty() ? token : token_as(account, token);
+        }
+        if (type == "impersonated_service_account") {
+            return token_as(need("service_account_impersonation_url"),
+                            token_of(document.value("source_credentials", Json::object())));
+        }
         throw broken("credentials of type " + net::printable(type, 60) + " are not supported",
                      ErrorCode::unsupported);
+    }
+
+    /// A service account's token, which the owner of `token` may have
+    /// (cloud.google.com/iam/docs/reference/credentials/rest).
+    [[nodiscard]] AccessToken token_as(const std::string& url, const AccessToken& token) const {
+        check_token_url(url);
+        const std::string attempted = "become";
+        const std::string account = url.substr(url.rfind('/') + 1);
+        const net::Answer answer = connection_.send(
+            {.method = "POST",
+             .url = url,
+             .headers = {{"Content-Type", "application/json; charset=utf-8"},
+                         {"Authorization", "Bearer " + token.value.reveal()}},
+             .body = net::Body::of(Json{{"scope", {options_.scope}}, {"lifetime", "3600s"}}.dump()),
+             .max_body = std::uint64_t{1} << 20},
+            attempted, account, net::Repeat::always);
+        need_success(answer, attempted, account);
+        const Json document = parse_json(answer.body, "the token of " + account);
+        AccessToken given{.value = Secret{text_or(document, "accessToken")},
+                          .expires = parse_utc(text_or(document, "expireTime"))};
+        if (given.value.empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = attempted,
+                         .subject = account,
+                         .answer = "the answer holds no token"}};
+        }
+        return given;
     }
 
     /// A signed statement of who we are, good for an hour (RFC 7523, section 3).
@@ -33175,6 +33457,10 @@ inline void check_options(const GoogleOptions& options) {
     check_characters("project", options.project, "-:.");
     check_characters("region", options.region, "-");
     check_characters("run id", options.run_id, "-");
+    constexpr std::size_t longest_run_id = 46;  // names of 63 bytes have prefixes before it
+    if (options.run_id.size() > longest_run_id || options.run_id.ends_with('-')) {
+        throw bad_option("run id", options.run_id, "it is longer than 46, or ends with -");
+    }
     if (options.region.empty()) {
         throw bad_option("region", "\"\"", "it is empty");
     }
@@ -33253,6 +33539,8 @@ inline void check_options(const GoogleOptions& options) {
 
 namespace fairing::google {
 
+using Steady = std::chrono::steady_clock;
+
 /// Pauses that grow from the first to twenty times that.
 class Pace {
 public:
@@ -33317,6 +33605,17 @@ inline void need_result(const Json& operation, const std::string& attempted,
     }
 }
 
+class Client;
+
+/// One thing to make.
+struct Creation {
+    std::string url = {};
+    Json body = {};
+    std::string attempted = {}, subject = {};
+    std::function<std::optional<Json>(const Client&)> made = {};  ///< looks for it
+    std::function<void(const Client&, const Json&)> undo = {};    ///< removes what `made` found
+};
+
 /// A cheap value; copies share the token. The program's own credentials come before application
 /// default credentials.
 class Client {
@@ -33344,6 +33643,19 @@ public:
         copy.connection_.control.stop = std::move(stop);
         return copy;
     }
+    /// Operations may take until then; nullopt: as long as they like.
+    [[nodiscard]] Client with_deadline(std::optional<Steady::time_point> deadline) const {
+        Client copy = *this;
+        copy.deadline_ = deadline;
+        return copy;
+    }
+    [[nodiscard]] bool is_late() const { return deadline_ && Steady::now() >= *deadline_; }
+    /// One request may take so long, with all its repetitions; zero means no limit.
+    [[nodiscard]] Client with_patience(std::chrono::milliseconds limit) const {
+        Client copy = *this;
+        copy.connection_.deadline = limit;
+        return copy;
+    }
     /// Sleeps; throws Cancelled on a stop.
     void sleep(std::chrono::milliseconds pause, const std::string& attempted) const {
         control().sleep(pause);
@@ -33367,6 +33679,13 @@ public:
         return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
                         attempted, subject);
     }
+    /// Changes members of what is there; may be done twice.
+    [[nodiscard]] Json patch(const std::string& url, const Json& body, const std::string& attempted,
+                             const std::string& subject) const {
+        net::Request request = post_request(url, body);
+        request.method = "PATCH";
+        return document(ask(request, attempted, subject, net::Repeat::always), attempted, subject);
+    }
     /// The operation that removes it; nullopt for what is not there.
     [[nodiscard]] std::optional<Json> remove(const std::string& url,
                                              const std::string& subject) const {
@@ -33376,43 +33695,34 @@ public:
                                     : std::optional{document(answer, "remove", subject)};
     }
 
-    using Find = std::function<std::optional<Json>()>;
-    /// Makes one thing, and never a second one: when the answer is lost, `made` looks for it first.
-    /// Without `made` only what was refused for the moment (429) is sent again.
-    [[nodiscard]] Json create(const std::string& url, const Json& body,
-                              const std::string& attempted, const std::string& subject,
-                              const Find& made = {}) const {
-        for (int attempt = 1;; ++attempt) {
-            std::optional<Error> failure;
-            std::string retry_after;
-            bool lost = true;
-            try {
-                const net::Answer answer =
-                    ask(post_request(url, body), attempted, subject, net::Repeat::never);
-                if (!net::is_temporary(answer.status)) {
-                    return document(answer, attempted, subject);
-                }
-                lost = answer.status != 429;
-                retry_after = net::header(answer.headers, "Retry-After");
-                failure = cloud::refuse(answer, attempted, subject, advice(answer.status));
-            } catch (const Cancelled&) {
-                throw;
-            } catch (const Error& error) {
-                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
-                    throw;
-                }
-                failure = error;
+    /// Makes it, and never a second one: when the answer is lost, `made` looks for it first.
+    /// Without `made` only what was refused for the moment (429) is sent again. What nobody saw the
+    /// end of, for a stop or a dead service, is looked for and undone.
+    [[nodiscard]] Json create(const Creation& wanted) const {
+        control().check(wanted.attempted + ' ' + wanted.subject);
+        bool is_in_doubt = false;
+        try {
+            return create(wanted, is_in_doubt);
+        } catch (const Error&) {
+            if (is_in_doubt && wanted.made && wanted.undo) {
+                undo_unseen(wanted);
             }
-            if (attempt >= connection_.retry.attempts || (lost && !made)) {
-                throw *failure;
-            }
-            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
-                  attempted + ' ' + subject);
-            if (lost) {
-                if (std::optional<Json> found = made()) {
-                    return *std::move(found);
-                }
-            }
+            throw;
+        }
+    }
+
+    /// Asks to give up an operation that is still going on. Not all can be: its end tells.
+    void cancel(const Json& operation, const std::string& root, const std::string& subject) const {
+        if (is_done(operation)) {
+            return;
+        }
+        try {
+            static_cast<void>(post(root + text_or(operation, "name") + ":cancel", Json::object(),
+                                   "cancel the operation of", subject));
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            control().say(Level::debug, error.what());
         }
     }
 
@@ -33420,6 +33730,11 @@ public:
     [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
                               const std::string& subject) const {
         for (Pace pace{options_}; !is_done(operation);) {
+            if (is_late()) {
+                throw Error{
+                    ErrorCode::timeout,
+                    {.attempted = attempted, .subject = subject, .answer = "it takes too long"}};
+            }
             sleep(pace.next(), attempted + ' ' + subject);
             operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
         }
@@ -33461,6 +33776,74 @@ private:
             current = chain.renewed();
         }
     };
+
+    /// `is_in_doubt` afterwards: it may be there all the same.
+    [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
+        for (int attempt = 1;; ++attempt) {
+            const bool was_lost = std::exchange(is_in_doubt, true);
+            std::optional<Error> failure;
+            std::string retry_after;
+            try {
+                const net::Answer answer =
+                    ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
+                        net::Repeat::never);
+                is_in_doubt =
+                    was_lost || (net::is_temporary(answer.status) && answer.status != 429);
+                if (was_lost && answer.status == 409) {
+                    return made_meanwhile(wanted, answer);
+                }
+                if (!net::is_temporary(answer.status)) {
+                    return document(answer, wanted.attempted, wanted.subject);
+                }
+                retry_after = net::header(answer.headers, "Retry-After");
+                failure =
+                    cloud::refuse(answer, wanted.attempted, wanted.subject, advice(answer.status));
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    is_in_doubt = was_lost;
+                    throw;
+                }
+                failure = error;
+            }
+            if (attempt >= connection_.retry.attempts || (is_in_doubt && !wanted.made)) {
+                throw *failure;
+            }
+            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
+                  wanted.attempted + ' ' + wanted.subject);
+            if (is_in_doubt) {
+                if (std::optional<Json> found = wanted.made(*this)) {
+                    return *std::move(found);
+                }
+            }
+        }
+    }
+    /// It is being made by the request whose answer was lost, and can not be seen yet.
+    [[nodiscard]] Json made_meanwhile(const Creation& wanted, const net::Answer& conflict) const {
+        Pace pace{options_};
+        for (int look = 0; look < 40; ++look) {
+            if (std::optional<Json> found = wanted.made(*this)) {
+                return *std::move(found);
+            }
+            sleep(pace.next(), wanted.attempted + ' ' + wanted.subject);
+        }
+        throw cloud::refuse(conflict, wanted.attempted, wanted.subject);
+    }
+    void undo_unseen(const Creation& wanted) const {
+        try {
+            const Client free = with_stop({});
+            Pace pace{options_};
+            for (int look = 0; look < 5; ++look) {
+                if (const std::optional<Json> found = wanted.made(free)) {
+                    return wanted.undo(free, *found);
+                }
+                free.control().sleep(pace.next());
+            }
+        } catch (const Error& error) {
+            control().say(Level::warning, error.what());
+        }
+    }
 
     [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
         return {.method = "POST",
@@ -33520,6 +33903,236 @@ private:
     cloud::Connection connection_;
     GoogleOptions options_;
     std::shared_ptr<Tokens> tokens_;
+    std::optional<Steady::time_point> deadline_ = {};
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/log_reader.hpp - the lines of a job in Cloud Logging, each of them once
+// (cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list).
+
+namespace fairing::google {
+
+/// Where the lines of a job or of a model are.
+struct LogPlace {
+    std::string endpoint = {};  ///< empty: Google's own
+    std::string project = {};
+    std::string filter = {};   ///< what its entries have in common; empty: there are none
+    std::string subject = {};  ///< "job 1234"
+};
+
+/// `labels` by their paths: {"resource.labels.job_id", "1234"}.
+[[nodiscard]] inline std::string log_filter(
+    const std::string& type, std::initializer_list<std::pair<const char*, std::string>> labels) {
+    std::string text = "resource.type=\"" + type + '"';
+    for (const auto& [path, value] : labels) {
+        text += std::string{" AND "} + path + "=\"" + value + '"';
+    }
+    return text;
+}
+
+/// The lines of a job, of both services.
+[[nodiscard]] inline LogPlace job_log(const GoogleOptions& options, const std::string& project,
+                                      const std::string& id) {
+    return {.endpoint = options.logging_endpoint,
+            .project = project,
+            .filter = log_filter("ml_job", {{"resource.labels.job_id", id}}),
+            .subject = "job " + id};
+}
+
+/// Entries come late and not in the order of their times, so each reading goes back two minutes
+/// before the newest one and drops what it has seen.
+class LogReader {
+public:
+    static constexpr std::chrono::seconds overlap{120};
+
+    explicit LogReader(LogPlace place) : place_(std::move(place)) {
+        place_.endpoint = place_.endpoint.empty() ? std::string{"https://logging.googleapis.com"}
+                                                  : cloud::checked_endpoint(place_.endpoint);
+    }
+
+    /// Gives what is new, oldest first.
+    void read(const Client& client, const OutputSink& sink) {
+        if (place_.filter.empty()) {
+            return;
+        }
+        Json body{{"resourceNames", {"projects/" + place_.project}},
+                  {"filter", filter()},
+                  {"orderBy", "timestamp asc"},
+                  {"pageSize", 1000}};
+        const Time now = client.control().now();
+        for (bool more = true; more;) {
+            const Json page = client.post(place_.endpoint + "/v2/entries:list", body,
+                                          "read the log of", place_.subject);
+            for (const Json& entry : kube::list(page, {"entries"})) {
+                take(entry, now, sink);
+            }
+            const std::string next = text_or(page, "nextPageToken");
+            body["pageToken"] = next;
+            more = !next.empty();
+        }
+        std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
+    }
+
+private:
+    using Time = std::chrono::system_clock::time_point;
+
+    [[nodiscard]] std::string filter() const {
+        std::string text = place_.filter;
+        if (newest_ != Time{}) {
+            text += " AND timestamp>=\"" +
+                    cloud::utc_text(newest_ - overlap, "%Y-%m-%dT%H:%M:%SZ") + '"';
+        }
+        return text;
+    }
+
+    /// A program may date its lines as it likes: none of them moves the window past `now`.
+    void take(const Json& entry, Time now, const OutputSink& sink) {
+        const Time time = cloud::parse_utc(text_or(entry, "timestamp")).value_or(Time{});
+        const std::string id = text_or(entry, "insertId");
+        if (!id.empty() && !seen_.emplace(id, time).second) {
+            return;
+        }
+        newest_ =
+            std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
+        if (const std::optional<std::string> text = text_of(entry)) {
+            const std::string task = kube::text(entry, {"resource", "labels", "task_name"});
+            give(task.empty() ? kube::text(entry, {"labels", "replica_id"}) : task, *text, sink);
+        }
+    }
+
+    /// `task` is "workerpool0-0", "master-replica-0", of a model the id of its replica.
+    static void give(const std::string& task, std::string_view text, const OutputSink& sink) {
+        if (text.ends_with('\n')) {
+            text.remove_suffix(1);
+        }
+        for (std::size_t end = 0; end != std::string_view::npos;) {
+            end = text.find('\n');
+            sink({.pod = task, .text = std::string{text.substr(0, end)}});
+            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        }
+    }
+    /// nullopt for what no program said, such as audit records.
+    [[nodiscard]] static std::optional<std::string> text_of(const Json& entry) {
+        if (entry.contains("textPayload")) {
+            return text_or(entry, "textPayload");
+        }
+        const Json& payload = kube::member(entry, {"jsonPayload"});
+        if (!payload.is_object()) {
+            return std::nullopt;
+        }
+        return payload.contains("message") ? text_or(payload, "message") : payload.dump();
+    }
+
+    LogPlace place_;
+    Time newest_ = {};
+    std::map<std::string, Time> seen_ = {};
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/follower.hpp - follows what runs in Google Cloud: looks at it in pauses
+// that grow, reads its lines meanwhile, and stands a service that is out of reach for a while.
+
+namespace fairing::google {
+
+[[nodiscard]] constexpr bool is_terminal(State state) noexcept {
+    return state == State::succeeded || state == State::failed || state == State::removed;
+}
+
+class Follower {
+public:
+    static constexpr std::size_t tail_size = 20;
+    /// How often in a row the service may be out of reach, each time with all repetitions.
+    static constexpr int patience = 20;
+
+    /// `client` carries the stop; without a sink the log is read at a bad end only.
+    Follower(Client client, LogPlace log, std::string subject, OutputSink sink)
+        : client_(std::move(client)),
+          log_(std::move(log)),
+          subject_(std::move(subject)),
+          sink_(client_.options().stream_log ? std::move(sink) : OutputSink{}) {}
+
+    /// Until `is_end` says so of what `look` gives; the outcome then has the last lines.
+    [[nodiscard]] Outcome follow(const std::function<Outcome(const Client&)>& look,
+                                 const std::function<bool(State)>& is_end) {
+        Outcome outcome;
+        for (Pace pace{client_.options()}; !is_end(outcome.state);) {
+            if (outcome.state != State::none) {
+                client_.sleep(pace.next(), "follow " + subject_);
+            }
+            const std::optional<Outcome> now = patient(look);
+            if (now && now->state != outcome.state) {
+                pace.restart();
+            }
+            outcome = now.value_or(outcome);
+            outcome.state = outcome.state == State::none ? State::pending : outcome.state;
+            if (sink_ && outcome.state != State::removed) {
+                read();
+            }
+        }
+        if (outcome.state == State::failed || (sink_ && is_terminal(outcome.state))) {
+            client_.sleep(std::chrono::milliseconds{client_.options().poll_milliseconds} * 5,
+                          "read the last lines of " + subject_);
+            read();
+        }
+        outcome.tail = {tail_.begin(), tail_.end()};
+        return outcome;
+    }
+
+private:
+    /// nullopt when the service is out of reach for the moment.
+    [[nodiscard]] std::optional<Outcome> patient(
+        const std::function<Outcome(const Client&)>& look) {
+        try {
+            Outcome outcome = look(client_);
+            failures_ = 0;
+            return outcome;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool may_pass =
+                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+            if (!may_pass || ++failures_ >= patience) {
+                throw;
+            }
+            client_.control().say(Level::warning, error.what());
+            return std::nullopt;
+        }
+    }
+
+    /// A log that can not be read does not end the run; it is said once.
+    void read() {
+        std::vector<OutputLine> lines;
+        try {
+            log_.read(client_, [&lines](OutputLine line) { lines.push_back(std::move(line)); });
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (!std::exchange(is_said_, true)) {
+                client_.control().say(Level::warning, error.what());
+            }
+        }
+        for (OutputLine& line : lines) {
+            tail_.push_back(line.text);
+            if (tail_.size() > tail_size) {
+                tail_.pop_front();
+            }
+            if (sink_) {
+                sink_(std::move(line));
+            }
+        }
+    }
+
+    Client client_;
+    LogReader log_;
+    std::string subject_;
+    OutputSink sink_;
+    std::deque<std::string> tail_ = {};
+    int failures_ = 0;
+    bool is_said_ = false;
 };
 
 }  // namespace fairing::google
@@ -33568,13 +34181,22 @@ private:
     std::vector<Step> steps_ = {};
 };
 
-/// A model on its way to an endpoint.
+/// A model on its way to an endpoint, or an endpoint that is there.
 struct Served {
     ObjectName object = {};
+    std::string url = {};  ///< of the resource that is asked once the model is deployed
     std::string predict_url = {};
     std::string operation_root = {};  ///< what stands before an operation's name
     Json operation = {};              ///< the deployment
+    /// What the resource says of itself.
+    std::function<Outcome(const Json& resource)> state = {};
+    LogPlace log = {};
     std::vector<Undo::Step> undo = {};
+    std::optional<Steady::time_point> deadline = {};  ///< of the deployment
+    bool keep_failed = false;                         ///< nothing is removed when it fails
+    /// By its name: following removes nothing, and whoever reads the log reads on until it is gone.
+    bool is_found = false;
+    std::chrono::seconds predict_timeout{0};  ///< zero: no limit
 };
 
 /// A request of the service: rows alone are its instances.
@@ -33601,51 +34223,52 @@ public:
     [[nodiscard]] std::string url() const override { return served_.predict_url; }
 
     [[nodiscard]] Outcome poll(std::stop_token stop) override {
-        const std::lock_guard lock{mutex_};
         return look(client_.with_stop(std::move(stop)));
     }
 
     /// Until the model is deployed. When that fails, what was made for it is removed.
-    Outcome follow(const OutputSink& /*sink*/, std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
-        for (Pace pace{client.options()};;) {
-            Outcome outcome = poll(client.control().stop);
-            if (outcome.state == State::failed) {
-                clean_up_quietly();
-            }
-            if (outcome.state != State::pending) {
-                return outcome;
-            }
-            client.sleep(pace.next(), "wait for " + served_.object.name);
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        const bool reads_on = served_.is_found && sink;
+        Follower follower{client_.with_stop(std::move(stop)), served_.log, served_.object.name,
+                          sink};
+        Outcome outcome =
+            follower.follow([this](const Client& client) { return look(client); },
+                            [reads_on](State state) {
+                                return is_terminal(state) || (state == State::ready && !reads_on);
+                            });
+        if (outcome.state == State::failed && !served_.is_found) {
+            clean_up_quietly();
         }
+        return outcome;
     }
 
-    /// A deployment that is still going on is waited for: Google removes nothing under way.
+    /// A deployment that is still going on is given up, and its end waited for: Google removes
+    /// nothing under way.
     void remove(std::stop_token stop) override {
         const std::lock_guard lock{mutex_};
         const Client client = client_.with_stop(std::move(stop));
         client.control().say(Level::info, "removing " + served_.object.name);
-        for (Pace pace{client.options()}; look(client).state == State::pending;) {
-            client.sleep(pace.next(), "remove " + served_.object.name);
-        }
+        end_operation(client);
         while (!served_.undo.empty()) {
             served_.undo.back()(client);
             served_.undo.pop_back();
         }
-        is_removed_ = true;
+        end_ = Outcome{.state = State::removed};
     }
 
     [[nodiscard]] Json call(const Json& input, std::stop_token stop) override {
         const std::string subject = served_.object.kind + ' ' + served_.object.name;
         return client_.with_stop(std::move(stop))
+            .with_patience(served_.predict_timeout)
             .post(served_.predict_url, instances_of(input, subject), "get a prediction from",
                   subject);
     }
 
 private:
     [[nodiscard]] Outcome look(const Client& client) {
-        if (is_removed_) {
-            return {.state = State::removed};
+        const std::lock_guard lock{mutex_};
+        if (end_) {
+            return *end_;
         }
         if (!is_done(served_.operation)) {
             served_.operation =
@@ -33653,126 +34276,56 @@ private:
                            "follow the deployment of", served_.object.name);
         }
         if (!is_done(served_.operation)) {
-            return {.state = State::pending};
+            return served_.deadline && Steady::now() >= *served_.deadline
+                       ? failed("it takes longer than start_timeout")
+                       : Outcome{.state = State::pending};
         }
-        const std::string words = failure_of(served_.operation);
-        return words.empty() ? Outcome{.state = State::ready}
-                             : Outcome{.state = State::failed,
-                                       .reason = "the model was not deployed: " + words};
+        if (const std::string words = failure_of(served_.operation); !words.empty()) {
+            return failed(words);
+        }
+        const std::optional<Json> resource =
+            client.find(served_.url, "look at", served_.object.name);
+        if (!resource) {
+            return {.state = State::removed, .reason = "it is not there any more"};
+        }
+        Outcome outcome = served_.state(*resource);
+        was_ready_ = was_ready_ || outcome.state == State::ready;
+        if (outcome.state == State::failed && !was_ready_ && !served_.is_found) {
+            end_ = outcome;
+        }
+        return outcome;
+    }
+    /// What has failed stays so, whatever becomes of the resource.
+    [[nodiscard]] Outcome failed(const std::string& words) {
+        end_ = Outcome{.state = State::failed, .reason = "the model was not deployed: " + words};
+        return *end_;
+    }
+    void end_operation(const Client& client) {
+        client.cancel(served_.operation, served_.operation_root, served_.object.name);
+        served_.operation =
+            client.end_of(served_.operation, served_.operation_root, "remove", served_.object.name);
     }
     void clean_up_quietly() {
         const std::lock_guard lock{mutex_};
+        if (!end_) {
+            return;  // it was deployed, and somebody took it away
+        }
+        if (served_.keep_failed) {
+            return client_.control().say(Level::warning,
+                                         served_.object.name + " and its model stay, as they are");
+        }
         Undo undo{client_};
         for (Undo::Step& step : std::exchange(served_.undo, {})) {
             undo.add(std::move(step));
         }
+        undo.add([this](const Client& with) { end_operation(with); });
     }
 
     Client client_;
     std::mutex mutex_ = {};
     Served served_;
-    bool is_removed_ = false;
-};
-
-}  // namespace fairing::google
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/google/log_reader.hpp - the lines of a job in Cloud Logging, each of them once
-// (cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list).
-
-namespace fairing::google {
-
-/// Where a job's lines are.
-struct LogPlace {
-    std::string endpoint = {};  ///< empty: Google's own
-    std::string project = {};
-    std::string job_id = {};  ///< what the entries carry as resource.labels.job_id
-};
-
-/// Entries come late and not in the order of their times, so each reading goes back two minutes
-/// before the newest one and drops what it has seen.
-class LogReader {
-public:
-    static constexpr std::chrono::seconds overlap{120};
-
-    explicit LogReader(LogPlace place) : place_(std::move(place)) {
-        place_.endpoint = place_.endpoint.empty() ? std::string{"https://logging.googleapis.com"}
-                                                  : cloud::checked_endpoint(place_.endpoint);
-    }
-
-    /// Gives what is new, oldest first.
-    void read(const Client& client, const OutputSink& sink) {
-        Json body{{"resourceNames", {"projects/" + place_.project}},
-                  {"filter", filter()},
-                  {"orderBy", "timestamp asc"},
-                  {"pageSize", 1000}};
-        const Time now = client.control().now();
-        for (bool more = true; more;) {
-            const Json page = client.post(place_.endpoint + "/v2/entries:list", body,
-                                          "read the log of", "job " + place_.job_id);
-            for (const Json& entry : kube::list(page, {"entries"})) {
-                take(entry, now, sink);
-            }
-            const std::string next = text_or(page, "nextPageToken");
-            body["pageToken"] = next;
-            more = !next.empty();
-        }
-        std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
-    }
-
-private:
-    using Time = std::chrono::system_clock::time_point;
-
-    [[nodiscard]] std::string filter() const {
-        std::string text =
-            "resource.type=\"ml_job\" AND resource.labels.job_id=\"" + place_.job_id + '"';
-        if (newest_ != Time{}) {
-            text += " AND timestamp>=\"" +
-                    cloud::utc_text(newest_ - overlap, "%Y-%m-%dT%H:%M:%SZ") + '"';
-        }
-        return text;
-    }
-
-    /// A program may date its lines as it likes: none of them moves the window past `now`.
-    void take(const Json& entry, Time now, const OutputSink& sink) {
-        const Time time = cloud::parse_utc(text_or(entry, "timestamp")).value_or(Time{});
-        const std::string id = text_or(entry, "insertId");
-        if (!id.empty() && !seen_.emplace(id, time).second) {
-            return;
-        }
-        newest_ =
-            std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
-        if (const std::optional<std::string> text = text_of(entry)) {
-            give(kube::text(entry, {"resource", "labels", "task_name"}), *text, sink);
-        }
-    }
-
-    /// `task` is "workerpool0-0", "master-replica-0".
-    static void give(const std::string& task, std::string_view text, const OutputSink& sink) {
-        if (text.ends_with('\n')) {
-            text.remove_suffix(1);
-        }
-        for (std::size_t end = 0; end != std::string_view::npos;) {
-            end = text.find('\n');
-            sink({.pod = task, .text = std::string{text.substr(0, end)}});
-            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        }
-    }
-    /// nullopt for what no program said, such as audit records.
-    [[nodiscard]] static std::optional<std::string> text_of(const Json& entry) {
-        if (entry.contains("textPayload")) {
-            return text_or(entry, "textPayload");
-        }
-        const Json& payload = kube::member(entry, {"jsonPayload"});
-        if (!payload.is_object()) {
-            return std::nullopt;
-        }
-        return payload.contains("message") ? text_or(payload, "message") : payload.dump();
-    }
-
-    LogPlace place_;
-    Time newest_ = {};
-    std::map<std::string, Time> seen_ = {};
+    std::optional<Outcome> end_ = {};
+    bool was_ready_ = false;
 };
 
 }  // namespace fairing::google
@@ -33823,69 +34376,25 @@ struct Job {
     return outcome;
 }
 
-[[nodiscard]] constexpr bool is_terminal(State state) noexcept {
-    return state == State::succeeded || state == State::failed || state == State::removed;
-}
-
 class JobWorkload : public Workload::Model {
 public:
-    static constexpr std::size_t tail_size = 20;
-    /// How often in a row the service may be out of reach, each time with all repetitions.
-    static constexpr int patience = 20;
-
     JobWorkload(Client client, Job job) : client_(std::move(client)), job_(std::move(job)) {}
 
     [[nodiscard]] ObjectName name() const override { return job_.object; }
 
     [[nodiscard]] Outcome poll(std::stop_token stop) override {
-        const std::optional<Json> job =
-            client_.with_stop(std::move(stop)).find(job_.url, "look at", job_.object.name);
-        return job ? outcome_of(job_.states, *job) : gone();
+        return look(client_.with_stop(std::move(stop)));
     }
 
     Outcome follow(const OutputSink& sink, std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
-        const bool is_read = sink && client.options().stream_log;
-        LogReader log{job_.log};
-        std::deque<std::string> tail;
-        const OutputSink keep = [&](const OutputLine& line) {
-            tail.push_back(line.text);
-            if (tail.size() > tail_size) {
-                tail.pop_front();
-            }
-            if (is_read) {
-                sink(line);
-            }
-        };
-        Outcome outcome;
-        int failures = 0;
-        for (Pace pace{client.options()}; !is_terminal(outcome.state);) {
-            if (outcome.state != State::none) {
-                client.sleep(pace.next(), "follow " + job_.object.name);
-            }
-            const std::optional<Outcome> now = look(client, failures);
-            if (now && now->state != outcome.state) {
-                pace.restart();
-            }
-            outcome = now.value_or(outcome);
-            outcome.state = outcome.state == State::none ? State::pending : outcome.state;
-            if (is_read && outcome.state != State::removed) {
-                read(log, client, keep);
-            }
-        }
-        if (is_read || outcome.state == State::failed) {
-            client.sleep(std::chrono::milliseconds{client.options().poll_milliseconds} * 5,
-                         "read the last lines of " + job_.object.name);
-            read(log, client, keep);
-        }
-        outcome.tail = {tail.begin(), tail.end()};
-        return outcome;
+        return Follower{client_.with_stop(std::move(stop)), job_.log, job_.object.name, sink}
+            .follow([this](const Client& client) { return look(client); }, is_terminal);
     }
 
     /// Cancels it; the service keeps the record of it. One that has ended stays as it is.
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(std::move(stop));
-        if (is_over(client)) {
+        if (is_terminal(look(client).state)) {
             return;
         }
         try {
@@ -33894,56 +34403,21 @@ public:
         } catch (const Cancelled&) {
             throw;
         } catch (const Error&) {
-            if (!is_over(client)) {  // it may have ended in between
+            if (!is_terminal(look(client).state)) {  // it may have ended in between
                 throw;
             }
         }
     }
 
 private:
-    [[nodiscard]] static Outcome gone() {
-        return {.state = State::removed, .reason = "it is not there any more"};
-    }
-    [[nodiscard]] bool is_over(const Client& client) const {
+    [[nodiscard]] Outcome look(const Client& client) const {
         const std::optional<Json> job = client.find(job_.url, "look at", job_.object.name);
-        return !job || is_terminal(outcome_of(job_.states, *job).state);
-    }
-
-    /// nullopt when the service is out of reach for the moment.
-    [[nodiscard]] std::optional<Outcome> look(const Client& client, int& failures) {
-        try {
-            Outcome outcome = poll(client.control().stop);
-            failures = 0;
-            return outcome;
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool may_pass =
-                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-            if (!may_pass || ++failures >= patience) {
-                throw;
-            }
-            client.control().say(Level::warning, error.what());
-            return std::nullopt;
-        }
-    }
-
-    /// A log that can not be read does not end the run; it is said once.
-    void read(LogReader& log, const Client& client, const OutputSink& sink) {
-        try {
-            log.read(client, sink);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            if (!said_.exchange(true)) {
-                client.control().say(Level::warning, error.what());
-            }
-        }
+        return job ? outcome_of(job_.states, *job)
+                   : Outcome{.state = State::removed, .reason = "it is not there any more"};
     }
 
     Client client_;
     Job job_;
-    std::atomic<bool> said_ = false;
 };
 
 }  // namespace fairing::google
@@ -33962,7 +34436,7 @@ struct AiPlatformDeployer {
 
     GoogleOptions google = {};
     std::string scale_tier = {};                  ///< BASIC, STANDARD_1, BASIC_GPU, CUSTOM, …
-    std::map<std::string, Json> job_config = {};  ///< Job, over what is made here
+    std::map<std::string, Json> job_config = {};  ///< Job; the options above count more, if given
 
     /// Throws Error{unsupported} without an endpoint.
     void check() const;
@@ -33978,7 +34452,7 @@ inline constexpr auto fields<AiPlatformDeployer> = std::tuple_cat(
         field("scale_tier", &AiPlatformDeployer::scale_tier,
               "machines of AI Platform: BASIC, STANDARD_1, BASIC_GPU, CUSTOM"),
         field("job_config", &AiPlatformDeployer::job_config,
-              "member of the Job, over what is made from the other options; repeatable"),
+              "member of the Job; image, name and scale_tier count more; repeatable"),
     });
 
 /// Serves a version of a model; the model is made when it is missing, and the version on top. Its
@@ -33993,6 +34467,7 @@ struct AiPlatformServingDeployer {
     std::string framework = {};  ///< SCIKIT_LEARN, XGBOOST, TENSORFLOW
     std::string machine_type = {};
     std::map<std::string, Json> version_config = {};  ///< Version, over what is made here
+    bool keep_failed = false;                         ///< as VertexServingDeployer's
 
     /// Throws Error{unsupported} without an endpoint.
     void check() const;
@@ -34020,6 +34495,8 @@ inline constexpr auto fields<AiPlatformServingDeployer> = std::tuple_cat(
               "machine: n1-standard-4, a2-highgpu-1g"),
         field("version_config", &AiPlatformServingDeployer::version_config,
               "member of the Version, over what is made from the other options; repeatable"),
+        field("keep_failed", &AiPlatformServingDeployer::keep_failed,
+              "leave what was made for a deployment that failed"),
     });
 
 namespace detail {
@@ -34045,6 +34522,17 @@ inline void check_ai_platform(const GoogleOptions& options, const char* successo
     google::check_options(options);
 }
 
+/// What a version says of itself (projects.models.versions, State).
+[[nodiscard]] inline Outcome ai_platform_version_state(const Json& made) {
+    const std::string state = text_or(made, "state");
+    if (state == "FAILED") {
+        return {.state = State::failed,
+                .reason = "the model was not deployed: " +
+                          net::printable(text_or(made, "errorMessage"), 1000)};
+    }
+    return {.state = state == "CREATING" ? State::pending : State::ready};
+}
+
 /// Names of AI Platform are of letters, digits and underscores.
 inline void check_ai_platform_name(const std::string& what, const std::string& name) {
     std::string small = name;
@@ -34067,17 +34555,16 @@ inline void check_ai_platform_name(const std::string& what, const std::string& n
     const std::string id =
         ai_platform_id(AiPlatformDeployer::name_prefix, deployer.google.name, run_id);
     check_ai_platform_name("name", id);
-    Json input{{"region", deployer.google.region},
-               {"masterConfig",
-                {{"imageUri", google::image_uri(image)}, {"containerCommand", image.command}}}};
+    const Json input{{"region", deployer.google.region},
+                     {"masterConfig", {{"containerCommand", image.command}}}};
+    Json ours{{"jobId", id},
+              {"labels", google::labels_of(deployer.google, run_id, "gcp")},
+              {"trainingInput", {{"masterConfig", {{"imageUri", google::image_uri(image)}}}}}};
     if (!deployer.scale_tier.empty()) {
-        input["scaleTier"] = deployer.scale_tier;
+        ours["trainingInput"]["scaleTier"] = deployer.scale_tier;
     }
-    Json job = google::merged({{"labels", google::labels_of(deployer.google, run_id, "gcp")},
-                               {"trainingInput", std::move(input)}},
-                              Json(deployer.job_config));
-    job["jobId"] = id;
-    return job;
+    return google::merged(google::merged({{"trainingInput", input}}, Json(deployer.job_config)),
+                          ours);
 }
 
 [[nodiscard]] inline Json ai_platform_version(const AiPlatformServingDeployer& deployer,
@@ -34132,16 +34619,28 @@ inline Workload AiPlatformDeployer::deploy(const Image& image, const Session& se
     const std::string id = text_or(body, "jobId");
     const std::string jobs =
         cloud::checked_endpoint(google.endpoint) + "/v1/projects/" + project + "/jobs";
-    const auto find = [&] { return client.find(jobs + '/' + id, "look for job", id); };
-    if (google.run_id.empty() || !find()) {
-        static_cast<void>(client.create(jobs, body, "create job", id, find));
+    const auto workload = [&](const google::Client& with) {
+        return Workload{std::make_shared<google::JobWorkload>(
+            with, google::Job{
+                      .object = {.api_version = "ml.googleapis.com/v1", .kind = "Job", .name = id},
+                      .url = jobs + '/' + id,
+                      .log = google::job_log(google, project, id),
+                      .states = detail::ai_platform_states})};
+    };
+    const google::Creation job{
+        .url = jobs,
+        .body = body,
+        .attempted = "create job",
+        .subject = id,
+        .made =
+            [&](const google::Client& with) {
+                return with.find(jobs + '/' + id, "look for job", id);
+            },
+        .undo = [&](const google::Client& with, const Json& /*made*/) { workload(with).remove(); }};
+    if (google.run_id.empty() || !job.made(client)) {
+        static_cast<void>(client.create(job));
     }
-    return Workload{std::make_shared<google::JobWorkload>(
-        client,
-        google::Job{.object = {.api_version = "ml.googleapis.com/v1", .kind = "Job", .name = id},
-                    .url = jobs + '/' + id,
-                    .log = {.endpoint = google.logging_endpoint, .project = project, .job_id = id},
-                    .states = detail::ai_platform_states})};
+    return workload(client);
 }
 
 inline void AiPlatformServingDeployer::check() const {
@@ -34183,30 +34682,72 @@ inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
     const Json made = detail::ai_platform_version(*this, image, run_id);
     const std::string made_name = text_or(made, "name");
     google::Undo undo{client};
-    const auto remove = [root](const google::Client& with, const std::string& url,
-                               const std::string& subject) {
-        if (const std::optional<Json> operation = with.remove(url, subject)) {
-            static_cast<void>(with.finish(*operation, root, "remove", subject));
-        }
+    const auto removal = [root](std::string url, std::string subject) {
+        return
+            [root, url = std::move(url), subject = std::move(subject)](const google::Client& with) {
+                if (const std::optional<Json> operation = with.remove(url, subject)) {
+                    static_cast<void>(with.finish(*operation, root, "remove", subject));
+                }
+            };
     };
-
-    const auto find_model = [&] { return client.find(model_url, "look for model", model_name); };
-    if (!find_model()) {
-        static_cast<void>(client.create(models, model, "create model", model_name, find_model));
-        undo.add([=](const google::Client& with) { remove(with, model_url, model_name); });
+    const auto creation = [&](const std::string& collection, const Json& body,
+                              const std::string& what, const std::string& name) {
+        const std::string url = collection + '/' + name;
+        return google::Creation{
+            .url = collection,
+            .body = body,
+            .attempted = "create " + what,
+            .subject = name,
+            .made =
+                [=](const google::Client& with) {
+                    return with.find(url, "look for " + what, name);
+                },
+            .undo = [remove = removal(url, name)](const google::Client& with,
+                                                  const Json& /*made*/) { remove(with); }};
+    };
+    try {
+        const google::Creation new_model = creation(models, model, "model", model_name);
+        if (!new_model.made(client)) {
+            static_cast<void>(client.create(new_model));
+            undo.add(removal(model_url, model_name));
+        }
+        const std::string version_url = model_url + "/versions/" + made_name;
+        const google::Creation new_version =
+            creation(model_url + "/versions", made, "version", made_name);
+        std::optional<Json> operation =
+            google.run_id.empty() ? std::nullopt : new_version.made(client);
+        if (!operation) {
+            operation = client.create(new_version);
+        }
+        undo.add(removal(version_url, made_name));
+        const bool is_operation =
+            text_or(*operation, "name").find("operations/") != std::string::npos;
+        return Endpoint{std::make_shared<google::EndpointWorkload>(
+            client, google::Served{.object = {.api_version = "ml.googleapis.com/v1",
+                                              .kind = "Version",
+                                              .name = model_name + '/' + made_name},
+                                   .url = version_url,
+                                   .predict_url = version_url + ":predict",
+                                   .operation_root = root,
+                                   .operation = is_operation ? *operation : Json{{"done", true}},
+                                   .state = detail::ai_platform_version_state,
+                                   .log = {.endpoint = google.logging_endpoint,
+                                           .project = client.project(),
+                                           .filter = google::log_filter(
+                                               "cloudml_model_version",
+                                               {{"resource.labels.model_id", model_name},
+                                                {"resource.labels.version_id", made_name}}),
+                                           .subject = "version " + made_name},
+                                   .undo = undo.keep(),
+                                   .keep_failed = keep_failed})};
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error&) {
+        if (keep_failed && !undo.keep().empty()) {
+            session.control().say(Level::warning, "what was made for " + made_name + " stays");
+        }
+        throw;
     }
-    const std::string version_url = model_url + "/versions/" + made_name;
-    const Json operation =
-        client.create(model_url + "/versions", made, "create version", made_name);
-    undo.add([=](const google::Client& with) { remove(with, version_url, made_name); });
-    return Endpoint{std::make_shared<google::EndpointWorkload>(
-        client, google::Served{.object = {.api_version = "ml.googleapis.com/v1",
-                                          .kind = "Version",
-                                          .name = model_name + '/' + made_name},
-                               .predict_url = version_url + ":predict",
-                               .operation_root = root,
-                               .operation = operation,
-                               .undo = undo.keep()})};
 }
 
 static_assert(Deployer<AiPlatformDeployer> && SelfChecking<AiPlatformDeployer> &&
@@ -37404,6 +37945,8 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
 
 namespace detail {
 
+inline constexpr const char* vertex_api = "aiplatform.googleapis.com/v1";
+
 inline constexpr std::array<google::JobState, 11> vertex_states{
     {{"JOB_STATE_QUEUED", State::pending},
      {"JOB_STATE_PENDING", State::pending},
@@ -37506,26 +38049,26 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
                           Json(job.job_config));
 }
 
-/// A custom job by its resource name: projects/…/locations/…/customJobs/….
-[[nodiscard]] inline Workload vertex_workload(const google::Client& client,
-                                              const std::string& name) {
-    const std::string project = name.substr(9, name.find('/', 9) - 9);
+/// A custom job by its resource name: projects/…/locations/…/customJobs/…. `project` is the log's.
+[[nodiscard]] inline Workload vertex_workload(const google::Client& client, const std::string& name,
+                                              const std::string& project) {
     return Workload{std::make_shared<google::JobWorkload>(
         client,
-        google::Job{.object = {.api_version = "aiplatform.googleapis.com/v1",
-                               .kind = "CustomJob",
-                               .name = name},
-                    .url = vertex_endpoint(client.options()) + "/v1/" + name,
-                    .log = {.endpoint = client.options().logging_endpoint,
-                            .project = client.options().project.empty() ? project
-                                                                        : client.options().project,
-                            .job_id = name.substr(name.rfind('/') + 1)},
-                    .states = vertex_states})};
+        google::Job{
+            .object = {.api_version = vertex_api, .kind = "CustomJob", .name = name},
+            .url = vertex_endpoint(client.options()) + "/v1/" + name,
+            .log = google::job_log(client.options(), project, name.substr(name.rfind('/') + 1)),
+            .states = vertex_states})};
 }
 
-/// Throws Error{usage} unless `name` is projects/PROJECT/locations/REGION/COLLECTION/ID; gives the
-/// region.
-[[nodiscard]] inline std::string region_of(const std::string& name, const std::string& collection) {
+/// Parts of the resource name projects/PROJECT/locations/REGION/COLLECTION/ID.
+struct VertexName {
+    std::string project = {}, region = {}, id = {};
+};
+
+/// Throws Error{usage} unless `name` is such a one in `collection`.
+[[nodiscard]] inline VertexName parse_vertex_name(const std::string& name,
+                                                  const std::string& collection) {
     std::vector<std::string> parts{""};
     for (const char c : name) {
         if (c == '/') {
@@ -37546,7 +38089,27 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
     google::check_characters("project", parts[1], "-:.");
     google::check_characters("region", parts[3], "-");
     google::check_characters("id", parts[5], "-_");
-    return parts[3];
+    return {parts[1], parts[3], parts[5]};
+}
+
+/// A client for what has this resource name. The options say how it is reached.
+[[nodiscard]] inline google::Client client_for(const VertexName& name, GoogleOptions options,
+                                               const Session& session) {
+    options.project = name.project;
+    options.region = name.region;
+    google::check_options(options);
+    return google::Client{options, session};
+}
+
+/// Throws Error{not_found} when that is the workload's state.
+template <class Found>
+[[nodiscard]] Found need_there(Found workload, const Session& session) {
+    if (workload.status(session.stop).state == State::removed) {
+        throw Error{
+            ErrorCode::not_found,
+            {.attempted = "find", .subject = workload.object().name, .answer = "it is not there"}};
+    }
+    return workload;
 }
 
 }  // namespace detail
@@ -37554,15 +38117,12 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
 /// The custom job of this resource name (projects/P/locations/R/customJobs/ID), wherever it was
 /// started. The options say how it is reached; their project and region are the name's.
 [[nodiscard]] inline Workload find_vertex_job(const std::string& resource_name,
-                                              GoogleOptions options, const Session& session) {
-    options.region = detail::region_of(resource_name, "customJobs");
-    google::check_options(options);
-    Workload job = detail::vertex_workload(google::Client{options, session}, resource_name);
-    if (job.status(session.stop).state == State::removed) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "find", .subject = resource_name, .answer = "it is not there"}};
-    }
-    return job;
+                                              const GoogleOptions& options,
+                                              const Session& session) {
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "customJobs");
+    return detail::need_there(detail::vertex_workload(detail::client_for(name, options, session),
+                                                      resource_name, name.project),
+                              session);
 }
 
 inline void VertexDeployer::check() const {
@@ -37610,23 +38170,27 @@ inline Workload VertexDeployer::deploy(const Image& image, const Session& sessio
     const std::string run_id = google.run_id.empty() ? draw_run_id() : google.run_id;
     const std::string url = detail::vertex_endpoint(google) + "/v1/" +
                             detail::vertex_place(client.project(), google) + "/customJobs";
-    const Json body = detail::custom_job(*this, image, run_id);
-    const google::Client::Find find = [&]() -> std::optional<Json> {
-        const Json found =
-            client.get(url + "?filter=" +
-                           net::percent_encode(std::string{"labels."} + kube::run_label + "=\"" +
-                                               run_id + '"'),
-                       "look for", "custom job " + run_id);
+    const auto workload = [project = client.project()](const google::Client& with,
+                                                       const Json& job) {
+        const std::string name = text_or(job, "name");
+        static_cast<void>(detail::parse_vertex_name(name, "customJobs"));
+        return detail::vertex_workload(with, name, project);
+    };
+    google::Creation job{.url = url,
+                         .body = detail::custom_job(*this, image, run_id),
+                         .attempted = "create custom job"};
+    job.subject = text_or(job.body, "displayName");
+    job.made = [&](const google::Client& with) -> std::optional<Json> {
+        const Json found = with.get(url + "?filter=" +
+                                        net::percent_encode(std::string{"labels."} +
+                                                            kube::run_label + "=\"" + run_id + '"'),
+                                    "look for", "custom job " + run_id);
         const Json& jobs = kube::list(found, {"customJobs"});
         return jobs.empty() ? std::nullopt : std::optional{jobs.front()};
     };
-    std::optional<Json> made = google.run_id.empty() ? std::nullopt : find();
-    if (!made) {
-        made = client.create(url, body, "create custom job", text_or(body, "displayName"), find);
-    }
-    const std::string name = text_or(*made, "name");
-    static_cast<void>(detail::region_of(name, "customJobs"));
-    return detail::vertex_workload(client, name);
+    job.undo = [&](const google::Client& with, const Json& made) { workload(with, made).remove(); };
+    const std::optional<Json> before = google.run_id.empty() ? std::nullopt : job.made(client);
+    return workload(client, before ? *before : client.create(job));
 }
 
 static_assert(Deployer<VertexDeployer> && Renderer<VertexDeployer> && SelfChecking<VertexDeployer>);
@@ -37669,6 +38233,34 @@ using TrafficSplit = std::map<std::string, int>;
         largest->second += total - given;
     }
     return split;
+}
+
+/// The split when the newest deployed model gets `percent`, and the others share the rest as they
+/// do now; one that had nothing gets it when nobody else is there. Empty when there is no model to
+/// share with, and `percent` is less than all.
+[[nodiscard]] inline TrafficSplit traffic_with_newest(const Json& endpoint, int percent) {
+    std::string newest, before, newest_time, before_time;
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        const std::string id = text_or(deployed, "id"), time = text_or(deployed, "createTime");
+        if (newest.empty() || time > newest_time) {
+            before = std::exchange(newest, id);
+            before_time = std::exchange(newest_time, time);
+        } else if (before.empty() || time > before_time) {
+            before = id;
+            before_time = time;
+        }
+    }
+    TrafficSplit others = traffic_of(endpoint);
+    others.erase(newest);
+    if (others.empty() && !before.empty()) {
+        others = {{before, 100}};
+    }
+    if (newest.empty() || (others.empty() && percent < 100)) {
+        return {};
+    }
+    others = shared_traffic(std::move(others), 100 - percent);
+    others[newest] = percent;
+    return others;
 }
 
 /// The split when the deployed model `id` goes; empty when it was the only one. When it had all the
@@ -37714,11 +38306,13 @@ struct VertexServingDeployer {
     Labels environment = {};
     std::map<std::string, Json> model_config = {};   ///< Model, over what is made here
     std::map<std::string, Json> deploy_config = {};  ///< DeployedModel, over what is made here
+    int start_timeout = 0;     ///< seconds until the model is deployed; 0: as long as Google tries
+    bool keep_failed = false;  ///< model and endpoint of a deployment that failed stay
 
     /// As VertexDeployer's.
     void check() const;
     /// The deployment has begun when this returns; follow() and wait() end when the model answers.
-    /// What was made before a failure is removed.
+    /// What was made before a failure is removed, unless it is to be kept.
     [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
     /// The bodies of the three requests: model, endpoint, deployment.
     [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
@@ -37753,6 +38347,10 @@ inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
               "member of the Model, over what is made from the other options; repeatable"),
         field("deploy_config", &VertexServingDeployer::deploy_config,
               "member of the DeployedModel, over what is made from the other options; repeatable"),
+        field("start_timeout", &VertexServingDeployer::start_timeout,
+              "fail when nothing runs after so many seconds (default: wait)"),
+        field("keep_failed", &VertexServingDeployer::keep_failed,
+              "leave what was made for a deployment that failed"),
     });
 
 namespace detail {
@@ -37765,7 +38363,7 @@ public:
           run_id_(std::move(run_id)),
           name_(options.google.name.empty() ? VertexServingDeployer::name_prefix + run_id_
                                             : options.google.name),
-          model_id_(VertexServingDeployer::name_prefix + run_id_) {}
+          id_(VertexServingDeployer::name_prefix + run_id_) {}
 
     [[nodiscard]] Json model_request(const Image& image) const {
         Labels environment = image.environment;
@@ -37784,7 +38382,7 @@ public:
         Json model{
             {"displayName", name_}, {"labels", labels()}, {"containerSpec", std::move(container)}};
         set(model, "artifactUri", options_.artifact_uri);
-        return {{"modelId", model_id_},
+        return {{"modelId", id_},
                 {"model", google::merged(std::move(model), Json(options_.model_config))}};
     }
     [[nodiscard]] std::string endpoint_name() const {
@@ -37796,7 +38394,8 @@ public:
     /// `model` is its resource name, `others` the endpoint's traffic split so far.
     [[nodiscard]] Json deploy_request(const std::string& model,
                                       const google::TrafficSplit& others) const {
-        Json deployed{{"model", model},
+        Json deployed{{"id", deployed_id()},
+                      {"model", model},
                       {"displayName", name_},
                       {"dedicatedResources",
                        {{"machineSpec", google::machine_spec(options_.machine)},
@@ -37811,7 +38410,14 @@ public:
             {"trafficSplit", split}};
     }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
-    [[nodiscard]] const std::string& model_id() const noexcept { return model_id_; }
+    /// Of the model, and of an endpoint that is made. Chosen here, so that a lost answer never
+    /// makes a second one.
+    [[nodiscard]] const std::string& id() const noexcept { return id_; }
+    /// Of the deployed model: ten digits at most.
+    [[nodiscard]] std::string deployed_id() const {
+        return std::to_string(1 +
+                              std::stoull(codec::sha256_hex(run_id_).substr(0, 7), nullptr, 16));
+    }
 
 private:
     [[nodiscard]] Labels labels() const {
@@ -37824,7 +38430,7 @@ private:
     }
 
     const VertexServingDeployer& options_;
-    std::string run_id_, name_, model_id_;
+    std::string run_id_, name_, id_;
 };
 
 /// Takes `model` off the endpoint; the models that stay share its traffic.
@@ -37843,8 +38449,10 @@ inline void undeploy(const google::Client& client, const std::string& root,
         if (const google::TrafficSplit rest = google::traffic_without(*found, id); !rest.empty()) {
             body["trafficSplit"] = rest;
         }
-        const Json operation =
-            client.create(root + endpoint + ":undeployModel", body, "undeploy", model);
+        const Json operation = client.create({.url = root + endpoint + ":undeployModel",
+                                              .body = std::move(body),
+                                              .attempted = "undeploy",
+                                              .subject = model});
         static_cast<void>(client.finish(operation, root, "undeploy", model));
     }
 }
@@ -37857,10 +38465,11 @@ inline void delete_resource(const google::Client& client, const std::string& roo
     }
 }
 
-/// Deletes what an operation makes, once it has made it: nothing under way can be deleted.
+/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
 /// `member` of its response is the name.
 inline void delete_made(const google::Client& client, const std::string& root,
                         const Json& operation, const char* member) {
+    client.cancel(operation, root, "what has to be removed");
     const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
     if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
         delete_resource(client, root, name);
@@ -37876,37 +38485,66 @@ inline void delete_endpoint(const google::Client& client, const std::string& roo
     }
 }
 
+/// The operations on `name` that are going on.
+[[nodiscard]] inline std::vector<Json> running_operations(const google::Client& client,
+                                                          const std::string& url,
+                                                          const std::string& name) {
+    std::vector<Json> running;
+    const Json answer = client.get(url + "/operations", "look at the operations of", name);
+    for (const Json& operation : kube::list(answer, {"operations"})) {
+        if (!google::is_done(operation)) {
+            running.push_back(operation);
+        }
+    }
+    return running;
+}
+
+[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        if (text_or(deployed, "model") == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// The steps of one run, each of which knows how it is undone.
 class VertexLaunch {
 public:
-    VertexLaunch(const google::Client& client, const VertexServing& run, google::Undo& undo)
-        : client_(client),
+    VertexLaunch(google::Client client, const VertexServing& run, google::Undo& undo)
+        : client_(std::move(client)),
           run_(run),
           undo_(undo),
-          root_(vertex_endpoint(client.options()) + "/v1/"),
-          place_(root_ + vertex_place(client.project(), client.options())) {}
+          root_(vertex_endpoint(client_.options()) + "/v1/"),
+          place_(root_ + vertex_place(client_.project(), client_.options())) {}
 
     [[nodiscard]] const std::string& root() const noexcept { return root_; }
 
     /// The model's resource name.
     [[nodiscard]] std::string upload(const Image& image) const {
-        const auto find = [this]() -> std::optional<Json> {
-            const auto found = client_.find(place_ + "/models/" + run_.model_id(), "look for model",
-                                            run_.model_id());
+        google::Creation wanted{.url = place_ + "/models:upload",
+                                .body = run_.model_request(image),
+                                .attempted = "upload model",
+                                .subject = run_.name()};
+        wanted.made = [this](const google::Client& with) -> std::optional<Json> {
+            const auto found =
+                with.find(place_ + "/models/" + run_.id(), "look for model", run_.id());
             return found ? std::optional{ended({{"model", text_or(*found, "name")}})}
                          : std::nullopt;
         };
-        std::optional<Json> operation = again() ? find() : std::nullopt;
+        wanted.undo = [this](const google::Client& with, const Json& operation) {
+            delete_made(with, root_, operation, "model");
+        };
+        std::optional<Json> operation = again() ? wanted.made(client_) : std::nullopt;
         if (!operation) {
-            operation = client_.create(place_ + "/models:upload", run_.model_request(image),
-                                       "upload model", run_.name(), find);
+            operation = client_.create(wanted);
         }
         undo_.add([root = root_, begun = *operation](const google::Client& with) {
             delete_made(with, root, begun, "model");
         });
         const Json end = client_.finish(*operation, root_, "upload model", run_.name());
         std::string model = kube::text(end, {"response", "model"});
-        static_cast<void>(region_of(model, "models"));
+        static_cast<void>(parse_vertex_name(model, "models"));
         undo_.amend([root = root_, model](const google::Client& with) {
             delete_resource(with, root, model);
         });
@@ -37915,47 +38553,36 @@ public:
 
     /// The endpoint, found or made.
     [[nodiscard]] Json target() const {
-        const auto find = [this]() -> std::optional<Json> {
-            const Json found =
-                client_.get(place_ + "/endpoints?filter=" +
-                                net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
-                            "look for endpoint", run_.endpoint_name());
-            const Json& endpoints = kube::list(found, {"endpoints"});
-            return endpoints.empty() ? std::nullopt : std::optional{ended(endpoints.front())};
-        };
-        std::optional<Json> operation = find();
-        const bool is_made = !operation;
-        if (is_made) {
-            operation = client_.create(place_ + "/endpoints", run_.endpoint_request(),
-                                       "create endpoint", run_.endpoint_name(), find);
-            undo_.add([root = root_, begun = *operation](const google::Client& with) {
-                delete_made(with, root, begun, "name");
-            });
-        }
-        const Json end = client_.finish(*operation, root_, "create endpoint", run_.endpoint_name());
-        Json endpoint = kube::member(end, {"response"});
-        const std::string name = text_or(endpoint, "name");
-        static_cast<void>(region_of(name, "endpoints"));
-        if (is_made) {
-            undo_.amend([root = root_, name](const google::Client& with) {
-                delete_endpoint(with, root, name);
-            });
-        }
-        return endpoint;
+        const Json found =
+            client_.get(place_ + "/endpoints?filter=" +
+                            net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
+                        "look for endpoint", run_.endpoint_name());
+        const Json& endpoints = kube::list(found, {"endpoints"});
+        return endpoints.empty() ? make_endpoint() : checked(endpoints.front());
     }
 
     /// The operation of the deployment.
     [[nodiscard]] Json deploy(const std::string& model, const Json& endpoint) const {
         const std::string name = text_or(endpoint, "name");
-        bool is_there = false;
-        for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
-            is_there = is_there || text_or(deployed, "model") == model;
-        }
-        Json operation =
-            is_there ? ended(endpoint)
-                     : client_.create(root_ + name + ":deployModel",
-                                      run_.deploy_request(model, google::traffic_of(endpoint)),
-                                      "deploy model", run_.name());
+        google::Creation wanted{.url = root_ + name + ":deployModel",
+                                .body = run_.deploy_request(model, google::traffic_of(endpoint)),
+                                .attempted = "deploy model",
+                                .subject = run_.name()};
+        // While it is being deployed the endpoint does not show it.
+        wanted.made = [&](const google::Client& with) -> std::optional<Json> {
+            for (const Json& running : running_operations(with, root_ + name, name)) {
+                static_cast<void>(with.end_of(running, root_, wanted.attempted, wanted.subject));
+            }
+            const Json now = with.get(root_ + name, "look at", name);
+            return is_deployed(now, model) ? std::optional{ended(now)} : std::nullopt;
+        };
+        wanted.undo = [&](const google::Client& with, const Json& /*operation*/) {
+            undeploy(with, root_, name, model);
+        };
+        std::optional<Json> there = is_deployed(endpoint, model) ? std::optional{ended(endpoint)}
+                                    : again()                    ? wanted.made(client_)
+                                                                 : std::nullopt;
+        Json operation = there ? *std::move(there) : client_.create(wanted);
         undo_.add([root = root_, name, model](const google::Client& with) {
             undeploy(with, root, name, model);
         });
@@ -37963,6 +38590,34 @@ public:
     }
 
 private:
+    [[nodiscard]] Json make_endpoint() const {
+        google::Creation wanted{.url = place_ + "/endpoints?endpointId=" + run_.id(),
+                                .body = run_.endpoint_request(),
+                                .attempted = "create endpoint",
+                                .subject = run_.endpoint_name()};
+        wanted.made = [this](const google::Client& with) -> std::optional<Json> {
+            const auto found =
+                with.find(place_ + "/endpoints/" + run_.id(), "look for endpoint", run_.id());
+            return found ? std::optional{ended(*found)} : std::nullopt;
+        };
+        wanted.undo = [this](const google::Client& with, const Json& operation) {
+            delete_made(with, root_, operation, "name");
+        };
+        const Json operation = client_.create(wanted);
+        undo_.add([root = root_, operation](const google::Client& with) {
+            delete_made(with, root, operation, "name");
+        });
+        const Json end = client_.finish(operation, root_, "create endpoint", run_.endpoint_name());
+        Json endpoint = checked(kube::member(end, {"response"}));
+        undo_.amend([root = root_, name = text_or(endpoint, "name")](const google::Client& with) {
+            delete_endpoint(with, root, name);
+        });
+        return endpoint;
+    }
+    [[nodiscard]] static Json checked(Json endpoint) {
+        static_cast<void>(parse_vertex_name(text_or(endpoint, "name"), "endpoints"));
+        return endpoint;
+    }
     /// Whether this run may have been here before.
     [[nodiscard]] bool again() const { return !client_.options().run_id.empty(); }
     /// What is there already is an operation that has ended.
@@ -37970,11 +38625,68 @@ private:
         return {{"done", true}, {"response", result}};
     }
 
-    const google::Client& client_;
+    google::Client client_;
     const VertexServing& run_;
     google::Undo& undo_;
     std::string root_, place_;
 };
+
+/// What an endpoint is to us, by its resource name; the rest is the caller's.
+[[nodiscard]] inline google::Served served_by(const google::Client& client, const std::string& name,
+                                              const std::string& project, std::string filter) {
+    const std::string root = vertex_endpoint(client.options()) + "/v1/";
+    return {.object = {.api_version = vertex_api, .kind = "Endpoint", .name = name},
+            .url = root + name,
+            .predict_url = root + name + ":predict",
+            .operation_root = root,
+            .log = {.endpoint = client.options().logging_endpoint,
+                    .project = project,
+                    .filter = std::move(filter),
+                    .subject = "endpoint " + name}};
+}
+
+/// The lines of all models of an endpoint, or of one.
+[[nodiscard]] inline std::string endpoint_log(const std::string& name,
+                                              const std::string& deployed_id = {}) {
+    const std::string type = "aiplatform.googleapis.com/Endpoint";
+    const std::pair<const char*, std::string> endpoint{"resource.labels.endpoint_id",
+                                                       name.substr(name.rfind('/') + 1)};
+    return deployed_id.empty()
+               ? google::log_filter(type, {endpoint})
+               : google::log_filter(type, {endpoint, {"labels.deployed_model_id", deployed_id}});
+}
+
+[[nodiscard]] inline bool is_ours(const Json& resource) {
+    return kube::member(resource, {"labels", kube::run_label}).is_string();
+}
+
+/// Removes what runs of ours have left on an endpoint and, when it is ours and empty then, itself.
+inline void remove_ours(const google::Client& client, const std::string& root,
+                        const std::string& name) {
+    const std::optional<Json> endpoint = client.find(root + name, "look at", name);
+    if (!endpoint) {
+        return;
+    }
+    bool is_touched = is_ours(*endpoint);
+    for (const Json& deployed : kube::list(*endpoint, {"deployedModels"})) {
+        const std::string model = text_or(deployed, "model");
+        const std::optional<Json> resource = client.find(root + model, "look at", model);
+        if (resource && is_ours(*resource)) {
+            is_touched = true;
+            undeploy(client, root, name, model);
+            delete_resource(client, root, model);
+        }
+    }
+    if (!is_touched) {
+        throw Error{ErrorCode::denied,
+                    {.attempted = "remove",
+                     .subject = name,
+                     .answer = "fairing has made neither it nor a model on it"}};
+    }
+    if (is_ours(*endpoint)) {
+        delete_endpoint(client, root, name);
+    }
+}
 
 }  // namespace detail
 
@@ -37985,6 +38697,7 @@ inline void VertexServingDeployer::check() const {
     google::check_least("min_replica_count", min_replica_count, 1);
     google::check_least("max_replica_count", max_replica_count, 0);
     google::check_least("traffic_percent", traffic_percent, 0);
+    google::check_least("start_timeout", start_timeout, 0);
     if (machine.machine_type.empty()) {
         throw google::bad_option("machine_type", "\"\"", "a deployed model needs one");
     }
@@ -38008,8 +38721,7 @@ inline std::vector<Json> VertexServingDeployer::manifests(const Image& image,
                                     google.run_id.empty() ? derive_run_id(image) : google.run_id};
     const std::string project = google.project.empty() ? "-" : google.project;
     return {run.model_request(image), run.endpoint_request(),
-            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.model_id(),
-                               {})};
+            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.id(), {})};
 }
 
 inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session& session) const {
@@ -38017,27 +38729,101 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
     check_pullable(image);
     const google::Client client{google, session};
     const detail::VertexServing run{*this, google.run_id.empty() ? draw_run_id() : google.run_id};
+    const std::optional<google::Steady::time_point> deadline =
+        start_timeout > 0
+            ? std::optional{google::Steady::now() + std::chrono::seconds{start_timeout}}
+            : std::nullopt;
     google::Undo undo{client};
-    const detail::VertexLaunch launch{client, run, undo};
-    const std::string model = launch.upload(image);
-    const Json target = launch.target();
-    const std::string endpoint = text_or(target, "name");
-    const std::string& root = launch.root();
-    const bool has_others = !google::traffic_of(target).empty();
-    if (!has_others && traffic_percent != 100) {
-        throw google::bad_option(
-            "traffic_percent", std::to_string(traffic_percent),
-            "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
+    const detail::VertexLaunch launch{client.with_deadline(deadline), run, undo};
+    try {
+        const std::string model = launch.upload(image);
+        const Json target = launch.target();
+        const std::string endpoint = text_or(target, "name");
+        if (google::traffic_of(target).empty() && traffic_percent != 100) {
+            throw google::bad_option(
+                "traffic_percent", std::to_string(traffic_percent),
+                "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
+        }
+        const Json deployment = launch.deploy(model, target);
+        google::Served served = detail::served_by(
+            client, endpoint, client.project(), detail::endpoint_log(endpoint, run.deployed_id()));
+        served.operation = deployment;
+        served.state = [model](const Json& resource) {
+            return detail::is_deployed(resource, model)
+                       ? Outcome{.state = State::ready}
+                       : Outcome{.state = State::failed,
+                                 .reason = "the model is not deployed any more"};
+        };
+        served.deadline = deadline;
+        served.keep_failed = keep_failed;
+        served.undo = undo.keep();
+        return Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))};
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error&) {
+        if (keep_failed && !undo.keep().empty()) {
+            session.control().say(Level::warning, "what was made for " + run.name() + " stays");
+        }
+        throw;
     }
-    const Json deployment = launch.deploy(model, target);
-    return Endpoint{std::make_shared<google::EndpointWorkload>(
-        client, google::Served{.object = {.api_version = "aiplatform.googleapis.com/v1",
-                                          .kind = "Endpoint",
-                                          .name = endpoint},
-                               .predict_url = root + endpoint + ":predict",
-                               .operation_root = root,
-                               .operation = deployment,
-                               .undo = undo.keep()})};
+}
+
+/// The endpoint of this resource name (projects/P/locations/R/endpoints/ID), wherever it was made;
+/// the options as find_vertex_job()'s. Its follow() removes nothing and gives the log until it is
+/// removed; wait() returns when a model is deployed. remove() undeploys and deletes what fairing
+/// made: its models, then the endpoint, unless others have models on it.
+[[nodiscard]] inline Endpoint find_vertex_endpoint(
+    const std::string& resource_name, const GoogleOptions& options, const Session& session,
+    std::chrono::seconds predict_timeout = std::chrono::seconds{60}) {
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    google::Served served =
+        detail::served_by(client, resource_name, name.project, detail::endpoint_log(resource_name));
+    served.state = [](const Json& endpoint) {
+        return kube::list(endpoint, {"deployedModels"}).empty()
+                   ? Outcome{.state = State::failed, .reason = "no model is deployed to it"}
+                   : Outcome{.state = State::ready};
+    };
+    served.is_found = true;
+    served.predict_timeout = predict_timeout;
+    served.undo.emplace_back(
+        [root = served.operation_root, resource_name](const google::Client& with) {
+            detail::remove_ours(with, root, resource_name);
+        });
+    served.operation = {{"done", true}};
+    const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
+    if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
+        for (Json& running : detail::running_operations(client, served.url, resource_name)) {
+            served.operation = std::move(running);
+        }
+    }
+    return detail::need_there(
+        Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))}, session);
+}
+
+/// Gives the newest model of the endpoint of this resource name another share of its requests, as
+/// shift_traffic() does in a cluster: 100 makes it the only one, 0 goes back to those before.
+[[nodiscard]] inline Endpoint shift_vertex_traffic(const std::string& resource_name, int percent,
+                                                   const GoogleOptions& options,
+                                                   const Session& session) {
+    google::check_least("traffic", percent, 0);
+    if (percent > 100) {
+        throw google::bad_option("traffic", std::to_string(percent), "it is more than 100");
+    }
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    const std::string url = detail::vertex_endpoint(client.options()) + "/v1/" + resource_name;
+    const google::TrafficSplit split = google::traffic_with_newest(
+        client.get(url, "divide the requests to", resource_name), percent);
+    if (split.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "divide the requests to",
+                     .subject = resource_name,
+                     .answer = "it has no models that could share them"}};
+    }
+    static_cast<void>(client.patch(url + "?updateMask=trafficSplit", {{"trafficSplit", split}},
+                                   "divide the requests to", resource_name));
+    return find_vertex_endpoint(resource_name, options, session);
 }
 
 static_assert(Deployer<VertexServingDeployer> && Renderer<VertexServingDeployer> &&
@@ -41902,7 +42688,7 @@ struct Aliases {
     std::string_view name;
     std::array<std::string_view, 6> others;
 };
-inline constexpr std::array<Aliases, 10> aliases{{
+inline constexpr std::array<Aliases, 11> aliases{{
     {"data", {"train", "train_data", "train_data_file", "data_filename"}},
     {"valid",
      {"test", "valid_data", "valid_data_file", "test_data", "test_data_file", "valid_filenames"}},
@@ -41916,6 +42702,7 @@ inline constexpr std::array<Aliases, 10> aliases{{
     {"local_listen_port", {"local_port", "port"}},
     {"machine_list_filename", {"machine_list_file", "machine_list", "mlist"}},
     {"machines", {"workers", "nodes"}},
+    {"pre_partition", {"is_pre_partition"}},
 }};
 
 [[nodiscard]] inline Error bad_config(std::string subject, std::string answer,
@@ -42029,9 +42816,24 @@ inline void override_with(Parameters& config, const Parameters& parameters) {
 
 /// Whether each machine trains on data of its own (LightGBM's Parallel-Learning-Guide.rst).
 [[nodiscard]] inline bool splits_data(const Parameters& config) {
-    const std::string learner = value_of(config, "tree_learner");
+    std::string learner = value_of(config, "tree_learner");
+    std::transform(learner.begin(), learner.end(), learner.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
     return learner == "data" || learner == "voting" || learner == "data_parallel" ||
            learner == "voting_parallel";
+}
+
+/// Whether a path in the configuration begins with `scheme`.
+[[nodiscard]] inline bool uses_store(const Parameters& config, const std::string& scheme) {
+    for (const char* name : {"data", "valid", "input_model", "output_model", "output_result"}) {
+        for (const std::string& path : paths_of(config, name)) {
+            if (path.starts_with(scheme)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /// "gs://bucket/a" is; "a", "/a" and "C:/a" are not.
@@ -42054,13 +42856,12 @@ inline constexpr std::string_view runner =
     R"py(# Runs the command line of LightGBM: files of object stores, and the list of machines. Written by fairing.
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 
-COPY = {"gs": ["gsutil", "-q", "cp"], "s3": ["aws", "s3", "cp", "--only-show-errors"]}
-THERE = {"gs": ["gsutil", "-q", "stat"], "s3": ["aws", "s3", "ls"]}
 PATIENCE = 600  # seconds until every machine has a name
 
 def fail(sentence):
@@ -42073,11 +42874,23 @@ def call(command):
     except OSError as error:
         fail("cannot start %s: %s" % (command[0], error.strerror))
 
+def tools(scheme):
+    """The beginnings of the commands that copy, and that tell whether something is there."""
+    if scheme == "s3":
+        return ["aws", "s3", "cp", "--only-show-errors"], ["aws", "s3", "ls"]
+    key = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if key:  # which Google's own tools do not read
+        os.environ.setdefault("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", key)
+    if shutil.which("gsutil") is None and shutil.which("gcloud"):
+        return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "ls"]
+    gsutil = ["gsutil", "-q"] + (["-o", "Credentials:gs_service_key_file=" + key] if key else [])
+    return gsutil + ["cp"], gsutil + ["stat"]
+
 def copy(source, target, optional=False):
-    scheme = (source if "://" in source else target).split("://")[0]
-    if optional and call(THERE[scheme] + [source]) != 0:
+    copying, there = tools((source if "://" in source else target).split("://")[0])
+    if optional and call(there + [source]) != 0:
         return
-    if call(COPY[scheme] + [source, target]) != 0:
+    if call(copying + [source, target]) != 0:
         fail("cannot copy %s to %s" % (source, target))
     print("copied %s to %s" % (source, target), flush=True)
 
@@ -42098,9 +42911,12 @@ def cluster(machines):
         fail("%d machines are wanted, and %d are there" % (machines, len(hosts)))
     if rank is None:
         names = [host for host, _ in hosts]
-        if socket.gethostname() not in names:
+        own = socket.gethostname()
+        if own not in names:
+            names, own = [address(host) for host in names], address(own)
+        if own not in names:
             fail("this machine, %s, is not one of %s" % (socket.gethostname(), ", ".join(names)))
-        rank = names.index(socket.gethostname())
+        rank = names.index(own)
     return hosts, rank
 
 def address(host):
@@ -42150,7 +42966,8 @@ main()
 namespace fairing {
 
 /// A preprocessor that knows its own pipeline. Data and models that are here go along, below the
-/// path prefix; those at gs:// or s3:// are copied by the job (gsutil, aws). With num_machines
+/// path prefix; those at gs:// or s3:// are copied by the job (gsutil or gcloud, aws), as whom the
+/// secrets user-gcp-sa and aws-secret say where the namespace has them. With num_machines
 /// above 1 it is a TFJob of a chief and workers; a data- or voting-parallel learner gives each of
 /// them one of the files that `data` lists. Results go where the config says: to gs:// or s3://
 /// when the program has ended, else to a path of the pod, best on a volume.
@@ -42297,6 +43114,8 @@ private:
             const std::string name = files.take("data", path, own);
             partitions.push_back({{"data", name}, {"fetch", std::move(own)}});
         }
+        // Else each machine would drop the rows that it takes for the others'.
+        config.emplace("pre_partition", "true");
         return partitions;
     }
     if (data.size() > 1) {
@@ -42350,12 +43169,22 @@ inline Context LightGBM::prepare(const Session& session) const {
 }
 
 inline Fairing<AnyPreprocessor, AppendBuilder, AnyDeployer> LightGBM::fairing() const {
-    const int machines = lightgbm::machines_of(config());
-    AnyDeployer deployer =
-        machines == 1
-            ? AnyDeployer{JobDeployer{.kubernetes = kubernetes}}
-            : AnyDeployer{TFJobDeployer{
-                  .kubernetes = kubernetes, .worker_count = machines - 1, .chief_count = 1}};
+    const lightgbm::Parameters all = config();
+    const int machines = lightgbm::machines_of(all);
+    KubernetesOptions options = kubernetes;
+    std::vector<PodSpecMutator>& mutators = options.pod_spec_mutators;
+    // Before the caller's own, which may know better.
+    if (lightgbm::uses_store(all, "s3://")) {
+        mutators.insert(mutators.begin(), aws_credentials_if_exists());
+    }
+    if (lightgbm::uses_store(all, "gs://")) {
+        mutators.insert(mutators.begin(), gcp_credentials_if_exists());
+    }
+    AnyDeployer deployer = machines == 1
+                               ? AnyDeployer{JobDeployer{.kubernetes = std::move(options)}}
+                               : AnyDeployer{TFJobDeployer{.kubernetes = std::move(options),
+                                                           .worker_count = machines - 1,
+                                                           .chief_count = 1}};
     return {AnyPreprocessor{*this}, AppendBuilder{.base_image = base_image, .registry = registry},
             std::move(deployer)};
 }
