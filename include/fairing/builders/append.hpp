@@ -73,16 +73,16 @@ struct AppendBuilder {
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
-          "image to append to, oci:DIR, docker-archive:FILE, or scratch (default: "
-          "python:<yours>-slim)"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
-          "where the image goes: HOST[:PORT]/PATH, oci:DIR for a directory, docker-archive:FILE "
-          "for a file that docker load takes"),
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &AppendBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
-    field("platform", &AppendBuilder::platform,
-          "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
+    field("platform", &AppendBuilder::platform, "what to build for: OS/ARCHITECTURE[/VARIANT]"),
     field("all_platforms", &AppendBuilder::all_platforms,
           "append to every Linux image of a multi-platform base, and push an index"),
     field("push", &AppendBuilder::push, "build, but send nothing"),

@@ -61,6 +61,8 @@ struct ClusterBuilder {
     bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
     std::string dockerfile_path = {};  ///< empty: it is generated
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
     bool cache = false;  ///< layers of RUN are kept in, and taken from, REGISTRY/IMAGE_NAME/cache
     /// What takes Kaniko's arguments. Google's own image is no longer maintained; this is of a fork
     /// that is.
@@ -94,8 +96,12 @@ struct ClusterBuilder {
 template <>
 inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("base_image", &ClusterBuilder::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &ClusterBuilder::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &ClusterBuilder::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &ClusterBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &ClusterBuilder::tag, "tag of the image (default: from its content)"),
@@ -106,6 +112,8 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("ca_file", &ClusterBuilder::ca_file, "PEM file of the certificate authorities to trust"),
     field("dockerfile_path", &ClusterBuilder::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &ClusterBuilder::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &ClusterBuilder::cache, "keep layers in the registry, and take them from there"),
     field("kaniko_image", &ClusterBuilder::kaniko_image,
           "image of the builder, which takes Kaniko's arguments (default: a fork of Kaniko)"),
@@ -120,7 +128,7 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     part_field("profile", &ClusterBuilder::kubernetes, &KubernetesOptions::profile,
                "profile of Kubeflow: its namespace, and its service account default-editor"),
     part_field("service_account", &ClusterBuilder::kubernetes, &KubernetesOptions::service_account,
-               "service account that the pods run as"),
+               "service account that the program runs as"),
     part_field("image_pull_secrets", &ClusterBuilder::kubernetes,
                &KubernetesOptions::image_pull_secrets,
                "secrets of the namespace that the image is pulled with"),
@@ -135,17 +143,17 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
                "fail when the build does not start after so many seconds (default: wait)",
                "builder-start-timeout"),
     part_field("resources", &ClusterBuilder::kubernetes, &KubernetesOptions::resources, "limits",
-               not_an_option),
+               only_in_a_file),
     part_field("environment", &ClusterBuilder::kubernetes, &KubernetesOptions::environment,
-               "variables", not_an_option),
+               "variables", only_in_a_file),
     part_field("volumes", &ClusterBuilder::kubernetes, &KubernetesOptions::volumes, "volumes",
-               not_an_option),
+               only_in_a_file),
     part_field("node_selector", &ClusterBuilder::kubernetes, &KubernetesOptions::node_selector,
-               "nodes", not_an_option),
+               "nodes", only_in_a_file),
     part_field("priority_class", &ClusterBuilder::kubernetes, &KubernetesOptions::priority_class,
-               "PriorityClass", not_an_option),
+               "PriorityClass", only_in_a_file),
     part_field("queue", &ClusterBuilder::kubernetes, &KubernetesOptions::queue, "Kueue queue",
-               not_an_option),
+               only_in_a_file),
 };
 
 namespace detail {
@@ -153,6 +161,7 @@ namespace detail {
 [[nodiscard]] inline DockerfileOptions dockerfile_options(const ClusterBuilder& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
 }

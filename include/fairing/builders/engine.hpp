@@ -56,7 +56,9 @@ struct EngineBuilder {
     bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
                             ///< settings of its own for that
     std::string dockerfile_path = {};  ///< empty: it is generated
-    bool cache = true;                 ///< take what the engine has built before
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
+    bool cache = true;  ///< take what the engine has built before
     /// A socket's path, tcp://HOST:PORT or context:NAME; empty: DOCKER_HOST and Docker's context
     /// (CONTAINER_HOST for Podman), then the usual sockets.
     std::string engine = {};
@@ -79,8 +81,12 @@ using PodmanBuilder = EngineBuilder<engine::Kind::podman>;
 template <engine::Kind kind>
 inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
     field("base_image", &EngineBuilder<kind>::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &EngineBuilder<kind>::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &EngineBuilder<kind>::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &EngineBuilder<kind>::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &EngineBuilder<kind>::tag, "tag of the image (default: from its content)"),
@@ -91,6 +97,8 @@ inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
           "speak plain http to the registry (those of this machine always may)"),
     field("dockerfile_path", &EngineBuilder<kind>::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &EngineBuilder<kind>::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &EngineBuilder<kind>::cache, "make every layer anew, and remember none"),
     field("engine", &EngineBuilder<kind>::engine,
           "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
@@ -178,6 +186,7 @@ template <engine::Kind kind>
 [[nodiscard]] DockerfileOptions dockerfile_options(const EngineBuilder<kind>& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure}};
 }
@@ -349,6 +358,7 @@ Image EngineBuilder<kind>::build(const Context& context, const Session& session)
                                       .push = push,
                                       .insecure = insecure,
                                       .dockerfile_path = dockerfile_path,
+                                      .executable_path_prefix = executable_path_prefix,
                                       .cache = cache,
                                       .engine = engine};
     return detail::EngineBuildRun{builder, kind, context, session}.build();

@@ -69,16 +69,14 @@ inline constexpr auto fields<JobDeployer> = std::tuple_cat(
     std::tuple{
         field("runs", &JobDeployer::runs, "how many pods run the program (default: 1)"),
         field("backoff_limit", &JobDeployer::backoff_limit,
-              "how many pods may fail before the Job does (default: 0)"),
+              "how many pods may fail before the job does"),
         field("ttl_seconds_after_finished", &JobDeployer::ttl_seconds_after_finished,
-              "the cluster removes the Job so long after its end"),
+              "the cluster removes the job so long after its end"),
         field("active_deadline_seconds", &JobDeployer::active_deadline_seconds,
-              "the cluster stops the Job after so long"),
+              "the cluster stops the job after so long"),
         field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
         field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
-        field("workers", &JobDeployer::workers,
-              "how many pods train together; of a Job they know rank, world size and rank 0's "
-              "address"),
+        field("workers", &JobDeployer::workers, "how many workers train together"),
         field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
     });
 

@@ -74,7 +74,7 @@ inline constexpr auto fields<ServingDeployer> = std::tuple_cat(
         field("replicas", &ServingDeployer::replicas, "how many pods answer (default: 1)"),
         field("port", &ServingDeployer::port, "port of the server (default: 5000, KServe: 8080)"),
         field("readiness_path", &ServingDeployer::readiness_path,
-              "path that a ready server answers with 2xx (default: its port is open)"),
+              "path that a ready server answers with 2xx (serving's default: its port is open)"),
         field("liveness_path", &ServingDeployer::liveness_path,
               "path that a sound server answers with 2xx (default: its port is open)"),
         field("probe_period", &ServingDeployer::probe_period,

@@ -55,7 +55,7 @@ inline constexpr auto fields<TrainJobDeployer> = std::tuple_cat(
     std::tuple{
         field("runtime", &TrainJobDeployer::runtime,
               "training runtime of the cluster (default: torch-distributed)"),
-        field("nodes", &TrainJobDeployer::nodes, "how many nodes train together", "workers"),
+        field("nodes", &TrainJobDeployer::nodes, "how many workers train together", "workers"),
         field("runtime_kind", &TrainJobDeployer::runtime_kind,
               "ClusterTrainingRuntime (default) or TrainingRuntime"),
         field("processes_per_node", &TrainJobDeployer::processes_per_node,

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "../../support/aws_site.hpp"
+#include "../../support/cloud_site.hpp"
 
 using namespace fairing;
 using namespace fairing::cloud;

@@ -3,12 +3,19 @@
 #include <doctest/doctest.h>
 
 #include "../../support/cloud_site.hpp"
+#include "fairing/cloud/azure/blob.hpp"
 
 using namespace fairing;
 using namespace fairing::cloud;
 using support::answer;
 using support::contains;
 using support::error_of;
+
+namespace {
+
+const std::string blob_url = "https://acct.blob.core.windows.net/c/builds/a%20b";
+
+}  // namespace
 
 // The string is that of the documentation's example for List Containers and Put Blob.
 TEST_CASE("the shared key's signature covers method, headers and resource") {
@@ -25,6 +32,36 @@ TEST_CASE("the shared key's signature covers method, headers and resource") {
     CHECK(azure::shared_key_signature(request, url, "myaccount",
                                       Secret{codec::base64_encode("key")}) ==
           codec::base64_encode(codec::hmac_sha256("key", text)));
+}
+
+TEST_CASE("what proves who we are: key, shared access signature, token") {
+    support::CloudSite site;
+    const auto put = [&](azure::StorageCredential credential) {
+        const azure::BlobContainer container{
+            site.connection(), {.name = "acct", .credential = std::move(credential)}, "c"};
+        container.put("builds/a b", Content::of("abc"));
+        return site.script.recorded().back();
+    };
+    site.script.expect("PUT", blob_url, answer(201));
+    CHECK(put(support::azure_account().credential)
+              .header("Authorization")
+              .starts_with("SharedKey acct:"));
+    site.script.expect("PUT", blob_url + "?sv=1&sig=geheim", answer(201));
+    CHECK(put({.sas = Secret{"?sv=1&sig=geheim"}}).header("Authorization") == "");
+    site.script.expect("PUT", blob_url, answer(201));
+    const auto sent = put({.token = {[] { return AccessToken{.value = Secret{"tok"}}; }, {}}});
+    CHECK(sent.header("Authorization") == "Bearer tok");
+    CHECK(sent.header("x-ms-blob-type") == "BlockBlob");
+    CHECK(sent.body == "abc");
+    site.script.expect("PUT", "",
+                       answer(403,
+                              "<Error><Code>AuthenticationFailed</Code><Message>"
+                              "Server failed.\nRequestId:1</Message>"
+                              "<AuthenticationErrorDetail>signed geheim"
+                              "</AuthenticationErrorDetail></Error>"));
+    const std::string error = error_of([&] { put({.sas = Secret{"sv=1&sig=geheim"}}); });
+    CHECK(contains(error, "403 Forbidden: AuthenticationFailed: Server failed."));
+    CHECK_FALSE(contains(error + site.said(), "geheim"));
 }
 
 TEST_CASE("accounts stand in the environment") {
@@ -44,6 +81,11 @@ TEST_CASE("accounts stand in the environment") {
         error_of([] { (void)azure::parse_connection_string("AccountKey=geheim"); });
     CHECK(contains(error, "neither AccountName nor an endpoint"));
     CHECK_FALSE(contains(error, "geheim"));
+    for (const char* name : {"", "a", "ACCT", "evil.example/", "acct.evil"}) {
+        CHECK(contains(
+            error_of([&] { azure::BlobContainer(site.connection(), {.name = name}, "c"); }),
+            "cannot use storage account"));
+    }
 }
 
 TEST_CASE("a service principal's token is asked for once, and no secret is shown") {

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "../../support/azure_account.hpp"
 #include "../../support/cloud_site.hpp"
 
 using namespace fairing;
