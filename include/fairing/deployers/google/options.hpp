@@ -100,6 +100,10 @@ inline void check_options(const GoogleOptions& options) {
     check_characters("project", options.project, "-:.");
     check_characters("region", options.region, "-");
     check_characters("run id", options.run_id, "-");
+    constexpr std::size_t longest_run_id = 46;  // names of 63 bytes have prefixes before it
+    if (options.run_id.size() > longest_run_id || options.run_id.ends_with('-')) {
+        throw bad_option("run id", options.run_id, "it is longer than 46, or ends with -");
+    }
     if (options.region.empty()) {
         throw bad_option("region", "\"\"", "it is empty");
     }
