@@ -10,6 +10,7 @@
 #include "fairing/config.hpp"
 #include "fairing/pipeline.hpp"
 #include "fairing/run_main.hpp"
+#include "fairing/stages.hpp"
 #include "fairing/tasks.hpp"
 
 // The stages.

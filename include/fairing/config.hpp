@@ -11,33 +11,30 @@
 #include <utility>
 #include <vector>
 
-#include "builders/append.hpp"
-#include "builders/cluster.hpp"
-#include "builders/engine.hpp"
 #include "core/env.hpp"
 #include "core/files.hpp"
 #include "core/json_text.hpp"
-#include "deployers/ai_platform.hpp"
-#include "deployers/inference_service.hpp"
-#include "deployers/job.hpp"
-#include "deployers/local.hpp"
-#include "deployers/serving.hpp"
-#include "deployers/training_jobs.hpp"
-#include "deployers/trainjob.hpp"
-#include "deployers/vertex.hpp"
-#include "deployers/vertex_serving.hpp"
 #include "pipeline.hpp"
-#include "preprocessors/full_notebook.hpp"
-#include "preprocessors/function.hpp"
-#include "preprocessors/notebook.hpp"
-#include "preprocessors/python.hpp"
-#include "preprocessors/python_function.hpp"
 #include "run_main.hpp"
 #include "stage/any.hpp"
 #include "stage/fields.hpp"
 #include "stage/registry_access.hpp"
+#include "stages.hpp"
 
 namespace fairing {
+
+/// The options in a section of fairing.json, where "name" is the stage's: "object_name" is the
+/// option "name".
+[[nodiscard]] inline Json section_options(Json section) {
+    if (section.is_object()) {
+        section.erase("name");
+        if (const auto found = section.find("object_name"); found != section.end()) {
+            section["name"] = Json(*found);
+            section.erase("object_name");
+        }
+    }
+    return section;
+}
 
 using AnyFairing = Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer>;
 
@@ -62,34 +59,7 @@ struct RemoteCall {
 class Config {
 public:
     Config() {
-        add_preprocessor("python",
-                         maker<AnyPreprocessor, PythonPreprocessor>("preprocessor python"));
-        add_preprocessor("notebook",
-                         maker<AnyPreprocessor, NotebookPreprocessor>("preprocessor notebook"));
-        add_preprocessor("full_notebook", maker<AnyPreprocessor, FullNotebookPreprocessor>(
-                                              "preprocessor full_notebook"));
-        add_preprocessor("function",
-                         maker<AnyPreprocessor, FunctionPreprocessor>("preprocessor function"));
-        add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
-                                                "preprocessor python_function"));
-        add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
-        add_builder("cluster", maker<AnyBuilder, ClusterBuilder>("builder cluster"));
-        add_builder("docker", maker<AnyBuilder, DockerBuilder>("builder docker"));
-        add_builder("podman", maker<AnyBuilder, PodmanBuilder>("builder podman"));
-        deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
-        deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
-        deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
-        deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
-        deployers_["vertex"] = deployer_maker<VertexDeployer>("deployer vertex");
-        deployers_["vertex-serving"] =
-            deployer_maker<VertexServingDeployer>("deployer vertex-serving");
-        deployers_["gcp"] = deployer_maker<AiPlatformDeployer>("deployer gcp");
-        deployers_["gcpserving"] = deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
-        deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
-        for (const TrainingKind& kind : training_kinds) {
-            deployers_[kind.deployer] =
-                deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
-        }
+        for_each_stage([this](const auto& each) { add(each); });
         reset();
     }
 
@@ -109,9 +79,7 @@ public:
                 throw Error{ErrorCode::usage,
                             {.attempted = "choose the " + key, .answer = "its name is not a text"}};
             }
-            if (options.is_object()) {
-                options.erase("name");
-            }
+            options = section_options(std::move(options));
             if (key == "preprocessor") {
                 set_preprocessor(name.empty() ? "python" : name, options);
             } else if (key == "builder") {
@@ -242,6 +210,17 @@ private:
     using Mutators = std::vector<PodSpecMutator>;
     using DeployerMaker = std::function<AnyDeployer(const Json&, const Mutators&)>;
 
+    template <class Stage>
+    void add(const NamedStage<Stage>& stage) {
+        const std::string full_name = std::string{stage.role()} + ' ' + stage.name;
+        if constexpr (Preprocessor<Stage>) {
+            add_preprocessor(stage.name, maker<AnyPreprocessor, Stage>(full_name));
+        } else if constexpr (Builder<Stage>) {
+            add_builder(stage.name, maker<AnyBuilder, Stage>(full_name));
+        } else {
+            deployers_[stage.name] = deployer_maker<Stage>(full_name);
+        }
+    }
     template <class Any, class Stage>
     [[nodiscard]] static std::function<Any(const Json&)> maker(std::string name) {
         return [name = std::move(name)](const Json& options) -> Any {

@@ -525,11 +525,12 @@ TEST_CASE("who stops while it waits, or has it deleted, leaves nothing, and is t
     CHECK(has(ran.output, "deaf was deleted"));
     CHECK(site->is_gone());
 
-    const ShellResult stopped = support::run(
-        "cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout -s INT 6 " + *env("FAIRING_COMMAND") +
-        " run " + site->site().program(deaf) + " --base-image scratch --registry " +
-        site->site().host() + "/demo --kubeconfig " + (site->site().folder / "kubeconfig") +
-        " --namespace " + site->site().space + ' ' + options + " 2>&1; echo code $?");
+    const ShellResult stopped =
+        support::run("cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout --foreground -s INT 6 " +
+                     *env("FAIRING_COMMAND") + " run " + site->site().program(deaf) +
+                     " --base-image scratch --registry " + site->site().host() +
+                     "/demo --kubeconfig " + (site->site().folder / "kubeconfig") +
+                     " --namespace " + site->site().space + ' ' + options + " 2>&1; echo code $?");
     CAPTURE(stopped.output);
     CHECK(has(stopped.output, "stopped on request"));
     CHECK(site->is_gone());
