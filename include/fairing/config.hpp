@@ -18,9 +18,11 @@
 #include "core/files.hpp"
 #include "core/json_text.hpp"
 #include "deployers/ai_platform.hpp"
+#include "deployers/experiment.hpp"
 #include "deployers/inference_service.hpp"
 #include "deployers/job.hpp"
 #include "deployers/local.hpp"
+#include "deployers/pipeline.hpp"
 #include "deployers/serving.hpp"
 #include "deployers/training_jobs.hpp"
 #include "deployers/trainjob.hpp"
@@ -72,6 +74,8 @@ public:
         deployers_["gcp"] = deployer_maker<AiPlatformDeployer>("deployer gcp");
         deployers_["gcpserving"] =
             deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
+        deployers_["experiment"] = deployer_maker<ExperimentDeployer>("deployer experiment");
+        deployers_["pipeline"] = deployer_maker<PipelineDeployer>("deployer pipeline");
         deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
         for (const TrainingKind& kind : training_kinds) {
             deployers_[kind.deployer] =

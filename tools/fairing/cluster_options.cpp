@@ -2,7 +2,9 @@
 #include "cluster_options.hpp"
 
 #include <fairing/deployers/find_workload.hpp>
+#include <fairing/deployers/pipeline.hpp>
 #include <fairing/deployers/vertex.hpp>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -31,7 +33,8 @@ std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
     auto options = std::make_shared<ClusterOptions>(parser);
     parser
         .add_option("NAME", options->name_,
-                    "name or run id, as fairing list shows it; projects/… of a job of Vertex AI")
+                    "name or run id, as fairing list shows it; projects/… of a job of Vertex AI; "
+                    "pipelines/NAME of a run of Kubeflow Pipelines")
         ->required();
     return options;
 }
@@ -75,7 +78,35 @@ fairing::GoogleOptions ClusterOptions::google() const {
     return fairing::stage_from<fairing::GoogleOptions>(options, "Google Cloud");
 }
 
+/// How fairing.json, and the options, reach Kubeflow Pipelines.
+fairing::PipelineDeployer ClusterOptions::pipelines() const {
+    const fairing::Json deployer =
+        read_config(config_file_).value("deployer", fairing::Json::object());
+    fairing::Json options = given_;
+    for (const std::string& key : fairing::field_names<fairing::PipelineDeployer>()) {
+        if (deployer.contains(key) && !options.contains(key)) {
+            options[key] = deployer[key];
+        }
+    }
+    return fairing::stage_from<fairing::PipelineDeployer>(options, "Kubeflow Pipelines");
+}
+
+bool ClusterOptions::is_of_pipelines() const {
+    return fairing::text_or(read_config(config_file_).value("deployer", fairing::Json::object()),
+                            "name") == "pipeline";
+}
+
+std::vector<fairing::RunSummary> ClusterOptions::list(const fairing::Session& session) const {
+    return is_of_pipelines() ? fairing::list_pipeline_runs(pipelines(), session)
+                             : fairing::list_workloads(find(), session);
+}
+
 fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {
+    constexpr std::string_view prefix = "pipelines/";
+    if (name_.starts_with(prefix) || is_of_pipelines()) {
+        return fairing::find_pipeline_run(
+            name_.starts_with(prefix) ? name_.substr(prefix.size()) : name_, pipelines(), session);
+    }
     if (name_.starts_with("projects/")) {
         return fairing::find_vertex_job(name_, google(), session);
     }

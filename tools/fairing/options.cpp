@@ -164,8 +164,9 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option(
         "--deployer", deployer_,
         "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
-        "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
-        "kfserving (KServe); in Google Cloud: vertex, vertex-serving (an endpoint), gcp and "
+        "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, experiment (Katib), serving (an "
+        "endpoint), kfserving (KServe); in Google Cloud: vertex, vertex-serving (an endpoint), gcp "
+        "and "
         "gcpserving (AI Platform v1, for gateways)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
@@ -192,6 +193,8 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     declare<fairing::ServingDeployer>("deployer serving");
     declare<fairing::InferenceServiceDeployer>("deployer kfserving");
     declare<fairing::TrainJobDeployer>("deployer trainjob");
+    declare<fairing::ExperimentDeployer>("deployer experiment");
+    declare<fairing::PipelineDeployer>("deployer pipeline");
     declare<fairing::VertexDeployer>("deployer vertex");
     declare<fairing::VertexServingDeployer>("deployer vertex-serving");
     declare<fairing::AiPlatformDeployer>("deployer gcp");
