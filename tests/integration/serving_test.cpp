@@ -12,7 +12,9 @@
 #include <thread>
 #include <vector>
 
+#include "../support/example_program.hpp"
 #include "../support/job_site.hpp"
+#include "../support/seldon_double.hpp"
 #include "fairing/core/yaml.hpp"
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/tasks.hpp"
@@ -93,15 +95,6 @@ bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
-/// Whether a server may have that port of this machine.
-bool is_free(std::uint16_t port) {
-    const UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-
 /// A JobSite whose pods have an address that the API server's proxy takes.
 class ServingSite {
 public:
@@ -130,6 +123,8 @@ public:
         return fairing(subcommand + ' ' + site_->program(program) +
                        " --base-image scratch --registry " + site_->host() + "/demo " + options);
     }
+    /// Those of an example that deploys here.
+    [[nodiscard]] std::string variables() const { return site_->variables() + " PORT=" + port_; }
     /// The model server as an endpoint.
     [[nodiscard]] ShellResult serve(const std::string& options) const {
         return launch(
@@ -311,32 +306,14 @@ TEST_CASE("the task: a Python class behind Seldon's command") {
     if (!site) {
         return;
     }
-    if (!is_free(5000)) {
-        MESSAGE("skipped: somebody listens on port 5000, which is Seldon's");
+    if (support::is_seldon_port_taken()) {
         return;
     }
-    // A double of Seldon's program: it loads the class that it is told, and asks that.
     const support::Workspace& folder = site->site().folder;
     folder.file("HousingServe.py",
                 "class HousingServe:\n    def predict(self, rows, names):\n"
                 "        return [[names[0], sum(row)] for row in rows]\n");
-    folder.file("seldon-core-microservice", R"(#!/usr/bin/env python3
-import http.server, importlib, json, os, sys
-sys.path.append(os.getcwd())
-assert sys.argv[2:] == ["REST", "--service-type=MODEL", "--persistence=0"], sys.argv
-model = getattr(importlib.import_module(sys.argv[1]), sys.argv[1])()
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        data = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["data"]
-        answer = json.dumps({"data": {"ndarray": model.predict(data["ndarray"], data["names"])}})
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer.encode())
-port = int(os.environ["PREDICTIVE_UNIT_HTTP_SERVICE_PORT"])
-http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()
-)",
-                0755);
+    support::write_seldon_double(folder / "seldon-core-microservice");
     const PredictionEndpoint task{
         .model_class = "HousingServe",
         .base_image = "scratch",
@@ -548,11 +525,12 @@ TEST_CASE("who stops while it waits, or has it deleted, leaves nothing, and is t
     CHECK(has(ran.output, "deaf was deleted"));
     CHECK(site->is_gone());
 
-    const ShellResult stopped = support::run(
-        "cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout -s INT 6 " + *env("FAIRING_COMMAND") +
-        " run " + site->site().program(deaf) + " --base-image scratch --registry " +
-        site->site().host() + "/demo --kubeconfig " + (site->site().folder / "kubeconfig") +
-        " --namespace " + site->site().space + ' ' + options + " 2>&1; echo code $?");
+    const ShellResult stopped =
+        support::run("cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout --foreground -s INT 6 " +
+                     *env("FAIRING_COMMAND") + " run " + site->site().program(deaf) +
+                     " --base-image scratch --registry " + site->site().host() +
+                     "/demo --kubeconfig " + (site->site().folder / "kubeconfig") +
+                     " --namespace " + site->site().space + ' ' + options + " 2>&1; echo code $?");
     CAPTURE(stopped.output);
     CHECK(has(stopped.output, "stopped on request"));
     CHECK(site->is_gone());
@@ -810,4 +788,59 @@ TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say
     CHECK(spec()["default"]["predictor"]["sklearn"]["storageUri"] == "gs://m/two");
     CHECK_FALSE(spec().contains("canary"));
     CHECK(site->fairing("delete old").exit_code == 0);
+}
+
+TEST_CASE("Fairing's prediction/HousingServe.py: a class behind Seldon's server is asked") {
+    const auto site = ServingSite::make();
+    if (!site || support::missing_examples()) {
+        return;
+    }
+    support::write_seldon_double(site->kube().programs() / "seldon-core-microservice");
+    const support::Launched ran = support::launch_example("12_serving", site->variables());
+    CAPTURE(ran.said);
+    CHECK(ran.exit_code == 0);
+    CHECK(has(ran.output, "240 houses: price = 3.448 * area + 19.852\n"));
+    CHECK(has(ran.output, ".svc.cluster.local:" + site->port() + "/predict [[302.6],[551.2]]\n"));
+    CHECK(site->is_gone());
+}
+
+TEST_CASE("Fairing's mnist/mnist_e2e_on_prem.ipynb: a server behind an InferenceService is asked") {
+    const auto site = ServingSite::make();
+    if (!site || support::missing_examples() ||
+        !install_crd(site->kube(), "kserve", "kserve-v0.20.0")) {
+        return;
+    }
+    support::Launched ran;
+    std::jthread launching{
+        [&] { ran = support::launch_example("13_kfserving", site->variables()); }};
+    // KServe's controller: a pod of the container, a Service before it, and the status.
+    const auto spec = [&] {
+        return site->object(kserve, "inferenceservices", "houses").value("spec", Json::object());
+    };
+    REQUIRE(in_time([&] { return !spec().empty(); }));
+    Json container = spec()["predictor"]["containers"][0];
+    const int port = std::stoi(site->port());
+    container["readinessProbe"] = {{"tcpSocket", {{"port", port}}}, {"periodSeconds", 1}};
+    const Json metadata{{"name", "houses-predictor"}, {"labels", {{"app", "houses"}}}};
+    const auto post = [&](const std::string& plural, const Json& object) {
+        const support::ApiAnswer made = site->kube().api().post(site->path("v1", plural), object);
+        REQUIRE_MESSAGE(made.ok(), made.body.dump());
+    };
+    post("pods", {{"metadata", metadata}, {"spec", {{"containers", Json::array({container})}}}});
+    post("services",
+         {{"metadata", metadata},
+          {"spec",
+           {{"selector", {{"app", "houses"}}},
+            {"ports", Json::array({{{"name", "http"}, {"port", 80}, {"targetPort", port}}})}}}});
+    REQUIRE(in_time([&] {
+        return kube::condition(site->object("v1", "pods", "houses-predictor"), "Ready")
+                   .value("status", "") == "True";
+    }));
+    tell(*site, "houses", ready_status("True", 100));
+    launching.join();
+    CAPTURE(ran.said);
+    CHECK(ran.exit_code == 0);
+    CHECK(ran.output == "http://houses.team.example.com/v1/models/houses:predict [302.6,551.2]\n");
+    CHECK(in_time([&] { return site->count(kserve, "inferenceservices") == 0; }));
+    site->kube().api().remove(site->path("v1", "pods") + "/houses-predictor");
 }

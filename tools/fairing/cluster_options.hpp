@@ -38,8 +38,8 @@ public:
     [[nodiscard]] fairing::Session session(std::stop_token stop) const;
     /// What we started; in Kubeflow Pipelines when fairing.json names that deployer.
     [[nodiscard]] std::vector<fairing::RunSummary> list(const fairing::Session& session) const;
-    /// The run of that name or run id, there or in the cluster; or the job of Vertex AI of that
-    /// resource name.
+    /// The run of that name or run id, there or in the cluster; or the job or endpoint of Vertex AI
+    /// of that resource name.
     [[nodiscard]] fairing::Workload workload(const fairing::Session& session) const;
     [[nodiscard]] fairing::Workload shift_traffic(int percent,
                                                   const fairing::Session& session) const;
@@ -47,7 +47,7 @@ public:
 private:
     [[nodiscard]] bool is_of_pipelines() const;
 
-    fairing::Json given_ = fairing::Json::object();
+    fairing::Json given_ = fairing::Json::object(), google_ = fairing::Json::object();
     std::string name_ = {}, pod_ = {}, config_file_ = {};
     int predict_timeout_ = 60;
     bool quiet_ = false, verbose_ = false;

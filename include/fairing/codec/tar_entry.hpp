@@ -35,6 +35,8 @@ struct TarEntry {
 
 namespace detail {
 
+using PaxRecords = std::map<std::string, std::string>;
+
 inline constexpr std::size_t tar_block_size = 512;
 using TarBlock = std::array<char, tar_block_size>;
 
