@@ -3102,6 +3102,8 @@ struct TarEntry {
     std::uint32_t device_major = 0;
     std::uint32_t device_minor = 0;
     std::map<std::string, std::string> pax = {};  ///< records that no member above stands for
+
+    bool operator==(const TarEntry&) const = default;
 };
 
 /// How many zero bytes follow a file of this size.
@@ -6381,87 +6383,38 @@ namespace fairing::net {
 
 /// "401 Unauthorized"; the bare number for codes without a name here.
 [[nodiscard]] inline std::string status_text(int status) {
-    const char* name = nullptr;
-    switch (status) {
-        case 200:
-            name = "OK";
-            break;
-        case 201:
-            name = "Created";
-            break;
-        case 202:
-            name = "Accepted";
-            break;
-        case 204:
-            name = "No Content";
-            break;
-        case 301:
-            name = "Moved Permanently";
-            break;
-        case 302:
-            name = "Found";
-            break;
-        case 303:
-            name = "See Other";
-            break;
-        case 307:
-            name = "Temporary Redirect";
-            break;
-        case 308:
-            name = "Permanent Redirect";
-            break;
-        case 400:
-            name = "Bad Request";
-            break;
-        case 401:
-            name = "Unauthorized";
-            break;
-        case 403:
-            name = "Forbidden";
-            break;
-        case 404:
-            name = "Not Found";
-            break;
-        case 405:
-            name = "Method Not Allowed";
-            break;
-        case 408:
-            name = "Request Timeout";
-            break;
-        case 409:
-            name = "Conflict";
-            break;
-        case 413:
-            name = "Content Too Large";
-            break;
-        case 416:
-            name = "Range Not Satisfiable";
-            break;
-        case 422:
-            name = "Unprocessable Content";
-            break;
-        case 429:
-            name = "Too Many Requests";
-            break;
-        case 500:
-            name = "Internal Server Error";
-            break;
-        case 501:
-            name = "Not Implemented";
-            break;
-        case 502:
-            name = "Bad Gateway";
-            break;
-        case 503:
-            name = "Service Unavailable";
-            break;
-        case 504:
-            name = "Gateway Timeout";
-            break;
-        default:
-            break;
+    static constexpr std::array<std::pair<int, const char*>, 25> names{
+        {{200, "OK"},
+         {201, "Created"},
+         {202, "Accepted"},
+         {204, "No Content"},
+         {301, "Moved Permanently"},
+         {302, "Found"},
+         {303, "See Other"},
+         {307, "Temporary Redirect"},
+         {308, "Permanent Redirect"},
+         {400, "Bad Request"},
+         {401, "Unauthorized"},
+         {403, "Forbidden"},
+         {404, "Not Found"},
+         {405, "Method Not Allowed"},
+         {408, "Request Timeout"},
+         {409, "Conflict"},
+         {413, "Content Too Large"},
+         {416, "Range Not Satisfiable"},
+         {422, "Unprocessable Content"},
+         {429, "Too Many Requests"},
+         {500, "Internal Server Error"},
+         {501, "Not Implemented"},
+         {502, "Bad Gateway"},
+         {503, "Service Unavailable"},
+         {504, "Gateway Timeout"}}};
+    for (const auto& [number, name] : names) {
+        if (number == status) {
+            return std::to_string(status) + ' ' + name;
+        }
     }
-    return name == nullptr ? std::to_string(status) : std::to_string(status) + ' ' + name;
+    return std::to_string(status);
 }
 
 /// The kind of Error that an unwelcome status is.
@@ -8671,6 +8624,95 @@ private:
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/core/pipe.hpp - pipes to a program that is about to start, which no other one inherits.
+
+namespace fairing::detail {
+
+/// The same descriptor with a number that no standard stream has.
+[[nodiscard]] inline UniqueFd above_standard_streams(int fd) {
+    UniqueFd given{fd};
+    if (fd > 2) {
+        return given;
+    }
+    UniqueFd moved{fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
+    if (!moved) {
+        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
+    }
+    return moved;
+}
+
+/// The program's end, and ours. Data flows to us, and through sockets both ways.
+struct Ends {
+    UniqueFd ours, theirs;
+};
+
+[[nodiscard]] inline Ends ends_of(int made, const std::array<int, 2>& ends) {
+    if (made != 0) {
+        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
+    }
+    const UniqueFd second{ends[1]};
+    Ends result;
+    result.ours = above_standard_streams(ends[0]);
+    result.theirs = above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
+    return result;
+}
+
+[[nodiscard]] inline Ends make_pipe() {
+    std::array<int, 2> ends{-1, -1};
+    return ends_of(::pipe2(ends.data(), O_CLOEXEC), ends);
+}
+/// They keep the bounds of messages.
+[[nodiscard]] inline Ends make_sockets() {
+    std::array<int, 2> ends{-1, -1};
+    return ends_of(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), ends);
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/process_end.hpp - how a program ended, in numbers and in words.
+
+namespace fairing {
+
+/// The name of a signal with its number: "signal 9 (SIGKILL)".
+[[nodiscard]] inline std::string signal_text(int number) {
+    static constexpr std::array<std::pair<int, const char*>, 14> names{{{SIGHUP, "SIGHUP"},
+                                                                        {SIGINT, "SIGINT"},
+                                                                        {SIGQUIT, "SIGQUIT"},
+                                                                        {SIGILL, "SIGILL"},
+                                                                        {SIGTRAP, "SIGTRAP"},
+                                                                        {SIGABRT, "SIGABRT"},
+                                                                        {SIGBUS, "SIGBUS"},
+                                                                        {SIGFPE, "SIGFPE"},
+                                                                        {SIGKILL, "SIGKILL"},
+                                                                        {SIGSEGV, "SIGSEGV"},
+                                                                        {SIGPIPE, "SIGPIPE"},
+                                                                        {SIGALRM, "SIGALRM"},
+                                                                        {SIGTERM, "SIGTERM"},
+                                                                        {SIGXCPU, "SIGXCPU"}}};
+    const auto* const found = std::find_if(
+        names.begin(), names.end(), [number](const auto& entry) { return entry.first == number; });
+    return "signal " + std::to_string(number) +
+           (found == names.end() ? std::string{} : std::string{" ("} + found->second + ')');
+}
+
+/// How a program ended.
+struct ProcessEnd {
+    int exit_code = 0;  ///< its own, or 128 + the signal that killed it
+    int signal = 0;     ///< 0 when it ended by itself
+
+    /// "exited with 3", "killed by signal 9 (SIGKILL)"; empty for success.
+    [[nodiscard]] std::string reason() const {
+        if (signal != 0) {
+            return "killed by " + signal_text(signal);
+        }
+        return exit_code == 0 ? std::string{} : "exited with " + std::to_string(exit_code);
+    }
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/core/supervisor.hpp - what runs between fork() and execve() (Linux): the process that
 // starts a program, adopts every descendant of it, and ends them all when the program ends, when it
 // is told to, or when we are gone.
@@ -9073,75 +9115,6 @@ namespace fairing {
 
 enum class Stream { output, errors };
 
-/// The name of a signal with its number: "signal 9 (SIGKILL)".
-[[nodiscard]] inline std::string signal_text(int number) {
-    static constexpr std::array<std::pair<int, const char*>, 14> names{{{SIGHUP, "SIGHUP"},
-                                                                        {SIGINT, "SIGINT"},
-                                                                        {SIGQUIT, "SIGQUIT"},
-                                                                        {SIGILL, "SIGILL"},
-                                                                        {SIGTRAP, "SIGTRAP"},
-                                                                        {SIGABRT, "SIGABRT"},
-                                                                        {SIGBUS, "SIGBUS"},
-                                                                        {SIGFPE, "SIGFPE"},
-                                                                        {SIGKILL, "SIGKILL"},
-                                                                        {SIGSEGV, "SIGSEGV"},
-                                                                        {SIGPIPE, "SIGPIPE"},
-                                                                        {SIGALRM, "SIGALRM"},
-                                                                        {SIGTERM, "SIGTERM"},
-                                                                        {SIGXCPU, "SIGXCPU"}}};
-    const auto* const found = std::find_if(
-        names.begin(), names.end(), [number](const auto& entry) { return entry.first == number; });
-    return "signal " + std::to_string(number) +
-           (found == names.end() ? std::string{} : std::string{" ("} + found->second + ')');
-}
-
-/// How a program ended.
-struct ProcessEnd {
-    int exit_code = 0;  ///< its own, or 128 + the signal that killed it
-    int signal = 0;     ///< 0 when it ended by itself
-
-    /// "exited with 3", "killed by signal 9 (SIGKILL)"; empty for success.
-    [[nodiscard]] std::string reason() const {
-        if (signal != 0) {
-            return "killed by " + signal_text(signal);
-        }
-        return exit_code == 0 ? std::string{} : "exited with " + std::to_string(exit_code);
-    }
-};
-
-namespace detail {
-
-/// The same descriptor with a number that no standard stream has.
-[[nodiscard]] inline UniqueFd above_standard_streams(int fd) {
-    UniqueFd given{fd};
-    if (fd > 2) {
-        return given;
-    }
-    UniqueFd moved{fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
-    if (!moved) {
-        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-    }
-    return moved;
-}
-
-struct PipeEnds {
-    UniqueFd reader, writer;
-};
-
-[[nodiscard]] inline PipeEnds make_pipe() {
-    std::array<int, 2> ends{-1, -1};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-    }
-    UniqueFd second{ends[1]};
-    PipeEnds result;
-    result.reader = above_standard_streams(ends[0]);
-    result.writer = above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
-    return result;
-}
-
-}  // namespace detail
-
 /// A running program in a session of its own. A small supervisor process stands between it and us:
 /// it adopts every descendant, also one that daemonizes, and kills them all when the program ends,
 /// when this object goes, and when we die, however we die. Signal mask and dispositions of the
@@ -9158,11 +9131,10 @@ public:
     explicit Process(const Command& command, std::string_view input = {}) {
         const detail::PreparedCommand prepared{command};
         const UniqueFd input_file = open_input(input);
-        detail::PipeEnds output = detail::make_pipe();
-        detail::PipeEnds errors = detail::make_pipe();
-        detail::PipeEnds failure = detail::make_pipe();
-        UniqueFd theirs;
-        open_control(theirs);
+        detail::Ends output = detail::make_pipe();
+        detail::Ends errors = detail::make_pipe();
+        detail::Ends failure = detail::make_pipe();
+        detail::Ends control = detail::make_sockets();
         wake_ = detail::above_standard_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
         constexpr std::size_t most_processes = 32768;
         const auto table = std::make_unique_for_overwrite<detail::ProcessEntry[]>(most_processes);
@@ -9173,27 +9145,28 @@ public:
                                        .directory = directory.empty() ? nullptr : directory.c_str(),
                                        .if_we_die = prepared.if_we_die(),
                                        .input = input_file.get(),
-                                       .output = output.writer.get(),
-                                       .errors = errors.writer.get(),
-                                       .control = theirs.get(),
-                                       .failure = failure.writer.get(),
+                                       .output = output.theirs.get(),
+                                       .errors = errors.theirs.get(),
+                                       .control = control.theirs.get(),
+                                       .failure = failure.theirs.get(),
                                        .table = table.get(),
                                        .table_size = most_processes},
                                       command.arguments.front());
-        output.writer.reset();
-        errors.writer.reset();
-        failure.writer.reset();
-        theirs.reset();
+        output.theirs.reset();
+        errors.theirs.reset();
+        failure.theirs.reset();
+        control.theirs.reset();
+        control_ = std::move(control.ours);
         detail::StartFailure reason;
         const std::size_t got =
-            read_some(failure.reader.get(), std::as_writable_bytes(std::span{&reason, 1}),
+            read_some(failure.ours.get(), std::as_writable_bytes(std::span{&reason, 1}),
                       command.arguments.front());
         if (got != 0) {
             release();
             throw start_error(command, reason);
         }
-        output_ = std::move(output.reader);
-        errors_ = std::move(errors.reader);
+        output_ = std::move(output.ours);
+        errors_ = std::move(errors.ours);
         for (const int fd : {output_.get(), errors_.get()}) {
             ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
         }
@@ -9272,16 +9245,6 @@ private:
         write_all(file.get(), std::as_bytes(std::span{input}), "a program's input");
         ::lseek(file.get(), 0, SEEK_SET);
         return file;
-    }
-
-    void open_control(UniqueFd& theirs) {
-        std::array<int, 2> ends{-1, -1};
-        if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-            throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-        }
-        const UniqueFd second{ends[1]};
-        control_ = detail::above_standard_streams(ends[0]);
-        theirs = detail::above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
     }
 
     /// Forks with all signals blocked, so that no handler of ours runs in the child.
@@ -10743,184 +10706,67 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/push.hpp - blobs and manifests into a registry (OCI distribution-spec, "Push").
+// fairing/registry/blob_upload.hpp - one blob on its way into a registry (OCI distribution-spec,
+// "Pushing blobs"): looked for, mounted, sent whole or in chunks, or while it is made.
 
 namespace fairing::registry {
 
-/// What one repository is told. The contracts are those of oci::Store; an upload that is not
-/// finished is cancelled at the registry.
-class Push {
-public:
-    Push(Api& api, const Control& control) : api_(api), control_(control) {}
+namespace detail {
 
-    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
-                             const std::string& mount_from) {
-        check_body(blob, body);
-        if (has_blob(blob, api_.retry())) {
-            return done(blob, oci::Transfer::present);
-        }
-        std::optional<UploadSession> session;
-        if (!mount_from.empty() && mount(blob, mount_from, session)) {
-            return done(blob, oci::Transfer::mounted);
-        }
-        upload(blob, body, std::move(session));
-        return done(blob, oci::Transfer::uploaded);
+[[nodiscard]] inline bool is_success(const net::Answer& answer) noexcept {
+    return answer.status >= 200 && answer.status <= 299;
+}
+
+/// After a push: does the registry say that it stored something else?
+inline void check_stated_digest(const net::Answer& answer, const std::string& digest,
+                                const net::ExchangeOptions& options) {
+    const std::string stated = net::header(answer.headers, "Docker-Content-Digest");
+    if (oci::is_digest(stated)) {
+        check_digest(digest, stated, options);
     }
+}
 
-    /// Saves one request where the guess is right, and costs one upload of what is there at most
-    /// where it is wrong; a mount finds that out by itself.
-    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
-                                    const std::string& mount_from) {
-        check_body(blob, body);
-        if (!mount_from.empty()) {
-            std::optional<UploadSession> session;
-            if (!mount(blob, mount_from, session)) {
-                session.reset();
-                return write_blob(blob, body, {});
-            }
-            return done(blob, oci::Transfer::mounted);
-        }
-        upload(blob, body, std::nullopt);
-        return done(blob, oci::Transfer::uploaded);
-    }
+}  // namespace detail
 
-    /// Sent while it is made, unless Upload::single. When the registry or the network fails, the
-    /// blob is finished and sent like one that is known; a refusal for good and what `make` throws
-    /// pass through.
-    oci::Transfer write_new_blob(const oci::BlobMaker& make,
-                                 const std::function<net::Body()>& again, std::uint64_t size) {
-        if (api_.upload() == Upload::single) {
-            const oci::Descriptor blob = make({});
-            return write_absent_blob(blob, again(), {});
-        }
-        Making making{.make = make};
-        bool sent = false;
+/// A blob on its way into being.
+struct BlobInMaking {
+    const oci::BlobMaker& make;
+    std::optional<oci::Descriptor> made = {};  ///< as soon as it is
+    std::exception_ptr own = {};               ///< what `make` threw
+
+    /// Makes it, whatever happens to `out`; throws what that threw when it is done.
+    void into(const net::BodySink& out) {
+        std::exception_ptr gone;
         try {
-            sent = stream(making, again, size);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            if (making.own) {
-                std::rethrow_exception(making.own);
-            }
-            if (const int status = error.details().http_status.value_or(0);
-                status == 403 || status == 413) {
-                throw;  // it would be the same again
-            }
-            control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
-        }
-        if (!making.made) {
-            making.made = make({});
-        }
-        return sent ? done(*making.made, oci::Transfer::uploaded)
-                    : write_blob(*making.made, again(), {});
-    }
-
-    /// Throws MissingBlobs when the registry lacks a blob of it.
-    /// One that is not there is no error.
-    void remove_manifest(const std::string& digest) {
-        const net::ExchangeOptions options{
-            .attempted = "remove manifest", .subject = api_.name_of(digest), .retry = api_.retry()};
-        const net::Answer answer = api_.call({.method = "DELETE",
-                                              .url = api_.manifest_url(digest),
-                                              .deadline = Limits::question,
-                                              .max_body = Limits::error_body},
-                                             options, api_.scopes(Access::remove), control_);
-        if (!is_success(answer) && answer.status != 404) {
-            throw api_.failure(answer, options);
-        }
-    }
-
-    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
-        const std::string digest = oci::digest_of(manifest.body);
-        const std::string& name = tag.empty() ? digest : tag;
-        const net::ExchangeOptions options{.attempted = "push manifest",
-                                           .subject = api_.name_of(name),
-                                           .retry = api_.retry(),
-                                           .repeat = net::Repeat::never};
-        const net::Request request{.method = "PUT",
-                                   .url = api_.manifest_url(name),
-                                   .headers = {{"Content-Type", manifest.media_type}},
-                                   .body = net::Body::of(manifest.body),
-                                   .deadline = Limits::commit,
-                                   .idle_timeout = Limits::commit,
-                                   .max_body = Limits::error_body};
-        repeat(api_, control_, options, [&](int attempt) -> std::optional<net::Answer> {
-            if (attempt > 1 && Pull{api_, control_}.find_digest(name, Access::push) == digest) {
-                return std::nullopt;  // only the reply was lost
-            }
-            net::Answer answer = api_.call(request, options, api_.scopes(Access::push), control_);
-            if (is_success(answer)) {
-                check_stated_digest(answer, digest, options);
-                return std::nullopt;
-            }
-            if (auto missing = missing_blobs(answer.body)) {
-                throw MissingBlobs{
-                    refusal(answer, options.attempted, options.subject,
-                            "the registry lost a blob that it had: push once more", attempt),
-                    *std::move(missing)};
-            }
-            return answer;
-        });
-    }
-
-private:
-    /// A blob on its way into being.
-    struct Making {
-        const oci::BlobMaker& make;
-        std::optional<oci::Descriptor> made = {};  ///< as soon as it is
-        std::exception_ptr own = {};               ///< what `make` threw
-
-        /// Makes it, whatever happens to `out`; throws what that threw when it is done.
-        void into(const net::BodySink& out) {
-            std::exception_ptr gone;
-            try {
-                made = make([&](std::span<const std::byte> bytes) {
-                    try {
-                        if (!gone) {
-                            out(bytes);
-                        }
-                    } catch (...) {
-                        gone = std::current_exception();
+            made = make([&](std::span<const std::byte> bytes) {
+                try {
+                    if (!gone) {
+                        out(bytes);
                     }
-                });
-            } catch (...) {
-                own = std::current_exception();
-                throw;
-            }
-            if (gone) {
-                std::rethrow_exception(gone);
-            }
+                } catch (...) {
+                    gone = std::current_exception();
+                }
+            });
+        } catch (...) {
+            own = std::current_exception();
+            throw;
         }
-    };
+        if (gone) {
+            std::rethrow_exception(gone);
+        }
+    }
+};
 
-    [[nodiscard]] static bool is_success(const net::Answer& answer) noexcept {
-        return answer.status >= 200 && answer.status <= 299;
-    }
-    static void check_body(const oci::Descriptor& blob, const net::Body& body) {
-        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "upload blob",
-                         .subject = blob.digest,
-                         .answer = "descriptor and body do not belong together"}};
-        }
-    }
+/// An upload that is not finished is cancelled at the registry.
+class BlobUpload {
+public:
+    BlobUpload(Api& api, const Control& control) : api_(api), control_(control) {}
+
+    /// How much of it is there.
     void show(const oci::Descriptor& blob, std::uint64_t bytes) const {
         control_.show({.step = "push", .item = blob.digest, .done = bytes, .total = blob.size});
     }
-    oci::Transfer done(const oci::Descriptor& blob, oci::Transfer how) const {
-        show(blob, blob.size);
-        return how;
-    }
-    /// After a push: does the registry say that it stored something else?
-    static void check_stated_digest(const net::Answer& answer, const std::string& digest,
-                                    const net::ExchangeOptions& options) {
-        const std::string stated = net::header(answer.headers, "Docker-Content-Digest");
-        if (oci::is_digest(stated)) {
-            check_digest(digest, stated, options);
-        }
-    }
-
+    /// Whether the registry has it already.
     [[nodiscard]] bool has_blob(const oci::Descriptor& blob, const net::RetryPolicy& retry) {
         const net::ExchangeOptions options{.attempted = "look for blob",
                                            .subject = blob.digest + " in " + api_.name(),
@@ -10933,16 +10779,6 @@ private:
         }
         return answer.status == 200;
     }
-    [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
-        try {
-            return has_blob(blob, {.attempts = 1});
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error&) {
-            return false;
-        }
-    }
-
     /// True when the registry took the blob out of its repository `from`. When it began an upload
     /// instead, that is in `session`. Whatever else happens means a plain upload.
     [[nodiscard]] bool mount(const oci::Descriptor& blob, const std::string& from,
@@ -10969,26 +10805,6 @@ private:
         }
     }
 
-    /// nullopt leaves the registry's answer in `refusal`.
-    [[nodiscard]] std::optional<UploadSession> begin_upload(const net::ExchangeOptions& options,
-                                                            net::Answer& refusal) {
-        net::Answer answer = api_.call(
-            {.method = "POST", .url = api_.url("blobs/uploads/"), .deadline = Limits::question},
-            options, api_.scopes(Access::push), control_);
-        if (answer.status != 202) {
-            refusal = std::move(answer);
-            return std::nullopt;
-        }
-        return session_of(answer, options);
-    }
-    [[nodiscard]] UploadSession session_of(const net::Answer& answer,
-                                           const net::ExchangeOptions& options) {
-        const std::string least = net::header(answer.headers, "OCI-Chunk-Min-Length");
-        std::uint64_t bytes = 0;
-        std::from_chars(least.data(), least.data() + least.size(), bytes);  // nonsense is none
-        return {api_, control_, api_.location(answer, options), bytes};
-    }
-
     /// A blob that is known; begins again as often as the policy says.
     void upload(const oci::Descriptor& blob, const net::Body& body,
                 std::optional<UploadSession> begun) {
@@ -11011,6 +10827,61 @@ private:
             return send(*session, blob, body, options);
         });
     }
+    /// A blob that is made meanwhile; the registry has all of it then.
+    void stream(BlobInMaking& making, const std::function<net::Body()>& again, std::uint64_t size) {
+        const net::ExchangeOptions options{.attempted = "upload a new blob",
+                                           .subject = "to " + api_.name(),
+                                           .retry = api_.retry(),
+                                           .repeat = net::Repeat::never};
+        net::Answer answer;
+        std::optional<UploadSession> session = begin_upload(options, answer);
+        if (!session) {
+            throw api_.failure(answer, options);
+        }
+        if (api_.upload() == Upload::chunked) {
+            stream_chunks(*session, making, options);
+        } else {
+            stream_patch(*session, making, again, size, options);
+        }
+        answer = put_blob(*session, *making.made, {}, options);
+        if (!detail::is_success(answer)) {
+            throw api_.failure(answer, options);
+        }
+        session->finished();
+        detail::check_stated_digest(answer, making.made->digest, options);
+    }
+
+private:
+    [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
+        try {
+            return has_blob(blob, {.attempts = 1});
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error&) {
+            return false;
+        }
+    }
+
+    /// nullopt leaves the registry's answer in `refusal`.
+    [[nodiscard]] std::optional<UploadSession> begin_upload(const net::ExchangeOptions& options,
+                                                            net::Answer& refusal) {
+        net::Answer answer = api_.call(
+            {.method = "POST", .url = api_.url("blobs/uploads/"), .deadline = Limits::question},
+            options, api_.scopes(Access::push), control_);
+        if (answer.status != 202) {
+            refusal = std::move(answer);
+            return std::nullopt;
+        }
+        return session_of(answer, options);
+    }
+    [[nodiscard]] UploadSession session_of(const net::Answer& answer,
+                                           const net::ExchangeOptions& options) {
+        const std::string least = net::header(answer.headers, "OCI-Chunk-Min-Length");
+        std::uint64_t bytes = 0;
+        std::from_chars(least.data(), least.data() + least.size(), bytes);  // nonsense is none
+        return {api_, control_, api_.location(answer, options), bytes};
+    }
+
     [[nodiscard]] std::optional<net::Answer> send(UploadSession& session,
                                                   const oci::Descriptor& blob,
                                                   const net::Body& body,
@@ -11022,9 +10893,9 @@ private:
         session.sending();
         net::Answer answer = put_blob(session, blob, in_chunks ? net::Body{} : body, options);
         session.answered();
-        if (is_success(answer)) {
+        if (detail::is_success(answer)) {
             session.finished();
-            check_stated_digest(answer, blob.digest, options);
+            detail::check_stated_digest(answer, blob.digest, options);
             return std::nullopt;
         }
         if (answer.status == 404 || answer.status == 416) {  // the session is gone: begin again
@@ -11070,32 +10941,7 @@ private:
         chunks.flush();
     }
 
-    /// The upload of a blob that is made meanwhile: whether the registry has all of it.
-    [[nodiscard]] bool stream(Making& making, const std::function<net::Body()>& again,
-                              std::uint64_t size) {
-        const net::ExchangeOptions options{.attempted = "upload a new blob",
-                                           .subject = "to " + api_.name(),
-                                           .retry = api_.retry(),
-                                           .repeat = net::Repeat::never};
-        net::Answer answer;
-        std::optional<UploadSession> session = begin_upload(options, answer);
-        if (!session) {
-            throw api_.failure(answer, options);
-        }
-        if (api_.upload() == Upload::chunked) {
-            stream_chunks(*session, making, options);
-        } else {
-            stream_patch(*session, making, again, size, options);
-        }
-        answer = put_blob(*session, *making.made, {}, options);
-        if (!is_success(answer)) {
-            throw api_.failure(answer, options);
-        }
-        session->finished();
-        check_stated_digest(answer, making.made->digest, options);
-        return true;
-    }
-    void stream_chunks(UploadSession& session, Making& making,
+    void stream_chunks(UploadSession& session, BlobInMaking& making,
                        const net::ExchangeOptions& options) const {
         try {
             ChunkedUpload chunks{api_, control_, session, options};
@@ -11106,7 +10952,7 @@ private:
         }
     }
     /// One PATCH with the whole body and without a range: what every registry takes.
-    void stream_patch(UploadSession& session, Making& making,
+    void stream_patch(UploadSession& session, BlobInMaking& making,
                       const std::function<net::Body()>& again, std::uint64_t size,
                       const net::ExchangeOptions& options) const {
         const net::Body body{.size = net::Body::unknown_size,
@@ -11131,7 +10977,7 @@ private:
         if (answer.status == 413) {
             throw too_large(answer, options);
         }
-        if (!is_success(answer) || !making.made) {
+        if (!detail::is_success(answer) || !making.made) {
             throw api_.failure(answer, options);
         }
         session.moved(api_.location(answer, options));
@@ -11176,6 +11022,149 @@ private:
 
     Api& api_;
     const Control& control_;
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/push.hpp - blobs and manifests into a registry (OCI distribution-spec, "Push").
+
+namespace fairing::registry {
+
+/// What one repository is told. The contracts are those of oci::Store; an upload that is not
+/// finished is cancelled at the registry.
+class Push {
+public:
+    Push(Api& api, const Control& control) : api_(api), control_(control), uploads_(api, control) {}
+
+    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
+                             const std::string& mount_from) {
+        check_body(blob, body);
+        if (uploads_.has_blob(blob, api_.retry())) {
+            return done(blob, oci::Transfer::present);
+        }
+        std::optional<UploadSession> session;
+        if (!mount_from.empty() && uploads_.mount(blob, mount_from, session)) {
+            return done(blob, oci::Transfer::mounted);
+        }
+        uploads_.upload(blob, body, std::move(session));
+        return done(blob, oci::Transfer::uploaded);
+    }
+
+    /// Saves one request where the guess is right, and costs one upload of what is there at most
+    /// where it is wrong; a mount finds that out by itself.
+    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
+                                    const std::string& mount_from) {
+        check_body(blob, body);
+        if (!mount_from.empty()) {
+            std::optional<UploadSession> session;
+            if (!uploads_.mount(blob, mount_from, session)) {
+                session.reset();
+                return write_blob(blob, body, {});
+            }
+            return done(blob, oci::Transfer::mounted);
+        }
+        uploads_.upload(blob, body, std::nullopt);
+        return done(blob, oci::Transfer::uploaded);
+    }
+
+    /// Sent while it is made, unless Upload::single. When the registry or the network fails, the
+    /// blob is finished and sent like one that is known; a refusal for good and what `make` throws
+    /// pass through.
+    oci::Transfer write_new_blob(const oci::BlobMaker& make,
+                                 const std::function<net::Body()>& again, std::uint64_t size) {
+        if (api_.upload() == Upload::single) {
+            const oci::Descriptor blob = make({});
+            return write_absent_blob(blob, again(), {});
+        }
+        BlobInMaking making{.make = make};
+        bool sent = false;
+        try {
+            uploads_.stream(making, again, size);
+            sent = true;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (making.own) {
+                std::rethrow_exception(making.own);
+            }
+            if (const int status = error.details().http_status.value_or(0);
+                status == 403 || status == 413) {
+                throw;  // it would be the same again
+            }
+            control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
+        }
+        if (!making.made) {
+            making.made = make({});
+        }
+        return sent ? done(*making.made, oci::Transfer::uploaded)
+                    : write_blob(*making.made, again(), {});
+    }
+
+    /// One that is not there is no error.
+    void remove_manifest(const std::string& digest) {
+        const net::ExchangeOptions options{
+            .attempted = "remove manifest", .subject = api_.name_of(digest), .retry = api_.retry()};
+        const net::Answer answer = api_.call({.method = "DELETE",
+                                              .url = api_.manifest_url(digest),
+                                              .deadline = Limits::question,
+                                              .max_body = Limits::error_body},
+                                             options, api_.scopes(Access::remove), control_);
+        if (!detail::is_success(answer) && answer.status != 404) {
+            throw api_.failure(answer, options);
+        }
+    }
+
+    /// Throws MissingBlobs when the registry lacks a blob of it.
+    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
+        const std::string digest = oci::digest_of(manifest.body);
+        const std::string& name = tag.empty() ? digest : tag;
+        const net::ExchangeOptions options{.attempted = "push manifest",
+                                           .subject = api_.name_of(name),
+                                           .retry = api_.retry(),
+                                           .repeat = net::Repeat::never};
+        const net::Request request{.method = "PUT",
+                                   .url = api_.manifest_url(name),
+                                   .headers = {{"Content-Type", manifest.media_type}},
+                                   .body = net::Body::of(manifest.body),
+                                   .deadline = Limits::commit,
+                                   .idle_timeout = Limits::commit,
+                                   .max_body = Limits::error_body};
+        repeat(api_, control_, options, [&](int attempt) -> std::optional<net::Answer> {
+            if (attempt > 1 && Pull{api_, control_}.find_digest(name, Access::push) == digest) {
+                return std::nullopt;  // only the reply was lost
+            }
+            net::Answer answer = api_.call(request, options, api_.scopes(Access::push), control_);
+            if (detail::is_success(answer)) {
+                detail::check_stated_digest(answer, digest, options);
+                return std::nullopt;
+            }
+            if (auto missing = missing_blobs(answer.body)) {
+                throw MissingBlobs{
+                    refusal(answer, options.attempted, options.subject,
+                            "the registry lost a blob that it had: push once more", attempt),
+                    *std::move(missing)};
+            }
+            return answer;
+        });
+    }
+
+private:
+    static void check_body(const oci::Descriptor& blob, const net::Body& body) {
+        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "upload blob",
+                         .subject = blob.digest,
+                         .answer = "descriptor and body do not belong together"}};
+        }
+    }
+    oci::Transfer done(const oci::Descriptor& blob, oci::Transfer how) const {
+        uploads_.show(blob, blob.size);
+        return how;
+    }
+    Api& api_;
+    const Control& control_;
+    BlobUpload uploads_;
 };
 
 }  // namespace fairing::registry
@@ -11566,20 +11555,26 @@ struct Outcome {
     std::vector<std::string> tail = {};  ///< the last lines of its output
 };
 
+struct ObjectName {
+    std::string api_version = {}, kind = {}, namespace_ = {}, name = {};
+};
+
 /// The workload ended badly. Its outcome holds the exit code, the reason and the last lines.
 class WorkloadError : public Error {
 public:
     WorkloadError(Details details, Outcome outcome)
         : Error(ErrorCode::workload_failed, std::move(details)),
           outcome_(std::make_shared<const Outcome>(std::move(outcome))) {}
+    /// "cannot ATTEMPTED NAME: REASON".
+    WorkloadError(std::string attempted, const ObjectName& object, Outcome outcome)
+        : Error(ErrorCode::workload_failed, {.attempted = std::move(attempted),
+                                             .subject = object.name,
+                                             .answer = outcome.reason}),
+          outcome_(std::make_shared<const Outcome>(std::move(outcome))) {}
     [[nodiscard]] const Outcome& outcome() const noexcept { return *outcome_; }
 
 private:
     std::shared_ptr<const Outcome> outcome_;
-};
-
-struct ObjectName {
-    std::string api_version = {}, kind = {}, namespace_ = {}, name = {};
 };
 
 /// What a deployer started. Copies name the same thing, every member may be called from any thread,
@@ -15805,24 +15800,19 @@ struct ElfFile {
 
     /// As GOARCH and OCI name it: "amd64"; "machine 40" when there is no name.
     [[nodiscard]] std::string architecture() const {
-        switch (machine) {
-            case 3:
-                return "386";
-            case 21:
-                return "ppc64le";
-            case 22:
-                return "s390x";
-            case 40:
-                return "arm";
-            case 62:
-                return "amd64";
-            case 183:
-                return "arm64";
-            case 243:
-                return "riscv64";
-            default:
-                return "machine " + std::to_string(machine);
+        static constexpr std::array<std::pair<unsigned, const char*>, 7> names{{{3, "386"},
+                                                                                {21, "ppc64le"},
+                                                                                {22, "s390x"},
+                                                                                {40, "arm"},
+                                                                                {62, "amd64"},
+                                                                                {183, "arm64"},
+                                                                                {243, "riscv64"}}};
+        for (const auto& [number, name] : names) {
+            if (number == machine) {
+                return name;
+            }
         }
+        return "machine " + std::to_string(machine);
     }
 };
 
@@ -32999,27 +32989,22 @@ public:
     /// Starts and lets go: whatever was made before a failure is removed, what is returned lives on
     /// by itself. In the job itself: does nothing, returns an empty handle.
     [[nodiscard]] auto start(const Session& session = {}) const requires Deployer<D> {
-        using Handle = decltype(deployer_.deploy(Image{}, session));
-        if (skipped_in_job(session)) {
-            return Handle{};
-        }
-        try {
-            check_deployer();
-            const Session ordered = session.ordered();
-            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
-            RemoveOnExit guard{workload, ordered.log};
-            say_started(workload.object(), ordered);
-            guard.keep();
-            return workload;
-        } catch (...) {
-            throw;
-        }
+        return launch(session, [](const Workload&, const Session&) { return Outcome{}; });
     }
 
     /// Starts, follows to the end (or readiness) and gives every line to session.output. Throws
     /// WorkloadError when it failed; a stop, or any other error while following, removes it and is
     /// thrown on. In the job itself: does nothing, returns an empty handle.
     auto run(const Session& session = {}) const requires Deployer<D> {
+        return launch(session, [](const Workload& workload, const Session& ordered) {
+            return workload.follow(ordered.output, ordered.stop);
+        });
+    }
+
+private:
+    /// `watch` sees to the workload while a throw still removes it.
+    template <class Watch>
+    auto launch(const Session& session, const Watch& watch) const {
         using Handle = decltype(deployer_.deploy(Image{}, session));
         if (skipped_in_job(session)) {
             return Handle{};
@@ -33030,13 +33015,10 @@ public:
             Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
             RemoveOnExit guard{workload, ordered.log};
             say_started(workload.object(), ordered);
-            Outcome outcome = workload.follow(ordered.output, ordered.stop);
+            Outcome outcome = watch(workload, ordered);
             guard.keep();
             if (outcome.state == State::failed) {
-                Error::Details details{.attempted = "run",
-                                       .subject = workload.object().name,
-                                       .answer = outcome.reason};
-                throw WorkloadError{std::move(details), std::move(outcome)};
+                throw WorkloadError{"run", workload.object(), std::move(outcome)};
             }
             return workload;
         } catch (...) {
@@ -33044,7 +33026,6 @@ public:
         }
     }
 
-private:
     /// What it would refuse in the end is refused before anything is built and sent.
     void check_deployer() const {
         if constexpr (SelfChecking<D>) {

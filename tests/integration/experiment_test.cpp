@@ -19,10 +19,6 @@ using support::ShellResult;
 
 namespace {
 
-bool has(const ShellResult& result, const std::string& text) {
-    return result.output.find(text) != std::string::npos;
-}
-
 constexpr const char* experiment_crd =
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/experiments.kubeflow.org";
 

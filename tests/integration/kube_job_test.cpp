@@ -12,16 +12,13 @@
 
 using namespace fairing;
 using support::Fault;
+using support::has;
 using support::in_time;
 using support::JobSite;
 using support::SeenRequest;
 using support::ShellResult;
 
 namespace {
-
-bool has(const ShellResult& result, const std::string& text) {
-    return result.output.find(text) != std::string::npos;
-}
 
 /// Whether everything that `wanted` says is in `stored`; `path` is where it is not.
 bool holds(const Json& stored, const Json& wanted, std::string& path) {
