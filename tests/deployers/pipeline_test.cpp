@@ -88,9 +88,11 @@ private:
             return answer(call, body.empty() ? Json() : Json::parse(body));
         }
         if (contains(request.url, "/pods?")) {
-            return {.status = 200, .body = R"({"metadata": {}, "items": []})"};
+            return {.status = 200, .body = R"({"kind": "PodList", "apiVersion": "v1",
+                "metadata": {"resourceVersion": "1"}, "items": []})"};
         }
-        return {.status = 200, .body = R"({"resources": [
+        return {.status = 200, .body = R"({"kind": "APIResourceList",
+            "groupVersion": "v1", "resources": [
             {"name": "services", "kind": "Service", "namespaced": true},
             {"name": "pods", "kind": "Pod", "namespaced": true}]})"};
     }

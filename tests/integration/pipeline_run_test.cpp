@@ -56,7 +56,7 @@ public:
         return run(environment() + " && timeout 120 " + *env("FAIRING_COMMAND") + ' ' + arguments +
                    " 2>&1");
     }
-    /// What the server was asked, and which runs it has.
+    /// Which runs the server has.
     [[nodiscard]] Json told() const {
         return parse_json(run("curl -s --noproxy '*' " + url() + "/test").output, "the server");
     }

@@ -1,8 +1,8 @@
 """The API server of Kubeflow Pipelines, as far as its own packages say what that is: requests and answers are those of
 kfp_server_api's models, and a pipeline is taken when kfp takes it.
 
-usage: pipelines_server.py PORT_FILE; the states of a run and the token come from the environment (STATES, TOKEN).
-GET /test tells what was asked."""
+usage: pipelines_server.py PORT_FILE; the states of a run, the token and the address come from the environment (STATES,
+TOKEN, HOST). GET /test tells which runs there are, GET /test?STATES what becomes of them."""
 
 import http.server
 import json
@@ -19,7 +19,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 states = os.environ.get("STATES", "PENDING,RUNNING,SUCCEEDED").split(",")
 token = os.environ.get("TOKEN", "")
-runs, experiments, asked = {}, {}, []
+runs, experiments = {}, {}
 client = api.ApiClient()
 
 
@@ -132,9 +132,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         size = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(size) or "{}")
         if path == "/test":
-            self.say(200, {"asked": asked, "runs": [client.sanitize_for_serialization(r) for r in runs.values()]})
+            states[:] = query.split(",") if query else states
+            self.say(200, {"runs": [client.sanitize_for_serialization(r) for r in runs.values()]})
             return
-        asked.append(f"{self.command} {path}")
         try:
             if token and self.headers.get("Authorization") != f"Bearer {token}":
                 raise Refusal(401, 16, "there is no user identity")
@@ -154,7 +154,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = serve
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server = http.server.ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), 0), Handler)
 with open(sys.argv[1] + ".new", "w", encoding="utf-8") as file:
     file.write(str(server.server_port))
 os.rename(sys.argv[1] + ".new", sys.argv[1])
