@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <fairing/deployers/find_workload.hpp>
+#include <fairing/deployers/pipeline.hpp>
 #include <fairing/deployers/vertex_serving.hpp>
 #include <string>
 #include <string_view>
@@ -48,7 +49,8 @@ std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
         .add_option(
             "NAME", options->name_,
             "name or run id, as fairing list shows it; of a job or an endpoint of Vertex AI "
-            "projects/…/customJobs/ID, projects/…/endpoints/ID")
+            "projects/…/customJobs/ID, projects/…/endpoints/ID; of a run of Kubeflow Pipelines "
+            "pipelines/NAME")
         ->required();
     const auto add = [&](const auto& field) {
         const std::string key{field.name};
@@ -104,7 +106,35 @@ fairing::GoogleOptions ClusterOptions::google() const {
     return fairing::stage_from<fairing::GoogleOptions>(options, "Google Cloud");
 }
 
+/// How fairing.json, and the options, reach Kubeflow Pipelines.
+fairing::PipelineDeployer ClusterOptions::pipelines() const {
+    const fairing::Json deployer =
+        read_config(config_file_).value("deployer", fairing::Json::object());
+    fairing::Json options = given_;
+    for (const std::string& key : fairing::field_names<fairing::PipelineDeployer>()) {
+        if (deployer.contains(key) && !options.contains(key)) {
+            options[key] = deployer[key];
+        }
+    }
+    return fairing::stage_from<fairing::PipelineDeployer>(options, "Kubeflow Pipelines");
+}
+
+bool ClusterOptions::is_of_pipelines() const {
+    return fairing::text_or(read_config(config_file_).value("deployer", fairing::Json::object()),
+                            "name") == "pipeline";
+}
+
+std::vector<fairing::RunSummary> ClusterOptions::list(const fairing::Session& session) const {
+    return is_of_pipelines() ? fairing::list_pipeline_runs(pipelines(), session)
+                             : fairing::list_workloads(find(), session);
+}
+
 fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {
+    constexpr std::string_view prefix = "pipelines/";
+    if (name_.starts_with(prefix) || is_of_pipelines()) {
+        return fairing::find_pipeline_run(
+            name_.starts_with(prefix) ? name_.substr(prefix.size()) : name_, pipelines(), session);
+    }
     if (!is_of_google(name_)) {
         return fairing::find_workload(name_, find(), session);
     }
