@@ -9,6 +9,10 @@
 #include <cstdint>
 #include <span>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "byte_order.hpp"
 #include "deflate_tables.hpp"
 #include "match_cost.hpp"
@@ -43,34 +47,33 @@ struct Match {
 /// 65536, and may be stale or of other bytes: what stands there decides.
 class ChainTables {
 public:
-    static constexpr unsigned chain_bits = 15;
+    static constexpr unsigned row_bits = 11;
+    static constexpr unsigned row_size = 16;
     static constexpr unsigned triple_bits = 13;
 
+    /// The places last noted of all bytes that share a hash, and a second hash of each.
+    struct alignas(64) Row {
+        std::array<std::uint8_t, row_size> tags = {};
+        std::array<std::uint16_t, row_size> places = {};
+        std::uint8_t newest = 0;
+    };
+
     void clear() {
-        chains_.fill(0);
+        rows_.fill({});
         triples_.fill(0);
-        previous_.fill(0);
     }
-    [[nodiscard]] std::uint16_t* chains() { return chains_.data(); }
+    [[nodiscard]] Row* rows() { return rows_.data(); }
     [[nodiscard]] std::uint16_t* triples() { return triples_.data(); }
-    [[nodiscard]] std::uint16_t* previous() { return previous_.data(); }
 
 private:
-    std::array<std::uint16_t, std::size_t{1} << chain_bits> chains_ = {};
+    std::array<Row, std::size_t{1} << row_bits> rows_ = {};
     std::array<std::uint16_t, std::size_t{1} << triple_bits> triples_ = {};
-    std::array<std::uint16_t, window_size> previous_ = {};
 };
 
-/// Hash chains over one input: one table of the last place of each three bytes,
-/// one of chains of places that share four bytes. Positions are visited in
-/// rising order and may be left out; the input stays where it is.
 class MatchFinder {
 public:
     MatchFinder(std::span<const std::byte> input, ChainTables& tables)
-        : input_(input),
-          chains_(tables.chains()),
-          triples_(tables.triples()),
-          previous_(tables.previous()) {
+        : input_(input), rows_(tables.rows()), triples_(tables.triples()) {
         tables.clear();
     }
 
@@ -82,41 +85,52 @@ public:
     /// Notes the positions from `from` to before `to` without a search.
     void insert(std::size_t from, std::size_t to) {
         for (to = std::min(to, end()); from < to; ++from) {
-            static_cast<void>(enter(from));
+            const auto bytes = load_little<std::uint32_t>(input_.data() + from);
+            const std::uint32_t hash = bytes * 0x9e3779b1U;
+            enter(from, hash);
+            triples_[triple_slot(bytes)] = static_cast<std::uint16_t>(from);
         }
     }
 
-    /// The match at `position` that saves most among those that are met within
-    /// `depth` steps, are not shorter than `before`, and save something, and more
-    /// than `before`; none: length 0. A match of `nice` bytes ends the search.
-    /// Notes the position. Precondition: position < end().
     [[nodiscard]] Match find(std::size_t position, const Match& before, std::size_t nice,
                              unsigned depth, const MatchCost& cost) {
         const std::byte* const here = input_.data() + position;
         const std::size_t limit = std::min(longest_match, input_.size() - position);
         const std::size_t reach = std::min(window_size, position);
-        const Entered entered = enter(position);
-        std::size_t distance = distance_to(entered.chain, position);
-        if (before.length >= limit) {
-            return {};
-        }
+        const auto bytes = load_little<std::uint32_t>(here);
+        const std::uint32_t hash = bytes * 0x9e3779b1U;
+        ChainTables::Row& row = rows_[hash >> (32 - ChainTables::row_bits)];
+        const auto tag = static_cast<std::uint8_t>(hash >> (24 - ChainTables::row_bits));
+        std::uint32_t found = equal_tags(row, tag);
+        const unsigned newest = row.newest;
+        // The place noted now takes the place of the oldest.
+        std::uint16_t& triple = triples_[triple_slot(bytes)];
+        const std::size_t near = distance_to(triple, position);
+        triple = static_cast<std::uint16_t>(position);
         Match best;
+        if (before.length >= limit) {
+            enter(position, hash);
+            return best;
+        }
         // A match has to be as long as this.
         std::size_t least = std::max<std::size_t>(before.length, 4);
         std::int64_t gain = before.length > 0 ? cost.gain(before.length, before.distance) : 0;
         if (before.length == 0) {
-            const std::size_t near = distance_to(entered.triple, position);
             if (near - 1 < std::min(reach, far_triple) &&
-                ((load_little<std::uint32_t>(here - near) ^ load_little<std::uint32_t>(here)) &
-                 0xffffff) == 0 &&
+                ((load_little<std::uint32_t>(here - near) ^ bytes) & 0xffffff) == 0 &&
                 cost.gain(shortest_match, near) > gain) {
                 best = {.length = shortest_match, .distance = near};
                 gain = cost.gain(shortest_match, near);
             }
         }
-        const std::uint16_t* const previous = previous_;
         auto wanted = load_little<std::uint32_t>(here + least - 4);
-        for (std::size_t last = 0; depth > 0 && distance > last && distance <= reach; --depth) {
+        for (; found != 0 && depth > 0; found &= found - 1, --depth) {
+            const auto way = (newest + static_cast<unsigned>(std::countr_zero(found))) %
+                             ChainTables::row_size;
+            const std::size_t distance = distance_to(row.places[way], position);
+            if (distance - 1 >= reach) {
+                break;
+            }
             const std::byte* const there = here - distance;
             // A longer match has these four bytes too, and most candidates do not.
             if (load_little<std::uint32_t>(there + least - 4) == wanted) {
@@ -131,9 +145,8 @@ public:
                     wanted = load_little<std::uint32_t>(here + least - 4);
                 }
             }
-            last = distance;
-            distance = distance_to(previous[(position - distance) % window_size], position);
         }
+        enter(position, hash);
         return best;
     }
 
@@ -142,32 +155,33 @@ private:
     static constexpr std::size_t far_triple = 4096;
     static constexpr std::size_t margin = 32;
 
-    struct Entered {
-        std::uint16_t triple;
-        std::uint16_t chain;
-    };
-
     [[nodiscard]] static std::size_t distance_to(std::uint16_t place, std::size_t position) {
         return static_cast<std::uint16_t>(position - place);
     }
-    /// What the tables held for the bytes at `position`, which they now lead to.
-    Entered enter(std::size_t position) {
-        const auto bytes = load_little<std::uint32_t>(input_.data() + position);
-        const auto place = static_cast<std::uint16_t>(position);
-        std::uint16_t& chain = chains_[bytes * 0x9e3779b1U >> (32 - ChainTables::chain_bits)];
-        std::uint16_t& triple =
-            triples_[(bytes << 8) * 0x85ebca77U >> (32 - ChainTables::triple_bits)];
-        const Entered before = {.triple = triple, .chain = chain};
-        previous_[position % window_size] = chain;
-        chain = place;
-        triple = place;
-        return before;
+    static std::size_t triple_slot(std::uint32_t bytes) {
+        return (bytes << 8) * 0x85ebca77U >> (32 - ChainTables::triple_bits);
+    }
+    /// One bit for each place in a row that has this tag, from the newest on.
+    static std::uint32_t equal_tags(const ChainTables::Row& row, std::uint8_t tag) {
+#if defined(__SSE2__)
+        const auto same = static_cast<std::uint16_t>(_mm_movemask_epi8(
+            _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row.tags.data())),
+                           _mm_set1_epi8(static_cast<char>(tag)))));
+#else
+#endif
+        return std::rotr(same, row.newest);
+    }
+    void enter(std::size_t position, std::uint32_t hash) {
+        ChainTables::Row& row = rows_[hash >> (32 - ChainTables::row_bits)];
+        const unsigned way = (row.newest - 1U) % ChainTables::row_size;
+        row.newest = static_cast<std::uint8_t>(way);
+        row.tags[way] = static_cast<std::uint8_t>(hash >> (24 - ChainTables::row_bits));
+        row.places[way] = static_cast<std::uint16_t>(position);
     }
 
     std::span<const std::byte> input_;
-    std::uint16_t* chains_;
+    ChainTables::Row* rows_;
     std::uint16_t* triples_;
-    std::uint16_t* previous_;
 };
 
 }  // namespace fairing::codec::detail
