@@ -51,7 +51,7 @@ std::string split_blocks(const std::vector<std::string>& chunks) {
 TEST_CASE("block splitter: alike chunks share a block, different ones do not") {
     std::string digits, letters;
     support::Random random{1};
-    while (digits.size() < BlockSplitter::chunk_size) {
+    while (digits.size() < BlockSplitter::longest_chunk) {
         digits += static_cast<char>('0' + random.below(10));
         letters += static_cast<char>('a' + random.below(26));
     }

@@ -8,6 +8,7 @@
 #include <fairing/codec/match_finder.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../support/samples.hpp"
 
@@ -41,7 +42,7 @@ MatchCost length_alone() {
 }  // namespace
 
 TEST_CASE("match finder: as good as trying all") {
-    const auto tables = std::make_unique<ChainTables>();
+    const auto tables = std::make_unique<MatchTables<64>>();
     for (const std::string& text :
          {support::prose(3000, 1), std::string(700, 'x'),
           support::random_bytes(500, 2) + support::random_bytes(500, 2)}) {
@@ -60,7 +61,7 @@ TEST_CASE("match finder: as good as trying all") {
 }
 
 TEST_CASE("match finder: the window, and what is better than the match before") {
-    const auto tables = std::make_unique<ChainTables>();
+    const auto tables = std::make_unique<MatchTables<64>>();
     for (const std::size_t gap : {100U, 32760U, 32761U, 32768U, 65528U, 65536U}) {
         const std::string text =
             "abcdefgh" + support::random_bytes(gap, 3) + "abcdefgh" + std::string(100, ' ');
@@ -77,8 +78,45 @@ TEST_CASE("match finder: the window, and what is better than the match before") 
     }
 }
 
+TEST_CASE("match finder: the places with a tag, the newest first") {
+    const auto check = [](auto row) {
+        support::Random random{7};
+        const std::size_t ways = row.tags.size();
+        std::vector<std::uint8_t> tags;
+        for (std::size_t place = 0; place < 3 * ways; ++place) {
+            tags.push_back(static_cast<std::uint8_t>(1 + random.below(4)));
+            row.enter(tags.back(), place);
+            for (std::uint8_t tag = 1; tag < 5 && place >= ways; ++tag) {
+                auto found = row.with_tag(tag);
+                for (std::size_t i = 0; i < ways; ++i) {
+                    if (tags[place - i] == tag) {
+                        REQUIRE(found != 0);
+                        REQUIRE(row.place(found) == place - i);
+                        found &= found - 1;
+                    }
+                }
+                REQUIRE(found == 0);
+            }
+        }
+    };
+    check(MatchRow<32>{});
+    check(MatchRow<64>{});
+}
+
+TEST_CASE("match finder: equal bytes without vectors") {
+    for (unsigned wanted = 0; wanted < 256; ++wanted) {
+        for (const std::uint64_t bytes : {0x0001'027f'8081'feffU, 0xff00'ff00'0101'8080U}) {
+            std::uint64_t expected = 0;
+            for (unsigned i = 0; i < 8; ++i) {
+                expected |= std::uint64_t{(bytes >> (8 * i) & 0xff) == wanted} << i;
+            }
+            REQUIRE(equal_bytes(bytes, static_cast<std::uint8_t>(wanted)) == expected);
+        }
+    }
+}
+
 TEST_CASE("match finder: what does not pay is no match") {
-    const auto tables = std::make_unique<ChainTables>();
+    const auto tables = std::make_unique<MatchTables<64>>();
     const std::string text =
         "abcde" + support::random_bytes(5000, 4) + "abcde" + support::random_bytes(100, 5);
     MatchCost cost;
@@ -91,7 +129,7 @@ TEST_CASE("match finder: what does not pay is no match") {
 }
 
 TEST_CASE("match finder: overlapping matches, and the end of the input") {
-    const auto tables = std::make_unique<ChainTables>();
+    const auto tables = std::make_unique<MatchTables<64>>();
     const std::string text(40, 'a');
     MatchFinder finder{bytes_of(text), *tables};
     CHECK(finder.end() < text.size());
@@ -99,5 +137,5 @@ TEST_CASE("match finder: overlapping matches, and the end of the input") {
     const Match match = finder.find(1, {}, 258, 10, length_alone());
     CHECK(match.length == 39);
     CHECK(match.distance == 1);
-    CHECK(MatchFinder{bytes_of("short"), *tables}.end() == 0);
+    CHECK(MatchFinder<64>{bytes_of("short"), *tables}.end() == 0);
 }

@@ -17,14 +17,14 @@ namespace fairing::codec::detail {
 /// the same symbols share one.
 class BlockSplitter {
 public:
-    static constexpr std::size_t chunk_size = 32768;
-    static constexpr std::size_t longest_block = 4 * chunk_size;
+    static constexpr std::size_t longest_chunk = 32768;
+    static constexpr std::size_t longest_block = 4 * longest_chunk;
 
     BlockSplitter(std::span<const std::byte> input, Sequences& sequences, BitWriter& writer)
         : input_(input), writer_(writer), sequences_(sequences) {
         sequences_.clear();
     }
-    static constexpr std::size_t capacity = longest_block + 2 * chunk_size;
+    static constexpr std::size_t capacity = longest_block + 2 * longest_chunk;
 
     [[nodiscard]] Sequences& sequences() { return sequences_; }
     [[nodiscard]] const MatchCost& cost() const { return cost_; }

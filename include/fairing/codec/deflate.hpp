@@ -1,6 +1,6 @@
 // fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951).
 //
-// Bytes -> FastParser or ChainParser (literals and matches) -> BlockSplitter ->
+// Bytes -> FastParser or LazyParser (literals and matches) -> BlockSplitter ->
 // a code and its bits. The levels differ in the parser alone.
 #pragma once
 
@@ -15,10 +15,10 @@
 #include "../core/error.hpp"
 #include "bit_writer.hpp"
 #include "block_splitter.hpp"
-#include "chain_parser.hpp"
 #include "deflate_block.hpp"
 #include "fast_parser.hpp"
 #include "incompressible.hpp"
+#include "lazy_parser.hpp"
 #include "sequences.hpp"
 
 namespace fairing::codec {
@@ -28,7 +28,7 @@ inline constexpr int deflate_store = 0, deflate_fast = 1, deflate_balanced = 6, 
 
 /// Changes whenever a level gives other bytes than before, for those who keep
 /// them.
-inline constexpr int deflate_version = 2;
+inline constexpr int deflate_version = 3;
 
 /// What follows the blocks: an empty stored block that ends at a byte border,
 /// so that other blocks may follow (nothing when the border is reached
@@ -42,36 +42,73 @@ struct DeflateOptions {
 
 namespace detail {
 
-/// Appends blocks for an input of less than 2^31 bytes.
+/// Appends blocks for an input of less than 2^31 bytes, chunk by chunk: the smaller the chunks, the
+/// better the blocks' borders, and the more often their symbols are counted.
 template <class Parser>
-void deflate_run(std::span<const std::byte> input, Parser& parser, BitWriter& writer) {
+[[gnu::always_inline]] inline void deflate_chunks(std::span<const std::byte> input, Parser& parser,
+                                                  std::size_t chunk, BitWriter& writer) {
     static thread_local Sequences sequences{BlockSplitter::capacity};
     BlockSplitter splitter{input, sequences, writer};
     RandomnessProbe probe{input};
-    std::size_t position = 0;
+    std::size_t position = 0, probed = 0;
     while (position < input.size()) {
-        const std::size_t size = std::min(BlockSplitter::chunk_size, input.size() - position);
-        if (probe.looks_random(position, size)) {
-            splitter.store(size);
-            position += size;
-        } else {
-            position =
-                parser.parse(position, position + size, splitter.cost(), splitter.sequences());
-            splitter.end_chunk();
+        if (position >= probed) {
+            const std::size_t size =
+                std::min(BlockSplitter::longest_chunk, input.size() - position);
+            probed = position + size;
+            if (probe.looks_random(position, size)) {
+                splitter.store(size);
+                position += size;
+                continue;
+            }
         }
+        position = parser.parse(position, std::min(position + chunk, probed), splitter.cost(),
+                                splitter.sequences());
+        splitter.end_chunk();
     }
     splitter.flush();
 }
 
+#if defined(__x86_64__)
+/// The same with shifts by any register, and bits counted from the lowest.
+template <class Parser>
+[[gnu::target("bmi,bmi2")]] void deflate_chunks_bmi(std::span<const std::byte> input,
+                                                    Parser& parser, std::size_t chunk,
+                                                    BitWriter& writer) {
+    deflate_chunks(input, parser, chunk, writer);
+}
+#endif
+
+template <class Parser>
+void deflate_run(std::span<const std::byte> input, Parser& parser, std::size_t chunk,
+                 BitWriter& writer) {
+#if defined(__x86_64__)
+    static const bool has_bmi =
+        __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0;
+    if (has_bmi) {
+        return deflate_chunks_bmi(input, parser, chunk, writer);
+    }
+#endif
+    deflate_chunks(input, parser, chunk, writer);
+}
+
 /// Levels 2 to 9.
-inline constexpr std::array<ChainEffort, 8> chain_efforts = {{{3, 24, 0, 0},
-                                                              {4, 24, 0, 0},
-                                                              {6, 32, 0, 0},
-                                                              {8, 32, 12, 1},
-                                                              {10, 48, 16, 1},
-                                                              {16, 64, 32, 1},
-                                                              {32, 128, 64, 1},
-                                                              {70, 160, 128, 2}}};
+inline constexpr std::array<SearchEffort, 8> search_efforts = {{{2, 24, 0, 0},
+                                                                {4, 32, 0, 0},
+                                                                {6, 32, 10, 1},
+                                                                {10, 48, 12, 1},
+                                                                {16, 48, 16, 1},
+                                                                {16, 64, 32, 1},
+                                                                {32, 96, 64, 2},
+                                                                {64, 258, 128, 2}}};
+
+template <unsigned ways>
+void deflate_lazily(std::span<const std::byte> input, int level, BitWriter& writer) {
+    static thread_local MatchTables<ways> tables;
+    constexpr std::size_t chunk = 4096;
+    LazyParser<ways> parser{input, search_efforts[static_cast<std::size_t>(level - 2)], tables};
+    deflate_run(input, parser, chunk, writer);
+}
 
 inline void deflate_at_level(std::span<const std::byte> input, int level, BitWriter& writer) {
     if (level == deflate_store) {
@@ -79,11 +116,11 @@ inline void deflate_at_level(std::span<const std::byte> input, int level, BitWri
     } else if (level == deflate_fast) {
         static thread_local FastTable table;
         FastParser parser{input, table};
-        deflate_run(input, parser, writer);
+        deflate_run(input, parser, BlockSplitter::longest_chunk, writer);
+    } else if (level <= deflate_balanced) {
+        deflate_lazily<32>(input, level, writer);
     } else {
-        static thread_local ChainTables tables;
-        ChainParser parser{input, chain_efforts[static_cast<std::size_t>(level - 2)], tables};
-        deflate_run(input, parser, writer);
+        deflate_lazily<64>(input, level, writer);
     }
 }
 

@@ -2,6 +2,7 @@
 // so that every machine decides alike.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -35,8 +36,7 @@ inline constexpr auto log2_fractions = [] {
 /// The binary logarithm of a number above 0.
 [[nodiscard]] constexpr std::uint32_t log2_cost(std::uint32_t number) {
     const auto exponent = static_cast<std::uint32_t>(std::bit_width(number)) - 1;
-    const std::uint32_t mantissa =
-        exponent > 8 ? number >> (exponent - 8) : number << (8 - exponent);
+    const std::uint32_t mantissa = number << (31 - exponent) >> 23;  // the leading 1 and 8 bits
     return exponent << cost_fraction_bits | log2_fractions[mantissa & 0xff];
 }
 
@@ -45,7 +45,7 @@ inline constexpr auto log2_fractions = [] {
     std::uint64_t sum = 0, total = 0;
     for (const std::uint32_t frequency : frequencies) {
         total += frequency;
-        sum += frequency > 1 ? std::uint64_t{frequency} * log2_cost(frequency) : 0;
+        sum += std::uint64_t{frequency} * log2_cost(std::max(frequency, 1U));
     }
     return total > 0 ? total * log2_cost(static_cast<std::uint32_t>(total)) - sum : 0;
 }

@@ -40,8 +40,8 @@ public:
 
     /// Adds the input from `position` to at least `target`, and returns where it
     /// got to.
-    std::size_t parse(std::size_t position, std::size_t target, const MatchCost& cost,
-                      Sequences& sequences) {
+    [[gnu::always_inline]] std::size_t parse(std::size_t position, std::size_t target,
+                                             const MatchCost& cost, Sequences& sequences) {
         const std::byte* const begin = begin_;
         const std::byte* const end = end_;
         const std::byte* const stop =

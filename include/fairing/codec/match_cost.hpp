@@ -36,9 +36,9 @@ public:
     /// The same for each bit width of distance - 1.
     [[nodiscard]] const std::array<std::uint8_t, 16>& shortest_lengths() const { return shortest_; }
     /// How much a match saves, to be compared with others.
-    [[nodiscard]] std::int64_t gain(std::size_t length, std::size_t distance) const {
-        return static_cast<std::int64_t>(length * literal_) -
-               static_cast<std::int64_t>(distance_[width_of(distance)]);
+    [[nodiscard]] std::int32_t gain(std::size_t length, std::size_t distance) const {
+        return static_cast<std::int32_t>(static_cast<std::uint32_t>(length) * literal_ -
+                                         distance_[width_of(distance)]);
     }
     [[nodiscard]] std::uint32_t literal() const { return literal_; }
 
