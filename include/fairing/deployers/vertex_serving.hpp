@@ -524,6 +524,7 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
         });
     served.operation = {{"done", true}};
     const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
+    served.may_cancel = endpoint && detail::is_ours(*endpoint);
     if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
         for (Json& running : detail::running_operations(client, served.url, resource_name)) {
             served.operation = std::move(running);
