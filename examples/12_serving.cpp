@@ -6,10 +6,9 @@
 int main() {
     return fairing::run_main([](const fairing::Session& session) {
         const fairing::Fairing launcher{
-            fairing::PythonPreprocessor{
-                .executable = "examples/Houses.py",
-                .input_files = {"examples/data/"},
-                .output_map = {{"examples/Houses.py", "Houses.py"}, {"examples/data", "data"}}},
+            fairing::PythonPreprocessor{.executable = "examples/Houses.py",
+                                        .input_files = {"examples/data/"},
+                                        .output_map = {{"examples/Houses.py", "Houses.py"}}},
             fairing::AppendBuilder{.base_image = fairing::env("BASE", ""),
                                    .registry = fairing::env("REGISTRY", "")},
             fairing::ServingDeployer{

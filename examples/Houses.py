@@ -1,8 +1,7 @@
 """The price of a house by its area: a line, fitted by least squares. train() is a job, predict() an endpoint."""
 import csv
-import os
 
-DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "houses.csv")
+DATA = "examples/data/houses.csv"
 
 
 class Houses:

@@ -369,7 +369,8 @@ class Tiers:
         if folder is None:
             return FAILED
         programs = self.tests_of(folder, "unit")
-        counts = self.compile(folder, [*programs.values(), self.command()])
+        # The examples are run later, and compile while another processor does this.
+        counts = self.compile(folder, [*programs.values(), self.command(), *self.examples(folder)])
         return counts + self.run_all("unit", programs, {"FAIRING_COMMAND": str(self.command())})
 
     def single_header_suite(self):

@@ -111,13 +111,16 @@ struct PredictionEndpoint {
     /// Packages, pushes, deploys, and waits until it is ready. Throws WorkloadError that says why
     /// it is not.
     [[nodiscard]] Endpoint create(const Session& session = {}) const {
-        return Fairing{PythonPreprocessor{.executable = module_file(), .input_files = input_files},
-                       BackendBuilder{.backend = backend,
-                                      .base_image = base_image,
-                                      .registry = registry,
-                                      .image_name = "fairing-endpoint",
-                                      .kubernetes = kubernetes},
-                       backend.serving_deployer(model_class, kubernetes, service_type)}
+        const std::string file = module_file();
+        return Fairing{
+            PythonPreprocessor{
+                .executable = file, .input_files = input_files, .output_map = at_prefix(file)},
+            BackendBuilder{.backend = backend,
+                           .base_image = base_image,
+                           .registry = registry,
+                           .image_name = "fairing-endpoint",
+                           .kubernetes = kubernetes},
+            backend.serving_deployer(model_class, kubernetes, service_type)}
             .run(session);
     }
 
@@ -131,6 +134,12 @@ private:
             }
         }
         return {};
+    }
+    /// Seldon's server imports the module from the working directory.
+    [[nodiscard]] static std::map<std::string, std::string> at_prefix(const std::string& file) {
+        return file.empty() ? std::map<std::string, std::string>{}
+                            : std::map<std::string, std::string>{
+                                  {file, std::string{packaging::last_component(file)}}};
     }
 };
 

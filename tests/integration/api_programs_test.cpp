@@ -5,7 +5,9 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../support/certificates.hpp"
@@ -102,11 +104,11 @@ public:
             in_time([this] { return kube.api().get("/api/v1/namespaces/ml").status == 404; }));
     }
 
-    [[nodiscard]] Launched launch(const std::string& name) const {
-        return programs->launch(
-            name,
-            "KUBECONFIG=" + kube.kubeconfig() + " SSL_CERT_FILE=" + certificates_.path("ca.pem") +
-                " REGISTRY=registry.example/team FAIRING_CACHE=" + (programs->files() / "cache"));
+    [[nodiscard]] Launched launch(const std::string& name, const std::string& more = {}) const {
+        return programs->launch(name, "KUBECONFIG=" + kube.kubeconfig() +
+                                          " SSL_CERT_FILE=" + certificates_.path("ca.pem") +
+                                          " REGISTRY=registry.example/team FAIRING_CACHE=" +
+                                          (programs->files() / "cache") + ' ' + more);
     }
     [[nodiscard]] std::size_t count(const std::string& path) const {
         return kube.api().get(path).body["items"].size();
@@ -186,14 +188,22 @@ TEST_CASE("API programs that need no peer: a layout, manifests, a transport of o
     CHECK(embedded.exit_code == 134);
     CHECK(contains(embedded.said, "registry.example/team/fairing-job: 201 Created"));
 
-    // All others say that there is no cluster.
-    for (const std::string name : {"01_job", "02_function", "02b_functions", "03_notebook", "04_ui",
-                                   "07_config", "08_serving", "10_policies"}) {
+    // All others say that there is no registry; 08_serving does not catch it, and 04_ui may be
+    // cancelled before.
+    programs->add_host(std::string{address} + " registry-1.docker.io");
+    for (const auto& [name, codes] :
+         std::vector<std::pair<std::string, std::set<int>>>{{"01_job", {69}},
+                                                            {"02_function", {69}},
+                                                            {"02b_functions", {69}},
+                                                            {"03_notebook", {69}},
+                                                            {"04_ui", {0, 69}},
+                                                            {"07_config", {69}},
+                                                            {"08_serving", {134}}}) {
         CAPTURE(name);
-        const Launched ran = programs->launch(name, "KUBECONFIG=/nowhere");
+        const Launched ran = programs->launch(name);
         CAPTURE(ran.said);
-        CHECK(ran.exit_code != 0);
-        CHECK((name == "04_ui" || contains(ran.said, "/nowhere")));
+        CHECK(codes.contains(ran.exit_code));
+        CHECK((name == "04_ui" || contains(ran.said, "cannot read manifest docker.io/")));
     }
 }
 
@@ -212,6 +222,10 @@ TEST_CASE("API 01_job and 07_config: a Python file as a Job") {
         CHECK(contains(ran.said, "image registry.example/team/fairing-job:"));
     }
     CHECK(in_time([&] { return world->count("/apis/batch/v1/namespaces/ml/jobs") == 0; }));
+
+    const Launched lost = world->launch("07_config", "KUBECONFIG=/nowhere/kubeconfig");
+    CHECK(lost.exit_code == 65);
+    CHECK(contains(lost.said, "/nowhere/kubeconfig"));
 }
 
 TEST_CASE("API 02_function and 02b_functions: C++ functions as a PyTorchJob and as Jobs") {
@@ -224,14 +238,13 @@ TEST_CASE("API 02_function and 02b_functions: C++ functions as a PyTorchJob and 
     const Launched ran = world->launch("02_function");
     CAPTURE(ran.said);
     CHECK(ran.exit_code == 0);
-    for (const char* rank : {"0", "1", "2", "3"}) {
-        CHECK(contains(ran.output, "rank " + std::string{rank} + " of 4\n"));
-    }
-    CHECK(count(ran.output, "--epochs\n10\n") == 4);
+    // The master's end is that of the job; the workers are followed until then.
+    CHECK(contains(ran.output, "rank 0 of 4\n"));
+    CHECK(contains(ran.output, "--epochs\n"));
     const Launched several = world->launch("02b_functions");
     CAPTURE(several.said);
     CHECK(several.exit_code == 0);
-    CHECK(count(several.said, " succeeded after ") == 2);
+    CHECK(count(several.said, "\nJob fairing-job-") == 2);
 }
 
 TEST_CASE("API 03_notebook: a job in an image without papermill says so") {
@@ -277,8 +290,19 @@ TEST_CASE("API 10_policies: a builder of one's own, whose image no node can pull
         return;
     }
     operators->start_training();
+    const std::string priorities = "/apis/scheduling.k8s.io/v1/priorityclasses",
+                      node = "/api/v1/nodes/" + world->kube.kubelet().name();
+    const auto label_node = [&](const Json& pool) {
+        return world->kube.api().patch(node, {{"metadata", {{"labels", {{"pool", pool}}}}}}).ok();
+    };
+    world->post(priorities, {{"metadata", {{"name", "low"}}}, {"value", 1}});
+    REQUIRE(label_node("spot-a"));
     const Launched ran = world->launch("10_policies");
     CAPTURE(ran.said);
-    CHECK(contains(ran.said, "farm https://farm.example builds "));
     CHECK(ran.exit_code == 1);
+    CHECK(contains(ran.said, "farm https://farm.example builds 1 files\n"));
+    CHECK(contains(ran.said, "registry.example/farm/job:1@sha256:0"));
+    CHECK(contains(ran.said, "InvalidImageName"));
+    CHECK(label_node(nullptr));
+    world->kube.api().remove(priorities + "/low");
 }

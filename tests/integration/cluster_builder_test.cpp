@@ -97,8 +97,8 @@ private:
 }  // namespace
 
 TEST_CASE(
-    "Fairing's kubernetes-in-cluster-builder/main.py: built in a cluster and by append, the same "
-    "losses; nothing is left") {
+    "Fairing's kubernetes-in-cluster-builder/main.py: the same context by append and by a cluster, "
+    "the same losses; nothing is left") {
     const auto cluster = ClusterSite::make();
     if (!cluster || support::missing("crun") || support::missing_examples()) {
         return;

@@ -57,7 +57,8 @@ TEST_CASE("Fairing's notebook/hello-world.ipynb: the class of a file, whose trai
     CHECK(ran.output == "240 houses: price = 3.448 * area + 19.852\n");
 }
 
-TEST_CASE("Fairing's kubernetes/main.py and kubeflow/main.py: built by append, docker and podman") {
+TEST_CASE(
+    "Fairing's kubernetes/main.py and kubeflow/main_ocp.py: built by append, docker and podman") {
     const auto* docker = support::missing_examples() ? nullptr : support::DockerSite::get();
     if (docker == nullptr || support::missing("crun") || support::missing("podman")) {
         return;

@@ -41,7 +41,7 @@ Json layers_of(const std::string& image) {
 
 }  // namespace
 
-TEST_CASE("Fairing's simple/main.py: a function trains in dockerd, with libraries of its own") {
+TEST_CASE("Fairing's simple/main.py: a C++ function trains in dockerd with its own libraries") {
     const auto* docker = support::missing_examples() ? nullptr : support::DockerSite::get();
     if (docker == nullptr) {
         return;

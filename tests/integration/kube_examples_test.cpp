@@ -5,11 +5,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "../support/example_program.hpp"
 #include "../support/job_site.hpp"
 #include "../support/lightgbm_program.hpp"
 #include "../support/operators.hpp"
+#include "../support/seldon_double.hpp"
 #include "../support/site.hpp"
 
 using namespace fairing;
@@ -166,4 +169,36 @@ TEST_CASE("Fairing's lightgbm/distributed-training*.ipynb: three ranks of a TFJo
         CHECK(contains(ran.output, "10 trees in model.txt\n"));
         CHECK(site->is_clean());
     }
+}
+
+TEST_CASE("Fairing's train_job_api/main.ipynb: TrainJob(...).submit() of a file and of functions") {
+    const auto site = example_site();
+    if (!site) {
+        return;
+    }
+    for (const auto& [entry, said] : std::vector<std::pair<std::string, std::string>>{
+             {"examples/train.py", "model written to model.txt\n"},
+             {"examples/train_ranks.py:train", "rank 0 of 1: 240 of 240 rows\n"},
+             {"function", "rank 0 of 1\n"}}) {
+        CAPTURE(entry);
+        const Launched ran = launch_example("14_tasks", site->variables(), entry);
+        CAPTURE(ran.said);
+        CHECK(ran.exit_code == 0);
+        CHECK(contains(ran.output, said));
+    }
+    CHECK(site->is_clean());
+}
+
+TEST_CASE("Fairing's prediction/xgboost-high-level-apis.ipynb: a class is trained, then asked") {
+    const auto site = example_site();
+    if (!site || support::machine_address().empty() || support::is_seldon_port_taken()) {
+        return;
+    }
+    support::write_seldon_double(site->kube.programs() / "seldon-core-microservice");
+    const Launched ran = launch_example("14_tasks", site->variables());
+    CAPTURE(ran.said);
+    CHECK(ran.exit_code == 0);
+    CHECK(ran.output.starts_with("240 houses: price = 3.448 * area + 19.852\n"));
+    CHECK(contains(ran.output, "\n[[302.6],[551.1]]\n"));
+    CHECK(site->is_clean());
 }

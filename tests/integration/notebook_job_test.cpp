@@ -62,7 +62,7 @@ std::string printed_by(const Json& notebook) {
 }  // namespace
 
 TEST_CASE(
-    "Fairing's notebook/fairing-xgboost.ipynb and train_job_api/train.ipynb: notebooks train") {
+    "Fairing's train_job_api/train.ipynb: a notebook trains in dockerd, whole and as a script") {
     const auto* docker = support::missing_examples() ? nullptr : support::DockerSite::get();
     if (docker == nullptr || support::missing("crun")) {
         return;

@@ -14,16 +14,13 @@
 #include "../support/operators.hpp"
 
 using namespace fairing;
+using support::has;
 using support::in_time;
 using support::JobSite;
 using support::Operators;
 using support::ShellResult;
 
 namespace {
-
-bool has(const ShellResult& result, const std::string& text) {
-    return result.output.find(text) != std::string::npos;
-}
 
 /// A namespace with the operators around it; null, with a message, where something is missing.
 struct Site {

@@ -33,9 +33,11 @@ http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()
                         0755);
 }
 
-/// Whether somebody has port 5000, which is Seldon's, and says so.
+/// Whether somebody listens on port 5000, which is Seldon's; then it is said.
 inline bool is_seldon_port_taken() {
     const fairing::UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const int on = 1;  // connections that have ended do not count
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(5000);

@@ -64,10 +64,8 @@ Action add_traffic(CLI::App& app) {
         const fairing::Workload endpoint = options->shift_traffic(*percent, session);
         fairing::Outcome outcome = endpoint.wait(session.stop);
         if (outcome.state != fairing::State::ready) {
-            fairing::Error::Details details{.attempted = "divide the requests to",
-                                            .subject = endpoint.object().name,
-                                            .answer = outcome.reason};
-            throw fairing::WorkloadError{std::move(details), std::move(outcome)};
+            throw fairing::WorkloadError{"divide the requests to", endpoint.object(),
+                                         std::move(outcome)};
         }
         session.log({.text = "the newest model of " + endpoint.object().name + " gets " +
                              std::to_string(*percent) + " % of the requests"});

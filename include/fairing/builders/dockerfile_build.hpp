@@ -19,8 +19,8 @@
 #include "../packaging/context_tar.hpp"
 #include "../stage/image.hpp"
 #include "../stage/registry_access.hpp"
-#include "append.hpp"
 #include "base_fit.hpp"
+#include "base_image.hpp"
 #include "dockerfile.hpp"
 
 namespace fairing::detail {

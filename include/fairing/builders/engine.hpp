@@ -19,6 +19,7 @@
 #include "../core/control.hpp"
 #include "../core/error.hpp"
 #include "../core/files.hpp"
+#include "../core/stopwatch.hpp"
 #include "../engine/address.hpp"
 #include "../engine/engine.hpp"
 #include "../oci/image.hpp"
@@ -32,10 +33,10 @@
 #include "../stage/engine_access.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
-#include "append.hpp"
 #include "dockerfile.hpp"
 #include "dockerfile_build.hpp"
 #include "engine_progress.hpp"
+#include "target.hpp"
 
 namespace fairing {
 
@@ -167,10 +168,10 @@ private:
 /// Throws Error{unsupported} for what an engine can not push to.
 template <engine::Kind kind>
 [[nodiscard]] oci::Reference engine_target(const EngineBuilder<kind>& builder) {
-    oci::Reference target = check_and_name({.registry = builder.registry,
-                                            .image_name = builder.image_name,
-                                            .tag = builder.tag,
-                                            .push = builder.push});
+    oci::Reference target = name_target({.registry = builder.registry,
+                                         .image_name = builder.image_name,
+                                         .tag = builder.tag,
+                                         .push = builder.push});
     if (target.kind != oci::ReferenceKind::registry) {
         throw Error{ErrorCode::unsupported,
                     {.attempted = "build into",
