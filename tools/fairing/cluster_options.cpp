@@ -2,12 +2,14 @@
 #include "cluster_options.hpp"
 
 #include <chrono>
+#include <concepts>
 #include <fairing/deployers/find_workload.hpp>
 #include <fairing/deployers/pipeline.hpp>
 #include <fairing/deployers/vertex_serving.hpp>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "console.hpp"
@@ -53,11 +55,13 @@ std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
             "pipelines/NAME")
         ->required();
     const auto add = [&](const auto& field) {
+        using Member = std::remove_cvref_t<decltype(fairing::GoogleOptions{}.*field.member)>;
+        using Value = std::conditional_t<std::same_as<Member, int>, int, std::string>;
         const std::string key{field.name};
         if (reaches_google(key)) {
-            parser.add_option_function<std::string>(
+            parser.add_option_function<Value>(
                 option_name(field.name, field.option),
-                [options = options.get(), key](const std::string& value) {
+                [options = options.get(), key](const Value& value) {
                     options->google_[key] = value;
                 },
                 std::string{field.help});
