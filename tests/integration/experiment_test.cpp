@@ -414,7 +414,7 @@ TEST_CASE("a pipeline is run through the cluster's API server, where its pods ha
         in_time([&] {
             return api.get(site->pods() + '/' + name).body["status"]["phase"] == "Succeeded";
         });
-        api.get(test + "?SUCCEEDED");
+        CHECK(api.get(test + "?SUCCEEDED").ok());
     }};
     const ShellResult ran = site->run(site->program("print('unused')"),
                                       "--poll-milliseconds 100 --cleanup when-done "
