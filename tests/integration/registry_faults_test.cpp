@@ -164,9 +164,11 @@ TEST_CASE("fault 13: a blob on another port is read there, without credentials o
     std::string seen;
     HttpServer store{[&](Peer& peer) {
         std::string head = peer.head();
-        peer.answer("200 OK", "the blob");
-        const std::lock_guard lock{mutex};
-        seen = std::move(head);
+        {
+            const std::lock_guard lock{mutex};
+            seen = std::move(head);
+        }
+        peer.answer("200 OK", "the blob");  // last: the client goes on
     }};
     HttpServer front{[&](Peer& peer) {
         for (std::string head = peer.head(); !head.empty(); head = peer.head()) {
