@@ -6,9 +6,11 @@
 #pragma once
 
 // The pipeline.
+#include "fairing/backends.hpp"
 #include "fairing/config.hpp"
 #include "fairing/pipeline.hpp"
 #include "fairing/run_main.hpp"
+#include "fairing/stages.hpp"
 #include "fairing/tasks.hpp"
 
 // The stages.

@@ -452,1327 +452,22 @@ void parallel_for(std::size_t count, std::size_t threads, const Body& body) {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/env.hpp - environment variables, and the one that tells both ends of a program
-// apart.
-
-namespace fairing {
-
-/// An environment variable; nullopt when it is not set, never a null pointer.
-[[nodiscard]] inline std::optional<std::string> env(const char* name) {
-    const char* value = std::getenv(name);
-    return value == nullptr ? std::nullopt : std::optional<std::string>{value};
-}
-
-/// An environment variable, or `fallback` when it is not set.
-[[nodiscard]] inline std::string env(const char* name, std::string fallback) {
-    return env(name).value_or(std::move(fallback));
-}
-
-/// Whether this program runs as the job: FAIRING_RUNTIME is set in every image that we build.
-[[nodiscard]] inline bool in_job() { return env("FAIRING_RUNTIME").has_value(); }
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/command.hpp - a program with its arguments and environment, and where it is
-// (execve(2), environ(7)).
-
-namespace fairing {
-
-enum class BaseEnvironment { inherit, clean };
-
-/// A program and how to start it. The first argument is its name, looked up in the PATH that it
-/// will see, or a path.
-struct Command {
-    std::vector<std::string> arguments = {};
-    std::map<std::string, std::string> environment = {};  ///< added to the base
-    BaseEnvironment base = BaseEnvironment::inherit;
-    std::filesystem::path directory = {};  ///< ours when empty
-    std::vector<std::string> unset = {};   ///< taken out of the base
-    /// Programs with their arguments, run one after the other should we die before the program has
-    /// ended: what our destructors would have done. Those that are not found are left out.
-    std::vector<std::vector<std::string>> if_we_die = {};
-};
-
-/// Where `name` is in `search_path` (a list like PATH, by default that of this process); a name
-/// with a slash is itself. nullopt when there is no such executable file.
-[[nodiscard]] inline std::optional<std::filesystem::path> find_program(
-    const std::string& name,
-    const std::string& search_path = env("PATH", "/usr/local/bin:/usr/bin:/bin")) {
-    const auto runnable = [](const std::filesystem::path& path) {
-        struct stat status {};
-        return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-               ::access(path.c_str(), X_OK) == 0;
-    };
-    if (name.find('/') != std::string::npos) {
-        return runnable(name) ? std::optional<std::filesystem::path>{name} : std::nullopt;
-    }
-    for (std::size_t start = 0; !name.empty() && start <= search_path.size();) {
-        const std::size_t end = std::min(search_path.find(':', start), search_path.size());
-        if (end > start) {
-            std::filesystem::path path =
-                std::filesystem::path{search_path.substr(start, end - start)} / name;
-            if (runnable(path)) {
-                return path;
-            }
-        }
-        start = end + 1;
-    }
-    return std::nullopt;
-}
-
-namespace detail {
-
-/// A Command as execve(2) wants it.
-class PreparedCommand {
-public:
-    explicit PreparedCommand(const Command& command)
-        : arguments_(command.arguments), last_(command.if_we_die) {
-        if (arguments_.empty() || arguments_.front().empty()) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "run a program", .answer = "the command is empty"}};
-        }
-        std::map<std::string, std::string> variables = base(command);
-        for (const auto& [name, value] : command.environment) {
-            if (name.empty() || name.find('=') != std::string::npos) {
-                throw Error{ErrorCode::input,
-                            {.attempted = "run",
-                             .subject = arguments_.front(),
-                             .answer = "\"" + name + "\" is no name of an environment variable"}};
-            }
-            variables.insert_or_assign(name, value);
-        }
-        for (const auto& [name, value] : variables) {
-            environment_.push_back(name + '=' + value);
-        }
-        for (const auto* list : {&arguments_, &environment_}) {
-            for (const std::string& text : *list) {
-                if (text.find('\0') != std::string::npos) {
-                    throw Error{ErrorCode::input,
-                                {.attempted = "run",
-                                 .subject = arguments_.front(),
-                                 .answer = "an argument or variable holds a NUL byte"}};
-                }
-            }
-        }
-        const auto path = variables.find("PATH");
-        find_candidates(path == variables.end() ? "/usr/local/bin:/usr/bin:/bin" : path->second);
-        argument_pointers_ = pointers(arguments_);
-        environment_pointers_ = pointers(environment_);
-        candidate_pointers_ = pointers(candidates_);
-        for (std::vector<std::string>& program : last_) {
-            if (const auto found =
-                    find_program(program.empty() ? std::string{} : program.front())) {
-                program.front() = found->string();
-                last_pointers_.push_back(pointers(program));
-                last_starts_.push_back(last_pointers_.back().data());
-            }
-        }
-        last_starts_.push_back(nullptr);
-    }
-    PreparedCommand(PreparedCommand&&) = delete;
-    PreparedCommand& operator=(PreparedCommand&&) = delete;
-    ~PreparedCommand() = default;
-
-    [[nodiscard]] char* const* arguments() const noexcept { return argument_pointers_.data(); }
-    [[nodiscard]] char* const* environment() const noexcept { return environment_pointers_.data(); }
-    [[nodiscard]] const char* const* candidates() const noexcept {
-        return candidate_pointers_.data();
-    }
-
-    /// Argument lists, the first of each a path; a null pointer ends them.
-    [[nodiscard]] char* const* const* if_we_die() const noexcept { return last_starts_.data(); }
-
-private:
-    static std::map<std::string, std::string> base(const Command& command) {
-        std::map<std::string, std::string> variables;
-        if (command.base == BaseEnvironment::inherit) {
-            for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
-                const std::string_view text{*entry};
-                if (const std::size_t equals = text.find('='); equals != std::string_view::npos) {
-                    variables.try_emplace(std::string{text.substr(0, equals)},
-                                          text.substr(equals + 1));
-                }
-            }
-        }
-        for (const std::string& name : command.unset) {
-            variables.erase(name);
-        }
-        return variables;
-    }
-
-    void find_candidates(const std::string& search_path) {
-        const std::string& name = arguments_.front();
-        if (name.find('/') != std::string::npos) {
-            candidates_.push_back(name);
-            return;
-        }
-        for (std::size_t start = 0; start <= search_path.size();) {
-            const std::size_t end = std::min(search_path.find(':', start), search_path.size());
-            if (end > start) {
-                candidates_.push_back(search_path.substr(start, end - start) + '/' + name);
-            }
-            start = end + 1;
-        }
-    }
-
-    static std::vector<char*> pointers(std::vector<std::string>& texts) {
-        std::vector<char*> result;
-        result.reserve(texts.size() + 1);
-        for (std::string& text : texts) {
-            result.push_back(text.data());
-        }
-        result.push_back(nullptr);
-        return result;
-    }
-
-    std::vector<std::string> arguments_, environment_ = {}, candidates_ = {};
-    std::vector<char*> argument_pointers_ = {}, environment_pointers_ = {},
-                       candidate_pointers_ = {};
-    std::vector<std::vector<std::string>> last_;
-    std::vector<std::vector<char*>> last_pointers_ = {};
-    std::vector<char* const*> last_starts_ = {};
-};
-
-}  // namespace detail
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/files.hpp - files and private temporary ones (POSIX): nothing half-written, nothing
-// left behind.
-
-namespace fairing {
-
-/// A file descriptor that closes itself.
-class UniqueFd {
-public:
-    UniqueFd() = default;
-    explicit UniqueFd(int fd) noexcept : fd_(fd) {}
-    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    UniqueFd& operator=(UniqueFd&& other) noexcept {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    ~UniqueFd() {
-        if (fd_ >= 0) {
-            ::close(fd_);
-        }
-    }
-    [[nodiscard]] int get() const noexcept { return fd_; }
-    explicit operator bool() const noexcept { return fd_ >= 0; }
-    void reset() noexcept { UniqueFd{std::exchange(fd_, -1)}; }
-
-private:
-    int fd_ = -1;
-};
-
-/// Opens with O_CLOEXEC. Throws what system_error() makes of errno.
-[[nodiscard]] inline UniqueFd open_file(const std::filesystem::path& path, int flags,
-                                        mode_t mode = 0600) {
-    int fd = -1;
-    do {
-        fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-    } while (fd < 0 && errno == EINTR);
-    if (fd < 0) {
-        throw system_error(errno, "open", path.string());
-    }
-    return UniqueFd{fd};
-}
-
-/// Reads up to buffer.size() bytes; fewer only at the end of the file.
-[[nodiscard]] inline std::size_t read_some(int fd, std::span<std::byte> buffer,
-                                           const std::string& subject) {
-    std::size_t done = 0;
-    while (done < buffer.size()) {
-        const ssize_t got = ::read(fd, buffer.data() + done, buffer.size() - done);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            throw system_error(errno, "read", subject);
-        }
-        if (got == 0) {
-            break;
-        }
-        done += static_cast<std::size_t>(got);
-    }
-    return done;
-}
-
-/// Writes all of `bytes`. ENOSPC and the like throw an Error that names `subject`.
-inline void write_all(int fd, std::span<const std::byte> bytes, const std::string& subject) {
-    while (!bytes.empty()) {
-        const ssize_t put = ::write(fd, bytes.data(), bytes.size());
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put < 0) {
-            throw system_error(errno, "write", subject, ErrorCode::internal);
-        }
-        bytes = bytes.subspan(static_cast<std::size_t>(put));
-    }
-}
-
-/// The whole file as text. Throws Error{input} when it is longer than `limit` bytes.
-[[nodiscard]] inline std::string read_file(const std::filesystem::path& path,
-                                           std::size_t limit = std::size_t{64} << 20) {
-    const UniqueFd file = open_file(path, O_RDONLY | O_NONBLOCK);
-    std::string text;
-    std::array<std::byte, 65536> buffer;
-    while (const std::size_t got = read_some(file.get(), buffer, path.string())) {
-        if (text.size() + got > limit) {
-            throw Error{ErrorCode::input,
-                        {.attempted = "read",
-                         .subject = path.string(),
-                         .answer = "longer than " + std::to_string(limit) + " bytes"}};
-        }
-        text.append(reinterpret_cast<const char*>(buffer.data()), got);
-    }
-    return text;
-}
-
-/// Where temporary files go: $TMPDIR or /tmp.
-[[nodiscard]] inline std::filesystem::path temporary_root() { return env("TMPDIR", "/tmp"); }
-
-/// A file without a name: it is gone with its last descriptor, however the program ends.
-class TemporaryFile {
-public:
-    explicit TemporaryFile(const std::filesystem::path& directory = temporary_root()) {
-#ifdef O_TMPFILE
-        file_ = UniqueFd{::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
-        if (file_) {
-            linkable_ = true;
-            return;
-        }
-#endif
-        std::string name = (directory / "fairing-file-XXXXXX").string();
-        file_ = UniqueFd{::mkostemp(name.data(), O_CLOEXEC)};
-        if (!file_) {
-            throw system_error(errno, "create a temporary file in", directory.string());
-        }
-        ::unlink(name.c_str());
-    }
-    [[nodiscard]] int fd() const noexcept { return file_.get(); }
-
-    void append(std::span<const std::byte> bytes) {
-        write_all(file_.get(), bytes, "a temporary file");
-        size_ += bytes.size();
-    }
-    [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-
-    /// Gives the file a name on the file system where it lies: whole, or not at all. False when
-    /// that can not be done here; a name that is taken counts as done.
-    [[nodiscard]] bool link_to(const std::filesystem::path& path) const noexcept {
-        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
-        return linkable_ &&
-               (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
-                errno == EEXIST);
-    }
-
-    /// Every byte from `offset` on, in order; may be called again, and from several threads at
-    /// once.
-    void read(const std::function<void(std::span<const std::byte>)>& sink,
-              std::uint64_t offset = 0) const {
-        std::vector<std::byte> buffer(std::size_t{256} << 10);
-        while (offset < size_) {
-            const ssize_t got =
-                ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
-            if (got < 0 && errno == EINTR) {
-                continue;
-            }
-            if (got <= 0) {
-                throw system_error(got < 0 ? errno : EIO, "read back", "a temporary file",
-                                   ErrorCode::internal);
-            }
-            sink(std::span{buffer}.first(static_cast<std::size_t>(got)));
-            offset += static_cast<std::uint64_t>(got);
-        }
-    }
-
-private:
-    UniqueFd file_;
-    std::uint64_t size_ = 0;
-    bool linkable_ = false;
-};
-
-/// A private directory (0700), removed with everything in it by the destructor. What a killed
-/// process left is removed by the next TemporaryDirectory: each holds a lock on itself for as long
-/// as it lives.
-class TemporaryDirectory {
-public:
-    explicit TemporaryDirectory(const std::filesystem::path& parent = temporary_root()) {
-        sweep(parent);
-        std::string name = (parent / "fairing-dir-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) {
-            throw system_error(errno, "create a temporary directory in", parent.string());
-        }
-        path_ = name;
-        lock_ = open_file(path_, O_RDONLY | O_DIRECTORY);
-        ::flock(lock_.get(), LOCK_EX | LOCK_NB);
-    }
-    TemporaryDirectory(TemporaryDirectory&& other) noexcept
-        : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)) {}
-    TemporaryDirectory& operator=(TemporaryDirectory&& other) noexcept {
-        std::swap(path_, other.path_);
-        std::swap(lock_, other.lock_);
-        return *this;
-    }
-    ~TemporaryDirectory() {
-        if (!path_.empty()) {
-            remove_tree(path_);
-        }
-    }
-    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
-    /// Removes a tree even where it holds directories without write permission. Never throws, never
-    /// follows links.
-    static void remove_tree(const std::filesystem::path& root) noexcept {
-        std::error_code ignored;
-        if (std::filesystem::remove_all(root, ignored) != static_cast<std::uintmax_t>(-1)) {
-            return;
-        }
-        try {
-            for (auto it = std::filesystem::recursive_directory_iterator{root, ignored};
-                 it != std::filesystem::recursive_directory_iterator{}; it.increment(ignored)) {
-                if (it->symlink_status(ignored).type() == std::filesystem::file_type::directory) {
-                    ::chmod(it->path().c_str(), 0700);
-                }
-            }
-        } catch (const std::exception&) {
-            // out of memory: remove what can be removed
-        }
-        std::filesystem::remove_all(root, ignored);
-    }
-
-private:
-    static void sweep(const std::filesystem::path& parent) noexcept {
-        try {
-            std::error_code ignored;
-            for (const auto& entry : std::filesystem::directory_iterator{parent, ignored}) {
-                struct stat status {};
-                if (!entry.path().filename().string().starts_with("fairing-dir-") ||
-                    ::lstat(entry.path().c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
-                    status.st_uid != ::geteuid() || ::time(nullptr) - status.st_mtime < 60) {
-                    continue;
-                }
-                const UniqueFd lock{
-                    ::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-                if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
-                    remove_tree(entry.path());
-                }
-            }
-        } catch (const std::exception&) {
-            // another time
-        }
-    }
-
-    std::filesystem::path path_ = {};
-    UniqueFd lock_ = {};
-};
-
-/// A file under a temporary name beside its final one; removed unless committed.
-class PendingFile {
-public:
-    explicit PendingFile(std::filesystem::path path) : path_(std::move(path)) {
-        name_ = path_.string() + ".XXXXXX";
-        file_ = UniqueFd{::mkostemp(name_.data(), O_CLOEXEC)};
-        if (!file_) {
-            throw system_error(errno, "write", path_.string());
-        }
-    }
-    PendingFile(PendingFile&&) = delete;
-    PendingFile& operator=(PendingFile&&) = delete;
-    ~PendingFile() {
-        if (!name_.empty()) {
-            ::unlink(name_.c_str());
-        }
-    }
-    [[nodiscard]] int fd() const noexcept { return file_.get(); }
-    /// Takes the final name: readers see the old file or the whole new one.
-    void commit(mode_t mode = 0644) {
-        if (::fchmod(file_.get(), mode) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0) {
-            throw system_error(errno, "write", path_.string());
-        }
-        name_.clear();
-    }
-
-private:
-    std::filesystem::path path_;
-    std::string name_ = {};
-    UniqueFd file_ = {};
-};
-
-/// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure
-/// leaves the old.
-inline void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                       mode_t mode = 0644) {
-    PendingFile pending{path};
-    write_all(pending.fd(), bytes, path.string());
-    pending.commit(mode);
-}
-inline void write_file(const std::filesystem::path& path, std::string_view text,
-                       mode_t mode = 0644) {
-    write_file(path, std::as_bytes(std::span{text}), mode);
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/line_splitter.hpp - bytes in any portions, lines out.
-
-namespace fairing {
-
-/// Cuts a stream at '\n'. A line comes without its newline; one that is longer than the limit comes
-/// in pieces of that size; the last one needs no newline. NUL, ESC and CR stay as they are.
-class LineSplitter {
-public:
-    static constexpr std::size_t default_limit = std::size_t{1} << 20;
-
-    explicit LineSplitter(std::size_t limit = default_limit) : limit_(limit) {}
-
-    /// Gives every line that is complete now. When `sink` throws, the bytes behind that line are
-    /// lost.
-    void write(std::span<const std::byte> bytes, const std::function<void(std::string)>& sink) {
-        std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-        while (!text.empty()) {
-            const std::size_t end = text.find('\n');
-            append(text.substr(0, end), sink);
-            if (end == std::string_view::npos) {
-                return;
-            }
-            text.remove_prefix(end + 1);
-            sink(std::exchange(pending_, {}));
-        }
-    }
-
-    /// Gives what came after the last newline, if anything did.
-    void finish(const std::function<void(std::string)>& sink) {
-        if (!pending_.empty()) {
-            sink(std::exchange(pending_, {}));
-        }
-    }
-
-private:
-    void append(std::string_view text, const std::function<void(std::string)>& sink) {
-        while (pending_.size() + text.size() > limit_) {
-            const std::size_t room = limit_ - pending_.size();
-            pending_ += text.substr(0, room);
-            text.remove_prefix(room);
-            sink(std::exchange(pending_, {}));
-        }
-        pending_ += text;
-    }
-
-    std::size_t limit_;
-    std::string pending_ = {};
-};
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/supervisor.hpp - what runs between fork() and execve() (Linux): the process that
-// starts a program, adopts every descendant of it, and ends them all when the program ends, when it
-// is told to, or when we are gone.
-//
-// Everything here runs in the child of a process that may have threads: no allocation, no lock, no
-// exception, only async-signal-safe calls and plain system calls. What needs memory is prepared
-// before the fork (ChildPlan).
+// fairing/core/stopwatch.hpp - how long something takes, by a clock that nobody sets.
 
 namespace fairing::detail {
 
-/// One datagram of the control socket. To the supervisor: terminate, `value` is the grace in
-/// milliseconds. From it: ended, `value` is the program's wait status and every descendant is gone.
-/// End of file either way: the peer died.
-struct SupervisorMessage {
-    enum class Kind : int { terminate, ended };
-    Kind kind = Kind::terminate;
-    int value = 0;
-};
-
-/// Why the program did not start; comes through a pipe that execve() closes.
-struct StartFailure {
-    enum class Step : int { fork, directory, program };
-    Step step = Step::fork;
-    int number = 0;  ///< errno
-};
-
-struct ProcessEntry {
-    pid_t pid, parent;
-};
-
-/// Made before the fork. The descriptors are 3 or higher and O_CLOEXEC; the strings end with a null
-/// pointer.
-struct ChildPlan {
-    char* const* arguments = nullptr;
-    char* const* environment = nullptr;
-    const char* const* candidates = nullptr;  ///< paths where the program may be, in order
-    const char* directory = nullptr;          ///< or null: ours
-    char* const* const* if_we_die = nullptr;  ///< argument lists, the first of each a path
-    int input = -1, output = -1, errors = -1;
-    int control = -1, failure = -1;
-    ProcessEntry* table = nullptr;
-    std::size_t table_size = 0;
-};
-
-/// fork() without handlers where there is such a thing: the only kind that is safe in a forked
-/// child.
-inline pid_t plain_fork() noexcept {
-#if defined(__GLIBC__)
-#if __GLIBC_PREREQ(2, 34)
-    return ::_Fork();
-#else
-    return ::fork();
-#endif
-#else
-    return ::fork();
-#endif
-}
-
-inline std::int64_t monotonic_milliseconds() noexcept {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
-}
-
-inline void reset_dispositions() noexcept {
-    struct sigaction standard {};
-    standard.sa_handler = SIG_DFL;
-    for (int number = 1; number <= SIGRTMAX; ++number) {
-        ::sigaction(number, &standard, nullptr);
-    }
-}
-
-/// Applies close_range(2) from `first` to `last`; where a kernel or a filter refuses it, descriptor
-/// by descriptor.
-inline void close_between(unsigned first, unsigned last, unsigned flags) noexcept {
-    constexpr unsigned cloexec = 4;  // CLOSE_RANGE_CLOEXEC
-    if (first > last) {
-        return;
-    }
-#ifdef SYS_close_range
-    if (::syscall(SYS_close_range, first, last, flags) == 0) {
-        return;
-    }
-#endif
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    const unsigned most =
-        limit.rlim_cur > (1U << 20) ? 1U << 20 : static_cast<unsigned>(limit.rlim_cur);
-    for (unsigned fd = first; fd <= last && fd < most; ++fd) {
-        if (flags == cloexec) {
-            ::fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC);
-        } else {
-            ::close(static_cast<int>(fd));
-        }
-    }
-}
-
-[[noreturn]] inline void fail_start(int pipe, StartFailure::Step step, int number) noexcept {
-    const StartFailure failure{.step = step, .number = number};
-    // The pipe is empty and this is shorter than PIPE_BUF: it is written whole, or the reader is
-    // gone.
-    [[maybe_unused]] const ssize_t put = ::write(pipe, &failure, sizeof failure);
-    ::_exit(127);
-}
-
-/// The number at `text`, which is moved behind it; -1 when there is none.
-inline pid_t read_number(const char*& text) noexcept {
-    if (*text < '0' || *text > '9') {
-        return -1;
-    }
-    pid_t value = 0;
-    for (; *text >= '0' && *text <= '9'; ++text) {
-        value = value * 10 + (*text - '0');
-    }
-    return value;
-}
-
-/// The parent of a process out of /proc/PID/stat (proc(5)); -1 when it is gone.
-inline pid_t parent_of(pid_t pid) noexcept {
-    std::array<char, 32> path{};
-    std::size_t at = path.size() - 6;
-    std::memcpy(path.data() + at, "/stat", 6);
-    for (pid_t rest = pid; rest > 0; rest /= 10) {
-        path[--at] = static_cast<char>('0' + rest % 10);
-    }
-    at -= 6;
-    std::memcpy(path.data() + at, "/proc/", 6);
-    const int fd = ::open(path.data() + at, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return -1;
-    }
-    std::array<char, 512> text{};
-    const ssize_t got = ::read(fd, text.data(), text.size() - 1);
-    ::close(fd);
-    // "PID (name) S PARENT …": the name may hold anything, so from its last parenthesis on.
-    for (ssize_t i = got - 1; i >= 0; --i) {
-        if (text[static_cast<std::size_t>(i)] == ')' && i + 4 < got) {
-            const char* number = text.data() + i + 4;
-            return read_number(number);
-        }
-    }
-    return -1;
-}
-
-/// Calls visit(pid, parent) for every process that /proc shows. False when there is no /proc.
-template <class Visit>
-bool for_each_process(const Visit& visit) noexcept {
-    const int directory = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) {
-        return false;
-    }
-    constexpr std::size_t record_length_at = 16,
-                          name_at = 19;  // of struct linux_dirent64, getdents64(2)
-    alignas(8) std::array<char, 16384> buffer;
-    for (;;) {
-        const long got = ::syscall(SYS_getdents64, directory, buffer.data(), buffer.size());
-        if (got <= 0) {
-            ::close(directory);
-            return got == 0;
-        }
-        for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
-            std::uint16_t length = 0;
-            std::memcpy(&length, buffer.data() + at + record_length_at, sizeof length);
-            const char* name = buffer.data() + at + name_at;
-            const pid_t pid = read_number(name);
-            if (pid > 0 && *name == '\0') {
-                if (const pid_t parent = parent_of(pid); parent >= 0) {
-                    visit(pid, parent);
-                }
-            }
-            at += length;
-        }
-    }
-}
-
-/// Signals one process of the table unless its number was given to another one meanwhile.
-inline void signal_entry(const ProcessEntry& entry, int number) noexcept {
-#if defined(SYS_pidfd_open) && defined(SYS_pidfd_send_signal)
-    const int handle = static_cast<int>(::syscall(SYS_pidfd_open, entry.pid, 0));
-    if (handle >= 0) {
-        if (parent_of(entry.pid) == entry.parent) {
-            ::syscall(SYS_pidfd_send_signal, handle, number, nullptr, 0);
-        }
-        ::close(handle);
-        return;
-    }
-    if (errno == ESRCH) {
-        return;
-    }
-#endif
-    ::kill(entry.pid, number);
-}
-
-/// Asks every descendant to end; each gets the signal once.
-inline void terminate_descendants(const ChildPlan& plan, pid_t program) noexcept {
-    std::size_t count = 0;
-    const bool complete = for_each_process([&](pid_t pid, pid_t parent) {
-        if (count < plan.table_size) {
-            plan.table[count++] = {.pid = pid, .parent = parent};
-        }
-    });
-    if (!complete) {
-        ::kill(-program, SIGTERM);
-        return;
-    }
-    // Descendants move to the front: first our children, then theirs, and so on.
-    std::size_t ours = 0;
-    const auto adopt_children_of = [&](pid_t parent) {
-        for (std::size_t i = ours; i < count; ++i) {
-            if (plan.table[i].parent == parent) {
-                const ProcessEntry entry = plan.table[i];
-                plan.table[i] = plan.table[ours];
-                plan.table[ours++] = entry;
-            }
-        }
-    };
-    adopt_children_of(::getpid());
-    for (std::size_t i = 0; i < ours; ++i) {
-        adopt_children_of(plan.table[i].pid);
-    }
-    for (std::size_t i = 0; i < ours; ++i) {
-        signal_entry(plan.table[i], SIGTERM);
-    }
-}
-
-/// Collects the children that ended. The program's group is killed before its number becomes free
-/// again. True when the program is among them; `status` is its wait status then.
-inline bool reap(pid_t program, int& status) noexcept {
-    bool ended = false;
-    for (;;) {
-        siginfo_t info{};
-        if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) {
-            return ended;
-        }
-        if (info.si_pid == program) {
-            ::kill(-program, SIGKILL);
-        }
-        int ignored = 0;
-        int& target = info.si_pid == program ? status : ignored;
-        ended = ended || info.si_pid == program;
-        ::waitpid(info.si_pid, &target, WNOHANG);
-    }
-}
-
-/// Kills child after child until none is left: the orphans of a killed process become our children,
-/// and only we reap those, so that no number can be another's. Gives up after ten seconds (a
-/// process in the kernel's hands, or one of another user).
-inline void kill_descendants(pid_t program, int& status) noexcept {
-    const pid_t self = ::getpid();
-    const std::int64_t deadline = monotonic_milliseconds() + 10000;
-    do {
-        for_each_process([self](pid_t pid, pid_t parent) {
-            if (parent == self) {
-                ::kill(pid, SIGKILL);
-            }
-        });
-        reap(program, status);
-        siginfo_t info{};
-        if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD) {
-            return;
-        }
-        ::poll(nullptr, 0, 1);
-    } while (monotonic_milliseconds() < deadline);
-}
-
-/// The grandchild: becomes the program, in its own session.
-[[noreturn]] inline void become_program(const ChildPlan& plan, pid_t supervisor) noexcept {
-    constexpr unsigned cloexec = 4;  // CLOSE_RANGE_CLOEXEC
-    ::setsid();
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != supervisor) {
-        ::_exit(127);
-    }
-    if (::dup2(plan.input, 0) < 0 || ::dup2(plan.output, 1) < 0 || ::dup2(plan.errors, 2) < 0) {
-        fail_start(plan.failure, StartFailure::Step::fork, errno);
-    }
-    close_between(3, UINT_MAX, cloexec);
-    if (plan.directory != nullptr && ::chdir(plan.directory) != 0) {
-        fail_start(plan.failure, StartFailure::Step::directory, errno);
-    }
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    int number = ENOENT;
-    for (const char* const* path = plan.candidates; *path != nullptr; ++path) {
-        ::execve(*path, plan.arguments, plan.environment);
-        if (errno != ENOENT && errno != ENOTDIR) {
-            number = errno;
-            if (number != EACCES) {
-                break;
-            }
-        }
-    }
-    fail_start(plan.failure, StartFailure::Step::program, number);
-}
-
-/// Runs what was left to do in case of our death, each for ten seconds at most.
-inline void clean_up_for_the_dead(const ChildPlan& plan) noexcept {
-    for (char* const* const* program = plan.if_we_die; *program != nullptr; ++program) {
-        const pid_t child = plain_fork();
-        if (child == 0) {
-            sigset_t none;
-            ::sigemptyset(&none);
-            ::sigprocmask(SIG_SETMASK, &none, nullptr);
-            ::execve(**program, *program, plan.environment);
-            ::_exit(127);
-        }
-        const std::int64_t deadline = monotonic_milliseconds() + 10000;
-        while (child > 0 && ::waitpid(child, nullptr, WNOHANG) == 0) {
-            if (monotonic_milliseconds() > deadline) {
-                ::kill(child, SIGKILL);
-            }
-            ::poll(nullptr, 0, 1);
-        }
-    }
-}
-
-/// The child: starts the program and stays until nothing of it is left. All signals are blocked on
-/// entry, and stay so.
-[[noreturn]] inline void supervise(const ChildPlan& plan) noexcept {
-    ::setsid();
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    ::prctl(PR_SET_NAME, "fairing-run");
-    reset_dispositions();
-    sigset_t child_ended;
-    ::sigemptyset(&child_ended);
-    ::sigaddset(&child_ended, SIGCHLD);
-    const int signals = ::signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
-    const pid_t self = ::getpid();
-    const pid_t program = signals < 0 ? -1 : plain_fork();
-    if (program == 0) {
-        become_program(plan, self);
-    }
-    if (program < 0) {
-        fail_start(plan.failure, StartFailure::Step::fork, errno);
-    }
-
-    const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; fd < 3; ++fd) {
-        ::dup2(nothing, fd);
-    }
-    const auto low = static_cast<unsigned>(plan.control < signals ? plan.control : signals);
-    const auto high = static_cast<unsigned>(plan.control < signals ? signals : plan.control);
-    close_between(3, low - 1, 0);
-    close_between(low + 1, high - 1, 0);
-    close_between(high + 1, UINT_MAX, 0);
-
-    int status = SIGKILL;  // should the program outlive our patience
-    bool orphaned = false;
-    std::int64_t deadline = -1;
-    for (;;) {
-        int timeout = -1;
-        if (deadline >= 0) {
-            const std::int64_t left = deadline - monotonic_milliseconds();
-            if (left <= 0) {
-                break;
-            }
-            timeout = static_cast<int>(left);
-        }
-        std::array<pollfd, 2> events{{{.fd = plan.control, .events = POLLIN, .revents = 0},
-                                      {.fd = signals, .events = POLLIN, .revents = 0}}};
-        ::poll(events.data(), events.size(), timeout);
-        signalfd_siginfo info{};
-        while (::read(signals, &info, sizeof info) > 0) {
-        }
-        if (reap(program, status)) {
-            break;
-        }
-        if (events[0].revents != 0) {
-            SupervisorMessage message;
-            const ssize_t got = ::recv(plan.control, &message, sizeof message, MSG_DONTWAIT);
-            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-                orphaned = true;  // nobody is left who could care
-                break;
-            }
-            if (got == static_cast<ssize_t>(sizeof message)) {
-                const std::int64_t end = monotonic_milliseconds() + message.value;
-                if (deadline < 0) {
-                    terminate_descendants(plan, program);
-                }
-                deadline = deadline < 0 || end < deadline ? end : deadline;
-            }
-        }
-    }
-    kill_descendants(program, status);
-    const SupervisorMessage ended{.kind = SupervisorMessage::Kind::ended, .value = status};
-    if (orphaned || ::send(plan.control, &ended, sizeof ended, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-        clean_up_for_the_dead(plan);
-    }
-    ::_exit(0);
-}
-
-}  // namespace fairing::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/process.hpp - child processes without a shell (POSIX and Linux's subreapers): their
-// lines, their end, and nothing of them left behind.
-
-namespace fairing {
-
-enum class Stream { output, errors };
-
-/// The name of a signal with its number: "signal 9 (SIGKILL)".
-[[nodiscard]] inline std::string signal_text(int number) {
-    static constexpr std::array<std::pair<int, const char*>, 14> names{{{SIGHUP, "SIGHUP"},
-                                                                        {SIGINT, "SIGINT"},
-                                                                        {SIGQUIT, "SIGQUIT"},
-                                                                        {SIGILL, "SIGILL"},
-                                                                        {SIGTRAP, "SIGTRAP"},
-                                                                        {SIGABRT, "SIGABRT"},
-                                                                        {SIGBUS, "SIGBUS"},
-                                                                        {SIGFPE, "SIGFPE"},
-                                                                        {SIGKILL, "SIGKILL"},
-                                                                        {SIGSEGV, "SIGSEGV"},
-                                                                        {SIGPIPE, "SIGPIPE"},
-                                                                        {SIGALRM, "SIGALRM"},
-                                                                        {SIGTERM, "SIGTERM"},
-                                                                        {SIGXCPU, "SIGXCPU"}}};
-    const auto* const found = std::find_if(
-        names.begin(), names.end(), [number](const auto& entry) { return entry.first == number; });
-    return "signal " + std::to_string(number) +
-           (found == names.end() ? std::string{} : std::string{" ("} + found->second + ')');
-}
-
-/// How a program ended.
-struct ProcessEnd {
-    int exit_code = 0;  ///< its own, or 128 + the signal that killed it
-    int signal = 0;     ///< 0 when it ended by itself
-
-    /// "exited with 3", "killed by signal 9 (SIGKILL)"; empty for success.
-    [[nodiscard]] std::string reason() const {
-        if (signal != 0) {
-            return "killed by " + signal_text(signal);
-        }
-        return exit_code == 0 ? std::string{} : "exited with " + std::to_string(exit_code);
-    }
-};
-
-namespace detail {
-
-/// The same descriptor with a number that no standard stream has.
-[[nodiscard]] inline UniqueFd above_standard_streams(int fd) {
-    UniqueFd given{fd};
-    if (fd > 2) {
-        return given;
-    }
-    UniqueFd moved{fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
-    if (!moved) {
-        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-    }
-    return moved;
-}
-
-struct PipeEnds {
-    UniqueFd reader, writer;
-};
-
-[[nodiscard]] inline PipeEnds make_pipe() {
-    std::array<int, 2> ends{-1, -1};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-    }
-    UniqueFd second{ends[1]};
-    PipeEnds result;
-    result.reader = above_standard_streams(ends[0]);
-    result.writer = above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
-    return result;
-}
-
-}  // namespace detail
-
-/// A running program in a session of its own. A small supervisor process stands between it and us:
-/// it adopts every descendant, also one that daemonizes, and kills them all when the program ends,
-/// when this object goes, and when we die, however we die. Signal mask and dispositions of the
-/// program are the standard ones, and it inherits no descriptor but its three streams. Not movable;
-/// one thread at a time reads, terminate() may come from any.
-class Process {
+/// Seconds since it was made.
+class Stopwatch {
 public:
-    using ByteSink = std::function<void(Stream, std::span<const std::byte>)>;
-    using LineSink = std::function<void(Stream, std::string)>;
-
-    /// Starts it; `input` is what it reads on its standard input (kept in memory, never in a file
-    /// with a name). Throws Error that names the program when it can not be started: not_found,
-    /// denied, …
-    explicit Process(const Command& command, std::string_view input = {}) {
-        const detail::PreparedCommand prepared{command};
-        const UniqueFd input_file = open_input(input);
-        detail::PipeEnds output = detail::make_pipe();
-        detail::PipeEnds errors = detail::make_pipe();
-        detail::PipeEnds failure = detail::make_pipe();
-        UniqueFd theirs;
-        open_control(theirs);
-        wake_ = detail::above_standard_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-        constexpr std::size_t most_processes = 32768;
-        const auto table = std::make_unique_for_overwrite<detail::ProcessEntry[]>(most_processes);
-        const std::string directory = command.directory.string();
-        supervisor_ = fork_supervisor({.arguments = prepared.arguments(),
-                                       .environment = prepared.environment(),
-                                       .candidates = prepared.candidates(),
-                                       .directory = directory.empty() ? nullptr : directory.c_str(),
-                                       .if_we_die = prepared.if_we_die(),
-                                       .input = input_file.get(),
-                                       .output = output.writer.get(),
-                                       .errors = errors.writer.get(),
-                                       .control = theirs.get(),
-                                       .failure = failure.writer.get(),
-                                       .table = table.get(),
-                                       .table_size = most_processes},
-                                      command.arguments.front());
-        output.writer.reset();
-        errors.writer.reset();
-        failure.writer.reset();
-        theirs.reset();
-        detail::StartFailure reason;
-        const std::size_t got =
-            read_some(failure.reader.get(), std::as_writable_bytes(std::span{&reason, 1}),
-                      command.arguments.front());
-        if (got != 0) {
-            release();
-            throw start_error(command, reason);
-        }
-        output_ = std::move(output.reader);
-        errors_ = std::move(errors.reader);
-        for (const int fd : {output_.get(), errors_.get()}) {
-            ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-        }
-    }
-    Process(Process&&) = delete;
-    Process& operator=(Process&&) = delete;
-    /// Kills what still runs and waits until it is gone.
-    ~Process() { release(); }
-
-    /// Gives every byte to `sink`, each stream in its order, on this thread, until the program has
-    /// ended and nothing of it is left. Throws Cancelled on a stop, Error{timeout} when `deadline`
-    /// passes first; both leave it running, as does a throw of the sink. After the end: gives the
-    /// end again.
-    ProcessEnd read(const ByteSink& sink, const std::stop_token& stop = {},
-                    std::optional<std::chrono::steady_clock::time_point> deadline = {}) {
-        const std::stop_callback on_stop{stop, [this] { wake(); }};
-        while (output_ || errors_ || !end_) {
-            if (stop.stop_requested()) {
-                throw Cancelled{
-                    ErrorCode::cancelled,
-                    {.attempted = "wait for a program", .answer = "stopped on request"}};
-            }
-            const auto now = std::chrono::steady_clock::now();
-            if (deadline && now >= *deadline) {
-                throw Error{ErrorCode::timeout,
-                            {.attempted = "wait for a program", .answer = "its time is over"}};
-            }
-            step(sink, earlier(deadline, give_up_), now);
-        }
-        return *end_;
-    }
-
-    /// The same by lines, as LineSplitter cuts them.
-    ProcessEnd follow(const LineSink& sink, const std::stop_token& stop = {}) {
-        const auto line_of = [&sink](Stream stream) {
-            return [&sink, stream](std::string line) {
-                if (sink) {
-                    sink(stream, std::move(line));
-                }
-            };
-        };
-        const ProcessEnd end = read(
-            [&](Stream stream, std::span<const std::byte> bytes) {
-                (stream == Stream::output ? output_lines_ : error_lines_)
-                    .write(bytes, line_of(stream));
-            },
-            stop);
-        output_lines_.finish(line_of(Stream::output));
-        error_lines_.finish(line_of(Stream::errors));
-        return end;
-    }
-
-    /// Until the end; what it writes meanwhile is dropped.
-    ProcessEnd wait(const std::stop_token& stop = {}) {
-        return read([](Stream, std::span<const std::byte>) {}, stop);
-    }
-
-    /// Sends SIGTERM to every descendant now and SIGKILL after `grace`; does not wait. The first
-    /// call decides who gets SIGTERM, the earliest deadline counts.
-    void terminate(std::chrono::milliseconds grace) noexcept {
-        const auto limited = std::clamp<std::chrono::milliseconds::rep>(grace.count(), 0, 86400000);
-        const detail::SupervisorMessage message{.kind = detail::SupervisorMessage::Kind::terminate,
-                                                .value = static_cast<int>(limited)};
-        ::send(control_.get(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    [[nodiscard]] double seconds() const {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     }
 
 private:
-    using TimePoint = std::chrono::steady_clock::time_point;
-
-    static UniqueFd open_input(std::string_view input) {
-        if (input.empty()) {
-            return detail::above_standard_streams(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-        }
-        UniqueFd file =
-            detail::above_standard_streams(::memfd_create("fairing-input", MFD_CLOEXEC));
-        write_all(file.get(), std::as_bytes(std::span{input}), "a program's input");
-        ::lseek(file.get(), 0, SEEK_SET);
-        return file;
-    }
-
-    void open_control(UniqueFd& theirs) {
-        std::array<int, 2> ends{-1, -1};
-        if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-            throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-        }
-        const UniqueFd second{ends[1]};
-        control_ = detail::above_standard_streams(ends[0]);
-        theirs = detail::above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
-    }
-
-    /// Forks with all signals blocked, so that no handler of ours runs in the child.
-    static pid_t fork_supervisor(const detail::ChildPlan& plan, const std::string& program) {
-        sigset_t all;
-        sigset_t before;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
-        const pid_t child = ::fork();
-        if (child == 0) {
-            detail::supervise(plan);
-        }
-        const int number = errno;
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        if (child < 0) {
-            throw system_error(number, "run", program, ErrorCode::unavailable);
-        }
-        return child;
-    }
-
-    static Error start_error(const Command& command, const detail::StartFailure& failure) {
-        const std::string& program = command.arguments.front();
-        const Error plain = system_error(failure.number, "run", program, ErrorCode::unavailable);
-        Error::Details details = plain.details();
-        if (failure.step == detail::StartFailure::Step::directory) {
-            details.answer = command.directory.string() + ": " + details.answer;
-        } else if (failure.step == detail::StartFailure::Step::program) {
-            const bool there = program.find('/') != std::string::npos &&
-                               ::access((command.directory / program).c_str(), F_OK) == 0;
-            details.advice = failure.number != ENOENT
-                                 ? "check that it is an executable for this machine"
-                             : there ? "the interpreter or loader that it names is missing"
-                                     : "install it, or give its path";
-        }
-        return Error{plain.code(), std::move(details)};
-    }
-
-    static std::optional<TimePoint> earlier(const std::optional<TimePoint>& a,
-                                            const std::optional<TimePoint>& b) {
-        return a && b ? std::min(*a, *b) : a ? a : b;
-    }
-
-    void wake() const noexcept {
-        const std::uint64_t one = 1;
-        [[maybe_unused]] const ssize_t put = ::write(wake_.get(), &one, sizeof one);
-    }
-
-    /// Waits for something to happen and handles it.
-    void step(const ByteSink& sink, const std::optional<TimePoint>& until, TimePoint now) {
-        std::array<pollfd, 4> events{
-            {{.fd = output_.get(), .events = POLLIN, .revents = 0},
-             {.fd = errors_.get(), .events = POLLIN, .revents = 0},
-             {.fd = end_ ? -1 : control_.get(), .events = POLLIN, .revents = 0},
-             {.fd = wake_.get(), .events = POLLIN, .revents = 0}}};
-        int timeout = -1;
-        if (until) {
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - now).count();
-            timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3600000));
-        }
-        ::poll(events.data(), events.size(), timeout);
-        if (events[3].revents != 0) {
-            std::uint64_t count = 0;
-            [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof count);
-        }
-        if (events[2].revents != 0) {
-            receive_end();
-        }
-        if (events[0].revents != 0) {
-            drain(output_, Stream::output, sink);
-        }
-        if (events[1].revents != 0) {
-            drain(errors_, Stream::errors, sink);
-        }
-        if (give_up_ && now >= *give_up_ && (events[0].revents | events[1].revents) == 0) {
-            // Somebody who is no descendant holds a stream open: what comes now is not the
-            // program's.
-            output_.reset();
-            errors_.reset();
-        }
-    }
-
-    void receive_end() {
-        detail::SupervisorMessage message;
-        const ssize_t got = ::recv(control_.get(), &message, sizeof message, MSG_DONTWAIT);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-            return;
-        }
-        // Without a word from it the supervisor was killed, and the program with it.
-        const int status = got == static_cast<ssize_t>(sizeof message) ? message.value : SIGKILL;
-        end_ = WIFSIGNALED(status)
-                   ? ProcessEnd{.exit_code = 128 + WTERMSIG(status), .signal = WTERMSIG(status)}
-                   : ProcessEnd{.exit_code = WEXITSTATUS(status), .signal = 0};
-        give_up_ = std::chrono::steady_clock::now() + std::chrono::seconds{1};
-    }
-
-    /// One read, so that neither stream starves the other.
-    void drain(UniqueFd& stream, Stream which, const ByteSink& sink) {
-        const ssize_t got = ::read(stream.get(), buffer_.data(), buffer_.size());
-        if (got > 0) {
-            sink(which, std::span{buffer_}.first(static_cast<std::size_t>(got)));
-        } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-            stream.reset();
-        }
-    }
-
-    /// Ends and collects everything; the supervisor itself gives up after ten seconds.
-    void release() noexcept {
-        if (supervisor_ <= 0) {
-            return;
-        }
-        terminate(std::chrono::milliseconds{0});
-        const std::int64_t deadline = detail::monotonic_milliseconds() + 12000;
-        for (;;) {
-            const std::int64_t left = deadline - detail::monotonic_milliseconds();
-            detail::SupervisorMessage message;
-            pollfd event{.fd = control_.get(), .events = POLLIN, .revents = 0};
-            if (left <= 0) {
-                break;
-            }
-            ::poll(&event, 1, static_cast<int>(left));
-            const ssize_t got = ::recv(control_.get(), &message, sizeof message, MSG_DONTWAIT);
-            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-                while (::waitpid(supervisor_, nullptr, 0) < 0 && errno == EINTR) {
-                }
-                break;
-            }
-        }
-        supervisor_ = -1;
-        control_.reset();
-    }
-
-    pid_t supervisor_ = -1;
-    UniqueFd control_ = {}, wake_ = {}, output_ = {}, errors_ = {};
-    std::optional<ProcessEnd> end_ = {};
-    std::optional<TimePoint> give_up_ = {};
-    std::vector<std::byte> buffer_ = std::vector<std::byte>(std::size_t{64} << 10);
-    LineSplitter output_lines_{}, error_lines_{};
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-struct RunOptions {
-    std::string_view input = {};
-    std::chrono::milliseconds time_limit = std::chrono::seconds{60};
-    std::size_t output_limit = std::size_t{1} << 20;  ///< bytes of both streams together
-};
-
-/// How it ended and what it wrote.
-struct CommandResult : ProcessEnd {
-    std::string output = {}, errors = {};
-};
-
-/// Runs a short program to its end. Throws Error{timeout} or Error{input} when it takes or writes
-/// more than it may, Cancelled on a stop; it is dead then. A program that fails is a result, not an
-/// error.
-[[nodiscard]] inline CommandResult run(const Command& command, const RunOptions& options = {},
-                                       const std::stop_token& stop = {}) {
-    Process process{command, options.input};
-    CommandResult result;
-    try {
-        static_cast<ProcessEnd&>(result) = process.read(
-            [&](Stream stream, std::span<const std::byte> bytes) {
-                if (result.output.size() + result.errors.size() + bytes.size() >
-                    options.output_limit) {
-                    throw Error{ErrorCode::input,
-                                {.attempted = "run",
-                                 .subject = command.arguments.front(),
-                                 .answer = "it wrote more than " +
-                                           std::to_string(options.output_limit) + " bytes"}};
-                }
-                (stream == Stream::output ? result.output : result.errors)
-                    .append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-            },
-            stop, std::chrono::steady_clock::now() + options.time_limit);
-    } catch (const Cancelled&) {
-        throw Cancelled{ErrorCode::cancelled,
-                        {.attempted = "run",
-                         .subject = command.arguments.front(),
-                         .answer = "stopped on request"}};
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::timeout) {
-            throw;
-        }
-        throw Error{ErrorCode::timeout,
-                    {.attempted = "run",
-                     .subject = command.arguments.front(),
-                     .answer = "it did not end within " +
-                               std::to_string(options.time_limit.count()) + " ms"}};
-    }
-    return result;
-}
-
-}  // namespace fairing
+}  // namespace fairing::detail
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/codec/utf8.hpp - whether a text is UTF-8 (RFC 3629), and how one that need not be is
@@ -3401,6 +2096,49 @@ namespace detail {
 }  // namespace fairing::oci
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/context.hpp - what a preprocessor prepared: files, command, environment. Data,
+// no I/O.
+
+namespace fairing {
+
+enum class FileKind { regular, symlink };
+
+/// One file of the image. `destination` is absolute in the image and normalised ("/app/train.py").
+struct ContextFile {
+    std::filesystem::path source = {};  ///< where its bytes are, on this machine
+    std::string destination = {};
+    unsigned mode = 0644;  ///< permission bits only: no setuid, setgid or sticky bit
+    FileKind kind = FileKind::regular;
+    std::string link_target = {};  ///< of a symlink, as it is stored
+    std::uint64_t size = 0;  ///< bytes when it was found; a change before it is read is an error
+    std::string layer =
+        {};  ///< files of one name share a layer of their own; "": see layer_plan.hpp
+};
+
+/// What the base image must have for the files to run on it. A builder checks it; what is empty
+/// asks for nothing.
+struct Needs {
+    std::vector<std::string> programs =
+        {};  ///< destinations of ELF files: their glibc, their architecture
+    bool lean_libraries =
+        false;  ///< leave out what is in the layer "libraries" and in the base as well
+};
+
+/// Everything that a builder needs. Files are in destination order, each destination once.
+struct Context {
+    std::vector<ContextFile> files = {};
+    std::vector<std::string> command = {};
+    std::map<std::string, std::string> environment = {};
+    std::string working_directory = "/app/";
+    /// PYTHONPATH, LD_LIBRARY_PATH: lists of folders that go in front of what the base has.
+    std::map<std::string, std::string> search_paths = {};
+    Needs needs = {};
+    std::vector<std::shared_ptr<const void>> keeps = {};  ///< owners of files that were made for it
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/codec/byte_order.hpp - bytes, and little-endian numbers that need not be aligned, in
 // memory.
 
@@ -3630,6 +2368,308 @@ constexpr std::uint64_t crc32_fold_high(std::uint64_t distance) {
 }
 
 }  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/env.hpp - environment variables, and the one that tells both ends of a program
+// apart.
+
+namespace fairing {
+
+/// An environment variable; nullopt when it is not set, never a null pointer.
+[[nodiscard]] inline std::optional<std::string> env(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::nullopt : std::optional<std::string>{value};
+}
+
+/// An environment variable, or `fallback` when it is not set.
+[[nodiscard]] inline std::string env(const char* name, std::string fallback) {
+    return env(name).value_or(std::move(fallback));
+}
+
+/// Whether this program runs as the job: FAIRING_RUNTIME is set in every image that we build.
+[[nodiscard]] inline bool in_job() { return env("FAIRING_RUNTIME").has_value(); }
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/files.hpp - files and private temporary ones (POSIX): nothing half-written, nothing
+// left behind.
+
+namespace fairing {
+
+/// A file descriptor that closes itself.
+class UniqueFd {
+public:
+    UniqueFd() = default;
+    explicit UniqueFd(int fd) noexcept : fd_(fd) {}
+    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    UniqueFd& operator=(UniqueFd&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~UniqueFd() {
+        if (fd_ >= 0) {
+            ::close(fd_);
+        }
+    }
+    [[nodiscard]] int get() const noexcept { return fd_; }
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    void reset() noexcept { UniqueFd{std::exchange(fd_, -1)}; }
+
+private:
+    int fd_ = -1;
+};
+
+/// Opens with O_CLOEXEC. Throws what system_error() makes of errno.
+[[nodiscard]] inline UniqueFd open_file(const std::filesystem::path& path, int flags,
+                                        mode_t mode = 0600) {
+    int fd = -1;
+    do {
+        fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) {
+        throw system_error(errno, "open", path.string());
+    }
+    return UniqueFd{fd};
+}
+
+/// Reads up to buffer.size() bytes; fewer only at the end of the file.
+[[nodiscard]] inline std::size_t read_some(int fd, std::span<std::byte> buffer,
+                                           const std::string& subject) {
+    std::size_t done = 0;
+    while (done < buffer.size()) {
+        const ssize_t got = ::read(fd, buffer.data() + done, buffer.size() - done);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            throw system_error(errno, "read", subject);
+        }
+        if (got == 0) {
+            break;
+        }
+        done += static_cast<std::size_t>(got);
+    }
+    return done;
+}
+
+/// Writes all of `bytes`. ENOSPC and the like throw an Error that names `subject`.
+inline void write_all(int fd, std::span<const std::byte> bytes, const std::string& subject) {
+    while (!bytes.empty()) {
+        const ssize_t put = ::write(fd, bytes.data(), bytes.size());
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put < 0) {
+            throw system_error(errno, "write", subject, ErrorCode::internal);
+        }
+        bytes = bytes.subspan(static_cast<std::size_t>(put));
+    }
+}
+
+/// The whole file as text. Throws Error{input} when it is longer than `limit` bytes.
+[[nodiscard]] inline std::string read_file(const std::filesystem::path& path,
+                                           std::size_t limit = std::size_t{64} << 20) {
+    const UniqueFd file = open_file(path, O_RDONLY | O_NONBLOCK);
+    std::string text;
+    std::array<std::byte, 65536> buffer;
+    while (const std::size_t got = read_some(file.get(), buffer, path.string())) {
+        if (text.size() + got > limit) {
+            throw Error{ErrorCode::input,
+                        {.attempted = "read",
+                         .subject = path.string(),
+                         .answer = "longer than " + std::to_string(limit) + " bytes"}};
+        }
+        text.append(reinterpret_cast<const char*>(buffer.data()), got);
+    }
+    return text;
+}
+
+/// Where temporary files go: $TMPDIR or /tmp.
+[[nodiscard]] inline std::filesystem::path temporary_root() { return env("TMPDIR", "/tmp"); }
+
+/// A file without a name: it is gone with its last descriptor, however the program ends.
+class TemporaryFile {
+public:
+    explicit TemporaryFile(const std::filesystem::path& directory = temporary_root()) {
+#ifdef O_TMPFILE
+        file_ = UniqueFd{::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
+        if (file_) {
+            linkable_ = true;
+            return;
+        }
+#endif
+        std::string name = (directory / "fairing-file-XXXXXX").string();
+        file_ = UniqueFd{::mkostemp(name.data(), O_CLOEXEC)};
+        if (!file_) {
+            throw system_error(errno, "create a temporary file in", directory.string());
+        }
+        ::unlink(name.c_str());
+    }
+    [[nodiscard]] int fd() const noexcept { return file_.get(); }
+
+    void append(std::span<const std::byte> bytes) {
+        write_all(file_.get(), bytes, "a temporary file");
+        size_ += bytes.size();
+    }
+    [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+
+    /// Gives the file a name on the file system where it lies: whole, or not at all. False when
+    /// that can not be done here; a name that is taken counts as done.
+    [[nodiscard]] bool link_to(const std::filesystem::path& path) const noexcept {
+        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
+        return linkable_ &&
+               (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
+                errno == EEXIST);
+    }
+
+    /// Every byte from `offset` on, in order; may be called again, and from several threads at
+    /// once.
+    void read(const std::function<void(std::span<const std::byte>)>& sink,
+              std::uint64_t offset = 0) const {
+        std::vector<std::byte> buffer(std::size_t{256} << 10);
+        while (offset < size_) {
+            const ssize_t got =
+                ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+            if (got < 0 && errno == EINTR) {
+                continue;
+            }
+            if (got <= 0) {
+                throw system_error(got < 0 ? errno : EIO, "read back", "a temporary file",
+                                   ErrorCode::internal);
+            }
+            sink(std::span{buffer}.first(static_cast<std::size_t>(got)));
+            offset += static_cast<std::uint64_t>(got);
+        }
+    }
+
+private:
+    UniqueFd file_;
+    std::uint64_t size_ = 0;
+    bool linkable_ = false;
+};
+
+/// A private directory (0700), removed with everything in it by the destructor. What a killed
+/// process left is removed by the next TemporaryDirectory: each holds a lock on itself for as long
+/// as it lives.
+class TemporaryDirectory {
+public:
+    explicit TemporaryDirectory(const std::filesystem::path& parent = temporary_root()) {
+        sweep(parent);
+        std::string name = (parent / "fairing-dir-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr) {
+            throw system_error(errno, "create a temporary directory in", parent.string());
+        }
+        path_ = name;
+        lock_ = open_file(path_, O_RDONLY | O_DIRECTORY);
+        ::flock(lock_.get(), LOCK_EX | LOCK_NB);
+    }
+    TemporaryDirectory(TemporaryDirectory&& other) noexcept
+        : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)) {}
+    TemporaryDirectory& operator=(TemporaryDirectory&& other) noexcept {
+        std::swap(path_, other.path_);
+        std::swap(lock_, other.lock_);
+        return *this;
+    }
+    ~TemporaryDirectory() {
+        if (!path_.empty()) {
+            remove_tree(path_);
+        }
+    }
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+    /// Removes a tree even where it holds directories without write permission. Never throws, never
+    /// follows links.
+    static void remove_tree(const std::filesystem::path& root) noexcept {
+        std::error_code ignored;
+        if (std::filesystem::remove_all(root, ignored) != static_cast<std::uintmax_t>(-1)) {
+            return;
+        }
+        try {
+            for (auto it = std::filesystem::recursive_directory_iterator{root, ignored};
+                 it != std::filesystem::recursive_directory_iterator{}; it.increment(ignored)) {
+                if (it->symlink_status(ignored).type() == std::filesystem::file_type::directory) {
+                    ::chmod(it->path().c_str(), 0700);
+                }
+            }
+        } catch (const std::exception&) {
+            // out of memory: remove what can be removed
+        }
+        std::filesystem::remove_all(root, ignored);
+    }
+
+private:
+    static void sweep(const std::filesystem::path& parent) noexcept {
+        try {
+            std::error_code ignored;
+            for (const auto& entry : std::filesystem::directory_iterator{parent, ignored}) {
+                struct stat status {};
+                if (!entry.path().filename().string().starts_with("fairing-dir-") ||
+                    ::lstat(entry.path().c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
+                    status.st_uid != ::geteuid() || ::time(nullptr) - status.st_mtime < 60) {
+                    continue;
+                }
+                const UniqueFd lock{
+                    ::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+                if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+                    remove_tree(entry.path());
+                }
+            }
+        } catch (const std::exception&) {
+            // another time
+        }
+    }
+
+    std::filesystem::path path_ = {};
+    UniqueFd lock_ = {};
+};
+
+/// A file under a temporary name beside its final one; removed unless committed.
+class PendingFile {
+public:
+    explicit PendingFile(std::filesystem::path path) : path_(std::move(path)) {
+        name_ = path_.string() + ".XXXXXX";
+        file_ = UniqueFd{::mkostemp(name_.data(), O_CLOEXEC)};
+        if (!file_) {
+            throw system_error(errno, "write", path_.string());
+        }
+    }
+    PendingFile(PendingFile&&) = delete;
+    PendingFile& operator=(PendingFile&&) = delete;
+    ~PendingFile() {
+        if (!name_.empty()) {
+            ::unlink(name_.c_str());
+        }
+    }
+    [[nodiscard]] int fd() const noexcept { return file_.get(); }
+    /// Takes the final name: readers see the old file or the whole new one.
+    void commit(mode_t mode = 0644) {
+        if (::fchmod(file_.get(), mode) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0) {
+            throw system_error(errno, "write", path_.string());
+        }
+        name_.clear();
+    }
+
+private:
+    std::filesystem::path path_;
+    std::string name_ = {};
+    UniqueFd file_ = {};
+};
+
+/// Replaces `path` by `bytes` in one step: readers see the old file or the new one, and a failure
+/// leaves the old.
+inline void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                       mode_t mode = 0644) {
+    PendingFile pending{path};
+    write_all(pending.fd(), bytes, path.string());
+    pending.commit(mode);
+}
+inline void write_file(const std::filesystem::path& path, std::string_view text,
+                       mode_t mode = 0644) {
+    write_file(path, std::as_bytes(std::span{text}), mode);
+}
+
+}  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/packaging/cache_folder.hpp - a private folder of small and large entries that may vanish
@@ -3918,49 +2958,6 @@ private:
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/context.hpp - what a preprocessor prepared: files, command, environment. Data,
-// no I/O.
-
-namespace fairing {
-
-enum class FileKind { regular, symlink };
-
-/// One file of the image. `destination` is absolute in the image and normalised ("/app/train.py").
-struct ContextFile {
-    std::filesystem::path source = {};  ///< where its bytes are, on this machine
-    std::string destination = {};
-    unsigned mode = 0644;  ///< permission bits only: no setuid, setgid or sticky bit
-    FileKind kind = FileKind::regular;
-    std::string link_target = {};  ///< of a symlink, as it is stored
-    std::uint64_t size = 0;  ///< bytes when it was found; a change before it is read is an error
-    std::string layer =
-        {};  ///< files of one name share a layer of their own; "": see layer_plan.hpp
-};
-
-/// What the base image must have for the files to run on it. A builder checks it; what is empty
-/// asks for nothing.
-struct Needs {
-    std::vector<std::string> programs =
-        {};  ///< destinations of ELF files: their glibc, their architecture
-    bool lean_libraries =
-        false;  ///< leave out what is in the layer "libraries" and in the base as well
-};
-
-/// Everything that a builder needs. Files are in destination order, each destination once.
-struct Context {
-    std::vector<ContextFile> files = {};
-    std::vector<std::string> command = {};
-    std::map<std::string, std::string> environment = {};
-    std::string working_directory = "/app/";
-    /// PYTHONPATH, LD_LIBRARY_PATH: lists of folders that go in front of what the base has.
-    std::map<std::string, std::string> search_paths = {};
-    Needs needs = {};
-    std::vector<std::shared_ptr<const void>> keeps = {};  ///< owners of files that were made for it
-};
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/packaging/file_identity.hpp - by what a file system tells whether a file is still the
 // same (POSIX stat).
 
@@ -4105,6 +3102,8 @@ struct TarEntry {
     std::uint32_t device_major = 0;
     std::uint32_t device_minor = 0;
     std::map<std::string, std::string> pax = {};  ///< records that no member above stands for
+
+    bool operator==(const TarEntry&) const = default;
 };
 
 /// How many zero bytes follow a file of this size.
@@ -4113,6 +3112,8 @@ struct TarEntry {
 }
 
 namespace detail {
+
+using PaxRecords = std::map<std::string, std::string>;
 
 inline constexpr std::size_t tar_block_size = 512;
 using TarBlock = std::array<char, tar_block_size>;
@@ -4139,6 +3140,192 @@ inline constexpr std::string_view tar_magic_gnu{"ustar  \0", 8};
 }  // namespace detail
 
 }  // namespace fairing::codec
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/tar_header.hpp - one header of a tar archive, read: its names and its numbers
+// (POSIX.1-2017, pax; base-256 numbers as the manual of GNU tar describes them).
+
+namespace fairing::codec::detail {
+
+/// `after` is the path of the entry before, if there is one.
+[[noreturn]] inline void malformed_tar(const std::string& after, const std::string& reason,
+                                       ErrorCode code = ErrorCode::integrity) {
+    throw Error{
+        code,
+        {.attempted = "read",
+         .subject = after.empty() ? "a tar archive" : "a tar archive after " + escaped(after),
+         .answer = reason}};
+}
+
+/// A view. Throws as malformed_tar() does; `what` is the name of a number for that.
+class TarHeader {
+public:
+    TarHeader(const TarBlock& block, const std::string& after) : block_(block), after_(after) {}
+
+    /// Whether it is half an end marker.
+    [[nodiscard]] bool is_zero() const {
+        return std::all_of(block_.begin(), block_.end(), [](char c) { return c == '\0'; });
+    }
+    [[nodiscard]] char type() const { return tar_text(block_, tar_type).front(); }
+
+    /// The sum of all bytes, its own field taken for spaces; some old writers summed signed
+    /// characters.
+    void check_checksum() const {
+        std::int64_t plain = 0, with_sign = 0;
+        for (std::size_t i = 0; i < block_.size(); ++i) {
+            const bool own =
+                i >= tar_checksum.offset && i < tar_checksum.offset + tar_checksum.size;
+            const char character = own ? ' ' : block_[i];
+            plain += static_cast<unsigned char>(character);
+            with_sign += static_cast<signed char>(character);
+        }
+        const std::int64_t stated = number(tar_checksum, "checksum");
+        if (stated != plain && stated != with_sign) {
+            malformed_tar(after_, "a header does not match its checksum");
+        }
+    }
+
+    [[nodiscard]] std::string text(TarField field) const {
+        const std::string_view padded = tar_text(block_, field);
+        return std::string{padded.substr(0, padded.find('\0'))};
+    }
+
+    /// The prefix is POSIX's; GNU keeps other things there.
+    [[nodiscard]] std::string name() const {
+        std::string name = text(tar_name);
+        if (tar_text(block_, tar_magic).substr(0, 6) == tar_magic_posix.substr(0, 6)) {
+            const std::string prefix = text(tar_prefix);
+            name = prefix.empty() ? name : prefix + '/' + name;
+        }
+        return name;
+    }
+
+    /// Octal digits with spaces or NULs around them (none: 0), or GNU's base 256, of which the
+    /// first bit is set.
+    [[nodiscard]] std::int64_t number(TarField field, const std::string& what) const {
+        std::string_view text = tar_text(block_, field);
+        const auto first = static_cast<unsigned char>(text.front());
+        if ((first & 0x80) != 0) {
+            return base_256(text, what);
+        }
+        text = text.substr(std::min(text.find_first_not_of(' '), text.size()));
+        const std::size_t end =
+            std::min(text.find_first_of(std::string_view{" \0", 2}), text.size());
+        std::int64_t value = 0;
+        for (const char digit : text.substr(0, end)) {
+            if (digit < '0' || digit > '7') {
+                malformed_tar(after_, "a " + what + " that is not a number");
+            }
+            value = value << 3 | (digit - '0');  // at most twelve digits
+        }
+        return value;
+    }
+
+    [[nodiscard]] std::uint64_t unsigned_number(TarField field, const std::string& what) const {
+        const std::int64_t value = number(field, what);
+        if (value < 0) {
+            malformed_tar(after_, "a negative " + what);
+        }
+        return static_cast<std::uint64_t>(value);
+    }
+
+    [[nodiscard]] std::uint32_t device(TarField field) const {
+        const std::uint64_t value = unsigned_number(field, "device number");
+        if (value > std::numeric_limits<std::uint32_t>::max()) {
+            malformed_tar(after_, "a device number that is too large");
+        }
+        return static_cast<std::uint32_t>(value);
+    }
+
+private:
+    /// Two's complement, of 63 or 95 bits, the highest first.
+    [[nodiscard]] std::int64_t base_256(std::string_view text, const std::string& what) const {
+        const bool is_negative = (static_cast<unsigned char>(text.front()) & 0x40) != 0;
+        const std::uint64_t sign = is_negative ? ~std::uint64_t{0} : 0;
+        std::uint64_t value = sign << 6 | (static_cast<unsigned char>(text.front()) & 0x3fU);
+        for (const char character : text.substr(1)) {
+            // The byte that falls out and the next one's first bit must only repeat the sign.
+            if (value >> 55 != sign >> 55) {
+                malformed_tar(after_, "a " + what + " that is too large");
+            }
+            value = value << 8 | static_cast<unsigned char>(character);
+        }
+        return static_cast<std::int64_t>(value);
+    }
+
+    const TarBlock& block_;
+    const std::string& after_;
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/pax.hpp - the records of a pax header (POSIX.1-2017, pax), read.
+
+namespace fairing::codec::detail {
+
+/// "LENGTH KEY=VALUE\n" and so on.
+[[nodiscard]] inline PaxRecords parse_pax(std::string_view rest, const std::string& after) {
+    PaxRecords records;
+    while (!rest.empty()) {
+        std::size_t length = 0;
+        const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), length);
+        const auto digits = static_cast<std::size_t>(end - rest.data());
+        if (error != std::errc{} || length > rest.size() || digits + 1 >= length ||
+            rest[digits] != ' ' || rest[length - 1] != '\n') {
+            malformed_tar(after, "a pax record with a wrong length");
+        }
+        const std::string_view record = rest.substr(digits + 1, length - digits - 2);
+        const std::size_t equals = record.find('=');
+        if (equals == std::string_view::npos || equals == 0 ||
+            record.substr(0, equals).find('\0') != std::string_view::npos) {
+            malformed_tar(after, "a pax record without a key");
+        }
+        if (record.starts_with("GNU.sparse.")) {
+            malformed_tar(after, "a sparse file", ErrorCode::unsupported);
+        }
+        records.insert_or_assign(std::string{record.substr(0, equals)},
+                                 std::string{record.substr(equals + 1)});
+        rest.remove_prefix(length);
+    }
+    return records;
+}
+
+/// The records that a member of TarEntry stands for.
+[[nodiscard]] inline bool is_tar_member(std::string_view key) {
+    return key == "path" || key == "linkpath" || key == "size" || key == "uid" || key == "gid" ||
+           key == "mtime";
+}
+
+[[nodiscard]] inline std::uint64_t pax_number(std::string_view text, const std::string& after) {
+    std::int64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || stop != end || value < 0 || text.starts_with('-')) {
+        malformed_tar(after, "a pax record that is not a number");
+    }
+    return static_cast<std::uint64_t>(value);
+}
+
+/// Seconds with or without a fraction, rounded down.
+[[nodiscard]] inline std::int64_t pax_time(std::string_view text, const std::string& after) {
+    std::int64_t seconds = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, seconds);
+    const std::string_view fraction{stop, static_cast<std::size_t>(end - stop)};
+    const bool has_fraction = fraction.find_first_not_of('0', 1) < fraction.size();
+    if (error != std::errc{} || (!fraction.empty() && !fraction.starts_with('.')) ||
+        fraction.find_first_not_of("0123456789", 1) < fraction.size()) {
+        malformed_tar(after, "a pax record that is not a time");
+    }
+    const bool below = text.starts_with('-') && has_fraction;
+    if (below && seconds == std::numeric_limits<std::int64_t>::min()) {
+        malformed_tar(after, "a pax record that is not a time");
+    }
+    return seconds - (below ? 1 : 0);
+}
+
+}  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/codec/tar_reader.hpp - a reader of tar archives that come in pieces: ustar, pax, and what
@@ -4189,16 +3376,11 @@ private:
     static constexpr std::size_t metadata_limit = std::size_t{1} << 20;
     static constexpr std::size_t global_limit = std::size_t{16} << 10;
 
-    using Records = std::map<std::string, std::string, std::less<>>;
-
     [[noreturn]] void malformed(const std::string& reason,
                                 ErrorCode code = ErrorCode::integrity) const {
-        throw Error{code,
-                    {.attempted = "read",
-                     .subject = entry_.path.empty() ? "a tar archive"
-                                                    : "a tar archive after " + escaped(entry_.path),
-                     .answer = reason}};
+        detail::malformed_tar(entry_.path, reason, code);
     }
+    [[nodiscard]] detail::TarHeader header() const { return {block_, entry_.path}; }
 
     // Blocks ------------------------------------------------------------------------------------
 
@@ -4255,7 +3437,7 @@ private:
     // Headers -----------------------------------------------------------------------------------
 
     void read_header() {
-        if (std::all_of(block_.begin(), block_.end(), [](char c) { return c == '\0'; })) {
+        if (header().is_zero()) {
             check_nothing_pending();
             state_ = saw_zero_block_ ? State::end : State::header;
             saw_zero_block_ = true;
@@ -4264,10 +3446,10 @@ private:
         if (saw_zero_block_) {
             malformed("an entry follows half an end marker");
         }
-        check_checksum();
-        type_ = detail::tar_text(block_, detail::tar_type).front();
+        header().check_checksum();
+        type_ = header().type();
         if (type_ == 'x' || type_ == 'g' || type_ == 'L' || type_ == 'K') {
-            const std::uint64_t size = unsigned_field(detail::tar_size, "size");
+            const std::uint64_t size = header().unsigned_number(detail::tar_size, "size");
             if (size > metadata_limit) {
                 malformed("an extended header of " + std::to_string(size) + " bytes");
             }
@@ -4279,35 +3461,20 @@ private:
         begin_body(State::data, entry_.size);
     }
 
-    /// The sum of all bytes, its own field taken for spaces; some old writers summed signed
-    /// characters.
-    void check_checksum() const {
-        std::int64_t plain = 0, with_sign = 0;
-        for (std::size_t i = 0; i < block_.size(); ++i) {
-            const bool own = i >= detail::tar_checksum.offset &&
-                             i < detail::tar_checksum.offset + detail::tar_checksum.size;
-            const char character = own ? ' ' : block_[i];
-            plain += static_cast<unsigned char>(character);
-            with_sign += static_cast<signed char>(character);
-        }
-        const std::int64_t stated = number_field(detail::tar_checksum, "checksum");
-        if (stated != plain && stated != with_sign) {
-            malformed("a header does not match its checksum");
-        }
-    }
-
     void read_entry() {
+        const detail::TarHeader header = this->header();
         TarEntry entry;
-        entry.mode = static_cast<unsigned>(unsigned_field(detail::tar_mode, "mode") & 07777);
-        entry.size = unsigned_field(detail::tar_size, "size");
-        entry.user = unsigned_field(detail::tar_user, "user");
-        entry.group = unsigned_field(detail::tar_group, "group");
-        entry.mtime = number_field(detail::tar_mtime, "time");
-        entry.path = long_name_ ? *long_name_ : name_field();
-        entry.link_target = long_link_ ? *long_link_ : text_field(detail::tar_link);
+        entry.mode =
+            static_cast<unsigned>(header.unsigned_number(detail::tar_mode, "mode") & 07777);
+        entry.size = header.unsigned_number(detail::tar_size, "size");
+        entry.user = header.unsigned_number(detail::tar_user, "user");
+        entry.group = header.unsigned_number(detail::tar_group, "group");
+        entry.mtime = header.number(detail::tar_mtime, "time");
+        entry.path = long_name_ ? *long_name_ : header.name();
+        entry.link_target = long_link_ ? *long_link_ : header.text(detail::tar_link);
         apply_records(entry);
         for (auto& [key, value] : records_) {
-            if (!value.empty() && !is_member(key)) {
+            if (!value.empty() && !detail::is_tar_member(key)) {
                 entry.pax.emplace(key, std::move(value));
             }
         }
@@ -4329,36 +3496,25 @@ private:
     }
 
     void set_kind(TarEntry& entry) const {
-        switch (type_) {
-            case '0':
-            case '\0':
-            case '7':
-                // Before POSIX, a directory was a file with a "/" at the end of its name.
-                entry.kind =
-                    type_ == '\0' && entry.path.ends_with('/') ? TarKind::directory : TarKind::file;
-                break;
-            case '1':
-                entry.kind = TarKind::hardlink;
-                break;
-            case '2':
-                entry.kind = TarKind::symlink;
-                break;
-            case '3':
-                entry.kind = TarKind::character_device;
-                break;
-            case '4':
-                entry.kind = TarKind::block_device;
-                break;
-            case '5':
-                entry.kind = TarKind::directory;
-                break;
-            case '6':
-                entry.kind = TarKind::fifo;
-                break;
-            default:
-                malformed("an entry of the unknown type " + escaped({&type_, 1}),
-                          ErrorCode::unsupported);
+        static constexpr std::array<std::pair<char, TarKind>, 9> kinds{
+            {{'0', TarKind::file},
+             {'\0', TarKind::file},
+             {'7', TarKind::file},
+             {'1', TarKind::hardlink},
+             {'2', TarKind::symlink},
+             {'3', TarKind::character_device},
+             {'4', TarKind::block_device},
+             {'5', TarKind::directory},
+             {'6', TarKind::fifo}}};
+        const auto* const known = std::find_if(
+            kinds.begin(), kinds.end(), [this](const auto& each) { return each.first == type_; });
+        if (known == kinds.end()) {
+            malformed("an entry of the unknown type " + escaped({&type_, 1}),
+                      ErrorCode::unsupported);
         }
+        // Before POSIX, a directory was a file with a "/" at the end of its name.
+        entry.kind =
+            type_ == '\0' && entry.path.ends_with('/') ? TarKind::directory : known->second;
         const bool is_link = entry.kind == TarKind::symlink || entry.kind == TarKind::hardlink;
         if (is_link && entry.link_target.empty()) {
             malformed("a link without a target");
@@ -4370,80 +3526,9 @@ private:
             entry.size = 0;  // some writers put the size of the target there, and no bytes follow
         }
         if (entry.kind == TarKind::character_device || entry.kind == TarKind::block_device) {
-            entry.device_major = device_field(detail::tar_device_major);
-            entry.device_minor = device_field(detail::tar_device_minor);
+            entry.device_major = header().device(detail::tar_device_major);
+            entry.device_minor = header().device(detail::tar_device_minor);
         }
-    }
-
-    [[nodiscard]] std::string text_field(detail::TarField field) const {
-        const std::string_view text = detail::tar_text(block_, field);
-        return std::string{text.substr(0, text.find('\0'))};
-    }
-
-    /// The prefix is POSIX's; GNU keeps other things there.
-    [[nodiscard]] std::string name_field() const {
-        std::string name = text_field(detail::tar_name);
-        if (detail::tar_text(block_, detail::tar_magic).substr(0, 6) ==
-            detail::tar_magic_posix.substr(0, 6)) {
-            const std::string prefix = text_field(detail::tar_prefix);
-            name = prefix.empty() ? name : prefix + '/' + name;
-        }
-        return name;
-    }
-
-    // Numbers -----------------------------------------------------------------------------------
-
-    /// Octal digits with spaces or NULs around them (none: 0), or GNU's base 256, of which the
-    /// first bit is set.
-    [[nodiscard]] std::int64_t number_field(detail::TarField field, const std::string& what) const {
-        std::string_view text = detail::tar_text(block_, field);
-        const auto first = static_cast<unsigned char>(text.front());
-        if ((first & 0x80) != 0) {
-            return base_256(text, what);
-        }
-        text = text.substr(std::min(text.find_first_not_of(' '), text.size()));
-        const std::size_t end =
-            std::min(text.find_first_of(std::string_view{" \0", 2}), text.size());
-        std::int64_t value = 0;
-        for (const char digit : text.substr(0, end)) {
-            if (digit < '0' || digit > '7') {
-                malformed("a " + what + " that is not a number");
-            }
-            value = value << 3 | (digit - '0');  // at most twelve digits
-        }
-        return value;
-    }
-
-    /// Two's complement, of 63 or 95 bits, the highest first.
-    [[nodiscard]] std::int64_t base_256(std::string_view text, const std::string& what) const {
-        const bool is_negative = (static_cast<unsigned char>(text.front()) & 0x40) != 0;
-        const std::uint64_t sign = is_negative ? ~std::uint64_t{0} : 0;
-        std::uint64_t value = sign << 6 | (static_cast<unsigned char>(text.front()) & 0x3fU);
-        for (const char character : text.substr(1)) {
-            // The byte that falls out and the next one's first bit must only repeat the sign.
-            if (value >> 55 != sign >> 55) {
-                malformed("a " + what + " that is too large");
-            }
-            value = value << 8 | static_cast<unsigned char>(character);
-        }
-        return static_cast<std::int64_t>(value);
-    }
-
-    [[nodiscard]] std::uint64_t unsigned_field(detail::TarField field,
-                                               const std::string& what) const {
-        const std::int64_t value = number_field(field, what);
-        if (value < 0) {
-            malformed("a negative " + what);
-        }
-        return static_cast<std::uint64_t>(value);
-    }
-
-    [[nodiscard]] std::uint32_t device_field(detail::TarField field) const {
-        const std::uint64_t value = unsigned_field(field, "device number");
-        if (value > std::numeric_limits<std::uint32_t>::max()) {
-            malformed("a device number that is too large");
-        }
-        return static_cast<std::uint32_t>(value);
     }
 
     // Extended headers --------------------------------------------------------------------------
@@ -4453,54 +3538,20 @@ private:
             std::string text = metadata_.substr(0, metadata_.find('\0'));
             (type_ == 'L' ? long_name_ : long_link_) = std::move(text);
         } else if (type_ == 'x') {
-            records_ = parse_records();
+            records_ = detail::parse_pax(metadata_, entry_.path);
         } else {
-            merge_global(parse_records());
+            merge_global(detail::parse_pax(metadata_, entry_.path));
         }
         metadata_.clear();
     }
 
-    /// "LENGTH KEY=VALUE\n" and so on.
-    [[nodiscard]] Records parse_records() const {
-        Records records;
-        for (std::string_view rest = metadata_; !rest.empty();) {
-            std::size_t length = 0;
-            const auto [end, error] =
-                std::from_chars(rest.data(), rest.data() + rest.size(), length);
-            const auto digits = static_cast<std::size_t>(end - rest.data());
-            if (error != std::errc{} || length > rest.size() || digits + 1 >= length ||
-                rest[digits] != ' ' || rest[length - 1] != '\n') {
-                malformed("a pax record with a wrong length");
-            }
-            const std::string_view record = rest.substr(digits + 1, length - digits - 2);
-            const std::size_t equals = record.find('=');
-            if (equals == std::string_view::npos || equals == 0 ||
-                record.substr(0, equals).find('\0') != std::string_view::npos) {
-                malformed("a pax record without a key");
-            }
-            if (record.starts_with("GNU.sparse.")) {
-                malformed("a sparse file", ErrorCode::unsupported);
-            }
-            records.insert_or_assign(std::string{record.substr(0, equals)},
-                                     std::string{record.substr(equals + 1)});
-            rest.remove_prefix(length);
-        }
-        return records;
-    }
-
-    /// The records that a member of TarEntry stands for.
-    [[nodiscard]] static bool is_member(std::string_view key) {
-        return key == "path" || key == "linkpath" || key == "size" || key == "uid" ||
-               key == "gid" || key == "mtime";
-    }
-
     /// Keeps what has a member, so that a large header costs nothing for each of many entries.
-    void merge_global(const Records& records) {
+    void merge_global(const detail::PaxRecords& records) {
         for (const auto& [key, value] : records) {
             if (value.size() > global_limit) {
                 malformed("a global pax record of " + std::to_string(value.size()) + " bytes");
             }
-            if (is_member(key)) {
+            if (detail::is_tar_member(key)) {
                 global_records_.insert_or_assign(key, value);
             }
         }
@@ -4508,9 +3559,9 @@ private:
 
     void apply_records(TarEntry& entry) const {
         // An empty value takes a global one back; what the header says then holds.
-        const auto take = [&](std::string_view key) -> std::optional<std::string> {
+        const auto take = [&](const std::string& key) -> std::optional<std::string> {
             const bool is_local = records_.find(key) != records_.end();
-            const Records& records = is_local ? records_ : global_records_;
+            const detail::PaxRecords& records = is_local ? records_ : global_records_;
             const auto record = records.find(key);
             return record == records.end() || record->second.empty()
                        ? std::nullopt
@@ -4523,45 +3574,17 @@ private:
             entry.link_target = std::move(*target);
         }
         if (const auto size = take("size")) {
-            entry.size = record_number(*size);
+            entry.size = detail::pax_number(*size, entry_.path);
         }
         if (const auto user = take("uid")) {
-            entry.user = record_number(*user);
+            entry.user = detail::pax_number(*user, entry_.path);
         }
         if (const auto group = take("gid")) {
-            entry.group = record_number(*group);
+            entry.group = detail::pax_number(*group, entry_.path);
         }
         if (const auto time = take("mtime")) {
-            entry.mtime = record_time(*time);
+            entry.mtime = detail::pax_time(*time, entry_.path);
         }
-    }
-
-    [[nodiscard]] std::uint64_t record_number(std::string_view text) const {
-        std::int64_t value = 0;
-        const char* const end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data(), end, value);
-        if (error != std::errc{} || stop != end || value < 0 || text.starts_with('-')) {
-            malformed("a pax record that is not a number");
-        }
-        return static_cast<std::uint64_t>(value);
-    }
-
-    /// Seconds with or without a fraction, rounded down.
-    [[nodiscard]] std::int64_t record_time(std::string_view text) const {
-        std::int64_t seconds = 0;
-        const char* const end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data(), end, seconds);
-        const std::string_view fraction{stop, static_cast<std::size_t>(end - stop)};
-        const bool has_fraction = fraction.find_first_not_of('0', 1) < fraction.size();
-        if (error != std::errc{} || (!fraction.empty() && !fraction.starts_with('.')) ||
-            fraction.find_first_not_of("0123456789", 1) < fraction.size()) {
-            malformed("a pax record that is not a time");
-        }
-        const bool below = text.starts_with('-') && has_fraction;
-        if (below && seconds == std::numeric_limits<std::int64_t>::min()) {
-            malformed("a pax record that is not a time");
-        }
-        return seconds - (below ? 1 : 0);
     }
 
     void check_nothing_pending() const {
@@ -4580,8 +3603,8 @@ private:
     std::uint64_t left_ = 0;
     std::uint64_t padding_ = 0;
     std::string metadata_ = {};
-    Records records_ = {};
-    Records global_records_ = {};
+    detail::PaxRecords records_ = {};
+    detail::PaxRecords global_records_ = {};
     std::optional<std::string> long_name_ = {};
     std::optional<std::string> long_link_ = {};
     TarEntry entry_ = {};
@@ -4596,8 +3619,6 @@ private:
 namespace fairing::codec {
 
 namespace detail {
-
-using PaxRecords = std::map<std::string, std::string>;
 
 [[noreturn]] inline void refuse_tar_entry(std::string_view name, std::string answer) {
     throw Error{ErrorCode::input,
@@ -7085,75 +6106,6 @@ private:
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/cached_store.hpp - a store whose manifests and configs are read once: they come
-// out of the layer cache, by digest.
-
-namespace fairing::packaging {
-
-/// For a tag that was read before the store behind is asked for its digest, each time; everything
-/// else is as there. `name` says which repository that is; the cache outlives this.
-class CachedStore final : public oci::Store {
-public:
-    CachedStore(std::unique_ptr<oci::Store> store, std::string name, const LayerCache& cache)
-        : store_(std::move(store)), name_(std::move(name)), cache_(cache) {}
-
-    [[nodiscard]] std::optional<oci::RawManifest> find_manifest(
-        const std::string& tag_or_digest) override {
-        const std::string reference = name_ + ' ' + tag_or_digest;
-        const std::string digest = oci::is_digest(tag_or_digest) ? tag_or_digest
-                                   : cache_.knows_tag(reference)
-                                       ? store_->find_digest(tag_or_digest)
-                                       : "";
-        if (!digest.empty()) {
-            if (auto known = cache_.find_document(digest)) {
-                return oci::RawManifest{.media_type = std::move(known->media_type),
-                                        .body = std::move(known->text)};
-            }
-        }
-        auto manifest = store_->find_manifest(tag_or_digest);
-        if (manifest) {
-            cache_.keep_document({.media_type = manifest->media_type, .text = manifest->body});
-            cache_.keep_tag(reference);
-        }
-        return manifest;
-    }
-
-    void read_blob(const oci::Descriptor& blob, const net::BodySink& sink) override {
-        const bool config = blob.media_type == oci::media_type::config ||
-                            blob.media_type == oci::media_type::docker_config;
-        if (!config) {
-            store_->read_blob(blob, sink);
-            return;
-        }
-        auto known = cache_.find_document(blob.digest);
-        if (!known) {
-            known.emplace().media_type = blob.media_type;
-            store_->read_blob(blob, [&](std::span<const std::byte> bytes) {
-                known->text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-            });
-            cache_.keep_document(*known);
-        }
-        sink(std::as_bytes(std::span{known->text}));
-    }
-
-    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
-                             const std::string& mount_from) override {
-        return store_->write_blob(blob, body, mount_from);
-    }
-    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) override {
-        store_->write_manifest(manifest, tag);
-    }
-    [[nodiscard]] std::uint64_t requests() const noexcept override { return store_->requests(); }
-
-private:
-    std::unique_ptr<oci::Store> store_;
-    std::string name_;
-    const LayerCache& cache_;
-};
-
-}  // namespace fairing::packaging
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/net/address.hpp - IP addresses that no peer may send us to: unspecified, link-local
 // (where clouds keep their instance metadata and its credentials) and what maps to them.
 
@@ -7305,6 +6257,23 @@ namespace fairing::net {
 }  // namespace fairing::net
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/core/clock.hpp - times that others name, on this machine's clock, which ends in 2262.
+
+namespace fairing {
+
+/// `seconds` after (or before) 1970, or the clock's last (or first) second when it does not reach
+/// so far: what a peer sends may name any year.
+[[nodiscard]] constexpr std::chrono::system_clock::time_point clock_time(
+    std::int64_t seconds) noexcept {
+    using Point = std::chrono::system_clock::time_point;
+    constexpr std::int64_t last =
+        std::chrono::duration_cast<std::chrono::seconds>(Point::duration::max()).count();
+    return Point{std::chrono::seconds{std::clamp(seconds, -last, last)}};
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/net/retry.hpp - how often, and after how long, a request is sent again (RFC 9110, 10.2.3:
 // Retry-After).
 
@@ -7364,7 +6333,7 @@ namespace detail {
         return std::nullopt;
     }
     parts.tm_mon = static_cast<int>(month / 3);
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+    return clock_time(::timegm(&parts));
 }
 
 /// How long Retry-After asks to wait; nullopt when it is empty, nonsense or not in the future.
@@ -7414,87 +6383,38 @@ namespace fairing::net {
 
 /// "401 Unauthorized"; the bare number for codes without a name here.
 [[nodiscard]] inline std::string status_text(int status) {
-    const char* name = nullptr;
-    switch (status) {
-        case 200:
-            name = "OK";
-            break;
-        case 201:
-            name = "Created";
-            break;
-        case 202:
-            name = "Accepted";
-            break;
-        case 204:
-            name = "No Content";
-            break;
-        case 301:
-            name = "Moved Permanently";
-            break;
-        case 302:
-            name = "Found";
-            break;
-        case 303:
-            name = "See Other";
-            break;
-        case 307:
-            name = "Temporary Redirect";
-            break;
-        case 308:
-            name = "Permanent Redirect";
-            break;
-        case 400:
-            name = "Bad Request";
-            break;
-        case 401:
-            name = "Unauthorized";
-            break;
-        case 403:
-            name = "Forbidden";
-            break;
-        case 404:
-            name = "Not Found";
-            break;
-        case 405:
-            name = "Method Not Allowed";
-            break;
-        case 408:
-            name = "Request Timeout";
-            break;
-        case 409:
-            name = "Conflict";
-            break;
-        case 413:
-            name = "Content Too Large";
-            break;
-        case 416:
-            name = "Range Not Satisfiable";
-            break;
-        case 422:
-            name = "Unprocessable Content";
-            break;
-        case 429:
-            name = "Too Many Requests";
-            break;
-        case 500:
-            name = "Internal Server Error";
-            break;
-        case 501:
-            name = "Not Implemented";
-            break;
-        case 502:
-            name = "Bad Gateway";
-            break;
-        case 503:
-            name = "Service Unavailable";
-            break;
-        case 504:
-            name = "Gateway Timeout";
-            break;
-        default:
-            break;
+    static constexpr std::array<std::pair<int, const char*>, 25> names{
+        {{200, "OK"},
+         {201, "Created"},
+         {202, "Accepted"},
+         {204, "No Content"},
+         {301, "Moved Permanently"},
+         {302, "Found"},
+         {303, "See Other"},
+         {307, "Temporary Redirect"},
+         {308, "Permanent Redirect"},
+         {400, "Bad Request"},
+         {401, "Unauthorized"},
+         {403, "Forbidden"},
+         {404, "Not Found"},
+         {405, "Method Not Allowed"},
+         {408, "Request Timeout"},
+         {409, "Conflict"},
+         {413, "Content Too Large"},
+         {416, "Range Not Satisfiable"},
+         {422, "Unprocessable Content"},
+         {429, "Too Many Requests"},
+         {500, "Internal Server Error"},
+         {501, "Not Implemented"},
+         {502, "Bad Gateway"},
+         {503, "Service Unavailable"},
+         {504, "Gateway Timeout"}}};
+    for (const auto& [number, name] : names) {
+        if (number == status) {
+            return std::to_string(status) + ' ' + name;
+        }
     }
-    return name == nullptr ? std::to_string(status) : std::to_string(status) + ' ' + name;
+    return std::to_string(status);
 }
 
 /// The kind of Error that an unwelcome status is.
@@ -9487,6 +8407,1037 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/core/command.hpp - a program with its arguments and environment, and where it is
+// (execve(2), environ(7)).
+
+namespace fairing {
+
+enum class BaseEnvironment { inherit, clean };
+
+/// A program and how to start it. The first argument is its name, looked up in the PATH that it
+/// will see, or a path.
+struct Command {
+    std::vector<std::string> arguments = {};
+    std::map<std::string, std::string> environment = {};  ///< added to the base
+    BaseEnvironment base = BaseEnvironment::inherit;
+    std::filesystem::path directory = {};  ///< ours when empty
+    std::vector<std::string> unset = {};   ///< taken out of the base
+    /// Programs with their arguments, run one after the other should we die before the program has
+    /// ended: what our destructors would have done. Those that are not found are left out.
+    std::vector<std::vector<std::string>> if_we_die = {};
+};
+
+/// Where `name` is in `search_path` (a list like PATH, by default that of this process); a name
+/// with a slash is itself. nullopt when there is no such executable file.
+[[nodiscard]] inline std::optional<std::filesystem::path> find_program(
+    const std::string& name,
+    const std::string& search_path = env("PATH", "/usr/local/bin:/usr/bin:/bin")) {
+    const auto runnable = [](const std::filesystem::path& path) {
+        struct stat status {};
+        return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+               ::access(path.c_str(), X_OK) == 0;
+    };
+    if (name.find('/') != std::string::npos) {
+        return runnable(name) ? std::optional<std::filesystem::path>{name} : std::nullopt;
+    }
+    for (std::size_t start = 0; !name.empty() && start <= search_path.size();) {
+        const std::size_t end = std::min(search_path.find(':', start), search_path.size());
+        if (end > start) {
+            std::filesystem::path path =
+                std::filesystem::path{search_path.substr(start, end - start)} / name;
+            if (runnable(path)) {
+                return path;
+            }
+        }
+        start = end + 1;
+    }
+    return std::nullopt;
+}
+
+namespace detail {
+
+/// A Command as execve(2) wants it.
+class PreparedCommand {
+public:
+    explicit PreparedCommand(const Command& command)
+        : arguments_(command.arguments), last_(command.if_we_die) {
+        if (arguments_.empty() || arguments_.front().empty()) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "run a program", .answer = "the command is empty"}};
+        }
+        std::map<std::string, std::string> variables = base(command);
+        for (const auto& [name, value] : command.environment) {
+            if (name.empty() || name.find('=') != std::string::npos) {
+                throw Error{ErrorCode::input,
+                            {.attempted = "run",
+                             .subject = arguments_.front(),
+                             .answer = "\"" + name + "\" is no name of an environment variable"}};
+            }
+            variables.insert_or_assign(name, value);
+        }
+        for (const auto& [name, value] : variables) {
+            environment_.push_back(name + '=' + value);
+        }
+        for (const auto* list : {&arguments_, &environment_}) {
+            for (const std::string& text : *list) {
+                if (text.find('\0') != std::string::npos) {
+                    throw Error{ErrorCode::input,
+                                {.attempted = "run",
+                                 .subject = arguments_.front(),
+                                 .answer = "an argument or variable holds a NUL byte"}};
+                }
+            }
+        }
+        const auto path = variables.find("PATH");
+        find_candidates(path == variables.end() ? "/usr/local/bin:/usr/bin:/bin" : path->second);
+        argument_pointers_ = pointers(arguments_);
+        environment_pointers_ = pointers(environment_);
+        candidate_pointers_ = pointers(candidates_);
+        for (std::vector<std::string>& program : last_) {
+            if (const auto found =
+                    find_program(program.empty() ? std::string{} : program.front())) {
+                program.front() = found->string();
+                last_pointers_.push_back(pointers(program));
+                last_starts_.push_back(last_pointers_.back().data());
+            }
+        }
+        last_starts_.push_back(nullptr);
+    }
+    PreparedCommand(PreparedCommand&&) = delete;
+    PreparedCommand& operator=(PreparedCommand&&) = delete;
+    ~PreparedCommand() = default;
+
+    [[nodiscard]] char* const* arguments() const noexcept { return argument_pointers_.data(); }
+    [[nodiscard]] char* const* environment() const noexcept { return environment_pointers_.data(); }
+    [[nodiscard]] const char* const* candidates() const noexcept {
+        return candidate_pointers_.data();
+    }
+
+    /// Argument lists, the first of each a path; a null pointer ends them.
+    [[nodiscard]] char* const* const* if_we_die() const noexcept { return last_starts_.data(); }
+
+private:
+    static std::map<std::string, std::string> base(const Command& command) {
+        std::map<std::string, std::string> variables;
+        if (command.base == BaseEnvironment::inherit) {
+            for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
+                const std::string_view text{*entry};
+                if (const std::size_t equals = text.find('='); equals != std::string_view::npos) {
+                    variables.try_emplace(std::string{text.substr(0, equals)},
+                                          text.substr(equals + 1));
+                }
+            }
+        }
+        for (const std::string& name : command.unset) {
+            variables.erase(name);
+        }
+        return variables;
+    }
+
+    void find_candidates(const std::string& search_path) {
+        const std::string& name = arguments_.front();
+        if (name.find('/') != std::string::npos) {
+            candidates_.push_back(name);
+            return;
+        }
+        for (std::size_t start = 0; start <= search_path.size();) {
+            const std::size_t end = std::min(search_path.find(':', start), search_path.size());
+            if (end > start) {
+                candidates_.push_back(search_path.substr(start, end - start) + '/' + name);
+            }
+            start = end + 1;
+        }
+    }
+
+    static std::vector<char*> pointers(std::vector<std::string>& texts) {
+        std::vector<char*> result;
+        result.reserve(texts.size() + 1);
+        for (std::string& text : texts) {
+            result.push_back(text.data());
+        }
+        result.push_back(nullptr);
+        return result;
+    }
+
+    std::vector<std::string> arguments_, environment_ = {}, candidates_ = {};
+    std::vector<char*> argument_pointers_ = {}, environment_pointers_ = {},
+                       candidate_pointers_ = {};
+    std::vector<std::vector<std::string>> last_;
+    std::vector<std::vector<char*>> last_pointers_ = {};
+    std::vector<char* const*> last_starts_ = {};
+};
+
+}  // namespace detail
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/line_splitter.hpp - bytes in any portions, lines out.
+
+namespace fairing {
+
+/// Cuts a stream at '\n'. A line comes without its newline; one that is longer than the limit comes
+/// in pieces of that size; the last one needs no newline. NUL, ESC and CR stay as they are.
+class LineSplitter {
+public:
+    static constexpr std::size_t default_limit = std::size_t{1} << 20;
+
+    explicit LineSplitter(std::size_t limit = default_limit) : limit_(limit) {}
+
+    /// Gives every line that is complete now. When `sink` throws, the bytes behind that line are
+    /// lost.
+    void write(std::span<const std::byte> bytes, const std::function<void(std::string)>& sink) {
+        std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+        while (!text.empty()) {
+            const std::size_t end = text.find('\n');
+            append(text.substr(0, end), sink);
+            if (end == std::string_view::npos) {
+                return;
+            }
+            text.remove_prefix(end + 1);
+            sink(std::exchange(pending_, {}));
+        }
+    }
+
+    /// Gives what came after the last newline, if anything did.
+    void finish(const std::function<void(std::string)>& sink) {
+        if (!pending_.empty()) {
+            sink(std::exchange(pending_, {}));
+        }
+    }
+
+private:
+    void append(std::string_view text, const std::function<void(std::string)>& sink) {
+        while (pending_.size() + text.size() > limit_) {
+            const std::size_t room = limit_ - pending_.size();
+            pending_ += text.substr(0, room);
+            text.remove_prefix(room);
+            sink(std::exchange(pending_, {}));
+        }
+        pending_ += text;
+    }
+
+    std::size_t limit_;
+    std::string pending_ = {};
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/pipe.hpp - pipes to a program that is about to start, which no other one inherits.
+
+namespace fairing::detail {
+
+/// The same descriptor with a number that no standard stream has.
+[[nodiscard]] inline UniqueFd above_standard_streams(int fd) {
+    UniqueFd given{fd};
+    if (fd > 2) {
+        return given;
+    }
+    UniqueFd moved{fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
+    if (!moved) {
+        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
+    }
+    return moved;
+}
+
+/// The program's end, and ours. Data flows to us, and through sockets both ways.
+struct Ends {
+    UniqueFd ours, theirs;
+};
+
+[[nodiscard]] inline Ends ends_of(int made, const std::array<int, 2>& ends) {
+    if (made != 0) {
+        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
+    }
+    const UniqueFd second{ends[1]};
+    Ends result;
+    result.ours = above_standard_streams(ends[0]);
+    result.theirs = above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
+    return result;
+}
+
+[[nodiscard]] inline Ends make_pipe() {
+    std::array<int, 2> ends{-1, -1};
+    return ends_of(::pipe2(ends.data(), O_CLOEXEC), ends);
+}
+/// They keep the bounds of messages.
+[[nodiscard]] inline Ends make_sockets() {
+    std::array<int, 2> ends{-1, -1};
+    return ends_of(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), ends);
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/process_end.hpp - how a program ended, in numbers and in words.
+
+namespace fairing {
+
+/// The name of a signal with its number: "signal 9 (SIGKILL)".
+[[nodiscard]] inline std::string signal_text(int number) {
+    static constexpr std::array<std::pair<int, const char*>, 14> names{{{SIGHUP, "SIGHUP"},
+                                                                        {SIGINT, "SIGINT"},
+                                                                        {SIGQUIT, "SIGQUIT"},
+                                                                        {SIGILL, "SIGILL"},
+                                                                        {SIGTRAP, "SIGTRAP"},
+                                                                        {SIGABRT, "SIGABRT"},
+                                                                        {SIGBUS, "SIGBUS"},
+                                                                        {SIGFPE, "SIGFPE"},
+                                                                        {SIGKILL, "SIGKILL"},
+                                                                        {SIGSEGV, "SIGSEGV"},
+                                                                        {SIGPIPE, "SIGPIPE"},
+                                                                        {SIGALRM, "SIGALRM"},
+                                                                        {SIGTERM, "SIGTERM"},
+                                                                        {SIGXCPU, "SIGXCPU"}}};
+    const auto* const found = std::find_if(
+        names.begin(), names.end(), [number](const auto& entry) { return entry.first == number; });
+    return "signal " + std::to_string(number) +
+           (found == names.end() ? std::string{} : std::string{" ("} + found->second + ')');
+}
+
+/// How a program ended.
+struct ProcessEnd {
+    int exit_code = 0;  ///< its own, or 128 + the signal that killed it
+    int signal = 0;     ///< 0 when it ended by itself
+
+    /// "exited with 3", "killed by signal 9 (SIGKILL)"; empty for success.
+    [[nodiscard]] std::string reason() const {
+        if (signal != 0) {
+            return "killed by " + signal_text(signal);
+        }
+        return exit_code == 0 ? std::string{} : "exited with " + std::to_string(exit_code);
+    }
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/supervisor.hpp - what runs between fork() and execve() (Linux): the process that
+// starts a program, adopts every descendant of it, and ends them all when the program ends, when it
+// is told to, or when we are gone.
+//
+// Everything here runs in the child of a process that may have threads: no allocation, no lock, no
+// exception, only async-signal-safe calls and plain system calls. What needs memory is prepared
+// before the fork (ChildPlan).
+
+namespace fairing::detail {
+
+/// One datagram of the control socket. To the supervisor: terminate, `value` is the grace in
+/// milliseconds. From it: ended, `value` is the program's wait status and every descendant is gone.
+/// End of file either way: the peer died.
+struct SupervisorMessage {
+    enum class Kind : int { terminate, ended };
+    Kind kind = Kind::terminate;
+    int value = 0;
+};
+
+/// Why the program did not start; comes through a pipe that execve() closes.
+struct StartFailure {
+    enum class Step : int { fork, directory, program };
+    Step step = Step::fork;
+    int number = 0;  ///< errno
+};
+
+struct ProcessEntry {
+    pid_t pid, parent;
+};
+
+/// Made before the fork. The descriptors are 3 or higher and O_CLOEXEC; the strings end with a null
+/// pointer.
+struct ChildPlan {
+    char* const* arguments = nullptr;
+    char* const* environment = nullptr;
+    const char* const* candidates = nullptr;  ///< paths where the program may be, in order
+    const char* directory = nullptr;          ///< or null: ours
+    char* const* const* if_we_die = nullptr;  ///< argument lists, the first of each a path
+    int input = -1, output = -1, errors = -1;
+    int control = -1, failure = -1;
+    ProcessEntry* table = nullptr;
+    std::size_t table_size = 0;
+};
+
+/// fork() without handlers where there is such a thing: the only kind that is safe in a forked
+/// child.
+inline pid_t plain_fork() noexcept {
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 34)
+    return ::_Fork();
+#else
+    return ::fork();
+#endif
+#else
+    return ::fork();
+#endif
+}
+
+inline std::int64_t monotonic_milliseconds() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+inline void reset_dispositions() noexcept {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number <= SIGRTMAX; ++number) {
+        ::sigaction(number, &standard, nullptr);
+    }
+}
+
+/// Applies close_range(2) from `first` to `last`; where a kernel or a filter refuses it, descriptor
+/// by descriptor.
+inline void close_between(unsigned first, unsigned last, unsigned flags) noexcept {
+    constexpr unsigned cloexec = 4;  // CLOSE_RANGE_CLOEXEC
+    if (first > last) {
+        return;
+    }
+#ifdef SYS_close_range
+    if (::syscall(SYS_close_range, first, last, flags) == 0) {
+        return;
+    }
+#endif
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const unsigned most =
+        limit.rlim_cur > (1U << 20) ? 1U << 20 : static_cast<unsigned>(limit.rlim_cur);
+    for (unsigned fd = first; fd <= last && fd < most; ++fd) {
+        if (flags == cloexec) {
+            ::fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC);
+        } else {
+            ::close(static_cast<int>(fd));
+        }
+    }
+}
+
+[[noreturn]] inline void fail_start(int pipe, StartFailure::Step step, int number) noexcept {
+    const StartFailure failure{.step = step, .number = number};
+    // The pipe is empty and this is shorter than PIPE_BUF: it is written whole, or the reader is
+    // gone.
+    [[maybe_unused]] const ssize_t put = ::write(pipe, &failure, sizeof failure);
+    ::_exit(127);
+}
+
+/// The number at `text`, which is moved behind it; -1 when there is none.
+inline pid_t read_number(const char*& text) noexcept {
+    if (*text < '0' || *text > '9') {
+        return -1;
+    }
+    pid_t value = 0;
+    for (; *text >= '0' && *text <= '9'; ++text) {
+        value = value * 10 + (*text - '0');
+    }
+    return value;
+}
+
+/// The parent of a process out of /proc/PID/stat (proc(5)); -1 when it is gone.
+inline pid_t parent_of(pid_t pid) noexcept {
+    std::array<char, 32> path{};
+    std::size_t at = path.size() - 6;
+    std::memcpy(path.data() + at, "/stat", 6);
+    for (pid_t rest = pid; rest > 0; rest /= 10) {
+        path[--at] = static_cast<char>('0' + rest % 10);
+    }
+    at -= 6;
+    std::memcpy(path.data() + at, "/proc/", 6);
+    const int fd = ::open(path.data() + at, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
+    std::array<char, 512> text{};
+    const ssize_t got = ::read(fd, text.data(), text.size() - 1);
+    ::close(fd);
+    // "PID (name) S PARENT …": the name may hold anything, so from its last parenthesis on.
+    for (ssize_t i = got - 1; i >= 0; --i) {
+        if (text[static_cast<std::size_t>(i)] == ')' && i + 4 < got) {
+            const char* number = text.data() + i + 4;
+            return read_number(number);
+        }
+    }
+    return -1;
+}
+
+/// Calls visit(pid, parent) for every process that /proc shows. False when there is no /proc.
+template <class Visit>
+bool for_each_process(const Visit& visit) noexcept {
+    const int directory = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) {
+        return false;
+    }
+    constexpr std::size_t record_length_at = 16,
+                          name_at = 19;  // of struct linux_dirent64, getdents64(2)
+    alignas(8) std::array<char, 16384> buffer;
+    for (;;) {
+        const long got = ::syscall(SYS_getdents64, directory, buffer.data(), buffer.size());
+        if (got <= 0) {
+            ::close(directory);
+            return got == 0;
+        }
+        for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
+            std::uint16_t length = 0;
+            std::memcpy(&length, buffer.data() + at + record_length_at, sizeof length);
+            const char* name = buffer.data() + at + name_at;
+            const pid_t pid = read_number(name);
+            if (pid > 0 && *name == '\0') {
+                if (const pid_t parent = parent_of(pid); parent >= 0) {
+                    visit(pid, parent);
+                }
+            }
+            at += length;
+        }
+    }
+}
+
+/// Signals one process of the table unless its number was given to another one meanwhile.
+inline void signal_entry(const ProcessEntry& entry, int number) noexcept {
+#if defined(SYS_pidfd_open) && defined(SYS_pidfd_send_signal)
+    const int handle = static_cast<int>(::syscall(SYS_pidfd_open, entry.pid, 0));
+    if (handle >= 0) {
+        if (parent_of(entry.pid) == entry.parent) {
+            ::syscall(SYS_pidfd_send_signal, handle, number, nullptr, 0);
+        }
+        ::close(handle);
+        return;
+    }
+    if (errno == ESRCH) {
+        return;
+    }
+#endif
+    ::kill(entry.pid, number);
+}
+
+/// Asks every descendant to end; each gets the signal once.
+inline void terminate_descendants(const ChildPlan& plan, pid_t program) noexcept {
+    std::size_t count = 0;
+    const bool complete = for_each_process([&](pid_t pid, pid_t parent) {
+        if (count < plan.table_size) {
+            plan.table[count++] = {.pid = pid, .parent = parent};
+        }
+    });
+    if (!complete) {
+        ::kill(-program, SIGTERM);
+        return;
+    }
+    // Descendants move to the front: first our children, then theirs, and so on.
+    std::size_t ours = 0;
+    const auto adopt_children_of = [&](pid_t parent) {
+        for (std::size_t i = ours; i < count; ++i) {
+            if (plan.table[i].parent == parent) {
+                const ProcessEntry entry = plan.table[i];
+                plan.table[i] = plan.table[ours];
+                plan.table[ours++] = entry;
+            }
+        }
+    };
+    adopt_children_of(::getpid());
+    for (std::size_t i = 0; i < ours; ++i) {
+        adopt_children_of(plan.table[i].pid);
+    }
+    for (std::size_t i = 0; i < ours; ++i) {
+        signal_entry(plan.table[i], SIGTERM);
+    }
+}
+
+/// Collects the children that ended. The program's group is killed before its number becomes free
+/// again. True when the program is among them; `status` is its wait status then.
+inline bool reap(pid_t program, int& status) noexcept {
+    bool ended = false;
+    for (;;) {
+        siginfo_t info{};
+        if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) {
+            return ended;
+        }
+        if (info.si_pid == program) {
+            ::kill(-program, SIGKILL);
+        }
+        int ignored = 0;
+        int& target = info.si_pid == program ? status : ignored;
+        ended = ended || info.si_pid == program;
+        ::waitpid(info.si_pid, &target, WNOHANG);
+    }
+}
+
+/// Kills child after child until none is left: the orphans of a killed process become our children,
+/// and only we reap those, so that no number can be another's. Gives up after ten seconds (a
+/// process in the kernel's hands, or one of another user).
+inline void kill_descendants(pid_t program, int& status) noexcept {
+    const pid_t self = ::getpid();
+    const std::int64_t deadline = monotonic_milliseconds() + 10000;
+    do {
+        for_each_process([self](pid_t pid, pid_t parent) {
+            if (parent == self) {
+                ::kill(pid, SIGKILL);
+            }
+        });
+        reap(program, status);
+        siginfo_t info{};
+        if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD) {
+            return;
+        }
+        ::poll(nullptr, 0, 1);
+    } while (monotonic_milliseconds() < deadline);
+}
+
+/// The grandchild: becomes the program, in its own session.
+[[noreturn]] inline void become_program(const ChildPlan& plan, pid_t supervisor) noexcept {
+    constexpr unsigned cloexec = 4;  // CLOSE_RANGE_CLOEXEC
+    ::setsid();
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != supervisor) {
+        ::_exit(127);
+    }
+    if (::dup2(plan.input, 0) < 0 || ::dup2(plan.output, 1) < 0 || ::dup2(plan.errors, 2) < 0) {
+        fail_start(plan.failure, StartFailure::Step::fork, errno);
+    }
+    close_between(3, UINT_MAX, cloexec);
+    if (plan.directory != nullptr && ::chdir(plan.directory) != 0) {
+        fail_start(plan.failure, StartFailure::Step::directory, errno);
+    }
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    int number = ENOENT;
+    for (const char* const* path = plan.candidates; *path != nullptr; ++path) {
+        ::execve(*path, plan.arguments, plan.environment);
+        if (errno != ENOENT && errno != ENOTDIR) {
+            number = errno;
+            if (number != EACCES) {
+                break;
+            }
+        }
+    }
+    fail_start(plan.failure, StartFailure::Step::program, number);
+}
+
+/// Runs what was left to do in case of our death, each for ten seconds at most.
+inline void clean_up_for_the_dead(const ChildPlan& plan) noexcept {
+    for (char* const* const* program = plan.if_we_die; *program != nullptr; ++program) {
+        const pid_t child = plain_fork();
+        if (child == 0) {
+            sigset_t none;
+            ::sigemptyset(&none);
+            ::sigprocmask(SIG_SETMASK, &none, nullptr);
+            ::execve(**program, *program, plan.environment);
+            ::_exit(127);
+        }
+        const std::int64_t deadline = monotonic_milliseconds() + 10000;
+        while (child > 0 && ::waitpid(child, nullptr, WNOHANG) == 0) {
+            if (monotonic_milliseconds() > deadline) {
+                ::kill(child, SIGKILL);
+            }
+            ::poll(nullptr, 0, 1);
+        }
+    }
+}
+
+/// The child: starts the program and stays until nothing of it is left. All signals are blocked on
+/// entry, and stay so.
+[[noreturn]] inline void supervise(const ChildPlan& plan) noexcept {
+    ::setsid();
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::prctl(PR_SET_NAME, "fairing-run");
+    reset_dispositions();
+    sigset_t child_ended;
+    ::sigemptyset(&child_ended);
+    ::sigaddset(&child_ended, SIGCHLD);
+    const int signals = ::signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
+    const pid_t self = ::getpid();
+    const pid_t program = signals < 0 ? -1 : plain_fork();
+    if (program == 0) {
+        become_program(plan, self);
+    }
+    if (program < 0) {
+        fail_start(plan.failure, StartFailure::Step::fork, errno);
+    }
+
+    const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3; ++fd) {
+        ::dup2(nothing, fd);
+    }
+    const auto low = static_cast<unsigned>(plan.control < signals ? plan.control : signals);
+    const auto high = static_cast<unsigned>(plan.control < signals ? signals : plan.control);
+    close_between(3, low - 1, 0);
+    close_between(low + 1, high - 1, 0);
+    close_between(high + 1, UINT_MAX, 0);
+
+    int status = SIGKILL;  // should the program outlive our patience
+    bool orphaned = false;
+    std::int64_t deadline = -1;
+    for (;;) {
+        int timeout = -1;
+        if (deadline >= 0) {
+            const std::int64_t left = deadline - monotonic_milliseconds();
+            if (left <= 0) {
+                break;
+            }
+            timeout = static_cast<int>(left);
+        }
+        std::array<pollfd, 2> events{{{.fd = plan.control, .events = POLLIN, .revents = 0},
+                                      {.fd = signals, .events = POLLIN, .revents = 0}}};
+        ::poll(events.data(), events.size(), timeout);
+        signalfd_siginfo info{};
+        while (::read(signals, &info, sizeof info) > 0) {
+        }
+        if (reap(program, status)) {
+            break;
+        }
+        if (events[0].revents != 0) {
+            SupervisorMessage message;
+            const ssize_t got = ::recv(plan.control, &message, sizeof message, MSG_DONTWAIT);
+            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+                orphaned = true;  // nobody is left who could care
+                break;
+            }
+            if (got == static_cast<ssize_t>(sizeof message)) {
+                const std::int64_t end = monotonic_milliseconds() + message.value;
+                if (deadline < 0) {
+                    terminate_descendants(plan, program);
+                }
+                deadline = deadline < 0 || end < deadline ? end : deadline;
+            }
+        }
+    }
+    kill_descendants(program, status);
+    const SupervisorMessage ended{.kind = SupervisorMessage::Kind::ended, .value = status};
+    if (orphaned || ::send(plan.control, &ended, sizeof ended, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        clean_up_for_the_dead(plan);
+    }
+    ::_exit(0);
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/process.hpp - child processes without a shell (POSIX and Linux's subreapers): their
+// lines, their end, and nothing of them left behind.
+
+namespace fairing {
+
+enum class Stream { output, errors };
+
+/// A running program in a session of its own. A small supervisor process stands between it and us:
+/// it adopts every descendant, also one that daemonizes, and kills them all when the program ends,
+/// when this object goes, and when we die, however we die. Signal mask and dispositions of the
+/// program are the standard ones, and it inherits no descriptor but its three streams. Not movable;
+/// one thread at a time reads, terminate() may come from any.
+class Process {
+public:
+    using ByteSink = std::function<void(Stream, std::span<const std::byte>)>;
+    using LineSink = std::function<void(Stream, std::string)>;
+
+    /// Starts it; `input` is what it reads on its standard input (kept in memory, never in a file
+    /// with a name). Throws Error that names the program when it can not be started: not_found,
+    /// denied, …
+    explicit Process(const Command& command, std::string_view input = {}) {
+        const detail::PreparedCommand prepared{command};
+        const UniqueFd input_file = open_input(input);
+        detail::Ends output = detail::make_pipe();
+        detail::Ends errors = detail::make_pipe();
+        detail::Ends failure = detail::make_pipe();
+        detail::Ends control = detail::make_sockets();
+        wake_ = detail::above_standard_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        constexpr std::size_t most_processes = 32768;
+        const auto table = std::make_unique_for_overwrite<detail::ProcessEntry[]>(most_processes);
+        const std::string directory = command.directory.string();
+        supervisor_ = fork_supervisor({.arguments = prepared.arguments(),
+                                       .environment = prepared.environment(),
+                                       .candidates = prepared.candidates(),
+                                       .directory = directory.empty() ? nullptr : directory.c_str(),
+                                       .if_we_die = prepared.if_we_die(),
+                                       .input = input_file.get(),
+                                       .output = output.theirs.get(),
+                                       .errors = errors.theirs.get(),
+                                       .control = control.theirs.get(),
+                                       .failure = failure.theirs.get(),
+                                       .table = table.get(),
+                                       .table_size = most_processes},
+                                      command.arguments.front());
+        output.theirs.reset();
+        errors.theirs.reset();
+        failure.theirs.reset();
+        control.theirs.reset();
+        control_ = std::move(control.ours);
+        detail::StartFailure reason;
+        const std::size_t got =
+            read_some(failure.ours.get(), std::as_writable_bytes(std::span{&reason, 1}),
+                      command.arguments.front());
+        if (got != 0) {
+            release();
+            throw start_error(command, reason);
+        }
+        output_ = std::move(output.ours);
+        errors_ = std::move(errors.ours);
+        for (const int fd : {output_.get(), errors_.get()}) {
+            ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+        }
+    }
+    Process(Process&&) = delete;
+    Process& operator=(Process&&) = delete;
+    /// Kills what still runs and waits until it is gone.
+    ~Process() { release(); }
+
+    /// Gives every byte to `sink`, each stream in its order, on this thread, until the program has
+    /// ended and nothing of it is left. Throws Cancelled on a stop, Error{timeout} when `deadline`
+    /// passes first; both leave it running, as does a throw of the sink. After the end: gives the
+    /// end again.
+    ProcessEnd read(const ByteSink& sink, const std::stop_token& stop = {},
+                    std::optional<std::chrono::steady_clock::time_point> deadline = {}) {
+        const std::stop_callback on_stop{stop, [this] { wake(); }};
+        while (output_ || errors_ || !end_) {
+            if (stop.stop_requested()) {
+                throw Cancelled{
+                    ErrorCode::cancelled,
+                    {.attempted = "wait for a program", .answer = "stopped on request"}};
+            }
+            const auto now = std::chrono::steady_clock::now();
+            if (deadline && now >= *deadline) {
+                throw Error{ErrorCode::timeout,
+                            {.attempted = "wait for a program", .answer = "its time is over"}};
+            }
+            step(sink, earlier(deadline, give_up_), now);
+        }
+        return *end_;
+    }
+
+    /// The same by lines, as LineSplitter cuts them.
+    ProcessEnd follow(const LineSink& sink, const std::stop_token& stop = {}) {
+        const auto line_of = [&sink](Stream stream) {
+            return [&sink, stream](std::string line) {
+                if (sink) {
+                    sink(stream, std::move(line));
+                }
+            };
+        };
+        const ProcessEnd end = read(
+            [&](Stream stream, std::span<const std::byte> bytes) {
+                (stream == Stream::output ? output_lines_ : error_lines_)
+                    .write(bytes, line_of(stream));
+            },
+            stop);
+        output_lines_.finish(line_of(Stream::output));
+        error_lines_.finish(line_of(Stream::errors));
+        return end;
+    }
+
+    /// Until the end; what it writes meanwhile is dropped.
+    ProcessEnd wait(const std::stop_token& stop = {}) {
+        return read([](Stream, std::span<const std::byte>) {}, stop);
+    }
+
+    /// Sends SIGTERM to every descendant now and SIGKILL after `grace`; does not wait. The first
+    /// call decides who gets SIGTERM, the earliest deadline counts.
+    void terminate(std::chrono::milliseconds grace) noexcept {
+        const auto limited = std::clamp<std::chrono::milliseconds::rep>(grace.count(), 0, 86400000);
+        const detail::SupervisorMessage message{.kind = detail::SupervisorMessage::Kind::terminate,
+                                                .value = static_cast<int>(limited)};
+        ::send(control_.get(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+
+private:
+    using TimePoint = std::chrono::steady_clock::time_point;
+
+    static UniqueFd open_input(std::string_view input) {
+        if (input.empty()) {
+            return detail::above_standard_streams(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        }
+        UniqueFd file =
+            detail::above_standard_streams(::memfd_create("fairing-input", MFD_CLOEXEC));
+        write_all(file.get(), std::as_bytes(std::span{input}), "a program's input");
+        ::lseek(file.get(), 0, SEEK_SET);
+        return file;
+    }
+
+    /// Forks with all signals blocked, so that no handler of ours runs in the child.
+    static pid_t fork_supervisor(const detail::ChildPlan& plan, const std::string& program) {
+        sigset_t all;
+        sigset_t before;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            detail::supervise(plan);
+        }
+        const int number = errno;
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        if (child < 0) {
+            throw system_error(number, "run", program, ErrorCode::unavailable);
+        }
+        return child;
+    }
+
+    static Error start_error(const Command& command, const detail::StartFailure& failure) {
+        const std::string& program = command.arguments.front();
+        const Error plain = system_error(failure.number, "run", program, ErrorCode::unavailable);
+        Error::Details details = plain.details();
+        if (failure.step == detail::StartFailure::Step::directory) {
+            details.answer = command.directory.string() + ": " + details.answer;
+        } else if (failure.step == detail::StartFailure::Step::program) {
+            const bool there = program.find('/') != std::string::npos &&
+                               ::access((command.directory / program).c_str(), F_OK) == 0;
+            details.advice = failure.number != ENOENT
+                                 ? "check that it is an executable for this machine"
+                             : there ? "the interpreter or loader that it names is missing"
+                                     : "install it, or give its path";
+        }
+        return Error{plain.code(), std::move(details)};
+    }
+
+    static std::optional<TimePoint> earlier(const std::optional<TimePoint>& a,
+                                            const std::optional<TimePoint>& b) {
+        return a && b ? std::min(*a, *b) : a ? a : b;
+    }
+
+    void wake() const noexcept {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const ssize_t put = ::write(wake_.get(), &one, sizeof one);
+    }
+
+    /// Waits for something to happen and handles it.
+    void step(const ByteSink& sink, const std::optional<TimePoint>& until, TimePoint now) {
+        std::array<pollfd, 4> events{
+            {{.fd = output_.get(), .events = POLLIN, .revents = 0},
+             {.fd = errors_.get(), .events = POLLIN, .revents = 0},
+             {.fd = end_ ? -1 : control_.get(), .events = POLLIN, .revents = 0},
+             {.fd = wake_.get(), .events = POLLIN, .revents = 0}}};
+        int timeout = -1;
+        if (until) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - now).count();
+            timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3600000));
+        }
+        ::poll(events.data(), events.size(), timeout);
+        if (events[3].revents != 0) {
+            std::uint64_t count = 0;
+            [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof count);
+        }
+        if (events[2].revents != 0) {
+            receive_end();
+        }
+        if (events[0].revents != 0) {
+            drain(output_, Stream::output, sink);
+        }
+        if (events[1].revents != 0) {
+            drain(errors_, Stream::errors, sink);
+        }
+        if (give_up_ && now >= *give_up_ && (events[0].revents | events[1].revents) == 0) {
+            // Somebody who is no descendant holds a stream open: what comes now is not the
+            // program's.
+            output_.reset();
+            errors_.reset();
+        }
+    }
+
+    void receive_end() {
+        detail::SupervisorMessage message;
+        const ssize_t got = ::recv(control_.get(), &message, sizeof message, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return;
+        }
+        // Without a word from it the supervisor was killed, and the program with it.
+        const int status = got == static_cast<ssize_t>(sizeof message) ? message.value : SIGKILL;
+        end_ = WIFSIGNALED(status)
+                   ? ProcessEnd{.exit_code = 128 + WTERMSIG(status), .signal = WTERMSIG(status)}
+                   : ProcessEnd{.exit_code = WEXITSTATUS(status), .signal = 0};
+        give_up_ = std::chrono::steady_clock::now() + std::chrono::seconds{1};
+    }
+
+    /// One read, so that neither stream starves the other.
+    void drain(UniqueFd& stream, Stream which, const ByteSink& sink) {
+        const ssize_t got = ::read(stream.get(), buffer_.data(), buffer_.size());
+        if (got > 0) {
+            sink(which, std::span{buffer_}.first(static_cast<std::size_t>(got)));
+        } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+            stream.reset();
+        }
+    }
+
+    /// Ends and collects everything; the supervisor itself gives up after ten seconds.
+    void release() noexcept {
+        if (supervisor_ <= 0) {
+            return;
+        }
+        terminate(std::chrono::milliseconds{0});
+        const std::int64_t deadline = detail::monotonic_milliseconds() + 12000;
+        for (;;) {
+            const std::int64_t left = deadline - detail::monotonic_milliseconds();
+            detail::SupervisorMessage message;
+            pollfd event{.fd = control_.get(), .events = POLLIN, .revents = 0};
+            if (left <= 0) {
+                break;
+            }
+            ::poll(&event, 1, static_cast<int>(left));
+            const ssize_t got = ::recv(control_.get(), &message, sizeof message, MSG_DONTWAIT);
+            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+                while (::waitpid(supervisor_, nullptr, 0) < 0 && errno == EINTR) {
+                }
+                break;
+            }
+        }
+        supervisor_ = -1;
+        control_.reset();
+    }
+
+    pid_t supervisor_ = -1;
+    UniqueFd control_ = {}, wake_ = {}, output_ = {}, errors_ = {};
+    std::optional<ProcessEnd> end_ = {};
+    std::optional<TimePoint> give_up_ = {};
+    std::vector<std::byte> buffer_ = std::vector<std::byte>(std::size_t{64} << 10);
+    LineSplitter output_lines_{}, error_lines_{};
+};
+
+struct RunOptions {
+    std::string_view input = {};
+    std::chrono::milliseconds time_limit = std::chrono::seconds{60};
+    std::size_t output_limit = std::size_t{1} << 20;  ///< bytes of both streams together
+};
+
+/// How it ended and what it wrote.
+struct CommandResult : ProcessEnd {
+    std::string output = {}, errors = {};
+};
+
+/// Runs a short program to its end. Throws Error{timeout} or Error{input} when it takes or writes
+/// more than it may, Cancelled on a stop; it is dead then. A program that fails is a result, not an
+/// error.
+[[nodiscard]] inline CommandResult run(const Command& command, const RunOptions& options = {},
+                                       const std::stop_token& stop = {}) {
+    Process process{command, options.input};
+    CommandResult result;
+    try {
+        static_cast<ProcessEnd&>(result) = process.read(
+            [&](Stream stream, std::span<const std::byte> bytes) {
+                if (result.output.size() + result.errors.size() + bytes.size() >
+                    options.output_limit) {
+                    throw Error{ErrorCode::input,
+                                {.attempted = "run",
+                                 .subject = command.arguments.front(),
+                                 .answer = "it wrote more than " +
+                                           std::to_string(options.output_limit) + " bytes"}};
+                }
+                (stream == Stream::output ? result.output : result.errors)
+                    .append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+            },
+            stop, std::chrono::steady_clock::now() + options.time_limit);
+    } catch (const Cancelled&) {
+        throw Cancelled{ErrorCode::cancelled,
+                        {.attempted = "run",
+                         .subject = command.arguments.front(),
+                         .answer = "stopped on request"}};
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::timeout) {
+            throw;
+        }
+        throw Error{ErrorCode::timeout,
+                    {.attempted = "run",
+                     .subject = command.arguments.front(),
+                     .answer = "it did not end within " +
+                               std::to_string(options.time_limit.count()) + " ms"}};
+    }
+    return result;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/registry/login.hpp - what is shown to a registry or its token server, whoever it is from.
 
 namespace fairing::registry {
@@ -10755,184 +10706,67 @@ private:
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/registry/push.hpp - blobs and manifests into a registry (OCI distribution-spec, "Push").
+// fairing/registry/blob_upload.hpp - one blob on its way into a registry (OCI distribution-spec,
+// "Pushing blobs"): looked for, mounted, sent whole or in chunks, or while it is made.
 
 namespace fairing::registry {
 
-/// What one repository is told. The contracts are those of oci::Store; an upload that is not
-/// finished is cancelled at the registry.
-class Push {
-public:
-    Push(Api& api, const Control& control) : api_(api), control_(control) {}
+namespace detail {
 
-    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
-                             const std::string& mount_from) {
-        check_body(blob, body);
-        if (has_blob(blob, api_.retry())) {
-            return done(blob, oci::Transfer::present);
-        }
-        std::optional<UploadSession> session;
-        if (!mount_from.empty() && mount(blob, mount_from, session)) {
-            return done(blob, oci::Transfer::mounted);
-        }
-        upload(blob, body, std::move(session));
-        return done(blob, oci::Transfer::uploaded);
+[[nodiscard]] inline bool is_success(const net::Answer& answer) noexcept {
+    return answer.status >= 200 && answer.status <= 299;
+}
+
+/// After a push: does the registry say that it stored something else?
+inline void check_stated_digest(const net::Answer& answer, const std::string& digest,
+                                const net::ExchangeOptions& options) {
+    const std::string stated = net::header(answer.headers, "Docker-Content-Digest");
+    if (oci::is_digest(stated)) {
+        check_digest(digest, stated, options);
     }
+}
 
-    /// Saves one request where the guess is right, and costs one upload of what is there at most
-    /// where it is wrong; a mount finds that out by itself.
-    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
-                                    const std::string& mount_from) {
-        check_body(blob, body);
-        if (!mount_from.empty()) {
-            std::optional<UploadSession> session;
-            if (!mount(blob, mount_from, session)) {
-                session.reset();
-                return write_blob(blob, body, {});
-            }
-            return done(blob, oci::Transfer::mounted);
-        }
-        upload(blob, body, std::nullopt);
-        return done(blob, oci::Transfer::uploaded);
-    }
+}  // namespace detail
 
-    /// Sent while it is made, unless Upload::single. When the registry or the network fails, the
-    /// blob is finished and sent like one that is known; a refusal for good and what `make` throws
-    /// pass through.
-    oci::Transfer write_new_blob(const oci::BlobMaker& make,
-                                 const std::function<net::Body()>& again, std::uint64_t size) {
-        if (api_.upload() == Upload::single) {
-            const oci::Descriptor blob = make({});
-            return write_absent_blob(blob, again(), {});
-        }
-        Making making{.make = make};
-        bool sent = false;
+/// A blob on its way into being.
+struct BlobInMaking {
+    const oci::BlobMaker& make;
+    std::optional<oci::Descriptor> made = {};  ///< as soon as it is
+    std::exception_ptr own = {};               ///< what `make` threw
+
+    /// Makes it, whatever happens to `out`; throws what that threw when it is done.
+    void into(const net::BodySink& out) {
+        std::exception_ptr gone;
         try {
-            sent = stream(making, again, size);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            if (making.own) {
-                std::rethrow_exception(making.own);
-            }
-            if (const int status = error.details().http_status.value_or(0);
-                status == 403 || status == 413) {
-                throw;  // it would be the same again
-            }
-            control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
-        }
-        if (!making.made) {
-            making.made = make({});
-        }
-        return sent ? done(*making.made, oci::Transfer::uploaded)
-                    : write_blob(*making.made, again(), {});
-    }
-
-    /// Throws MissingBlobs when the registry lacks a blob of it.
-    /// One that is not there is no error.
-    void remove_manifest(const std::string& digest) {
-        const net::ExchangeOptions options{
-            .attempted = "remove manifest", .subject = api_.name_of(digest), .retry = api_.retry()};
-        const net::Answer answer = api_.call({.method = "DELETE",
-                                              .url = api_.manifest_url(digest),
-                                              .deadline = Limits::question,
-                                              .max_body = Limits::error_body},
-                                             options, api_.scopes(Access::remove), control_);
-        if (!is_success(answer) && answer.status != 404) {
-            throw api_.failure(answer, options);
-        }
-    }
-
-    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
-        const std::string digest = oci::digest_of(manifest.body);
-        const std::string& name = tag.empty() ? digest : tag;
-        const net::ExchangeOptions options{.attempted = "push manifest",
-                                           .subject = api_.name_of(name),
-                                           .retry = api_.retry(),
-                                           .repeat = net::Repeat::never};
-        const net::Request request{.method = "PUT",
-                                   .url = api_.manifest_url(name),
-                                   .headers = {{"Content-Type", manifest.media_type}},
-                                   .body = net::Body::of(manifest.body),
-                                   .deadline = Limits::commit,
-                                   .idle_timeout = Limits::commit,
-                                   .max_body = Limits::error_body};
-        repeat(api_, control_, options, [&](int attempt) -> std::optional<net::Answer> {
-            if (attempt > 1 && Pull{api_, control_}.find_digest(name, Access::push) == digest) {
-                return std::nullopt;  // only the reply was lost
-            }
-            net::Answer answer = api_.call(request, options, api_.scopes(Access::push), control_);
-            if (is_success(answer)) {
-                check_stated_digest(answer, digest, options);
-                return std::nullopt;
-            }
-            if (auto missing = missing_blobs(answer.body)) {
-                throw MissingBlobs{
-                    refusal(answer, options.attempted, options.subject,
-                            "the registry lost a blob that it had: push once more", attempt),
-                    *std::move(missing)};
-            }
-            return answer;
-        });
-    }
-
-private:
-    /// A blob on its way into being.
-    struct Making {
-        const oci::BlobMaker& make;
-        std::optional<oci::Descriptor> made = {};  ///< as soon as it is
-        std::exception_ptr own = {};               ///< what `make` threw
-
-        /// Makes it, whatever happens to `out`; throws what that threw when it is done.
-        void into(const net::BodySink& out) {
-            std::exception_ptr gone;
-            try {
-                made = make([&](std::span<const std::byte> bytes) {
-                    try {
-                        if (!gone) {
-                            out(bytes);
-                        }
-                    } catch (...) {
-                        gone = std::current_exception();
+            made = make([&](std::span<const std::byte> bytes) {
+                try {
+                    if (!gone) {
+                        out(bytes);
                     }
-                });
-            } catch (...) {
-                own = std::current_exception();
-                throw;
-            }
-            if (gone) {
-                std::rethrow_exception(gone);
-            }
+                } catch (...) {
+                    gone = std::current_exception();
+                }
+            });
+        } catch (...) {
+            own = std::current_exception();
+            throw;
         }
-    };
+        if (gone) {
+            std::rethrow_exception(gone);
+        }
+    }
+};
 
-    [[nodiscard]] static bool is_success(const net::Answer& answer) noexcept {
-        return answer.status >= 200 && answer.status <= 299;
-    }
-    static void check_body(const oci::Descriptor& blob, const net::Body& body) {
-        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "upload blob",
-                         .subject = blob.digest,
-                         .answer = "descriptor and body do not belong together"}};
-        }
-    }
+/// An upload that is not finished is cancelled at the registry.
+class BlobUpload {
+public:
+    BlobUpload(Api& api, const Control& control) : api_(api), control_(control) {}
+
+    /// How much of it is there.
     void show(const oci::Descriptor& blob, std::uint64_t bytes) const {
         control_.show({.step = "push", .item = blob.digest, .done = bytes, .total = blob.size});
     }
-    oci::Transfer done(const oci::Descriptor& blob, oci::Transfer how) const {
-        show(blob, blob.size);
-        return how;
-    }
-    /// After a push: does the registry say that it stored something else?
-    static void check_stated_digest(const net::Answer& answer, const std::string& digest,
-                                    const net::ExchangeOptions& options) {
-        const std::string stated = net::header(answer.headers, "Docker-Content-Digest");
-        if (oci::is_digest(stated)) {
-            check_digest(digest, stated, options);
-        }
-    }
-
+    /// Whether the registry has it already.
     [[nodiscard]] bool has_blob(const oci::Descriptor& blob, const net::RetryPolicy& retry) {
         const net::ExchangeOptions options{.attempted = "look for blob",
                                            .subject = blob.digest + " in " + api_.name(),
@@ -10945,16 +10779,6 @@ private:
         }
         return answer.status == 200;
     }
-    [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
-        try {
-            return has_blob(blob, {.attempts = 1});
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error&) {
-            return false;
-        }
-    }
-
     /// True when the registry took the blob out of its repository `from`. When it began an upload
     /// instead, that is in `session`. Whatever else happens means a plain upload.
     [[nodiscard]] bool mount(const oci::Descriptor& blob, const std::string& from,
@@ -10981,26 +10805,6 @@ private:
         }
     }
 
-    /// nullopt leaves the registry's answer in `refusal`.
-    [[nodiscard]] std::optional<UploadSession> begin_upload(const net::ExchangeOptions& options,
-                                                            net::Answer& refusal) {
-        net::Answer answer = api_.call(
-            {.method = "POST", .url = api_.url("blobs/uploads/"), .deadline = Limits::question},
-            options, api_.scopes(Access::push), control_);
-        if (answer.status != 202) {
-            refusal = std::move(answer);
-            return std::nullopt;
-        }
-        return session_of(answer, options);
-    }
-    [[nodiscard]] UploadSession session_of(const net::Answer& answer,
-                                           const net::ExchangeOptions& options) {
-        const std::string least = net::header(answer.headers, "OCI-Chunk-Min-Length");
-        std::uint64_t bytes = 0;
-        std::from_chars(least.data(), least.data() + least.size(), bytes);  // nonsense is none
-        return {api_, control_, api_.location(answer, options), bytes};
-    }
-
     /// A blob that is known; begins again as often as the policy says.
     void upload(const oci::Descriptor& blob, const net::Body& body,
                 std::optional<UploadSession> begun) {
@@ -11023,6 +10827,61 @@ private:
             return send(*session, blob, body, options);
         });
     }
+    /// A blob that is made meanwhile; the registry has all of it then.
+    void stream(BlobInMaking& making, const std::function<net::Body()>& again, std::uint64_t size) {
+        const net::ExchangeOptions options{.attempted = "upload a new blob",
+                                           .subject = "to " + api_.name(),
+                                           .retry = api_.retry(),
+                                           .repeat = net::Repeat::never};
+        net::Answer answer;
+        std::optional<UploadSession> session = begin_upload(options, answer);
+        if (!session) {
+            throw api_.failure(answer, options);
+        }
+        if (api_.upload() == Upload::chunked) {
+            stream_chunks(*session, making, options);
+        } else {
+            stream_patch(*session, making, again, size, options);
+        }
+        answer = put_blob(*session, *making.made, {}, options);
+        if (!detail::is_success(answer)) {
+            throw api_.failure(answer, options);
+        }
+        session->finished();
+        detail::check_stated_digest(answer, making.made->digest, options);
+    }
+
+private:
+    [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
+        try {
+            return has_blob(blob, {.attempts = 1});
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error&) {
+            return false;
+        }
+    }
+
+    /// nullopt leaves the registry's answer in `refusal`.
+    [[nodiscard]] std::optional<UploadSession> begin_upload(const net::ExchangeOptions& options,
+                                                            net::Answer& refusal) {
+        net::Answer answer = api_.call(
+            {.method = "POST", .url = api_.url("blobs/uploads/"), .deadline = Limits::question},
+            options, api_.scopes(Access::push), control_);
+        if (answer.status != 202) {
+            refusal = std::move(answer);
+            return std::nullopt;
+        }
+        return session_of(answer, options);
+    }
+    [[nodiscard]] UploadSession session_of(const net::Answer& answer,
+                                           const net::ExchangeOptions& options) {
+        const std::string least = net::header(answer.headers, "OCI-Chunk-Min-Length");
+        std::uint64_t bytes = 0;
+        std::from_chars(least.data(), least.data() + least.size(), bytes);  // nonsense is none
+        return {api_, control_, api_.location(answer, options), bytes};
+    }
+
     [[nodiscard]] std::optional<net::Answer> send(UploadSession& session,
                                                   const oci::Descriptor& blob,
                                                   const net::Body& body,
@@ -11034,9 +10893,9 @@ private:
         session.sending();
         net::Answer answer = put_blob(session, blob, in_chunks ? net::Body{} : body, options);
         session.answered();
-        if (is_success(answer)) {
+        if (detail::is_success(answer)) {
             session.finished();
-            check_stated_digest(answer, blob.digest, options);
+            detail::check_stated_digest(answer, blob.digest, options);
             return std::nullopt;
         }
         if (answer.status == 404 || answer.status == 416) {  // the session is gone: begin again
@@ -11082,32 +10941,7 @@ private:
         chunks.flush();
     }
 
-    /// The upload of a blob that is made meanwhile: whether the registry has all of it.
-    [[nodiscard]] bool stream(Making& making, const std::function<net::Body()>& again,
-                              std::uint64_t size) {
-        const net::ExchangeOptions options{.attempted = "upload a new blob",
-                                           .subject = "to " + api_.name(),
-                                           .retry = api_.retry(),
-                                           .repeat = net::Repeat::never};
-        net::Answer answer;
-        std::optional<UploadSession> session = begin_upload(options, answer);
-        if (!session) {
-            throw api_.failure(answer, options);
-        }
-        if (api_.upload() == Upload::chunked) {
-            stream_chunks(*session, making, options);
-        } else {
-            stream_patch(*session, making, again, size, options);
-        }
-        answer = put_blob(*session, *making.made, {}, options);
-        if (!is_success(answer)) {
-            throw api_.failure(answer, options);
-        }
-        session->finished();
-        check_stated_digest(answer, making.made->digest, options);
-        return true;
-    }
-    void stream_chunks(UploadSession& session, Making& making,
+    void stream_chunks(UploadSession& session, BlobInMaking& making,
                        const net::ExchangeOptions& options) const {
         try {
             ChunkedUpload chunks{api_, control_, session, options};
@@ -11118,7 +10952,7 @@ private:
         }
     }
     /// One PATCH with the whole body and without a range: what every registry takes.
-    void stream_patch(UploadSession& session, Making& making,
+    void stream_patch(UploadSession& session, BlobInMaking& making,
                       const std::function<net::Body()>& again, std::uint64_t size,
                       const net::ExchangeOptions& options) const {
         const net::Body body{.size = net::Body::unknown_size,
@@ -11143,7 +10977,7 @@ private:
         if (answer.status == 413) {
             throw too_large(answer, options);
         }
-        if (!is_success(answer) || !making.made) {
+        if (!detail::is_success(answer) || !making.made) {
             throw api_.failure(answer, options);
         }
         session.moved(api_.location(answer, options));
@@ -11188,6 +11022,149 @@ private:
 
     Api& api_;
     const Control& control_;
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/registry/push.hpp - blobs and manifests into a registry (OCI distribution-spec, "Push").
+
+namespace fairing::registry {
+
+/// What one repository is told. The contracts are those of oci::Store; an upload that is not
+/// finished is cancelled at the registry.
+class Push {
+public:
+    Push(Api& api, const Control& control) : api_(api), control_(control), uploads_(api, control) {}
+
+    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
+                             const std::string& mount_from) {
+        check_body(blob, body);
+        if (uploads_.has_blob(blob, api_.retry())) {
+            return done(blob, oci::Transfer::present);
+        }
+        std::optional<UploadSession> session;
+        if (!mount_from.empty() && uploads_.mount(blob, mount_from, session)) {
+            return done(blob, oci::Transfer::mounted);
+        }
+        uploads_.upload(blob, body, std::move(session));
+        return done(blob, oci::Transfer::uploaded);
+    }
+
+    /// Saves one request where the guess is right, and costs one upload of what is there at most
+    /// where it is wrong; a mount finds that out by itself.
+    oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
+                                    const std::string& mount_from) {
+        check_body(blob, body);
+        if (!mount_from.empty()) {
+            std::optional<UploadSession> session;
+            if (!uploads_.mount(blob, mount_from, session)) {
+                session.reset();
+                return write_blob(blob, body, {});
+            }
+            return done(blob, oci::Transfer::mounted);
+        }
+        uploads_.upload(blob, body, std::nullopt);
+        return done(blob, oci::Transfer::uploaded);
+    }
+
+    /// Sent while it is made, unless Upload::single. When the registry or the network fails, the
+    /// blob is finished and sent like one that is known; a refusal for good and what `make` throws
+    /// pass through.
+    oci::Transfer write_new_blob(const oci::BlobMaker& make,
+                                 const std::function<net::Body()>& again, std::uint64_t size) {
+        if (api_.upload() == Upload::single) {
+            const oci::Descriptor blob = make({});
+            return write_absent_blob(blob, again(), {});
+        }
+        BlobInMaking making{.make = make};
+        bool sent = false;
+        try {
+            uploads_.stream(making, again, size);
+            sent = true;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (making.own) {
+                std::rethrow_exception(making.own);
+            }
+            if (const int status = error.details().http_status.value_or(0);
+                status == 403 || status == 413) {
+                throw;  // it would be the same again
+            }
+            control_.say(Level::debug, std::string{error.what()} + "; it is sent once more");
+        }
+        if (!making.made) {
+            making.made = make({});
+        }
+        return sent ? done(*making.made, oci::Transfer::uploaded)
+                    : write_blob(*making.made, again(), {});
+    }
+
+    /// One that is not there is no error.
+    void remove_manifest(const std::string& digest) {
+        const net::ExchangeOptions options{
+            .attempted = "remove manifest", .subject = api_.name_of(digest), .retry = api_.retry()};
+        const net::Answer answer = api_.call({.method = "DELETE",
+                                              .url = api_.manifest_url(digest),
+                                              .deadline = Limits::question,
+                                              .max_body = Limits::error_body},
+                                             options, api_.scopes(Access::remove), control_);
+        if (!detail::is_success(answer) && answer.status != 404) {
+            throw api_.failure(answer, options);
+        }
+    }
+
+    /// Throws MissingBlobs when the registry lacks a blob of it.
+    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
+        const std::string digest = oci::digest_of(manifest.body);
+        const std::string& name = tag.empty() ? digest : tag;
+        const net::ExchangeOptions options{.attempted = "push manifest",
+                                           .subject = api_.name_of(name),
+                                           .retry = api_.retry(),
+                                           .repeat = net::Repeat::never};
+        const net::Request request{.method = "PUT",
+                                   .url = api_.manifest_url(name),
+                                   .headers = {{"Content-Type", manifest.media_type}},
+                                   .body = net::Body::of(manifest.body),
+                                   .deadline = Limits::commit,
+                                   .idle_timeout = Limits::commit,
+                                   .max_body = Limits::error_body};
+        repeat(api_, control_, options, [&](int attempt) -> std::optional<net::Answer> {
+            if (attempt > 1 && Pull{api_, control_}.find_digest(name, Access::push) == digest) {
+                return std::nullopt;  // only the reply was lost
+            }
+            net::Answer answer = api_.call(request, options, api_.scopes(Access::push), control_);
+            if (detail::is_success(answer)) {
+                detail::check_stated_digest(answer, digest, options);
+                return std::nullopt;
+            }
+            if (auto missing = missing_blobs(answer.body)) {
+                throw MissingBlobs{
+                    refusal(answer, options.attempted, options.subject,
+                            "the registry lost a blob that it had: push once more", attempt),
+                    *std::move(missing)};
+            }
+            return answer;
+        });
+    }
+
+private:
+    static void check_body(const oci::Descriptor& blob, const net::Body& body) {
+        if (!oci::is_digest(blob.digest) || body.size != blob.size) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "upload blob",
+                         .subject = blob.digest,
+                         .answer = "descriptor and body do not belong together"}};
+        }
+    }
+    oci::Transfer done(const oci::Descriptor& blob, oci::Transfer how) const {
+        uploads_.show(blob, blob.size);
+        return how;
+    }
+    Api& api_;
+    const Control& control_;
+    BlobUpload uploads_;
 };
 
 }  // namespace fairing::registry
@@ -11578,20 +11555,26 @@ struct Outcome {
     std::vector<std::string> tail = {};  ///< the last lines of its output
 };
 
+struct ObjectName {
+    std::string api_version = {}, kind = {}, namespace_ = {}, name = {};
+};
+
 /// The workload ended badly. Its outcome holds the exit code, the reason and the last lines.
 class WorkloadError : public Error {
 public:
     WorkloadError(Details details, Outcome outcome)
         : Error(ErrorCode::workload_failed, std::move(details)),
           outcome_(std::make_shared<const Outcome>(std::move(outcome))) {}
+    /// "cannot ATTEMPTED NAME: REASON".
+    WorkloadError(std::string attempted, const ObjectName& object, Outcome outcome)
+        : Error(ErrorCode::workload_failed, {.attempted = std::move(attempted),
+                                             .subject = object.name,
+                                             .answer = outcome.reason}),
+          outcome_(std::make_shared<const Outcome>(std::move(outcome))) {}
     [[nodiscard]] const Outcome& outcome() const noexcept { return *outcome_; }
 
 private:
     std::shared_ptr<const Outcome> outcome_;
-};
-
-struct ObjectName {
-    std::string api_version = {}, kind = {}, namespace_ = {}, name = {};
 };
 
 /// What a deployer started. Copies name the same thing, every member may be called from any thread,
@@ -11776,8 +11759,11 @@ struct PartField {
     }
 };
 
-/// For Field::option: the field is not on the command line.
-inline constexpr std::string_view not_an_option = "-";
+/// For Field::option: the field is not on the command line, and why.
+inline constexpr std::string_view given_by_entry = "-ENTRY says it";
+inline constexpr std::string_view given_behind_dashes = "-what stands behind -- says it";
+inline constexpr std::string_view only_in_a_file = "-the program has an option of this name";
+[[nodiscard]] constexpr bool is_option(std::string_view option) { return !option.starts_with('-'); }
 
 template <class Stage, class Member>
 [[nodiscard]] constexpr Field<Stage, Member> field(std::string_view name, Member Stage::*member,
@@ -11875,10 +11861,11 @@ template <class Stage>
 
 namespace detail {
 
+/// `where` is for errors: "isolation of deployer local".
 template <class T>
-void read_value(const Json& value, T& target) {
+void read_value(const Json& value, T& target, const std::string& where) {
     if constexpr (has_fields<T>) {
-        target = stage_from<T>(value, "the object");
+        target = stage_from<T>(value, where);
     } else if constexpr (std::is_enum_v<T>) {
         std::vector<std::string> names;
         for (const auto& [name, one] : value_names<T>) {
@@ -11888,7 +11875,7 @@ void read_value(const Json& value, T& target) {
             }
             names.emplace_back(name);
         }
-        throw unknown_name("choose", "a value",
+        throw unknown_name("read option", where,
                            value.is_string() ? value.get<std::string>() : value.dump(), names);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
         const auto number = value.is_number_integer() ? value.get<std::int64_t>()
@@ -11905,15 +11892,15 @@ void read_value(const Json& value, T& target) {
 }
 
 template <class T>
-void read_value(const Json& value, std::optional<T>& target) {
-    read_value(value, target.emplace());
+void read_value(const Json& value, std::optional<T>& target, const std::string& where) {
+    read_value(value, target.emplace(), where);
 }
 
 /// A list of texts; one text alone is a list of one. For types that are made from a text, such as
 /// Input.
 template <class T>
 requires std::is_constructible_v<T, std::string>
-void read_value(const Json& value, std::vector<T>& target) {
+void read_value(const Json& value, std::vector<T>& target, const std::string& /*where*/) {
     target.clear();
     if (value.is_string()) {
         target.emplace_back(value.get<std::string>());
@@ -11976,7 +11963,7 @@ template <class Stage>
             known = true;
             auto& target = field.of(stage);
             try {
-                detail::read_value(value, target);
+                detail::read_value(value, target, key + " of " + stage_name);
             } catch (const Json::exception&) {
                 throw Error{
                     ErrorCode::usage,
@@ -12228,7 +12215,7 @@ inline constexpr std::chrono::milliseconds metadata_limit = std::chrono::millise
     std::tm parts{};
     return ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr
                ? std::nullopt
-               : std::optional{std::chrono::system_clock::from_time_t(::timegm(&parts))};
+               : std::optional{clock_time(::timegm(&parts))};
 }
 
 /// Why a service refused, in its own words.
@@ -12342,52 +12329,6 @@ inline void check_token_url(const std::string& url) {
             .body = net::Body::of(form_text(values)),
             .max_body = std::uint64_t{1} << 20};
 }
-
-}  // namespace fairing::cloud
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/renewed.hpp - a credential that ends, fetched anew before it does.
-
-namespace fairing::cloud {
-
-/// A bearer token; without an end it is asked for once.
-struct AccessToken {
-    Secret value = {};
-    std::optional<std::chrono::system_clock::time_point> expires = {};
-};
-
-/// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
-/// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.
-template <class Value>
-class Renewed {
-public:
-    Renewed() = default;
-    Renewed(std::function<Value()> fetch, Clock clock)
-        : shared_(std::make_shared<Shared>(std::move(fetch), std::move(clock))) {}
-
-    /// What is good for five more minutes at least, where the service gives so much.
-    [[nodiscard]] Value get() const {
-        const std::lock_guard lock{shared_->mutex};
-        const auto now = shared_->clock ? shared_->clock() : std::chrono::system_clock::now();
-        if (!shared_->value ||
-            (shared_->value->expires && *shared_->value->expires < now + std::chrono::minutes{5})) {
-            shared_->value = shared_->fetch();
-        }
-        return *shared_->value;
-    }
-    explicit operator bool() const noexcept { return shared_ != nullptr; }
-
-private:
-    struct Shared {
-        Shared(std::function<Value()> fetching, Clock timing)
-            : fetch(std::move(fetching)), clock(std::move(timing)) {}
-        std::function<Value()> fetch;
-        Clock clock;
-        std::mutex mutex = {};
-        std::optional<Value> value = {};
-    };
-    std::shared_ptr<Shared> shared_ = {};
-};
 
 }  // namespace fairing::cloud
 
@@ -12653,6 +12594,162 @@ inline Signature sign_query(const std::string& method, std::string& target,
 }  // namespace fairing::cloud::aws
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/credential_process.hpp - keys from a program that a profile names
+// (docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html).
+
+namespace fairing::cloud::aws {
+
+namespace detail {
+
+[[nodiscard]] inline Error no_keys(const std::string& source, std::string answer,
+                                   std::string advice = {}) {
+    return Error{ErrorCode::denied,
+                 {.attempted = "use AWS credentials from",
+                  .subject = source,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// The words of a command line, with the quotes of a shell and nothing else of it. Throws
+/// Error{denied} for a quote that stays open.
+[[nodiscard]] inline std::vector<std::string> words_of(std::string_view line,
+                                                       const std::string& source) {
+    std::vector<std::string> words;
+    bool is_in_word = false;
+    char quote = '\0';
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const char c = line[i];
+        if (quote == '\0' && (c == ' ' || c == '\t')) {
+            is_in_word = false;
+            continue;
+        }
+        if (!std::exchange(is_in_word, true)) {
+            words.emplace_back();
+        }
+        const char next = i + 1 < line.size() ? line[i + 1] : '\0';
+        if (c == '\\' && next != '\0' && quote != '\'' &&
+            (quote == '\0' || next == '"' || next == '\\')) {
+            words.back() += next;
+            ++i;
+        } else if (c == quote) {
+            quote = '\0';
+        } else if (quote == '\0' && (c == '"' || c == '\'')) {
+            quote = c;
+        } else {
+            words.back() += c;
+        }
+    }
+    if (quote != '\0' || words.empty()) {
+        throw no_keys(source, "its credential_process is no command, or has an open quote");
+    }
+    return words;
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// Runs the program, without a shell, and reads the JSON that it prints. Throws Error that names
+/// it, never what it wrote.
+[[nodiscard]] inline Credentials credentials_by_process(const Connection& connection,
+                                                        std::string_view line,
+                                                        const std::string& profile) {
+    const std::string source = "credential_process of " + profile;
+    const CommandResult result =
+        run({.arguments = detail::words_of(line, source)}, {}, connection.control.stop);
+    if (result.exit_code != 0) {
+        throw detail::no_keys(source, "it " + result.reason(), "run it by hand to see why");
+    }
+    const Json document = parse_json(result.output, "what " + source + " printed");
+    Credentials found{.access_key_id = text_or(document, "AccessKeyId"),
+                      .secret_access_key = Secret{text_or(document, "SecretAccessKey")},
+                      .session_token = Secret{text_or(document, "SessionToken")},
+                      .expires = parse_utc(text_or(document, "Expiration")),
+                      .source = source};
+    if (!document.is_object() || document.value("Version", Json()) != 1) {
+        throw detail::no_keys(source, "it does not say \"Version\": 1");
+    }
+    if (found.access_key_id.empty() || found.secret_access_key.empty()) {
+        throw detail::no_keys(source, "it gave no keys");
+    }
+    if (found.expires && *found.expires <= connection.control.now()) {
+        throw detail::no_keys(source, "it gave keys that have ended");
+    }
+    return found;
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/renewed.hpp - a credential that ends, fetched anew before it does.
+
+namespace fairing::cloud {
+
+/// A bearer token; without an end it is asked for once.
+struct AccessToken {
+    Secret value = {};
+    std::optional<std::chrono::system_clock::time_point> expires = {};
+};
+
+/// The answer of a token endpoint (RFC 6749, 5.1), which came at `now`; a minute when it does not
+/// say how long the token lives. Throws Error{unavailable} when it holds none.
+[[nodiscard]] inline AccessToken parse_access_token(const std::string& body,
+                                                    const std::string& subject,
+                                                    std::chrono::system_clock::time_point now) {
+    const Json document = parse_json(body, "the token of " + subject);
+    AccessToken token{.value = Secret{text_or(document, "access_token")}};
+    if (token.value.empty()) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = "get a token for",
+                     .subject = subject,
+                     .answer = "the answer holds none"}};
+    }
+    const Json lifetime = document.value("expires_in", Json());
+    token.expires = now + std::chrono::seconds{
+                              lifetime.is_number_integer()
+                                  ? std::clamp<std::int64_t>(lifetime.get<std::int64_t>(), 0, 86400)
+                                  : 60};
+    return token;
+}
+
+/// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
+/// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.
+template <class Value>
+class Renewed {
+public:
+    Renewed() = default;
+    Renewed(std::function<Value()> fetch, Clock clock)
+        : shared_(std::make_shared<Shared>(std::move(fetch), std::move(clock))) {}
+
+    /// What is good for five more minutes at least, where the service gives so much.
+    [[nodiscard]] Value get() const {
+        const std::lock_guard lock{shared_->mutex};
+        const auto now = shared_->clock ? shared_->clock() : std::chrono::system_clock::now();
+        if (!shared_->value ||
+            (shared_->value->expires && *shared_->value->expires < now + std::chrono::minutes{5})) {
+            shared_->value = shared_->fetch();
+        }
+        return *shared_->value;
+    }
+    explicit operator bool() const noexcept { return shared_ != nullptr; }
+
+private:
+    struct Shared {
+        Shared(std::function<Value()> fetching, Clock timing)
+            : fetch(std::move(fetching)), clock(std::move(timing)) {}
+        std::function<Value()> fetch;
+        Clock clock;
+        std::mutex mutex = {};
+        std::optional<Value> value = {};
+    };
+    std::shared_ptr<Shared> shared_ = {};
+};
+
+}  // namespace fairing::cloud
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/aws/client.hpp - signed requests to AWS's services, and to others that speak like
 // them.
 
@@ -12790,6 +12887,89 @@ private:
 }  // namespace fairing::cloud::aws
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/aws/sso.hpp - a role's keys by the login that `aws sso login` has left in
+// ~/.aws/sso/cache (docs.aws.amazon.com/singlesignon/latest/PortalAPIReference).
+
+namespace fairing::cloud::aws {
+
+/// What a profile says of its login.
+struct SsoLogin {
+    std::string start_url = {}, region = {}, account = {}, role = {};
+};
+
+namespace detail {
+
+/// The login's token; empty when there is none that still holds. Files are found by what they hold:
+/// their names are digests.
+[[nodiscard]] inline Secret sso_token(const Connection& connection, const std::string& start_url) {
+    std::error_code failure;
+    for (const auto& entry :
+         std::filesystem::directory_iterator{connection.in_home(".aws/sso/cache"), failure}) {
+        if (entry.path().extension() != ".json" || !entry.is_regular_file(failure)) {
+            continue;
+        }
+        const std::string text = read_file(entry.path(), std::size_t{1} << 20);
+        const Json cached = is_too_deep(text) ? Json() : Json::parse(text, nullptr, false);
+        const auto end = parse_utc(text_or(cached, "expiresAt"));
+        if (text_or(cached, "startUrl") == start_url && end && *end > connection.control.now() &&
+            !text_or(cached, "accessToken").empty()) {
+            return Secret{text_or(cached, "accessToken")};
+        }
+    }
+    return {};
+}
+
+}  // namespace detail
+
+inline namespace FAIRING_ABI {
+
+/// Throws Error{denied} that says how to log in when nobody is.
+[[nodiscard]] inline Credentials credentials_by_sso(const Connection& connection,
+                                                    const SsoLogin& login,
+                                                    const std::string& profile) {
+    const std::string source = "the login of profile " + profile;
+    const std::string advice = "run aws sso login --profile " + profile;
+    for (const std::string& each : {login.start_url, login.region, login.account, login.role}) {
+        if (each.empty()) {
+            throw detail::no_keys(source,
+                                  "sso_start_url, sso_region, sso_account_id and sso_role_name "
+                                  "are not all set");
+        }
+    }
+    check_region(login.region);
+    const Secret token = detail::sso_token(connection, login.start_url);
+    if (token.empty()) {
+        throw detail::no_keys(source, "there is none that still holds", advice);
+    }
+    const std::string endpoint = service_endpoint(connection, "portal.sso", login.region);
+    check_token_url(endpoint);
+    const net::Answer answer = connection.send(
+        {.url = endpoint + "/federation/credentials?role_name=" + net::percent_encode(login.role) +
+                "&account_id=" + net::percent_encode(login.account),
+         .headers = {{"x-amz-sso_bearer_token", token.reveal()}},
+         .max_body = std::uint64_t{1} << 20},
+        "get the keys of role", login.role);
+    need_success(answer, "get the keys of role", login.role, answer.status == 401 ? advice : "");
+    const Json document = parse_json(answer.body, "the keys of role " + login.role);
+    const Json keys = document.is_object() ? document.value("roleCredentials", Json()) : Json();
+    Credentials found{.access_key_id = text_or(keys, "accessKeyId"),
+                      .secret_access_key = Secret{text_or(keys, "secretAccessKey")},
+                      .session_token = Secret{text_or(keys, "sessionToken")},
+                      .source = source};
+    if (found.access_key_id.empty() || found.secret_access_key.empty()) {
+        throw detail::no_keys(source, "AWS gave no keys for it");
+    }
+    if (const Json end = keys.value("expiration", Json()); end.is_number_integer()) {
+        found.expires = clock_time(end.get<std::int64_t>() / 1000);
+    }
+    return found;
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::aws
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/aws/sts.hpp - who we are to AWS, and roles that are taken on for a while
 // (docs.aws.amazon.com/STS/latest/APIReference).
 
@@ -12883,7 +13063,8 @@ struct CallerIdentity {
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/aws/credentials.hpp - who we are to AWS, found as its own tools find it: the
-// environment, the files in ~/.aws, a web identity, a container's endpoint, the instance's metadata
+// environment, the files in ~/.aws with the logins and programs that they name, a web identity, a
+// container's endpoint, the instance's metadata
 // (docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
 
 namespace fairing::cloud::aws {
@@ -12959,14 +13140,6 @@ public:
 private:
     using Found = std::optional<Credentials>;
 
-    [[nodiscard]] static Error broken(std::string source, std::string answer,
-                                      std::string advice = {}) {
-        return Error{ErrorCode::denied,
-                     {.attempted = "use AWS credentials from",
-                      .subject = std::move(source),
-                      .answer = std::move(answer),
-                      .advice = std::move(advice)}};
-    }
     [[nodiscard]] static std::string config_section(const std::string& profile) {
         return profile == "default" ? profile : "profile " + profile;
     }
@@ -12986,9 +13159,9 @@ private:
         const std::string key = connection_.env("AWS_ACCESS_KEY_ID");
         const std::string secret = connection_.env("AWS_SECRET_ACCESS_KEY");
         if (key.empty() != secret.empty()) {
-            throw broken("the environment",
-                         "only one of AWS_ACCESS_KEY_ID and "
-                         "AWS_SECRET_ACCESS_KEY is set");
+            throw detail::no_keys("the environment",
+                                  "only one of AWS_ACCESS_KEY_ID and "
+                                  "AWS_SECRET_ACCESS_KEY is set");
         }
         return key.empty()
                    ? Found{}
@@ -13006,9 +13179,9 @@ private:
         }
         if (named_ && !credentials.contains(options_.profile) &&
             !config.contains(config_section(options_.profile))) {
-            throw broken("profile " + options_.profile, "neither " + credentials_file_.string() +
-                                                            " nor " + config_file_.string() +
-                                                            " has it");
+            throw detail::no_keys("profile " + options_.profile,
+                                  "neither " + credentials_file_.string() + " nor " +
+                                      config_file_.string() + " has it");
         }
         return std::nullopt;
     }
@@ -13026,13 +13199,14 @@ private:
         const std::string secret = value("aws_secret_access_key");
         if (!role.empty() && !parent.empty() && !(parent == profile && depth > 0)) {
             if (depth > 4) {
-                throw broken(source, "its source profiles go round in a circle");
+                throw detail::no_keys(source, "its source profiles go round in a circle");
             }
             // A profile that is its own source has the keys itself.
             Found base = parent == profile ? Found{static_keys(key, secret, value, source)}
                                            : of_profile(parent, credentials, config, depth + 1);
             if (!base) {
-                throw broken(source, "its source profile " + parent + " has no credentials");
+                throw detail::no_keys(source,
+                                      "its source profile " + parent + " has no credentials");
             }
             const std::string here = region();
             const Client client{connection_,
@@ -13046,12 +13220,21 @@ private:
         if (!key.empty() || !secret.empty()) {
             return static_keys(key, secret, value, source);
         }
-        for (const char* other : {"sso_session", "sso_start_url", "credential_process"}) {
-            if (!value(other).empty()) {
-                throw broken(source, std::string{"it uses "} + other + ", which is not followed",
-                             "run eval \"$(aws configure export-credentials --profile " + profile +
-                                 " --format env)\" first");
-            }
+        if (!(value("sso_session") + value("sso_start_url") + value("sso_account_id")).empty()) {
+            const std::string session = "sso-session " + value("sso_session");
+            const auto shared = [&](const char* name) {
+                const std::string own = value(name);
+                return own.empty() ? setting(config, session, name) : own;
+            };
+            return credentials_by_sso(connection_,
+                                      {.start_url = shared("sso_start_url"),
+                                       .region = shared("sso_region"),
+                                       .account = value("sso_account_id"),
+                                       .role = value("sso_role_name")},
+                                      profile);
+        }
+        if (const std::string line = value("credential_process"); !line.empty()) {
+            return credentials_by_process(connection_, line, source);
         }
         return std::nullopt;
     }
@@ -13060,7 +13243,8 @@ private:
     [[nodiscard]] static Credentials static_keys(const std::string& key, const std::string& secret,
                                                  const Value& value, const std::string& source) {
         if (key.empty() || secret.empty()) {
-            throw broken(source, "aws_access_key_id and aws_secret_access_key are not both set");
+            throw detail::no_keys(source,
+                                  "aws_access_key_id and aws_secret_access_key are not both set");
         }
         return {.access_key_id = key,
                 .secret_access_key = Secret{secret},
@@ -13093,8 +13277,8 @@ private:
             const bool of_aws = parsed.host == "169.254.170.2" || parsed.host == "169.254.170.23" ||
                                 parsed.host == "fd00:ec2::23";
             if (!parsed.is_tls() && !net::is_loopback(parsed) && !of_aws) {
-                throw broken("AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                             "its host may not be asked without TLS");
+                throw detail::no_keys("AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                      "its host may not be asked without TLS");
             }
         }
         if (url.empty()) {
@@ -13112,8 +13296,8 @@ private:
         }
         const auto answer = connection_.ask_metadata(std::move(request), std::chrono::seconds{5});
         if (!answer || answer->status != 200) {
-            throw broken("the container's endpoint",
-                         answer ? net::status_text(answer->status) : "it does not answer");
+            throw detail::no_keys("the container's endpoint",
+                                  answer ? net::status_text(answer->status) : "it does not answer");
         }
         return of_document(answer->body, "the container's endpoint");
     }
@@ -13145,8 +13329,8 @@ private:
         const std::string name = role->body.substr(0, role->body.find('\n'));
         const auto answer = ask({.url = folder + net::percent_encode(name), .headers = headers});
         if (!answer || answer->status != 200) {
-            throw broken("the instance's metadata",
-                         answer ? net::status_text(answer->status) : "it does not answer");
+            throw detail::no_keys("the instance's metadata",
+                                  answer ? net::status_text(answer->status) : "it does not answer");
         }
         return of_document(answer->body, "the instance's metadata");
     }
@@ -13159,7 +13343,7 @@ private:
                           .expires = parse_utc(text_or(document, "Expiration")),
                           .source = source};
         if (found.access_key_id.empty() || found.secret_access_key.empty()) {
-            throw broken(std::move(source), "it gave no keys");
+            throw detail::no_keys(source, "it gave no keys");
         }
         return found;
     }
@@ -13265,8 +13449,8 @@ inline namespace FAIRING_ABI {
     EcrAuthorization result{.user = pair.substr(0, colon),
                             .password = Secret{pair.substr(colon + 1)}};
     if (first.contains("expiresAt") && first["expiresAt"].is_number()) {
-        result.expires = std::chrono::system_clock::from_time_t(
-            static_cast<std::time_t>(first["expiresAt"].get<double>()));
+        const double seconds = first["expiresAt"].get<double>();
+        result.expires = clock_time(static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e10)));
     }
     return result;
 }
@@ -13373,19 +13557,7 @@ inline namespace FAIRING_ABI {
             throw Error{ErrorCode::denied, refuse(answer, "get a token for", subject).details()};
         }
         need_success(answer, "get a token for", subject);
-        const Json document = parse_json(answer.body, "the token of " + subject);
-        const Json lifetime = document.value("expires_in", Json());
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        token.expires =
-            connection.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(answer.body, subject, connection.control.now());
     };
     return {fetch, connection.control.clock};
 }
@@ -13678,9 +13850,69 @@ inline namespace FAIRING_ABI {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/gcp/external_account.hpp - how a workload outside Google Cloud proves who it is:
+// the token of its own identity provider, out of a file or from a URL
+// (google.aip.dev/auth/4117; cloud.google.com/iam/docs/workload-identity-federation).
+
+namespace fairing::cloud::gcp {
+
+inline namespace FAIRING_ABI {
+
+/// The token that `document`, a file of type external_account, says where to find. Throws Error
+/// that names the file, never what it leads to.
+[[nodiscard]] inline Secret subject_token(const Connection& connection, const Json& document,
+                                          const std::string& file) {
+    const auto broken = [&file](ErrorCode code, std::string answer) {
+        return Error{code,
+                     {.attempted = "use Google credentials in",
+                      .subject = file,
+                      .answer = std::move(answer)}};
+    };
+    const auto object = [](const Json& parent, const char* key) {
+        Json found = parent.value(key, Json::object());
+        return found.is_object() ? found : Json::object();
+    };
+    const Json source = object(document, "credential_source");
+    std::string text;
+    if (const std::string path = text_or(source, "file"); !path.empty()) {
+        text = read_file(path, std::size_t{1} << 20);
+    } else if (const std::string url = text_or(source, "url"); !url.empty()) {
+        // A metadata service of another cloud has a link-local address, and speaks plain http.
+        net::Request request{.url = url};
+        const Json headers = object(source, "headers");
+        for (const auto& [name, value] : headers.items()) {
+            request.headers.emplace(name, value.is_string() ? value.get<std::string>() : "");
+        }
+        const auto answer = connection.ask_metadata(std::move(request), std::chrono::seconds{10});
+        if (!answer || answer->status != 200) {
+            throw broken(ErrorCode::denied,
+                         "its credential_source " + net::redact_url(url) + ": " +
+                             (answer ? net::status_text(answer->status) : "it does not answer"));
+        }
+        text = answer->body;
+    } else {
+        throw broken(ErrorCode::unsupported, "its credential_source is neither a file nor a url");
+    }
+    const Json format = object(source, "format");
+    if (text_or(format, "type") == "json") {
+        text = text_or(parse_json(text, "the token that " + file + " leads to"),
+                       text_or(format, "subject_token_field_name").c_str());
+    }
+    text.resize(text.find_last_not_of(" \r\n") + 1);
+    if (text.empty()) {
+        throw broken(ErrorCode::denied, "its credential_source holds no token");
+    }
+    return Secret{text};
+}
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::gcp
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/gcp/credentials.hpp - who we are to Google Cloud: application default credentials
 // (cloud.google.com/docs/authentication/application-default-credentials; RFC 7523 for service
-// accounts).
+// accounts, RFC 8693 for identities of others).
 
 namespace fairing::cloud::gcp {
 
@@ -13692,7 +13924,8 @@ struct CredentialOptions {
     std::string token_url = "https://oauth2.googleapis.com/token";  ///< of authorized users
 };
 
-/// Finds a token: the file of a service account or an authorized user, else the metadata server. No
+/// Finds a token: the file of a service account, an authorized user or a workload of another cloud,
+/// else the metadata server. No
 /// error quotes a key or a token.
 class CredentialChain {
 public:
@@ -13824,8 +14057,53 @@ private:
                                                   {"client_secret", need("client_secret")},
                                                   {"refresh_token", need("refresh_token")}}));
         }
+        if (type == "external_account") {
+            const std::string url = need("token_url");
+            check_token_url(url);
+            const Secret theirs = subject_token(connection_, document, options_.file.string());
+            AccessToken token = ask(form_request(
+                url, {{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"},
+                      {"audience", need("audience")},
+                      {"scope", options_.scope},
+                      {"requested_token_type", "urn:ietf:params:oauth:token-type:access_token"},
+                      {"subject_token_type", need("subject_token_type")},
+                      {"subject_token", theirs.reveal()}}));
+            const std::string account = text_or(document, "service_account_impersonation_url");
+            return account.empty() ? token : token_as(account, token);
+        }
+        if (type == "impersonated_service_account") {
+            return token_as(need("service_account_impersonation_url"),
+                            token_of(document.value("source_credentials", Json::object())));
+        }
         throw broken("credentials of type " + net::printable(type, 60) + " are not supported",
                      ErrorCode::unsupported);
+    }
+
+    /// A service account's token, which the owner of `token` may have
+    /// (cloud.google.com/iam/docs/reference/credentials/rest).
+    [[nodiscard]] AccessToken token_as(const std::string& url, const AccessToken& token) const {
+        check_token_url(url);
+        const std::string attempted = "become";
+        const std::string account = url.substr(url.rfind('/') + 1);
+        const net::Answer answer = connection_.send(
+            {.method = "POST",
+             .url = url,
+             .headers = {{"Content-Type", "application/json; charset=utf-8"},
+                         {"Authorization", "Bearer " + token.value.reveal()}},
+             .body = net::Body::of(Json{{"scope", {options_.scope}}, {"lifetime", "3600s"}}.dump()),
+             .max_body = std::uint64_t{1} << 20},
+            attempted, account, net::Repeat::always);
+        need_success(answer, attempted, account);
+        const Json document = parse_json(answer.body, "the token of " + account);
+        AccessToken given{.value = Secret{text_or(document, "accessToken")},
+                          .expires = parse_utc(text_or(document, "expireTime"))};
+        if (given.value.empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = attempted,
+                         .subject = account,
+                         .answer = "the answer holds no token"}};
+        }
+        return given;
     }
 
     /// A signed statement of who we are, good for an hour (RFC 7523, section 3).
@@ -13863,19 +14141,7 @@ private:
     }
 
     [[nodiscard]] AccessToken parsed(const std::string& body, const std::string& subject) const {
-        const Json document = parse_json(body, "the token of " + subject);
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        const Json lifetime = document.value("expires_in", Json());
-        token.expires =
-            connection_.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(body, subject, connection_.control.now());
     }
 
     [[nodiscard]] std::optional<AccessToken> metadata_token() const {
@@ -15534,24 +15800,19 @@ struct ElfFile {
 
     /// As GOARCH and OCI name it: "amd64"; "machine 40" when there is no name.
     [[nodiscard]] std::string architecture() const {
-        switch (machine) {
-            case 3:
-                return "386";
-            case 21:
-                return "ppc64le";
-            case 22:
-                return "s390x";
-            case 40:
-                return "arm";
-            case 62:
-                return "amd64";
-            case 183:
-                return "arm64";
-            case 243:
-                return "riscv64";
-            default:
-                return "machine " + std::to_string(machine);
+        static constexpr std::array<std::pair<unsigned, const char*>, 7> names{{{3, "386"},
+                                                                                {21, "ppc64le"},
+                                                                                {22, "s390x"},
+                                                                                {40, "arm"},
+                                                                                {62, "amd64"},
+                                                                                {183, "arm64"},
+                                                                                {243, "riscv64"}}};
+        for (const auto& [number, name] : names) {
+            if (number == machine) {
+                return name;
+            }
         }
+        return "machine " + std::to_string(machine);
     }
 };
 
@@ -17403,6 +17664,48 @@ inline void end_gzip_member(std::uint32_t crc, std::uint64_t size, std::vector<s
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/codec/bit_reader.hpp - bits out of bytes that come in pieces, the lowest bit of each byte
+// first (RFC 1951, 3.1.1).
+
+namespace fairing::codec::detail {
+
+struct BitReader {
+    std::span<const std::byte> input = {};
+    std::uint64_t held = 0;  ///< taken from the input, the next one lowest
+    unsigned count = 0;      ///< of them
+
+    /// Takes whole bytes while they fit.
+    void refill() {
+        while (count < 56 && !input.empty()) {
+            held |= std::to_integer<std::uint64_t>(input.front()) << count;
+            count += 8;
+            input = input.subspan(1);
+        }
+    }
+    /// Whether `size` bits, at most 48, are there; takes input for them.
+    bool available(unsigned size) {
+        if (count < size) {
+            refill();
+        }
+        return count >= size;
+    }
+    [[nodiscard]] std::uint32_t peek(unsigned offset, unsigned size) const {
+        return static_cast<std::uint32_t>(held >> offset & ((std::uint64_t{1} << size) - 1));
+    }
+    void drop(unsigned size) {
+        held >>= size;
+        count -= size;
+    }
+    std::uint32_t take(unsigned size) {
+        const std::uint32_t value = peek(0, size);
+        drop(size);
+        return value;
+    }
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/codec/inflate_table.hpp - prefix codes as a table to look bits up in (RFC 1951,
 // section 3.2.2).
 
@@ -17534,6 +17837,174 @@ private:
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/codec/inflate_codes.hpp - the two codes of a deflate block: the fixed ones, or those that
+// its header holds (RFC 1951, 3.2.6 and 3.2.7).
+
+namespace fairing::codec::detail {
+
+[[noreturn]] inline void malformed_deflate(const char* reason) {
+    throw Error{ErrorCode::integrity,
+                {.attempted = "unpack",
+                 .subject = "deflate data",
+                 .answer = reason,
+                 .advice = "the data is damaged"}};
+}
+
+class InflateCodes {
+public:
+    using Literals = InflateTable<10, 288, 15>;
+    using Distances = InflateTable<8, 32, 15>;
+
+    [[nodiscard]] const Literals& literals() const { return literals_; }
+    [[nodiscard]] const Distances& distances() const { return distances_; }
+
+    void use_fixed() {
+        if (!codes_are_fixed_) {
+            literals_.build(fixed_literal_lengths, literal_entry);
+            distances_.build(fixed_distance_lengths, distance_entry);
+            codes_are_fixed_ = true;
+        }
+    }
+
+    /// Before the first read() of a header.
+    void begin() { step_ = Step::header; }
+    /// Whether the header is complete; false when it goes on in the next piece of the input. Throws
+    /// Error{integrity} for codes that there can not be.
+    bool read(BitReader& bits) {
+        return (step_ != Step::header || read_dynamic_header(bits)) &&
+               (step_ != Step::code_length_lengths || read_code_length_lengths(bits)) &&
+               read_code_lengths(bits);
+    }
+
+private:
+    enum class Step { header, code_length_lengths, code_lengths };
+
+    static InflateEntry literal_entry(std::size_t symbol) {
+        if (symbol < end_of_block) {
+            return {.value = static_cast<std::uint16_t>(symbol), .kind = inflate_literal};
+        }
+        if (symbol == end_of_block) {
+            return {.kind = inflate_end_of_block};
+        }
+        return range_entry(length_ranges, symbol - first_length_symbol);
+    }
+    static InflateEntry distance_entry(std::size_t symbol) {
+        return range_entry(distance_ranges, symbol);
+    }
+    /// The last symbols of the fixed codes are outside the range: invalid.
+    static InflateEntry range_entry(std::span<const SymbolRange> ranges, std::size_t index) {
+        return index < ranges.size()
+                   ? InflateEntry{.value = ranges[index].base, .kind = ranges[index].extra_bits}
+                   : InflateEntry{};
+    }
+
+    bool read_dynamic_header(BitReader& bits) {
+        if (!bits.available(14)) {
+            return false;
+        }
+        literal_count_ = bits.take(5) + first_length_symbol;
+        distance_count_ = bits.take(5) + 1;
+        code_length_count_ = bits.take(4) + 4;
+        if (literal_count_ > literal_symbols || distance_count_ > distance_symbols) {
+            malformed_deflate("a code for too many symbols");
+        }
+        lengths_ = {};
+        length_index_ = 0;
+        step_ = Step::code_length_lengths;
+        return true;
+    }
+
+    bool read_code_length_lengths(BitReader& bits) {
+        for (; length_index_ < code_length_count_; ++length_index_) {
+            if (!bits.available(3)) {
+                return false;
+            }
+            lengths_[code_length_order[length_index_]] = static_cast<std::uint8_t>(bits.take(3));
+        }
+        const auto verdict = code_lengths_.build(
+            std::span{lengths_}.first(code_length_symbols), [](std::size_t symbol) {
+                return InflateEntry{.value = static_cast<std::uint16_t>(symbol),
+                                    .kind = inflate_literal};
+            });
+        if (verdict != CodeVerdict::complete) {
+            malformed_deflate(verdict == CodeVerdict::oversubscribed
+                                  ? "an over-subscribed code of code lengths"
+                                  : "an incomplete code of code lengths");
+        }
+        lengths_ = {};
+        length_index_ = 0;
+        step_ = Step::code_lengths;
+        return true;
+    }
+
+    bool read_code_lengths(BitReader& bits) {
+        const std::size_t count = literal_count_ + distance_count_;
+        while (length_index_ < count) {
+            static_cast<void>(bits.available(14));
+            const InflateEntry entry = code_lengths_.find(bits.held);
+            const unsigned extra = entry.value < 16    ? 0
+                                   : entry.value == 16 ? 2
+                                   : entry.value == 17 ? 3
+                                                       : 7;
+            if (bits.count < entry.bits + extra) {
+                return false;
+            }
+            bits.drop(entry.bits);
+            if (entry.value < 16) {
+                lengths_[length_index_++] = static_cast<std::uint8_t>(entry.value);
+                continue;
+            }
+            const std::size_t repeats = bits.take(extra) + (entry.value == 18 ? 11U : 3U);
+            if (entry.value == 16 && length_index_ == 0) {
+                malformed_deflate("a repeated code length without one before");
+            }
+            if (repeats > count - length_index_) {
+                malformed_deflate("more code lengths than symbols");
+            }
+            const std::uint8_t length = entry.value == 16 ? lengths_[length_index_ - 1] : 0;
+            std::fill_n(lengths_.begin() + static_cast<std::ptrdiff_t>(length_index_), repeats,
+                        length);
+            length_index_ += repeats;
+        }
+        build_dynamic_codes();
+        return true;
+    }
+
+    void build_dynamic_codes() {
+        using Verdict = CodeVerdict;
+        codes_are_fixed_ = false;
+        if (lengths_[end_of_block] == 0) {
+            malformed_deflate("a code without an end of the block");
+        }
+        const auto lengths = std::span<const std::uint8_t>{lengths_};
+        const Verdict literals = literals_.build(lengths.first(literal_count_), literal_entry);
+        if (literals != Verdict::complete && literals != Verdict::single) {
+            malformed_deflate(literals == Verdict::oversubscribed
+                                  ? "an over-subscribed code of literals"
+                                  : "an incomplete code of literals");
+        }
+        const Verdict distances =
+            distances_.build(lengths.subspan(literal_count_, distance_count_), distance_entry);
+        if (distances == Verdict::oversubscribed || distances == Verdict::incomplete) {
+            malformed_deflate(distances == Verdict::oversubscribed
+                                  ? "an over-subscribed code of distances"
+                                  : "an incomplete code of distances");
+        }
+    }
+
+    Step step_ = Step::header;
+    std::size_t literal_count_ = 0, distance_count_ = 0, code_length_count_ = 0;
+    std::size_t length_index_ = 0;
+    std::array<std::uint8_t, literal_symbols + distance_symbols> lengths_ = {};
+    InflateTable<7, code_length_symbols, 7> code_lengths_ = {};
+    Literals literals_ = {};
+    Distances distances_ = {};
+    bool codes_are_fixed_ = false;
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/codec/inflate.hpp - a reader of deflate streams (RFC 1951) that takes its input in pieces
 // of any size.
 
@@ -17549,18 +18020,18 @@ public:
     /// Takes the next piece of the stream and gives the sink all that it decides. Returns how many
     /// bytes belonged to the stream: all of them, unless done().
     std::size_t write(std::span<const std::byte> input) {
-        input_ = input;
+        bits_.input = input;
         while (state_ != State::done && step()) {
         }
         if (state_ == State::done) {
             // Whole bytes that were read ahead came out of this input: every earlier one was
             // needed.
-            input_ = input.subspan(input.size() - input_.size() - bit_count_ / 8);
-            bits_ = 0;
-            bit_count_ = 0;
+            bits_.input = input.subspan(input.size() - bits_.input.size() - bits_.count / 8);
+            bits_.held = 0;
+            bits_.count = 0;
         }
         flush();
-        return input.size() - input_.size();
+        return input.size() - bits_.input.size();
     }
 
     /// Whether the last block is complete.
@@ -17569,25 +18040,14 @@ public:
     /// Begins another stream, with the same sink.
     void reset() {
         state_ = State::block_header;
-        bits_ = 0;
-        bit_count_ = 0;
+        bits_ = {};
         is_last_ = false;
         position_ = 0;
         flushed_ = 0;
     }
 
 private:
-    enum class State {
-        block_header,
-        stored_size,
-        stored,
-        dynamic_header,
-        code_length_lengths,
-        code_lengths,
-        symbols,
-        done,
-        failed
-    };
+    enum class State { block_header, stored_size, stored, codes, symbols, done, failed };
 
     static constexpr std::size_t window = 32768;
     /// The longest match, and what its copy may write beyond.
@@ -17596,13 +18056,9 @@ private:
     /// The longest symbol with its distance has 48 bits, so eight bytes are always enough.
     static constexpr std::size_t fast_input = 16;
 
-    [[noreturn]] void malformed(std::string reason) {
+    [[noreturn]] void malformed(const char* reason) {
         state_ = State::failed;
-        throw Error{ErrorCode::integrity,
-                    {.attempted = "unpack",
-                     .subject = "deflate data",
-                     .answer = std::move(reason),
-                     .advice = "the data is damaged"}};
+        detail::malformed_deflate(reason);
     }
 
     /// Goes on until the state changes or the buffer is flushed; false when the input ends before
@@ -17615,12 +18071,8 @@ private:
                 return read_stored_size();
             case State::stored:
                 return copy_stored();
-            case State::dynamic_header:
-                return read_dynamic_header();
-            case State::code_length_lengths:
-                return read_code_length_lengths();
-            case State::code_lengths:
-                return read_code_lengths();
+            case State::codes:
+                return read_codes();
             case State::symbols:
                 return read_symbols();
             case State::done:
@@ -17631,68 +18083,46 @@ private:
         malformed("it was found to be malformed before");
     }
 
-    // Bits --------------------------------------------------------------------------------------
-
-    /// Takes whole bytes while they fit.
-    void refill() {
-        while (bit_count_ < 56 && !input_.empty()) {
-            bits_ |= std::to_integer<std::uint64_t>(input_.front()) << bit_count_;
-            bit_count_ += 8;
-            input_ = input_.subspan(1);
-        }
-    }
-    /// Whether `count` bits, at most 48, are there; takes input for them.
-    bool available(unsigned count) {
-        if (bit_count_ < count) {
-            refill();
-        }
-        return bit_count_ >= count;
-    }
-    [[nodiscard]] std::uint32_t peek(unsigned offset, unsigned count) const {
-        return static_cast<std::uint32_t>(bits_ >> offset & ((std::uint64_t{1} << count) - 1));
-    }
-    void drop(unsigned count) {
-        bits_ >>= count;
-        bit_count_ -= count;
-    }
-    std::uint32_t take(unsigned count) {
-        const std::uint32_t value = peek(0, count);
-        drop(count);
-        return value;
-    }
-
     // Blocks ------------------------------------------------------------------------------------
 
     void end_block() { state_ = is_last_ ? State::done : State::block_header; }
 
     bool read_block_header() {
-        if (!available(3)) {
+        if (!bits_.available(3)) {
             return false;
         }
-        is_last_ = take(1) != 0;
-        switch (take(2)) {
+        is_last_ = bits_.take(1) != 0;
+        switch (bits_.take(2)) {
             case 0:
-                drop(bit_count_ % 8);
+                bits_.drop(bits_.count % 8);
                 state_ = State::stored_size;
                 return true;
             case 1:
-                use_fixed_codes();
+                codes_.use_fixed();
                 state_ = State::symbols;
                 return true;
             case 2:
-                state_ = State::dynamic_header;
+                codes_.begin();
+                state_ = State::codes;
                 return true;
             default:
                 malformed("a block of the reserved type");
         }
     }
 
+    bool read_codes() {
+        state_ = State::failed;  // unless it comes back
+        const bool complete = codes_.read(bits_);
+        state_ = complete ? State::symbols : State::codes;
+        return complete;
+    }
+
     bool read_stored_size() {
-        if (!available(32)) {
+        if (!bits_.available(32)) {
             return false;
         }
-        stored_left_ = take(16);
-        if (take(16) != (~stored_left_ & 0xffff)) {
+        stored_left_ = bits_.take(16);
+        if (bits_.take(16) != (~stored_left_ & 0xffff)) {
             malformed("a stored block with contradictory sizes");
         }
         state_ = State::stored;
@@ -17700,19 +18130,19 @@ private:
     }
 
     bool copy_stored() {
-        while (stored_left_ > 0 && bit_count_ >= 8) {
+        while (stored_left_ > 0 && bits_.count >= 8) {
             make_room();
-            buffer_[position_++] = static_cast<std::byte>(take(8));
+            buffer_[position_++] = static_cast<std::byte>(bits_.take(8));
             --stored_left_;
         }
-        while (stored_left_ > 0 && !input_.empty()) {
+        while (stored_left_ > 0 && !bits_.input.empty()) {
             make_room();
             const std::size_t size =
-                std::min({stored_left_, input_.size(), buffer_.size() - slack - position_});
-            std::memcpy(buffer_.data() + position_, input_.data(), size);
+                std::min({stored_left_, bits_.input.size(), buffer_.size() - slack - position_});
+            std::memcpy(buffer_.data() + position_, bits_.input.data(), size);
             position_ += size;
             stored_left_ -= size;
-            input_ = input_.subspan(size);
+            bits_.input = bits_.input.subspan(size);
         }
         if (stored_left_ > 0) {
             return false;
@@ -17721,134 +18151,12 @@ private:
         return true;
     }
 
-    static detail::InflateEntry literal_entry(std::size_t symbol) {
-        if (symbol < detail::end_of_block) {
-            return {.value = static_cast<std::uint16_t>(symbol), .kind = detail::inflate_literal};
-        }
-        if (symbol == detail::end_of_block) {
-            return {.kind = detail::inflate_end_of_block};
-        }
-        return range_entry(detail::length_ranges, symbol - detail::first_length_symbol);
-    }
-    static detail::InflateEntry distance_entry(std::size_t symbol) {
-        return range_entry(detail::distance_ranges, symbol);
-    }
-    /// The last symbols of the fixed codes are outside the range: invalid.
-    static detail::InflateEntry range_entry(std::span<const detail::SymbolRange> ranges,
-                                            std::size_t index) {
-        return index < ranges.size() ? detail::InflateEntry{.value = ranges[index].base,
-                                                            .kind = ranges[index].extra_bits}
-                                     : detail::InflateEntry{};
-    }
-
-    void use_fixed_codes() {
-        if (!codes_are_fixed_) {
-            literals_.build(detail::fixed_literal_lengths, literal_entry);
-            distances_.build(detail::fixed_distance_lengths, distance_entry);
-            codes_are_fixed_ = true;
-        }
-    }
-
-    bool read_dynamic_header() {
-        if (!available(14)) {
-            return false;
-        }
-        literal_count_ = take(5) + detail::first_length_symbol;
-        distance_count_ = take(5) + 1;
-        code_length_count_ = take(4) + 4;
-        if (literal_count_ > detail::literal_symbols ||
-            distance_count_ > detail::distance_symbols) {
-            malformed("a code for too many symbols");
-        }
-        lengths_ = {};
-        length_index_ = 0;
-        state_ = State::code_length_lengths;
-        return true;
-    }
-
-    bool read_code_length_lengths() {
-        for (; length_index_ < code_length_count_; ++length_index_) {
-            if (!available(3)) {
-                return false;
-            }
-            lengths_[detail::code_length_order[length_index_]] = static_cast<std::uint8_t>(take(3));
-        }
-        const auto verdict = code_lengths_.build(
-            std::span{lengths_}.first(detail::code_length_symbols), [](std::size_t symbol) {
-                return detail::InflateEntry{.value = static_cast<std::uint16_t>(symbol),
-                                            .kind = detail::inflate_literal};
-            });
-        if (verdict != detail::CodeVerdict::complete) {
-            malformed(verdict == detail::CodeVerdict::oversubscribed
-                          ? "an over-subscribed code of code lengths"
-                          : "an incomplete code of code lengths");
-        }
-        lengths_ = {};
-        length_index_ = 0;
-        state_ = State::code_lengths;
-        return true;
-    }
-
-    bool read_code_lengths() {
-        const std::size_t count = literal_count_ + distance_count_;
-        while (length_index_ < count) {
-            static_cast<void>(available(14));
-            const detail::InflateEntry entry = code_lengths_.find(bits_);
-            const unsigned extra = entry.value < 16    ? 0
-                                   : entry.value == 16 ? 2
-                                   : entry.value == 17 ? 3
-                                                       : 7;
-            if (bit_count_ < entry.bits + extra) {
-                return false;
-            }
-            drop(entry.bits);
-            if (entry.value < 16) {
-                lengths_[length_index_++] = static_cast<std::uint8_t>(entry.value);
-                continue;
-            }
-            const std::size_t repeats = take(extra) + (entry.value == 18 ? 11U : 3U);
-            if (entry.value == 16 && length_index_ == 0) {
-                malformed("a repeated code length without one before");
-            }
-            if (repeats > count - length_index_) {
-                malformed("more code lengths than symbols");
-            }
-            const std::uint8_t length = entry.value == 16 ? lengths_[length_index_ - 1] : 0;
-            std::fill_n(lengths_.begin() + static_cast<std::ptrdiff_t>(length_index_), repeats,
-                        length);
-            length_index_ += repeats;
-        }
-        build_dynamic_codes();
-        state_ = State::symbols;
-        return true;
-    }
-
-    void build_dynamic_codes() {
-        using Verdict = detail::CodeVerdict;
-        codes_are_fixed_ = false;
-        if (lengths_[detail::end_of_block] == 0) {
-            malformed("a code without an end of the block");
-        }
-        const auto lengths = std::span<const std::uint8_t>{lengths_};
-        const Verdict literals = literals_.build(lengths.first(literal_count_), literal_entry);
-        if (literals != Verdict::complete && literals != Verdict::single) {
-            malformed(literals == Verdict::oversubscribed ? "an over-subscribed code of literals"
-                                                          : "an incomplete code of literals");
-        }
-        const Verdict distances =
-            distances_.build(lengths.subspan(literal_count_, distance_count_), distance_entry);
-        if (distances == Verdict::oversubscribed || distances == Verdict::incomplete) {
-            malformed(distances == Verdict::oversubscribed ? "an over-subscribed code of distances"
-                                                           : "an incomplete code of distances");
-        }
-    }
-
     // Symbols -----------------------------------------------------------------------------------
 
     bool read_symbols() {
         while (state_ == State::symbols) {
             make_room();
-            if (input_.size() >= fast_input) {
+            if (bits_.input.size() >= fast_input) {
                 read_symbols_fast();
             } else if (!read_symbol()) {
                 return false;
@@ -17859,18 +18167,18 @@ private:
 
     /// One symbol, or false and no change when its bits are not all there.
     bool read_symbol() {
-        static_cast<void>(available(48));
-        const detail::InflateEntry entry = literals_.find(bits_);
-        if (bit_count_ < entry.bits) {
+        static_cast<void>(bits_.available(48));
+        const detail::InflateEntry entry = codes_.literals().find(bits_.held);
+        if (bits_.count < entry.bits) {
             return false;
         }
         if (entry.kind == detail::inflate_literal) {
             buffer_[position_++] = static_cast<std::byte>(entry.value);
-            drop(entry.bits);
+            bits_.drop(entry.bits);
             return true;
         }
         if (entry.kind == detail::inflate_end_of_block) {
-            drop(entry.bits);
+            bits_.drop(entry.bits);
             end_block();
             return true;
         }
@@ -17878,46 +18186,46 @@ private:
             malformed("bits that stand for no symbol");
         }
         const unsigned length_bits = entry.bits + entry.kind;
-        if (bit_count_ < length_bits) {
+        if (bits_.count < length_bits) {
             return false;
         }
-        const detail::InflateEntry distance = distances_.find(bits_ >> length_bits);
-        if (bit_count_ < length_bits + distance.bits) {
+        const detail::InflateEntry distance = codes_.distances().find(bits_.held >> length_bits);
+        if (bits_.count < length_bits + distance.bits) {
             return false;
         }
         if (distance.kind == detail::inflate_invalid) {
             malformed("bits that stand for no distance");
         }
         const unsigned distance_bits = length_bits + distance.bits;
-        if (bit_count_ < distance_bits + distance.kind) {
+        if (bits_.count < distance_bits + distance.kind) {
             return false;
         }
-        copy_match(entry.value + peek(entry.bits, entry.kind),
-                   distance.value + peek(distance_bits, distance.kind));
-        drop(distance_bits + distance.kind);
+        copy_match(entry.value + bits_.peek(entry.bits, entry.kind),
+                   distance.value + bits_.peek(distance_bits, distance.kind));
+        bits_.drop(distance_bits + distance.kind);
         return true;
     }
 
     /// Symbols for as long as there is input and room for any of them, without a check of the bits.
     void read_symbols_fast() {
-        const std::byte* input = input_.data();
-        const std::byte* const input_end = input + (input_.size() - fast_input);
+        const std::byte* input = bits_.input.data();
+        const std::byte* const input_end = input + (bits_.input.size() - fast_input);
         const std::size_t room = buffer_.size() - slack;
         const auto fill = [&] {
-            bits_ |= detail::load_little<std::uint64_t>(input) << bit_count_;
-            input += (63 - bit_count_) / 8;
-            bit_count_ |= 56;
+            bits_.held |= detail::load_little<std::uint64_t>(input) << bits_.count;
+            input += (63 - bits_.count) / 8;
+            bits_.count |= 56;
         };
         while (input <= input_end && position_ < room) {
             fill();
-            detail::InflateEntry entry = literals_.find(bits_);
+            detail::InflateEntry entry = codes_.literals().find(bits_.held);
             if (entry.kind == detail::inflate_literal) {
                 buffer_[position_++] = static_cast<std::byte>(entry.value);
-                drop(entry.bits);
-                entry = literals_.find(bits_);
+                bits_.drop(entry.bits);
+                entry = codes_.literals().find(bits_.held);
                 if (entry.kind == detail::inflate_literal) {
                     buffer_[position_++] = static_cast<std::byte>(entry.value);
-                    drop(entry.bits);
+                    bits_.drop(entry.bits);
                     continue;
                 }
                 fill();
@@ -17926,18 +18234,19 @@ private:
                 break;  // the end of the block, or an error: read_symbol() sees to it
             }
             const unsigned length_bits = entry.bits + entry.kind;
-            const detail::InflateEntry distance = distances_.find(bits_ >> length_bits);
+            const detail::InflateEntry distance =
+                codes_.distances().find(bits_.held >> length_bits);
             if (distance.kind >= detail::inflate_literal) {
                 break;
             }
             const unsigned distance_bits = length_bits + distance.bits;
-            const std::size_t length = entry.value + peek(entry.bits, entry.kind);
-            const std::size_t offset = distance.value + peek(distance_bits, distance.kind);
-            drop(distance_bits + distance.kind);
+            const std::size_t length = entry.value + bits_.peek(entry.bits, entry.kind);
+            const std::size_t offset = distance.value + bits_.peek(distance_bits, distance.kind);
+            bits_.drop(distance_bits + distance.kind);
             copy_match(length, offset);
         }
-        bits_ &= (std::uint64_t{1} << bit_count_) - 1;
-        input_ = input_.last(static_cast<std::size_t>(input_end - input) + fast_input);
+        bits_.held &= (std::uint64_t{1} << bits_.count) - 1;
+        bits_.input = bits_.input.last(static_cast<std::size_t>(input_end - input) + fast_input);
         static_cast<void>(position_ < room && read_symbol());
     }
 
@@ -17984,21 +18293,11 @@ private:
 
     ByteSink sink_;
     State state_ = State::block_header;
-    std::span<const std::byte> input_ = {};
-    std::uint64_t bits_ = 0;
-    unsigned bit_count_ = 0;
+    detail::BitReader bits_ = {};
     bool is_last_ = false;
 
     std::size_t stored_left_ = 0;
-    std::size_t literal_count_ = 0;
-    std::size_t distance_count_ = 0;
-    std::size_t code_length_count_ = 0;
-    std::size_t length_index_ = 0;
-    std::array<std::uint8_t, detail::literal_symbols + detail::distance_symbols> lengths_ = {};
-    detail::InflateTable<7, detail::code_length_symbols, 7> code_lengths_ = {};
-    detail::InflateTable<10, 288, 15> literals_ = {};
-    detail::InflateTable<8, 32, 15> distances_ = {};
-    bool codes_are_fixed_ = false;
+    detail::InflateCodes codes_ = {};
 
     std::vector<std::byte> buffer_;
     std::size_t position_ = 0;
@@ -19394,899 +19693,191 @@ inline void check_portable(const Context& context, const std::vector<oci::Stored
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/engine/address.hpp - where a container engine listens: DOCKER_HOST, CONTAINER_HOST,
-// Docker's contexts, and the usual sockets of Docker and Podman.
+// fairing/packaging/cached_store.hpp - a store whose manifests and configs are read once: they come
+// out of the layer cache, by digest.
 
-namespace fairing::engine {
+namespace fairing::packaging {
 
-/// Whose engine is looked for; `any` takes Docker's before Podman's.
-enum class Kind { any, docker, podman };
-
-/// Where an engine listens, and what TLS needs there. Data, no I/O.
-struct Address {
-    std::string name = {};  ///< as it was named, and can be again: a path, a URL, "context:NAME"
-    std::string url = {};  ///< "http+unix://%2Frun%2Fdocker.sock", "http://host:2375", "https://…"
-    std::filesystem::path socket = {};  ///< empty for one that listens elsewhere
-    std::string ca_file = {}, certificate_file = {}, key_file = {};  ///< PEM; empty: there is none
-    bool verified = true;  ///< the peer's certificate is checked
-
-    [[nodiscard]] static Address of_socket(const std::filesystem::path& path) {
-        return {.name = path.string(),
-                .url = "http+unix://" + net::percent_encode(path.string()),
-                .socket = path};
-    }
-};
-
-namespace detail {
-
-[[nodiscard]] inline Error bad_address(const std::string& name, std::string answer,
-                                       ErrorCode code = ErrorCode::unsupported) {
-    return Error{code,
-                 {.attempted = "use the container engine at",
-                  .subject = net::redact_url(name),
-                  .answer = std::move(answer),
-                  .advice = "name its socket as /PATH or unix:///PATH, or write tcp://HOST:PORT"}};
-}
-
-/// $DOCKER_CONFIG, else ~/.docker.
-[[nodiscard]] inline std::filesystem::path docker_folder() {
-    const std::string given = env("DOCKER_CONFIG", "");
-    return given.empty() ? std::filesystem::path{env("HOME", "/root")} / ".docker"
-                         : std::filesystem::path{given};
-}
-
-/// Those of ca.pem, cert.pem and key.pem that are in `folder`.
-inline void add_certificates(Address& address, const std::filesystem::path& folder) {
-    const auto there = [&folder](const char* name) {
-        std::error_code ignored;
-        return std::filesystem::exists(folder / name, ignored) ? (folder / name).string() : "";
-    };
-    address.ca_file = there("ca.pem");
-    address.certificate_file = there("cert.pem");
-    address.key_file = there("key.pem");
-}
-
-/// `name` is a path, unix:///PATH, tcp://HOST[:PORT], http:// or https://. With `certificates`,
-/// tcp means TLS.
-[[nodiscard]] inline Address parse_address(const std::string& name,
-                                           const std::filesystem::path& certificates) {
-    constexpr std::string_view unix_scheme = "unix://";
-    if (name.starts_with('/')) {
-        return Address::of_socket(name);
-    }
-    if (name.starts_with(unix_scheme)) {
-        const std::string path = name.substr(unix_scheme.size());
-        if (!path.starts_with('/')) {
-            throw bad_address(name, "a socket's path begins with /", ErrorCode::usage);
-        }
-        return Address::of_socket(path);
-    }
-    const std::size_t colons = name.find("://");
-    const std::string scheme = name.substr(0, std::min(colons, name.size()));
-    if (colons == std::string::npos || (scheme != "tcp" && scheme != "http" && scheme != "https")) {
-        throw bad_address(name, scheme == "ssh" ? "ssh is not spoken; forward its socket with "
-                                                  "ssh -L /tmp/engine.sock:/run/docker.sock"
-                                                : "it is neither a socket nor tcp");
-    }
-    const bool tls = scheme == "https" || (scheme == "tcp" && !certificates.empty());
-    std::string rest = name.substr(colons + 3);
-    while (rest.ends_with('/')) {
-        rest.pop_back();
-    }
-    const bool has_port =
-        rest.find(':', rest.rfind(']') == rest.npos ? 0 : rest.rfind(']')) != std::string::npos;
-    if (!has_port && scheme == "tcp") {
-        rest += tls ? ":2376" : ":2375";
-    }
-    Address address{.name = name, .url = (tls ? "https://" : "http://") + rest};
-    const net::Url url = net::parse_url(address.url);
-    if (url.target != "/") {
-        throw bad_address(name, "it has a path", ErrorCode::usage);
-    }
-    if (tls && !certificates.empty()) {
-        add_certificates(address, certificates);
-    }
-    return address;
-}
-
-/// Where the certificates of DOCKER_HOST are; empty: it does not speak TLS. Unlike Docker's own
-/// client, this one checks the engine's certificate in any case.
-[[nodiscard]] inline std::filesystem::path certificate_folder() {
-    const std::string folder = env("DOCKER_CERT_PATH", "");
-    return !folder.empty()                        ? std::filesystem::path{folder}
-           : env("DOCKER_TLS_VERIFY", "").empty() ? std::filesystem::path{}
-                                                  : docker_folder();
-}
-
-/// A context of Docker's: its meta.json and its certificates lie under the SHA-256 of its name.
-[[nodiscard]] inline Address docker_context(const std::string& name) {
-    const std::string id = codec::sha256_hex(name);
-    const std::filesystem::path contexts = docker_folder() / "contexts";
-    const std::filesystem::path file = contexts / "meta" / id / "meta.json";
-    const std::string shown = "context:" + name;
-    std::error_code ignored;
-    if (!std::filesystem::exists(file, ignored)) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "use Docker's context",
-                     .subject = '"' + name + '"',
-                     .answer = "there is no " + file.string(),
-                     .advice = "see docker context ls"}};
-    }
-    const Json document = parse_json(read_file(file, std::size_t{1} << 20), file.string());
-    const Json endpoints = document.is_object() ? document.value("Endpoints", Json()) : Json();
-    const Json endpoint = endpoints.is_object() ? endpoints.value("docker", Json()) : Json();
-    const std::string host = text_or(endpoint, "Host");
-    if (host.empty()) {
-        throw bad_address(shown, file.string() + " names no host", ErrorCode::input);
-    }
-    const std::filesystem::path certificates = contexts / "tls" / id / "docker";
-    const bool tls = std::filesystem::exists(certificates, ignored);
-    Address address = parse_address(host, tls ? certificates : std::filesystem::path{});
-    address.name = shown;
-    address.verified = endpoint.value("SkipTLSVerify", Json()) != Json(true);
-    return address;
-}
-
-/// The context that is chosen: $DOCKER_CONTEXT, else what `docker context use` wrote; empty: none.
-[[nodiscard]] inline std::string current_context() {
-    std::string name = env("DOCKER_CONTEXT", "");
-    const std::filesystem::path file = docker_folder() / "config.json";
-    std::error_code ignored;
-    if (name.empty() && std::filesystem::exists(file, ignored)) {
-        name = text_or(parse_json(read_file(file, std::size_t{1} << 20), file.string()),
-                       "currentContext");
-    }
-    return name == "default" ? "" : name;
-}
-
-/// What the environment or Docker's configuration names.
-[[nodiscard]] inline std::optional<Address> chosen_address(Kind kind) {
-    if (kind != Kind::podman) {
-        if (const std::string host = env("DOCKER_HOST", ""); !host.empty()) {
-            return parse_address(host, certificate_folder());
-        }
-        if (const std::string name = current_context(); !name.empty()) {
-            return docker_context(name);
-        }
-    }
-    const std::string host = env("CONTAINER_HOST", "");
-    return kind != Kind::docker && !host.empty() ? std::optional{parse_address(host, {})}
-                                                 : std::nullopt;
-}
-
-}  // namespace detail
-
-/// The sockets to look for when nothing names one, in order; the machine's before the user's.
-[[nodiscard]] inline std::vector<std::filesystem::path> usual_sockets(Kind kind = Kind::any) {
-    std::filesystem::path own = env("XDG_RUNTIME_DIR", "");
-    if (own.empty() && ::geteuid() != 0) {
-        own = "/run/user/" + std::to_string(::geteuid());
-    }
-    std::vector<std::filesystem::path> places;
-    const auto add = [&](const char* machine, const char* user) {
-        places.emplace_back(machine);
-        if (!own.empty()) {
-            places.push_back(own / user);
-        }
-    };
-    if (kind != Kind::podman) {
-        add("/var/run/docker.sock", "docker.sock");
-    }
-    if (kind != Kind::docker) {
-        add("/run/podman/podman.sock", "podman/podman.sock");
-    }
-    return places;
-}
-
-/// Whether a socket lies there that we may use; of one elsewhere only its answer can tell.
-[[nodiscard]] inline bool is_there(const Address& address) {
-    struct stat status {};
-    return address.socket.empty() ||
-           (::stat(address.socket.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
-            ::access(address.socket.c_str(), R_OK | W_OK) == 0);
-}
-
-/// `given` (a path, unix:///PATH, tcp://HOST:PORT, context:NAME) when it is not empty; else what
-/// DOCKER_HOST, Docker's context or CONTAINER_HOST name; else the first of the usual sockets that
-/// we may use. Whether anybody listens there is another question.
-[[nodiscard]] inline std::optional<Address> find(const std::string& given = {},
-                                                 Kind kind = Kind::any) {
-    constexpr std::string_view context = "context:";
-    if (given.starts_with(context)) {
-        return detail::docker_context(given.substr(context.size()));
-    }
-    if (!given.empty()) {
-        return detail::parse_address(given, detail::certificate_folder());
-    }
-    if (auto chosen = detail::chosen_address(kind)) {
-        return chosen;
-    }
-    for (const std::filesystem::path& place : usual_sockets(kind)) {
-        if (Address address = Address::of_socket(place); is_there(address)) {
-            return address;
-        }
-    }
-    return std::nullopt;
-}
-
-/// "/var/run/docker.sock, /run/podman/podman.sock": where find() looked in vain.
-[[nodiscard]] inline std::string places_looked_at(Kind kind = Kind::any) {
-    std::string places;
-    for (const std::filesystem::path& place : usual_sockets(kind)) {
-        places += (places.empty() ? "" : ", ") + place.string();
-    }
-    return places;
-}
-
-/// The same, or Error{unavailable} that names the sockets that are not there.
-[[nodiscard]] inline Address require(const std::string& given, Kind kind,
-                                     const std::string& attempted) {
-    if (auto found = find(given, kind)) {
-        return *std::move(found);
-    }
-    const bool podman = kind == Kind::podman;
-    throw Error{
-        ErrorCode::unavailable,
-        {.attempted = attempted,
-         .answer = "no container engine listens at " + places_looked_at(kind),
-         .advice = (podman ? "start it with podman system service --time=0, or name its socket "
-                             "with --engine or CONTAINER_HOST"
-                           : "start Docker or Podman, or name its socket with --engine or "
-                             "DOCKER_HOST")}};
-}
-
-}  // namespace fairing::engine
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
-// them (Docker Engine API, "Attach to a container", stream format).
-
-namespace fairing::engine {
-
-/// Takes the stream in any portions: a header of 8 bytes (stream, three zeros, length big-endian),
-/// then so many bytes.
-class FrameReader {
+/// For a tag that was read before the store behind is asked for its digest, each time; everything
+/// else is as there. `name` says which repository that is; the cache outlives this.
+class CachedStore final : public oci::Store {
 public:
-    using Sink = std::function<void(Stream, std::span<const std::byte>)>;
+    CachedStore(std::unique_ptr<oci::Store> store, std::string name, const LayerCache& cache)
+        : store_(std::move(store)), name_(std::move(name)), cache_(cache) {}
 
-    explicit FrameReader(Sink sink) : sink_(std::move(sink)) {}
-
-    /// Throws Error{integrity} for what is no frame.
-    void write(std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-            const bool in_header = header_size_ < header_.size();
-            const std::size_t wanted = in_header ? header_.size() - header_size_ : left_;
-            const std::span<const std::byte> part = bytes.first(std::min(wanted, bytes.size()));
-            bytes = bytes.subspan(part.size());
-            if (in_header) {
-                std::copy(part.begin(), part.end(),
-                          header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
-                header_size_ += part.size();
-                if (header_size_ == header_.size()) {
-                    open_frame();
-                }
-            } else {
-                sink_(stream_, part);
-                left_ -= part.size();
-            }
-            if (left_ == 0 && header_size_ == header_.size()) {
-                header_size_ = 0;
+    [[nodiscard]] std::optional<oci::RawManifest> find_manifest(
+        const std::string& tag_or_digest) override {
+        const std::string reference = name_ + ' ' + tag_or_digest;
+        const std::string digest = oci::is_digest(tag_or_digest) ? tag_or_digest
+                                   : cache_.knows_tag(reference)
+                                       ? store_->find_digest(tag_or_digest)
+                                       : "";
+        if (!digest.empty()) {
+            if (auto known = cache_.find_document(digest)) {
+                return oci::RawManifest{.media_type = std::move(known->media_type),
+                                        .body = std::move(known->text)};
             }
         }
-    }
-
-    /// Throws Error{integrity} when the stream ended within a frame.
-    void finish() const {
-        if (header_size_ != 0) {
-            throw refuse("the stream ended within a frame");
+        auto manifest = store_->find_manifest(tag_or_digest);
+        if (manifest) {
+            cache_.keep_document({.media_type = manifest->media_type, .text = manifest->body});
+            cache_.keep_tag(reference);
         }
+        return manifest;
     }
 
-private:
-    static Error refuse(std::string answer) {
-        return Error{ErrorCode::integrity,
-                     {.attempted = "read the output of a container", .answer = std::move(answer)}};
-    }
-
-    void open_frame() {
-        const auto number = [this](std::size_t at) {
-            return std::to_integer<std::uint32_t>(header_[at]);
-        };
-        if (number(0) > 2 || number(1) != 0 || number(2) != 0 || number(3) != 0) {
-            throw refuse("a frame with a malformed header");
-        }
-        stream_ = number(0) == 2 ? Stream::errors : Stream::output;
-        left_ = number(4) << 24U | number(5) << 16U | number(6) << 8U | number(7);
-    }
-
-    Sink sink_;
-    std::array<std::byte, 8> header_ = {};
-    std::size_t header_size_ = 0;  ///< bytes of the header that are there; 0 between frames
-    std::size_t left_ = 0;         ///< bytes of the frame that are not
-    Stream stream_ = Stream::output;
-};
-
-}  // namespace fairing::engine
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/engine/engine.hpp - a container engine, Docker or Podman, over its Unix socket or TCP
-// (Docker Engine API, v1.24 to v1.41).
-
-namespace fairing::engine {
-
-/// What an engine says while it works: one JSON object of a stream.
-using EventSink = std::function<void(const Json&)>;
-
-/// Credentials as engines take them in a header: Base64 for URLs (RFC 4648, 5), with padding.
-[[nodiscard]] inline Secret header_of(const Json& credentials) {
-    std::string text = codec::base64_encode(credentials.dump());
-    std::replace(text.begin(), text.end(), '+', '-');
-    std::replace(text.begin(), text.end(), '/', '_');
-    return Secret{std::move(text)};
-}
-
-/// How to build out of a context, which holds `dockerfile`.
-struct BuildOptions {
-    std::string dockerfile = "Dockerfile";
-    std::string platform = {};      ///< os/architecture[/variant]; empty: the engine's own
-    bool cache = true;              ///< steps that were built before are taken as they are
-    bool verify_registries = true;  ///< Podman: https with a known certificate only
-    Secret credentials = {};        ///< header_of() an object: registry to its credentials
-};
-
-/// Where to push an image to, and as whom.
-struct PushOptions {
-    bool verify_registries = true;  ///< Podman: https with a known certificate only
-    Secret credentials = {};        ///< header_of() the registry's credentials; empty: anonymous
-};
-
-/// How a container ended.
-struct ContainerEnd {
-    int exit_code = 0;
-    std::string error = {};  ///< what the engine says beyond the code
-};
-
-/// A connected engine; a cheap value. Every member may be called from several threads at once.
-/// Errors name the socket; what the engine answers is in them.
-class Engine {
-public:
-    /// Asks for the version and settles on one that both sides speak. Throws Error{unavailable}
-    /// that names the socket when nobody listens there, Error{unsupported} for an engine that is
-    /// too old.
-    [[nodiscard]] static Engine connect(net::AnyTransport transport, const Address& address,
-                                        const std::stop_token& stop = {}) {
-        Engine engine{std::move(transport), address};
-        const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
-                                        "ask for the version of", stop);
-        const Version theirs = parse_version(text_or(answer, "ApiVersion"));
-        if (theirs < oldest) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "use the container engine at",
-                         .subject = address.name,
-                         .answer = "it speaks API version \"" + text_or(answer, "ApiVersion") +
-                                   "\", and we need 1.24",
-                         .advice = "update Docker or Podman"}};
-        }
-        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
-        const Version spoken = std::max(std::min(theirs, newest), least);
-        engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
-        engine.base_ += "/v" + engine.version_;
-        return engine;
-    }
-
-    [[nodiscard]] static Engine connect(net::AnyTransport transport,
-                                        const std::filesystem::path& socket,
-                                        const std::stop_token& stop = {}) {
-        return connect(std::move(transport), Address::of_socket(socket), stop);
-    }
-
-    [[nodiscard]] const std::string& version() const noexcept { return version_; }
-    /// Where it listens, as it was named.
-    [[nodiscard]] const std::string& name() const noexcept { return name_; }
-
-    void ping(const std::stop_token& stop = {}) const {
-        send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
-    }
-
-    /// By id, or by any reference.
-    [[nodiscard]] bool has_image(const std::string& image, const std::stop_token& stop = {}) const {
-        return !find_image(image, stop).is_null();
-    }
-    /// What the engine knows of an image: Id, Os, Architecture, Config and more; null when it has
-    /// none of this name.
-    [[nodiscard]] Json find_image(const std::string& image,
-                                  const std::stop_token& stop = {}) const {
-        const std::string attempted = "look for image " + image + " in";
-        const auto answer =
-            exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
-                     attempted, {}, stop);
-        if (answer.status == 404) {
-            return {};
-        }
-        check(answer, attempted);
-        return parse(answer);
-    }
-
-    /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
-    /// or ends early.
-    void load(const net::Body& archive, const std::stop_token& stop = {}) const {
-        stream({.method = "POST",
-                .url = base_ + "/images/load?quiet=1",
-                .headers = {{"Content-Type", "application/x-tar"}},
-                .body = archive,
-                .idle_timeout = std::chrono::minutes{10}},
-               "load an image into", {}, stop);
-    }
-
-    /// Builds an image out of a tar archive and gives its id. The end of the connection, as by a
-    /// stop, ends the build. Throws Error: input for a step that failed, denied and not_found for a
-    /// base, unavailable for an answer that is malformed or ends before the image is there.
-    [[nodiscard]] std::string build(const net::Body& context, const BuildOptions& options,
-                                    const EventSink& events,
-                                    const std::stop_token& stop = {}) const {
-        const std::string attempted = "build an image with";
-        net::Request request{
-            .method = "POST",
-            .url =
-                base_ + "/build?rm=1&forcerm=1&dockerfile=" +
-                net::percent_encode(options.dockerfile) + (options.cache ? "" : "&nocache=1") +
-                (options.platform.empty() ? ""
-                                          : "&platform=" + net::percent_encode(options.platform)) +
-                tls_parameter(options.verify_registries),
-            .headers = {{"Content-Type", "application/x-tar"}},
-            .body = context,
-            .idle_timeout = silence};
-        if (!options.credentials.empty()) {
-            request.headers.emplace("X-Registry-Config", options.credentials.reveal());
-        }
-        std::string id;
-        stream(
-            request, attempted,
-            [&](const Json& event) {
-                constexpr std::string_view built = "Successfully built ";  // before Podman 4
-                const std::string given = text_or(event.value("aux", Json()), "ID");
-                const std::string line = text_or(event, "stream");
-                if (!given.empty()) {
-                    id = given;
-                } else if (id.empty() && line.starts_with(built)) {
-                    id =
-                        line.substr(built.size(), line.find_last_not_of("\r\n") + 1 - built.size());
-                }
-                if (events) {
-                    events(event);
-                }
-            },
-            stop);
-        if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended before the image was there");
-        }
-        return id;
-    }
-
-    /// Names an image "repository:tag"; what had that name before has it no more.
-    void tag(const std::string& image, const std::string& repository, const std::string& tag,
-             const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = base_ + "/images/" + path_of(image) + "/tag?repo=" +
-                     net::percent_encode(repository) + "&tag=" + net::percent_encode(tag)},
-             "name image " + image + " in", {}, stop);
-    }
-
-    /// Pushes "repository:tag" and gives the manifest's digest in the registry.
-    [[nodiscard]] std::string push(const std::string& repository, const std::string& tag,
-                                   const PushOptions& options, const EventSink& events,
-                                   const std::stop_token& stop = {}) const {
-        const std::string attempted = "push " + repository + ':' + tag + " with";
-        const Secret nobody = header_of(Json::object());  // the header has to be there
-        std::string digest;
-        stream(
-            {.method = "POST",
-             .url = base_ + "/images/" + path_of(repository) + "/push?tag=" +
-                    net::percent_encode(tag) + tls_parameter(options.verify_registries),
-             .headers = {{"X-Registry-Auth",
-                          (options.credentials.empty() ? nobody : options.credentials).reveal()}},
-             .idle_timeout = std::chrono::minutes{10}},
-            attempted,
-            [&](const Json& event) {
-                const std::string given = text_or(event.value("aux", Json()), "Digest");
-                const std::string said = digest_in(text_or(event, "status"), tag);  // Podman
-                digest = !given.empty() ? given : !said.empty() ? said : digest;
-                if (events) {
-                    events(event);
-                }
-            },
-            stop);
-        if (!oci::is_digest(digest)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended before the image was pushed");
-        }
-        return digest;
-    }
-
-    /// Makes the engine pull "host/repository@sha256:…", anonymously.
-    void pull(const std::string& reference, const std::stop_token& stop = {}) const {
-        const std::string attempted = "pull " + reference + " with";
-        stream({.method = "POST",
-                .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
-                .idle_timeout = std::chrono::minutes{10}},
-               attempted, {}, stop);
-        if (!has_image(reference, stop)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended, and the image is not there");
-        }
-    }
-
-    void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
-        remove("/images/" + path_of(image), "remove image " + image + " from", stop);
-    }
-
-    /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
-    [[nodiscard]] std::string create(const std::string& name, const Json& settings,
-                                     const std::stop_token& stop = {}) const {
-        const std::string attempted = "create container " + name + " with";
-        const Json answer =
-            json({.method = "POST",
-                  .url = base_ + "/containers/create?name=" + net::percent_encode(name),
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = net::Body::of(settings.dump())},
-                 attempted, stop);
-        std::string id = text_or(answer, "Id");
-        if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
-        }
-        return id;
-    }
-
-    void start(const std::string& id, const std::stop_token& stop = {}) const {
-        send({.method = "POST", .url = container(id) + "/start"}, "start a container with", {},
-             stop);
-    }
-
-    /// Gives what the container writes, from its beginning to its end.
-    void follow_logs(const std::string& id, const FrameReader::Sink& sink,
-                     const std::stop_token& stop = {}) const {
-        logs(id, "?follow=1&stdout=1&stderr=1", sink, stop);
-    }
-    /// Gives what the container has written so far.
-    void read_logs(const std::string& id, const FrameReader::Sink& sink,
-                   const std::stop_token& stop = {}) const {
-        logs(id, "?stdout=1&stderr=1", sink, stop);
-    }
-
-    /// Whether it was started and has not ended.
-    [[nodiscard]] bool is_running(const std::string& id, const std::stop_token& stop = {}) const {
-        const Json answer = json({.method = "GET", .url = container(id) + "/json"},
-                                 "look for a container of", stop);
-        const Json state = answer.is_object() ? answer.value("State", Json()) : Json();
-        return state.is_object() && state.value("Running", Json()) == Json(true);
-    }
-
-    /// Waits for the container's end.
-    [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
-        const std::string attempted = "wait for a container of";
-        const Json answer =
-            json({.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence},
-                 attempted, stop);
-        const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
-        if (!code.is_number_integer()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer has no StatusCode");
-        }
-        return {.exit_code = code.get<int>(),
-                .error = text_or(answer.value("Error", Json()), "Message")};
-    }
-
-    /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
-    void stop(const std::string& id, std::chrono::seconds grace,
-              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
-              .idle_timeout = grace + std::chrono::seconds{30}},
-             "stop a container of", {}, stop);
-    }
-
-    /// Throws Error{conflict} when it does not run.
-    void kill(const std::string& id, const std::string& signal = "SIGKILL",
-              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
-             "kill a container of", {}, stop);
-    }
-
-    /// Kills and removes it with its anonymous volumes; one that is not there is no error.
-    void remove(const std::string& id, const std::stop_token& stop = {}) const {
-        remove("/containers/" + net::percent_encode(id) + "?force=1&v=1", "remove a container of",
-               stop);
-    }
-
-private:
-    using Version = std::pair<int, int>;
-    static constexpr Version oldest{1, 24}, newest{1, 41};
-    /// How long a training, or the step of a build, may print nothing.
-    static constexpr std::chrono::hours silence{480};
-
-    Engine(net::AnyTransport transport, const Address& address)
-        : transport_(std::move(transport)), name_(address.name), base_(address.url) {}
-
-    /// Docker passes over it: its own settings say which registries are insecure.
-    static const char* tls_parameter(bool verified) { return verified ? "" : "&tlsVerify=false"; }
-
-    /// "sha256:…" of "TAG: digest: sha256:… size: 736".
-    static std::string digest_in(const std::string& status, const std::string& tag) {
-        const std::string start = tag + ": digest: ";
-        return status.starts_with(start)
-                   ? status.substr(start.size(), status.find(' ', start.size()) - start.size())
-                   : std::string{};
-    }
-
-    static Version parse_version(const std::string& text) {
-        Version result{0, 0};
-        int* part = &result.first;
-        for (const char c : text.substr(0, 9)) {
-            if (c == '.' && part == &result.first) {
-                part = &result.second;
-            } else if (c >= '0' && c <= '9') {
-                *part = *part * 10 + (c - '0');
-            } else {
-                return {0, 0};
-            }
-        }
-        return result;
-    }
-
-    /// A reference with its slashes, which separate no parameters here.
-    static std::string path_of(const std::string& image) {
-        std::string result;
-        for (std::size_t start = 0; start <= image.size();) {
-            const std::size_t end = std::min(image.find('/', start), image.size());
-            result +=
-                (start == 0 ? "" : "/") + net::percent_encode(image.substr(start, end - start));
-            start = end + 1;
-        }
-        return result;
-    }
-
-    [[nodiscard]] std::string container(const std::string& id) const {
-        return base_ + "/containers/" + net::percent_encode(id);
-    }
-
-    void logs(const std::string& id, const char* query, const FrameReader::Sink& sink,
-              const std::stop_token& stop) const {
-        FrameReader reader{sink};
-        send(
-            {.method = "GET", .url = container(id) + "/logs" + query, .idle_timeout = silence},
-            "read the output of a container of",
-            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
-        reader.finish();
-    }
-
-    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
-                                std::string answer) const {
-        return Error{code,
-                     {.attempted = attempted + " the container engine at",
-                      .subject = name_,
-                      .answer = std::move(answer)}};
-    }
-
-    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
-                                         const net::BodySink& sink,
-                                         const std::stop_token& stop) const {
-        // What our own sink or body throws is about something else than the engine.
-        bool own = false;
-        const auto marked = [&own](const auto& function, const auto& argument) {
-            try {
-                function(argument);
-            } catch (...) {
-                own = true;
-                throw;
-            }
-        };
-        net::Request sent = request;
-        if (request.body.write) {
-            sent.body.write = [&](const net::BodySink& piece) {
-                marked(request.body.write, piece);
-            };
-        }
-        net::BodySink received;
-        if (sink) {
-            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
-        }
-        try {
-            return transport_.send(sent, received, stop);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool denied = error.code() == ErrorCode::denied;      // TLS
-            const bool strange = error.code() == ErrorCode::integrity;  // no HTTP, or not plain
-            if (own || (!denied && !strange && error.code() != ErrorCode::unavailable &&
-                        error.code() != ErrorCode::not_found)) {
-                throw;
-            }
-            const ErrorCode code = denied || strange ? error.code() : ErrorCode::unavailable;
-            Error::Details details = failure(code, attempted, error.details().answer).details();
-            details.advice =
-                denied ? "check ca.pem, cert.pem and key.pem in the folder DOCKER_CERT_PATH names"
-                : strange && base_.starts_with("http://")
-                    ? "when it speaks TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
-                    : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
-            throw Error{code, std::move(details)};
-        }
-    }
-
-    void check(const net::Response& answer, const std::string& attempted) const {
-        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
+    void read_blob(const oci::Descriptor& blob, const net::BodySink& sink) override {
+        const bool config = blob.media_type == oci::media_type::config ||
+                            blob.media_type == oci::media_type::docker_config;
+        if (!config) {
+            store_->read_blob(blob, sink);
             return;
         }
-        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
-                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
-                               : answer.status == 409                         ? ErrorCode::conflict
-                               : answer.status >= 400 && answer.status < 500
-                                   ? ErrorCode::input
-                                   : ErrorCode::unavailable;
-        const Json document = Json::parse(answer.body, nullptr, false);
-        std::string message = text_or(document, "message");
-        for (char& c : message) {
-            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+        auto known = cache_.find_document(blob.digest);
+        if (!known) {
+            known.emplace().media_type = blob.media_type;
+            store_->read_blob(blob, [&](std::span<const std::byte> bytes) {
+                known->text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+            });
+            cache_.keep_document(*known);
         }
-        Error::Details details =
-            failure(code, attempted,
-                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
-                .details();
-        details.http_status = answer.status;
-        throw Error{code, std::move(details)};
+        sink(std::as_bytes(std::span{known->text}));
     }
 
-    net::Response send(const net::Request& request, const std::string& attempted,
-                       const net::BodySink& sink, const std::stop_token& stop) const {
-        net::Response answer = exchange(request, attempted, sink, stop);
-        check(answer, attempted);
-        return answer;
+    oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
+                             const std::string& mount_from) override {
+        return store_->write_blob(blob, body, mount_from);
     }
+    void write_manifest(const oci::RawManifest& manifest, const std::string& tag) override {
+        store_->write_manifest(manifest, tag);
+    }
+    [[nodiscard]] std::uint64_t requests() const noexcept override { return store_->requests(); }
 
-    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
-                            const std::stop_token& stop) const {
-        return parse(send(request, attempted, {}, stop));
-    }
-    [[nodiscard]] Json parse(const net::Response& answer) const {
-        return parse_json(answer.body, "the answer of the container engine at " + name_);
-    }
-
-    void remove(const std::string& target, const std::string& attempted,
-                const std::stop_token& stop) const {
-        const net::Response answer =
-            exchange({.method = "DELETE", .url = base_ + target}, attempted, {}, stop);
-        if (answer.status != 404) {
-            check(answer, attempted);
-        }
-    }
-
-    /// What an object with an error says. Docker gives the exit code of a step that failed; Podman
-    /// says so.
-    [[nodiscard]] Error stream_error(const Json& event, const std::string& attempted) const {
-        const Json detail = event.value("errorDetail", Json());
-        std::string text = text_or(event, "error", text_or(detail, "message"));
-        text.resize(text.find_last_not_of(" \r\n") + 1);
-        const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
-        const bool step_failed =
-            (detail.is_object() && detail.contains("code")) || says("building at STEP ");
-        const ErrorCode code = step_failed                              ? ErrorCode::input
-                               : says("unauthorized") || says("denied") ? ErrorCode::denied
-                               : says("manifest unknown") || says("not found")
-                                   ? ErrorCode::not_found
-                                   : ErrorCode::unavailable;
-        return failure(code, attempted, text.empty() ? "an error without a text" : text);
-    }
-
-    /// Reads one JSON object per line; one with an error is an Error.
-    void stream(const net::Request& request, const std::string& attempted, const EventSink& events,
-                const std::stop_token& stop) const {
-        LineSplitter lines;
-        bool answered = false;
-        const auto on_line = [&](const std::string& line) {
-            if (line.find_first_not_of(" \t\r") == std::string::npos) {
-                return;
-            }
-            const Json event = Json::parse(line, nullptr, false);
-            if (!event.is_object()) {
-                throw failure(ErrorCode::unavailable, attempted,
-                              "a line of its answer is not JSON");
-            }
-            answered = true;
-            if (event.contains("error") || event.contains("errorDetail")) {
-                throw stream_error(event, attempted);
-            }
-            if (events) {
-                events(event);
-            }
-        };
-        send(
-            request, attempted,
-            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
-        lines.finish(on_line);
-        if (!answered) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
-        }
-    }
-
-    net::AnyTransport transport_;
+private:
+    std::unique_ptr<oci::Store> store_;
     std::string name_;
-    std::string base_;
-    std::string version_ = {};
+    const LayerCache& cache_;
 };
 
-}  // namespace fairing::engine
+}  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/stage/engine_access.hpp - how a session reaches a container engine: its own transport, or
-// ours with the engine's certificates.
-
-namespace fairing {
-
-/// Throws what Engine::connect() throws, and Error that names a certificate that can not be read.
-[[nodiscard]] inline engine::Engine connect_engine(const Session& session,
-                                                   const engine::Address& address) {
-    if (session.transport) {
-        return engine::Engine::connect(session.transport, address, session.stop);
-    }
-    net::HttplibOptions options{
-        .ca_file = address.ca_file,
-        .verification = address.verified ? net::Verification::full : net::Verification::off};
-    if (!address.certificate_file.empty() && !address.key_file.empty()) {
-        const net::ClientCertificate certificate{.chain = read_file(address.certificate_file),
-                                                 .key = Secret{read_file(address.key_file)}};
-        options.certificate = [certificate](const std::stop_token&) {
-            return std::optional{certificate};
-        };
-    }
-    return engine::Engine::connect(net::default_transport(std::move(options)), address,
-                                   session.stop);
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/builders/engine_load.hpp - an image that was made without an engine, put into one: no
-// registry in between.
+// fairing/builders/base_image.hpp - the image that another one is built on: which it is, its
+// documents, and where its layers are.
 
 namespace fairing::detail {
 
-/// Loads `image`, which `store` holds, and names it "repository:tag"; gives it as it lies in the
-/// engine.
-[[nodiscard]] inline Image load_into_engine(Image image, oci::Store& store,
-                                            const engine::Address& address,
-                                            const engine::Engine& engine,
-                                            const std::string& repository, const Session& session) {
-    const Control control = session.control();
-    const oci::Image stored =
-        oci::load_image(store, image.digest, oci::parse_platform(image.platform), image.reference)
-            .image;
-    const std::string id = oci::image_id(stored);
-    net::Body archive = oci::docker_archive(store, stored);
-    Progress progress{.step = "load", .item = "image", .total = archive.size};
-    archive.write = [&, write = std::move(archive.write)](const net::BodySink& sink) {
-        progress.done = 0;
-        write([&](std::span<const std::byte> bytes) {
-            control.check("load image");
-            sink(bytes);
-            progress.done += bytes.size();
-            control.show(progress);
-        });
-    };
-    engine.load(archive, session.stop);
-    const std::string known = text_or(engine.find_image(id, session.stop), "Id");
-    if (known.empty()) {
-        throw Error{ErrorCode::unavailable,
-                    {.attempted = "load an image into the container engine at",
-                     .subject = address.name,
-                     .answer = "it took the image, and does not have " + id}};
+/// "python:3.11-slim" for a host whose python3 is 3.11, so that what runs here runs there.
+[[nodiscard]] inline std::string default_base_image(const Session& session) {
+    std::string version;
+    if (find_program("python3")) {
+        version = run({.arguments = {"python3", "-c",
+                                     "import sys; print('%d.%d' % sys.version_info[:2], end='')"}},
+                      {}, session.stop)
+                      .output;
     }
-    engine.tag(known, repository, image.tag, session.stop);
-    control.say(Level::info, address.name + " has the image as " + repository + ':' + image.tag);
-    image.reference = known;
-    image.digest = known;
-    image.location = Location::engine;
-    image.engine = address.name;
-    return image;
+    if (version.empty() || !oci::is_tag(version)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "choose a base image",
+                     .answer = "there is no python3 here whose version it could have",
+                     .advice = "name one with --base-image"}};
+    }
+    return "python:" + version + "-slim";
+}
+
+/// Which base, and which of its images.
+struct BaseOptions {
+    std::string image = {};     ///< empty: default_base_image()
+    std::string platform = {};  ///< of an index; empty: linux on this machine's architecture
+    bool all_platforms = false;
+    std::string ca_file = {};
+};
+
+/// The base as documents, and where its layers are.
+struct Base {
+    oci::Reference reference = {};
+    oci::StoredIndex index = {};             ///< without a document when the base is one image
+    std::unique_ptr<oci::Store> store = {};  ///< null for scratch
+
+    [[nodiscard]] const std::vector<oci::StoredImage>& images() const { return index.images; }
+};
+
+[[nodiscard]] inline oci::StoredImage load_one(oci::Store& store, const oci::Reference& reference,
+                                               const std::string& platform) {
+    const std::string name = reference.text();
+    oci::StoredImage stored =
+        oci::load_image(store, reference.wanted(), oci::parse_platform(platform), name);
+    if (!platform.empty() && !oci::parse_platform(platform).accepts(stored.image.platform())) {
+        throw Error{
+            ErrorCode::unsupported,
+            {.attempted = "use base image",
+             .subject = name,
+             .answer = "it is for " + stored.image.platform().text() + ", not " + platform}};
+    }
+    return stored;
+}
+
+/// `target_options` are for the target's registry: a base of another one is not read in the clear
+/// because of them.
+[[nodiscard]] inline Base open_base(const BaseOptions& options, const oci::Reference& target,
+                                    const registry::ClientOptions& target_options,
+                                    const Session& session, const packaging::LayerCache& cache) {
+    Base base{.reference = oci::parse_reference(options.image.empty() ? default_base_image(session)
+                                                                      : options.image)};
+    if (base.reference.kind == oci::ReferenceKind::scratch) {
+        if (options.all_platforms) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "use all platforms of",
+                         .subject = "scratch",
+                         .answer = "it is of no platform",
+                         .advice = "name one with --platform"}};
+        }
+        base.index.images.push_back({.image = oci::scratch(oci::parse_platform(options.platform))});
+        return base;
+    }
+    const bool same_registry = target.kind == oci::ReferenceKind::registry &&
+                               target.api_host() == base.reference.api_host();
+    const registry::ClientOptions own_options =
+        same_registry
+            ? target_options
+            : registry_options(session, {.ca_file = options.ca_file}, base.reference.host);
+    const Control control = session.control();
+    base.store = std::make_unique<packaging::CachedStore>(
+        through_mirrors(base.reference, registry::open_store(base.reference, own_options, control),
+                        session),
+        base.reference.name(), cache);
+    if (!options.all_platforms) {
+        base.index.images.push_back(load_one(*base.store, base.reference, options.platform));
+        return base;
+    }
+    base.index = oci::load_index(*base.store, base.reference.wanted(), base.reference.text());
+    for (const std::string& platform : base.index.left_out) {
+        control.say(Level::info, "left out of the index: " + platform + ", which is not Linux");
+    }
+    return base;
+}
+
+/// Of all images, what several have in common once.
+[[nodiscard]] inline std::vector<Layer> layers_of(const std::vector<oci::StoredImage>& bases) {
+    std::vector<Layer> layers;
+    std::set<std::string> seen;
+    for (const oci::StoredImage& base : bases) {
+        const std::vector<std::string> diff_ids = base.image.diff_ids();
+        const std::vector<oci::Descriptor> own = base.image.layers();
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            if (!seen.contains(own[i].digest)) {
+                layers.push_back({.digest = own[i].digest,
+                                  .diff_id = diff_ids[i],
+                                  .media_type = own[i].media_type,
+                                  .size = own[i].size,
+                                  .origin = Origin::base});
+            }
+        }
+        for (const oci::Descriptor& layer : own) {
+            seen.insert(layer.digest);
+        }
+    }
+    return layers;
 }
 
 }  // namespace fairing::detail
@@ -20865,17 +20456,6 @@ inline constexpr std::string_view compressors_there =
 
 namespace fairing::detail {
 
-/// Seconds since it was made.
-class Stopwatch {
-public:
-    [[nodiscard]] double seconds() const {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    }
-
-private:
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 /// Where the layers go.
 struct LayerRoute {
     oci::Store* target = nullptr;  ///< null: nothing is sent
@@ -21222,6 +20802,1069 @@ private:
 }  // namespace fairing::detail
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/builders/appended_image.hpp - what an image says that was made by appending: its configs,
+// manifests and index, out of the base's and of what our layers are. Documents, no I/O.
+
+namespace fairing::detail {
+
+/// What `layers` cost, and what they say about the context.
+struct LayerSummary {
+    std::vector<oci::NewLayer> additions = {};
+    std::string context_digest = {};  ///< "sha256:…"
+    BuildFigures figures = {};
+};
+
+[[nodiscard]] inline LayerSummary summarize(const Context& context,
+                                            const std::vector<OwnLayer>& layers) {
+    LayerSummary summary;
+    packaging::ContextDigest digest;
+    for (const OwnLayer& own : layers) {
+        digest.add(own.group.files, own.contents);
+        summary.additions.push_back({.descriptor = {.media_type = {},  // the base's family
+                                                    .digest = own.layer.digest,
+                                                    .size = own.layer.size},
+                                     .diff_id = own.layer.diff_id,
+                                     .comment = own.group.name});
+        summary.figures.bytes_read += own.bytes_read;
+        summary.figures.bytes_compressed += own.bytes_compressed;
+    }
+    summary.context_digest = digest.finish(context);
+    return summary;
+}
+
+/// RFC 3339 in UTC of SOURCE_DATE_EPOCH, which is 0 unless set (reproducible-builds.org).
+[[nodiscard]] inline std::string created_time(std::int64_t seconds) {
+    const auto time = static_cast<std::time_t>(seconds);
+    std::tm parts{};
+    ::gmtime_r(&time, &parts);
+    char text[32];
+    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+/// The documents of each of the base's images with our layers on top.
+struct AppendedImage {
+    std::vector<oci::Image> images = {};
+    oci::RawManifest root = {};  ///< what the tag points at: the one image's, or the index
+
+    /// "linux/amd64,linux/arm64".
+    [[nodiscard]] std::string platforms() const {
+        std::string text;
+        for (const oci::Image& image : images) {
+            text += (text.empty() ? "" : ",") + image.platform().text();
+        }
+        return text;
+    }
+};
+
+/// `suffix` is the compressor's, in the media type of `additions`.
+[[nodiscard]] inline AppendedImage appended(const Base& base, std::vector<oci::NewLayer> additions,
+                                            const Context& context, std::string_view suffix,
+                                            bool all_platforms) {
+    const bool named_base = base.reference.kind == oci::ReferenceKind::registry;
+    const std::string base_name = named_base ? base.reference.text() : "";
+    AppendedImage result;
+    for (const oci::StoredImage& each : base.images()) {
+        for (oci::NewLayer& layer : additions) {
+            layer.descriptor.media_type = oci::layer_media_type(each.image, suffix);
+        }
+        result.images.push_back(
+            oci::append(each.image, additions,
+                        {.command = context.command,
+                         .user = "0",
+                         .working_directory = context.working_directory,
+                         .environment = environment_on(each.image, context),
+                         .created = created_time(packaging::source_date_epoch()),
+                         .base_name = base_name,
+                         .base_digest = each.manifest.digest}));
+    }
+    result.root = all_platforms ? oci::index_of(base.index, result.images, base_name)
+                                : oci::serialize(result.images.front());
+    return result;
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/address.hpp - where a container engine listens: DOCKER_HOST, CONTAINER_HOST,
+// Docker's contexts, and the usual sockets of Docker and Podman.
+
+namespace fairing::engine {
+
+/// Whose engine is looked for; `any` takes Docker's before Podman's.
+enum class Kind { any, docker, podman };
+
+/// Where an engine listens, and what TLS needs there. Data, no I/O.
+struct Address {
+    std::string name = {};  ///< as it was named, and can be again: a path, a URL, "context:NAME"
+    std::string url = {};  ///< "http+unix://%2Frun%2Fdocker.sock", "http://host:2375", "https://…"
+    std::filesystem::path socket = {};  ///< empty for one that listens elsewhere
+    std::string ca_file = {}, certificate_file = {}, key_file = {};  ///< PEM; empty: there is none
+    bool verified = true;  ///< the peer's certificate is checked
+
+    [[nodiscard]] static Address of_socket(const std::filesystem::path& path) {
+        return {.name = path.string(),
+                .url = "http+unix://" + net::percent_encode(path.string()),
+                .socket = path};
+    }
+};
+
+namespace detail {
+
+[[nodiscard]] inline Error bad_address(const std::string& name, std::string answer,
+                                       ErrorCode code = ErrorCode::unsupported) {
+    return Error{code,
+                 {.attempted = "use the container engine at",
+                  .subject = net::redact_url(name),
+                  .answer = std::move(answer),
+                  .advice = "name its socket as /PATH or unix:///PATH, or write tcp://HOST:PORT"}};
+}
+
+/// $DOCKER_CONFIG, else ~/.docker.
+[[nodiscard]] inline std::filesystem::path docker_folder() {
+    const std::string given = env("DOCKER_CONFIG", "");
+    return given.empty() ? std::filesystem::path{env("HOME", "/root")} / ".docker"
+                         : std::filesystem::path{given};
+}
+
+/// Those of ca.pem, cert.pem and key.pem that are in `folder`.
+inline void add_certificates(Address& address, const std::filesystem::path& folder) {
+    const auto there = [&folder](const char* name) {
+        std::error_code ignored;
+        return std::filesystem::exists(folder / name, ignored) ? (folder / name).string() : "";
+    };
+    address.ca_file = there("ca.pem");
+    address.certificate_file = there("cert.pem");
+    address.key_file = there("key.pem");
+}
+
+/// `name` is a path, unix:///PATH, tcp://HOST[:PORT], http:// or https://. With `certificates`,
+/// tcp means TLS.
+[[nodiscard]] inline Address parse_address(const std::string& name,
+                                           const std::filesystem::path& certificates) {
+    constexpr std::string_view unix_scheme = "unix://";
+    if (name.starts_with('/')) {
+        return Address::of_socket(name);
+    }
+    if (name.starts_with(unix_scheme)) {
+        const std::string path = name.substr(unix_scheme.size());
+        if (!path.starts_with('/')) {
+            throw bad_address(name, "a socket's path begins with /", ErrorCode::usage);
+        }
+        return Address::of_socket(path);
+    }
+    const std::size_t colons = name.find("://");
+    const std::string scheme = name.substr(0, std::min(colons, name.size()));
+    if (colons == std::string::npos || (scheme != "tcp" && scheme != "http" && scheme != "https")) {
+        throw bad_address(name, scheme == "ssh" ? "ssh is not spoken; forward its socket with "
+                                                  "ssh -L /tmp/engine.sock:/run/docker.sock"
+                                                : "it is neither a socket nor tcp");
+    }
+    const bool tls = scheme == "https" || (scheme == "tcp" && !certificates.empty());
+    std::string rest = name.substr(colons + 3);
+    while (rest.ends_with('/')) {
+        rest.pop_back();
+    }
+    const bool has_port =
+        rest.find(':', rest.rfind(']') == rest.npos ? 0 : rest.rfind(']')) != std::string::npos;
+    if (!has_port && scheme == "tcp") {
+        rest += tls ? ":2376" : ":2375";
+    }
+    Address address{.name = name, .url = (tls ? "https://" : "http://") + rest};
+    const net::Url url = net::parse_url(address.url);
+    if (url.target != "/") {
+        throw bad_address(name, "it has a path", ErrorCode::usage);
+    }
+    if (tls && !certificates.empty()) {
+        add_certificates(address, certificates);
+    }
+    return address;
+}
+
+/// Where the certificates of DOCKER_HOST are; empty: it does not speak TLS. Unlike Docker's own
+/// client, this one checks the engine's certificate in any case.
+[[nodiscard]] inline std::filesystem::path certificate_folder() {
+    const std::string folder = env("DOCKER_CERT_PATH", "");
+    return !folder.empty()                        ? std::filesystem::path{folder}
+           : env("DOCKER_TLS_VERIFY", "").empty() ? std::filesystem::path{}
+                                                  : docker_folder();
+}
+
+/// A context of Docker's: its meta.json and its certificates lie under the SHA-256 of its name.
+[[nodiscard]] inline Address docker_context(const std::string& name) {
+    const std::string id = codec::sha256_hex(name);
+    const std::filesystem::path contexts = docker_folder() / "contexts";
+    const std::filesystem::path file = contexts / "meta" / id / "meta.json";
+    const std::string shown = "context:" + name;
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored)) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "use Docker's context",
+                     .subject = '"' + name + '"',
+                     .answer = "there is no " + file.string(),
+                     .advice = "see docker context ls"}};
+    }
+    const Json document = parse_json(read_file(file, std::size_t{1} << 20), file.string());
+    const Json endpoints = document.is_object() ? document.value("Endpoints", Json()) : Json();
+    const Json endpoint = endpoints.is_object() ? endpoints.value("docker", Json()) : Json();
+    const std::string host = text_or(endpoint, "Host");
+    if (host.empty()) {
+        throw bad_address(shown, file.string() + " names no host", ErrorCode::input);
+    }
+    const std::filesystem::path certificates = contexts / "tls" / id / "docker";
+    const bool tls = std::filesystem::exists(certificates, ignored);
+    Address address = parse_address(host, tls ? certificates : std::filesystem::path{});
+    address.name = shown;
+    address.verified = endpoint.value("SkipTLSVerify", Json()) != Json(true);
+    return address;
+}
+
+/// The context that is chosen: $DOCKER_CONTEXT, else what `docker context use` wrote; empty: none.
+[[nodiscard]] inline std::string current_context() {
+    std::string name = env("DOCKER_CONTEXT", "");
+    const std::filesystem::path file = docker_folder() / "config.json";
+    std::error_code ignored;
+    if (name.empty() && std::filesystem::exists(file, ignored)) {
+        name = text_or(parse_json(read_file(file, std::size_t{1} << 20), file.string()),
+                       "currentContext");
+    }
+    return name == "default" ? "" : name;
+}
+
+/// What the environment or Docker's configuration names.
+[[nodiscard]] inline std::optional<Address> chosen_address(Kind kind) {
+    if (kind != Kind::podman) {
+        if (const std::string host = env("DOCKER_HOST", ""); !host.empty()) {
+            return parse_address(host, certificate_folder());
+        }
+        if (const std::string name = current_context(); !name.empty()) {
+            return docker_context(name);
+        }
+    }
+    const std::string host = env("CONTAINER_HOST", "");
+    return kind != Kind::docker && !host.empty() ? std::optional{parse_address(host, {})}
+                                                 : std::nullopt;
+}
+
+}  // namespace detail
+
+/// The sockets to look for when nothing names one, in order; the machine's before the user's.
+[[nodiscard]] inline std::vector<std::filesystem::path> usual_sockets(Kind kind = Kind::any) {
+    std::filesystem::path own = env("XDG_RUNTIME_DIR", "");
+    if (own.empty() && ::geteuid() != 0) {
+        own = "/run/user/" + std::to_string(::geteuid());
+    }
+    std::vector<std::filesystem::path> places;
+    const auto add = [&](const char* machine, const char* user) {
+        places.emplace_back(machine);
+        if (!own.empty()) {
+            places.push_back(own / user);
+        }
+    };
+    if (kind != Kind::podman) {
+        add("/var/run/docker.sock", "docker.sock");
+    }
+    if (kind != Kind::docker) {
+        add("/run/podman/podman.sock", "podman/podman.sock");
+    }
+    return places;
+}
+
+/// Whether a socket lies there that we may use; of one elsewhere only its answer can tell.
+[[nodiscard]] inline bool is_there(const Address& address) {
+    struct stat status {};
+    return address.socket.empty() ||
+           (::stat(address.socket.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
+            ::access(address.socket.c_str(), R_OK | W_OK) == 0);
+}
+
+/// `given` (a path, unix:///PATH, tcp://HOST:PORT, context:NAME) when it is not empty; else what
+/// DOCKER_HOST, Docker's context or CONTAINER_HOST name; else the first of the usual sockets that
+/// we may use. Whether anybody listens there is another question.
+[[nodiscard]] inline std::optional<Address> find(const std::string& given = {},
+                                                 Kind kind = Kind::any) {
+    constexpr std::string_view context = "context:";
+    if (given.starts_with(context)) {
+        return detail::docker_context(given.substr(context.size()));
+    }
+    if (!given.empty()) {
+        return detail::parse_address(given, detail::certificate_folder());
+    }
+    if (auto chosen = detail::chosen_address(kind)) {
+        return chosen;
+    }
+    for (const std::filesystem::path& place : usual_sockets(kind)) {
+        if (Address address = Address::of_socket(place); is_there(address)) {
+            return address;
+        }
+    }
+    return std::nullopt;
+}
+
+/// "/var/run/docker.sock, /run/podman/podman.sock": where find() looked in vain.
+[[nodiscard]] inline std::string places_looked_at(Kind kind = Kind::any) {
+    std::string places;
+    for (const std::filesystem::path& place : usual_sockets(kind)) {
+        places += (places.empty() ? "" : ", ") + place.string();
+    }
+    return places;
+}
+
+/// The same, or Error{unavailable} that names the sockets that are not there.
+[[nodiscard]] inline Address require(const std::string& given, Kind kind,
+                                     const std::string& attempted) {
+    if (auto found = find(given, kind)) {
+        return *std::move(found);
+    }
+    const bool podman = kind == Kind::podman;
+    throw Error{
+        ErrorCode::unavailable,
+        {.attempted = attempted,
+         .answer = "no container engine listens at " + places_looked_at(kind),
+         .advice = (podman ? "start it with podman system service --time=0, or name its socket "
+                             "with --engine or CONTAINER_HOST"
+                           : "start Docker or Podman, or name its socket with --engine or "
+                             "DOCKER_HOST")}};
+}
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/connection.hpp - requests to a container engine and its answers: what goes wrong
+// names the socket, and says what to do.
+
+namespace fairing::engine {
+
+/// What an engine says while it works: one JSON object of a stream.
+using EventSink = std::function<void(const Json&)>;
+
+/// Where an engine listens. `attempted` is what a request is for, up to the engine: "load an image
+/// into". Cheap to copy; every member may be called from several threads at once.
+class Connection {
+public:
+    Connection(net::AnyTransport transport, const Address& address)
+        : transport_(std::move(transport)), name_(address.name), url_(address.url) {}
+
+    /// As it was named.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    /// Any answer. Throws Error that says how to reach an engine when there is none.
+    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
+                                         const net::BodySink& sink,
+                                         const std::stop_token& stop) const {
+        // What our own sink or body throws is about something else than the engine.
+        bool own = false;
+        const auto marked = [&own](const auto& function, const auto& argument) {
+            try {
+                function(argument);
+            } catch (...) {
+                own = true;
+                throw;
+            }
+        };
+        net::Request sent = request;
+        if (request.body.write) {
+            sent.body.write = [&](const net::BodySink& piece) {
+                marked(request.body.write, piece);
+            };
+        }
+        net::BodySink received;
+        if (sink) {
+            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
+        }
+        try {
+            return transport_.send(sent, received, stop);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool denied = error.code() == ErrorCode::denied;      // TLS
+            const bool strange = error.code() == ErrorCode::integrity;  // no HTTP, or not plain
+            if (own || (!denied && !strange && error.code() != ErrorCode::unavailable &&
+                        error.code() != ErrorCode::not_found)) {
+                throw;
+            }
+            const ErrorCode code = denied || strange ? error.code() : ErrorCode::unavailable;
+            Error::Details details = failure(code, attempted, error.details().answer).details();
+            details.advice =
+                denied ? "check ca.pem, cert.pem and key.pem in the folder DOCKER_CERT_PATH names"
+                : strange && url_.starts_with("http://")
+                    ? "when it speaks TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
+                    : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
+            throw Error{code, std::move(details)};
+        }
+    }
+
+    /// Throws Error for an answer that is none of success.
+    void check(const net::Response& answer, const std::string& attempted) const {
+        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
+            return;
+        }
+        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
+                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
+                               : answer.status == 409                         ? ErrorCode::conflict
+                               : answer.status >= 400 && answer.status < 500
+                                   ? ErrorCode::input
+                                   : ErrorCode::unavailable;
+        const Json document = Json::parse(answer.body, nullptr, false);
+        std::string message = text_or(document, "message");
+        for (char& c : message) {
+            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+        }
+        Error::Details details =
+            failure(code, attempted,
+                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
+                .details();
+        details.http_status = answer.status;
+        throw Error{code, std::move(details)};
+    }
+
+    net::Response send(const net::Request& request, const std::string& attempted,
+                       const net::BodySink& sink, const std::stop_token& stop) const {
+        net::Response answer = exchange(request, attempted, sink, stop);
+        check(answer, attempted);
+        return answer;
+    }
+
+    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
+                            const std::stop_token& stop) const {
+        return parse(send(request, attempted, {}, stop));
+    }
+    [[nodiscard]] Json parse(const net::Response& answer) const {
+        return parse_json(answer.body, "the answer of the container engine at " + name_);
+    }
+    /// What is not there is no error.
+    void remove(const std::string& url, const std::string& attempted,
+                const std::stop_token& stop) const {
+        const net::Response answer =
+            exchange({.method = "DELETE", .url = url}, attempted, {}, stop);
+        if (answer.status != 404) {
+            check(answer, attempted);
+        }
+    }
+
+    /// Reads one JSON object per line; one with an error is an Error.
+    void stream(const net::Request& request, const std::string& attempted, const EventSink& events,
+                const std::stop_token& stop) const {
+        LineSplitter lines;
+        bool answered = false;
+        const auto on_line = [&](const std::string& line) {
+            if (line.find_first_not_of(" \t\r") == std::string::npos) {
+                return;
+            }
+            const Json event = Json::parse(line, nullptr, false);
+            if (!event.is_object()) {
+                throw failure(ErrorCode::unavailable, attempted,
+                              "a line of its answer is not JSON");
+            }
+            answered = true;
+            if (event.contains("error") || event.contains("errorDetail")) {
+                throw stream_error(event, attempted);
+            }
+            if (events) {
+                events(event);
+            }
+        };
+        send(
+            request, attempted,
+            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
+        lines.finish(on_line);
+        if (!answered) {
+            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
+        }
+    }
+
+    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
+                                std::string answer) const {
+        return Error{code,
+                     {.attempted = attempted + " the container engine at",
+                      .subject = name_,
+                      .answer = std::move(answer)}};
+    }
+
+private:
+    /// What an object with an error says. Docker gives the exit code of a step that failed; Podman
+    /// says so.
+    [[nodiscard]] Error stream_error(const Json& event, const std::string& attempted) const {
+        const Json detail = event.value("errorDetail", Json());
+        std::string text = text_or(event, "error", text_or(detail, "message"));
+        text.resize(text.find_last_not_of(" \r\n") + 1);
+        const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
+        const bool step_failed =
+            (detail.is_object() && detail.contains("code")) || says("building at STEP ");
+        const ErrorCode code = step_failed                              ? ErrorCode::input
+                               : says("unauthorized") || says("denied") ? ErrorCode::denied
+                               : says("manifest unknown") || says("not found")
+                                   ? ErrorCode::not_found
+                                   : ErrorCode::unavailable;
+        return failure(code, attempted, text.empty() ? "an error without a text" : text);
+    }
+
+    net::AnyTransport transport_;
+    std::string name_, url_;
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/frames.hpp - standard output and error in one stream, as a container engine sends
+// them (Docker Engine API, "Attach to a container", stream format).
+
+namespace fairing::engine {
+
+/// Takes the stream in any portions: a header of 8 bytes (stream, three zeros, length big-endian),
+/// then so many bytes.
+class FrameReader {
+public:
+    using Sink = std::function<void(Stream, std::span<const std::byte>)>;
+
+    explicit FrameReader(Sink sink) : sink_(std::move(sink)) {}
+
+    /// Throws Error{integrity} for what is no frame.
+    void write(std::span<const std::byte> bytes) {
+        while (!bytes.empty()) {
+            const bool in_header = header_size_ < header_.size();
+            const std::size_t wanted = in_header ? header_.size() - header_size_ : left_;
+            const std::span<const std::byte> part = bytes.first(std::min(wanted, bytes.size()));
+            bytes = bytes.subspan(part.size());
+            if (in_header) {
+                std::copy(part.begin(), part.end(),
+                          header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
+                header_size_ += part.size();
+                if (header_size_ == header_.size()) {
+                    open_frame();
+                }
+            } else {
+                sink_(stream_, part);
+                left_ -= part.size();
+            }
+            if (left_ == 0 && header_size_ == header_.size()) {
+                header_size_ = 0;
+            }
+        }
+    }
+
+    /// Throws Error{integrity} when the stream ended within a frame.
+    void finish() const {
+        if (header_size_ != 0) {
+            throw refuse("the stream ended within a frame");
+        }
+    }
+
+private:
+    static Error refuse(std::string answer) {
+        return Error{ErrorCode::integrity,
+                     {.attempted = "read the output of a container", .answer = std::move(answer)}};
+    }
+
+    void open_frame() {
+        const auto number = [this](std::size_t at) {
+            return std::to_integer<std::uint32_t>(header_[at]);
+        };
+        if (number(0) > 2 || number(1) != 0 || number(2) != 0 || number(3) != 0) {
+            throw refuse("a frame with a malformed header");
+        }
+        stream_ = number(0) == 2 ? Stream::errors : Stream::output;
+        left_ = number(4) << 24U | number(5) << 16U | number(6) << 8U | number(7);
+    }
+
+    Sink sink_;
+    std::array<std::byte, 8> header_ = {};
+    std::size_t header_size_ = 0;  ///< bytes of the header that are there; 0 between frames
+    std::size_t left_ = 0;         ///< bytes of the frame that are not
+    Stream stream_ = Stream::output;
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/engine/engine.hpp - a container engine, Docker or Podman, over its Unix socket or TCP
+// (Docker Engine API, v1.24 to v1.41).
+
+namespace fairing::engine {
+
+/// Credentials as engines take them in a header: Base64 for URLs (RFC 4648, 5), with padding.
+[[nodiscard]] inline Secret header_of(const Json& credentials) {
+    std::string text = codec::base64_encode(credentials.dump());
+    std::replace(text.begin(), text.end(), '+', '-');
+    std::replace(text.begin(), text.end(), '/', '_');
+    return Secret{std::move(text)};
+}
+
+/// How to build out of a context, which holds `dockerfile`.
+struct BuildOptions {
+    std::string dockerfile = "Dockerfile";
+    std::string platform = {};      ///< os/architecture[/variant]; empty: the engine's own
+    bool cache = true;              ///< steps that were built before are taken as they are
+    bool verify_registries = true;  ///< Podman: https with a known certificate only
+    Secret credentials = {};        ///< header_of() an object: registry to its credentials
+};
+
+/// Where to push an image to, and as whom.
+struct PushOptions {
+    bool verify_registries = true;  ///< Podman: https with a known certificate only
+    Secret credentials = {};        ///< header_of() the registry's credentials; empty: anonymous
+};
+
+/// How a container ended.
+struct ContainerEnd {
+    int exit_code = 0;
+    std::string error = {};  ///< what the engine says beyond the code
+};
+
+/// A connected engine; a cheap value. Every member may be called from several threads at once.
+/// Errors name the socket; what the engine answers is in them.
+class Engine {
+public:
+    /// Asks for the version and settles on one that both sides speak. Throws Error{unavailable}
+    /// that names the socket when nobody listens there, Error{unsupported} for an engine that is
+    /// too old.
+    [[nodiscard]] static Engine connect(net::AnyTransport transport, const Address& address,
+                                        const std::stop_token& stop = {}) {
+        Engine engine{std::move(transport), address};
+        const Json answer = engine.connection_.json(
+            {.method = "GET", .url = engine.base_ + "/version"}, "ask for the version of", stop);
+        const Version theirs = parse_version(text_or(answer, "ApiVersion"));
+        if (theirs < oldest) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "use the container engine at",
+                         .subject = address.name,
+                         .answer = "it speaks API version \"" + text_or(answer, "ApiVersion") +
+                                   "\", and we need 1.24",
+                         .advice = "update Docker or Podman"}};
+        }
+        const Version least = parse_version(text_or(answer, "MinAPIVersion", "1.24"));
+        const Version spoken = std::max(std::min(theirs, newest), least);
+        engine.version_ = std::to_string(spoken.first) + '.' + std::to_string(spoken.second);
+        engine.base_ += "/v" + engine.version_;
+        return engine;
+    }
+
+    [[nodiscard]] static Engine connect(net::AnyTransport transport,
+                                        const std::filesystem::path& socket,
+                                        const std::stop_token& stop = {}) {
+        return connect(std::move(transport), Address::of_socket(socket), stop);
+    }
+
+    [[nodiscard]] const std::string& version() const noexcept { return version_; }
+    /// Where it listens, as it was named.
+    [[nodiscard]] const std::string& name() const noexcept { return connection_.name(); }
+
+    void ping(const std::stop_token& stop = {}) const {
+        connection_.send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
+    }
+
+    /// By id, or by any reference.
+    [[nodiscard]] bool has_image(const std::string& image, const std::stop_token& stop = {}) const {
+        return !find_image(image, stop).is_null();
+    }
+    /// What the engine knows of an image: Id, Os, Architecture, Config and more; null when it has
+    /// none of this name.
+    [[nodiscard]] Json find_image(const std::string& image,
+                                  const std::stop_token& stop = {}) const {
+        const std::string attempted = "look for image " + image + " in";
+        const auto answer = connection_.exchange(
+            {.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"}, attempted, {},
+            stop);
+        if (answer.status == 404) {
+            return {};
+        }
+        connection_.check(answer, attempted);
+        return connection_.parse(answer);
+    }
+
+    /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
+    /// or ends early.
+    void load(const net::Body& archive, const std::stop_token& stop = {}) const {
+        connection_.stream({.method = "POST",
+                            .url = base_ + "/images/load?quiet=1",
+                            .headers = {{"Content-Type", "application/x-tar"}},
+                            .body = archive,
+                            .idle_timeout = std::chrono::minutes{10}},
+                           "load an image into", {}, stop);
+    }
+
+    /// Builds an image out of a tar archive and gives its id. The end of the connection, as by a
+    /// stop, ends the build. Throws Error: input for a step that failed, denied and not_found for a
+    /// base, unavailable for an answer that is malformed or ends before the image is there.
+    [[nodiscard]] std::string build(const net::Body& context, const BuildOptions& options,
+                                    const EventSink& events,
+                                    const std::stop_token& stop = {}) const {
+        const std::string attempted = "build an image with";
+        net::Request request{
+            .method = "POST",
+            .url =
+                base_ + "/build?rm=1&forcerm=1&dockerfile=" +
+                net::percent_encode(options.dockerfile) + (options.cache ? "" : "&nocache=1") +
+                (options.platform.empty() ? ""
+                                          : "&platform=" + net::percent_encode(options.platform)) +
+                tls_parameter(options.verify_registries),
+            .headers = {{"Content-Type", "application/x-tar"}},
+            .body = context,
+            .idle_timeout = silence};
+        if (!options.credentials.empty()) {
+            request.headers.emplace("X-Registry-Config", options.credentials.reveal());
+        }
+        std::string id;
+        connection_.stream(
+            request, attempted,
+            [&](const Json& event) {
+                constexpr std::string_view built = "Successfully built ";  // before Podman 4
+                const std::string given = text_or(event.value("aux", Json()), "ID");
+                const std::string line = text_or(event, "stream");
+                if (!given.empty()) {
+                    id = given;
+                } else if (id.empty() && line.starts_with(built)) {
+                    id =
+                        line.substr(built.size(), line.find_last_not_of("\r\n") + 1 - built.size());
+                }
+                if (events) {
+                    events(event);
+                }
+            },
+            stop);
+        if (id.empty()) {
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended before the image was there");
+        }
+        return id;
+    }
+
+    /// Names an image "repository:tag"; what had that name before has it no more.
+    void tag(const std::string& image, const std::string& repository, const std::string& tag,
+             const std::stop_token& stop = {}) const {
+        connection_.send({.method = "POST",
+                          .url = base_ + "/images/" + path_of(image) +
+                                 "/tag?repo=" + net::percent_encode(repository) +
+                                 "&tag=" + net::percent_encode(tag)},
+                         "name image " + image + " in", {}, stop);
+    }
+
+    /// Pushes "repository:tag" and gives the manifest's digest in the registry.
+    [[nodiscard]] std::string push(const std::string& repository, const std::string& tag,
+                                   const PushOptions& options, const EventSink& events,
+                                   const std::stop_token& stop = {}) const {
+        const std::string attempted = "push " + repository + ':' + tag + " with";
+        const Secret nobody = header_of(Json::object());  // the header has to be there
+        std::string digest;
+        connection_.stream(
+            {.method = "POST",
+             .url = base_ + "/images/" + path_of(repository) + "/push?tag=" +
+                    net::percent_encode(tag) + tls_parameter(options.verify_registries),
+             .headers = {{"X-Registry-Auth",
+                          (options.credentials.empty() ? nobody : options.credentials).reveal()}},
+             .idle_timeout = std::chrono::minutes{10}},
+            attempted,
+            [&](const Json& event) {
+                const std::string given = text_or(event.value("aux", Json()), "Digest");
+                const std::string said = digest_in(text_or(event, "status"), tag);  // Podman
+                digest = !given.empty() ? given : !said.empty() ? said : digest;
+                if (events) {
+                    events(event);
+                }
+            },
+            stop);
+        if (!oci::is_digest(digest)) {
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended before the image was pushed");
+        }
+        return digest;
+    }
+
+    /// Makes the engine pull "host/repository@sha256:…", anonymously.
+    void pull(const std::string& reference, const std::stop_token& stop = {}) const {
+        const std::string attempted = "pull " + reference + " with";
+        connection_.stream(
+            {.method = "POST",
+             .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
+             .idle_timeout = std::chrono::minutes{10}},
+            attempted, {}, stop);
+        if (!has_image(reference, stop)) {
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended, and the image is not there");
+        }
+    }
+
+    void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
+        connection_.remove(base_ + "/images/" + path_of(image), "remove image " + image + " from",
+                           stop);
+    }
+
+    /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
+    [[nodiscard]] std::string create(const std::string& name, const Json& settings,
+                                     const std::stop_token& stop = {}) const {
+        const std::string attempted = "create container " + name + " with";
+        const Json answer =
+            connection_.json({.method = "POST",
+                              .url = base_ + "/containers/create?name=" + net::percent_encode(name),
+                              .headers = {{"Content-Type", "application/json"}},
+                              .body = net::Body::of(settings.dump())},
+                             attempted, stop);
+        std::string id = text_or(answer, "Id");
+        if (id.empty()) {
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer names no container");
+        }
+        return id;
+    }
+
+    void start(const std::string& id, const std::stop_token& stop = {}) const {
+        connection_.send({.method = "POST", .url = container(id) + "/start"},
+                         "start a container with", {}, stop);
+    }
+
+    /// Gives what the container writes, from its beginning to its end.
+    void follow_logs(const std::string& id, const FrameReader::Sink& sink,
+                     const std::stop_token& stop = {}) const {
+        logs(id, "?follow=1&stdout=1&stderr=1", sink, stop);
+    }
+    /// Gives what the container has written so far.
+    void read_logs(const std::string& id, const FrameReader::Sink& sink,
+                   const std::stop_token& stop = {}) const {
+        logs(id, "?stdout=1&stderr=1", sink, stop);
+    }
+
+    /// Whether it was started and has not ended.
+    [[nodiscard]] bool is_running(const std::string& id, const std::stop_token& stop = {}) const {
+        const Json answer = connection_.json({.method = "GET", .url = container(id) + "/json"},
+                                             "look for a container of", stop);
+        const Json state = answer.is_object() ? answer.value("State", Json()) : Json();
+        return state.is_object() && state.value("Running", Json()) == Json(true);
+    }
+
+    /// Waits for the container's end.
+    [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
+        const std::string attempted = "wait for a container of";
+        const Json answer = connection_.json(
+            {.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence}, attempted,
+            stop);
+        const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
+        if (!code.is_number_integer()) {
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer has no StatusCode");
+        }
+        return {.exit_code = code.get<int>(),
+                .error = text_or(answer.value("Error", Json()), "Message")};
+    }
+
+    /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
+    void stop(const std::string& id, std::chrono::seconds grace,
+              const std::stop_token& stop = {}) const {
+        connection_.send({.method = "POST",
+                          .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
+                          .idle_timeout = grace + std::chrono::seconds{30}},
+                         "stop a container of", {}, stop);
+    }
+
+    /// Throws Error{conflict} when it does not run.
+    void kill(const std::string& id, const std::string& signal = "SIGKILL",
+              const std::stop_token& stop = {}) const {
+        connection_.send({.method = "POST",
+                          .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
+                         "kill a container of", {}, stop);
+    }
+
+    /// Kills and removes it with its anonymous volumes; one that is not there is no error.
+    void remove(const std::string& id, const std::stop_token& stop = {}) const {
+        connection_.remove(container(id) + "?force=1&v=1", "remove a container of", stop);
+    }
+
+private:
+    using Version = std::pair<int, int>;
+    static constexpr Version oldest{1, 24}, newest{1, 41};
+    /// How long a training, or the step of a build, may print nothing.
+    static constexpr std::chrono::hours silence{480};
+
+    Engine(net::AnyTransport transport, const Address& address)
+        : connection_(std::move(transport), address), base_(address.url) {}
+
+    /// Docker passes over it: its own settings say which registries are insecure.
+    static const char* tls_parameter(bool verified) { return verified ? "" : "&tlsVerify=false"; }
+
+    /// "sha256:…" of "TAG: digest: sha256:… size: 736".
+    static std::string digest_in(const std::string& status, const std::string& tag) {
+        const std::string start = tag + ": digest: ";
+        return status.starts_with(start)
+                   ? status.substr(start.size(), status.find(' ', start.size()) - start.size())
+                   : std::string{};
+    }
+
+    static Version parse_version(const std::string& text) {
+        Version result{0, 0};
+        int* part = &result.first;
+        for (const char c : text.substr(0, 9)) {
+            if (c == '.' && part == &result.first) {
+                part = &result.second;
+            } else if (c >= '0' && c <= '9') {
+                *part = *part * 10 + (c - '0');
+            } else {
+                return {0, 0};
+            }
+        }
+        return result;
+    }
+
+    /// A reference with its slashes, which separate no parameters here.
+    static std::string path_of(const std::string& image) {
+        std::string result;
+        for (std::size_t start = 0; start <= image.size();) {
+            const std::size_t end = std::min(image.find('/', start), image.size());
+            result +=
+                (start == 0 ? "" : "/") + net::percent_encode(image.substr(start, end - start));
+            start = end + 1;
+        }
+        return result;
+    }
+
+    [[nodiscard]] std::string container(const std::string& id) const {
+        return base_ + "/containers/" + net::percent_encode(id);
+    }
+
+    void logs(const std::string& id, const char* query, const FrameReader::Sink& sink,
+              const std::stop_token& stop) const {
+        FrameReader reader{sink};
+        connection_.send(
+            {.method = "GET", .url = container(id) + "/logs" + query, .idle_timeout = silence},
+            "read the output of a container of",
+            [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
+        reader.finish();
+    }
+
+    Connection connection_;
+    std::string base_;  ///< of all URLs, with the version
+    std::string version_ = {};
+};
+
+}  // namespace fairing::engine
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/stage/engine_access.hpp - how a session reaches a container engine: its own transport, or
+// ours with the engine's certificates.
+
+namespace fairing {
+
+/// Throws what Engine::connect() throws, and Error that names a certificate that can not be read.
+[[nodiscard]] inline engine::Engine connect_engine(const Session& session,
+                                                   const engine::Address& address) {
+    if (session.transport) {
+        return engine::Engine::connect(session.transport, address, session.stop);
+    }
+    net::HttplibOptions options{
+        .ca_file = address.ca_file,
+        .verification = address.verified ? net::Verification::full : net::Verification::off};
+    if (!address.certificate_file.empty() && !address.key_file.empty()) {
+        const net::ClientCertificate certificate{.chain = read_file(address.certificate_file),
+                                                 .key = Secret{read_file(address.key_file)}};
+        options.certificate = [certificate](const std::stop_token&) {
+            return std::optional{certificate};
+        };
+    }
+    return engine::Engine::connect(net::default_transport(std::move(options)), address,
+                                   session.stop);
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/engine_load.hpp - an image that was made without an engine, put into one: no
+// registry in between.
+
+namespace fairing::detail {
+
+/// Loads `image`, which `store` holds, and names it "repository:tag"; gives it as it lies in the
+/// engine.
+[[nodiscard]] inline Image load_into_engine(Image image, oci::Store& store,
+                                            const engine::Address& address,
+                                            const engine::Engine& engine,
+                                            const std::string& repository, const Session& session) {
+    const Control control = session.control();
+    const oci::Image stored =
+        oci::load_image(store, image.digest, oci::parse_platform(image.platform), image.reference)
+            .image;
+    const std::string id = oci::image_id(stored);
+    net::Body archive = oci::docker_archive(store, stored);
+    Progress progress{.step = "load", .item = "image", .total = archive.size};
+    archive.write = [&, write = std::move(archive.write)](const net::BodySink& sink) {
+        progress.done = 0;
+        write([&](std::span<const std::byte> bytes) {
+            control.check("load image");
+            sink(bytes);
+            progress.done += bytes.size();
+            control.show(progress);
+        });
+    };
+    engine.load(archive, session.stop);
+    const std::string known = text_or(engine.find_image(id, session.stop), "Id");
+    if (known.empty()) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = "load an image into the container engine at",
+                     .subject = address.name,
+                     .answer = "it took the image, and does not have " + id}};
+    }
+    engine.tag(known, repository, image.tag, session.stop);
+    control.say(Level::info, address.name + " has the image as " + repository + ':' + image.tag);
+    image.reference = known;
+    image.digest = known;
+    image.location = Location::engine;
+    image.engine = address.name;
+    return image;
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/target.hpp - where a builder's image goes, and what it is called there.
+
+namespace fairing::detail {
+
+/// What all builders have in common.
+struct TargetOptions {
+    std::string registry = {};  ///< HOST[:PORT]/PATH, oci:DIR, docker-archive:FILE; empty: none
+    std::string image_name = {};
+    std::string tag = {};
+    bool push = true;
+};
+
+/// "registry/image_name", or the layout or archive itself; without a tag where the content gives
+/// it. Throws Error{usage} for what names nothing.
+[[nodiscard]] inline oci::Reference name_target(const TargetOptions& options) {
+    if (options.registry.empty() && options.push) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "push the image",
+                     .answer = "no registry is given",
+                     .advice = "name one with --registry HOST/PATH, or a directory with "
+                               "--registry oci:DIR, or build with --no-push"}};
+    }
+    if (!oci::is_repository(options.image_name)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use image name",
+                     .subject = '"' + packaging::escaped(options.image_name) + '"',
+                     .answer = "not of lower-case letters, digits and single separators"}};
+    }
+    oci::Reference target = oci::parse_reference(
+        oci::is_local_reference(options.registry) ? options.registry
+        : options.registry.empty()                ? "localhost/" + options.image_name
+                                                  : options.registry + '/' + options.image_name);
+    if (!options.tag.empty() && !oci::is_tag(options.tag)) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use tag",
+                     .subject = '"' + packaging::escaped(options.tag) + '"',
+                     .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
+    }
+    if (!target.digest.empty() || (!options.tag.empty() && !target.tag.empty() &&
+                                   oci::is_local_reference(options.registry))) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use registry",
+                     .subject = options.registry,
+                     .answer = "it names a digest, or a second tag"}};
+    }
+    if (!oci::is_local_reference(options.registry) || !options.tag.empty()) {
+        target.tag = options.tag;  // what parse_reference() adds is "latest"
+    }
+    return target;
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/builders/append.hpp - an image made by appending layers to a base: no daemon, no
 // Dockerfile, no root.
 //
@@ -21267,16 +21910,16 @@ struct AppendBuilder {
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
-          "image to append to, oci:DIR, docker-archive:FILE, or scratch (default: "
-          "python:<yours>-slim)"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
-          "where the image goes: HOST[:PORT]/PATH, oci:DIR for a directory, docker-archive:FILE "
-          "for a file that docker load takes"),
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &AppendBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
-    field("platform", &AppendBuilder::platform,
-          "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
+    field("platform", &AppendBuilder::platform, "what to build for: OS/ARCHITECTURE[/VARIANT]"),
     field("all_platforms", &AppendBuilder::all_platforms,
           "append to every Linux image of a multi-platform base, and push an index"),
     field("push", &AppendBuilder::push, "build, but send nothing"),
@@ -21296,128 +21939,17 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
 
 namespace detail {
 
-/// "python:3.11-slim" for a host whose python3 is 3.11, so that what runs here runs there.
-[[nodiscard]] inline std::string default_base_image(const Session& session) {
-    std::string version;
-    if (find_program("python3")) {
-        version = run({.arguments = {"python3", "-c",
-                                     "import sys; print('%d.%d' % sys.version_info[:2], end='')"}},
-                      {}, session.stop)
-                      .output;
-    }
-    if (version.empty() || !oci::is_tag(version)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "choose a base image",
-                     .answer = "there is no python3 here whose version it could have",
-                     .advice = "name one with --base-image"}};
-    }
-    return "python:" + version + "-slim";
-}
-
-/// The base as documents, and where its layers are.
-struct Base {
-    oci::Reference reference = {};
-    oci::StoredIndex index = {};             ///< without a document when the base is one image
-    std::unique_ptr<oci::Store> store = {};  ///< null for scratch
-
-    [[nodiscard]] const std::vector<oci::StoredImage>& images() const { return index.images; }
-};
-
-[[nodiscard]] inline oci::StoredImage load_one(oci::Store& store, const oci::Reference& reference,
-                                               const std::string& platform) {
-    const std::string name = reference.text();
-    oci::StoredImage stored =
-        oci::load_image(store, reference.wanted(), oci::parse_platform(platform), name);
-    if (!platform.empty() && !oci::parse_platform(platform).accepts(stored.image.platform())) {
-        throw Error{
-            ErrorCode::unsupported,
-            {.attempted = "use base image",
-             .subject = name,
-             .answer = "it is for " + stored.image.platform().text() + ", not " + platform}};
-    }
-    return stored;
-}
-
-/// `target_options` are for the target's registry: a base of another one is not read in the clear
-/// because of them.
-[[nodiscard]] inline Base open_base(const AppendBuilder& builder, const oci::Reference& target,
-                                    const registry::ClientOptions& target_options,
-                                    const Session& session, const packaging::LayerCache& cache) {
-    Base base{.reference = oci::parse_reference(
-                  builder.base_image.empty() ? default_base_image(session) : builder.base_image)};
-    if (base.reference.kind == oci::ReferenceKind::scratch) {
-        if (builder.all_platforms) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "use all platforms of",
-                         .subject = "scratch",
-                         .answer = "it is of no platform",
-                         .advice = "name one with --platform"}};
-        }
-        base.index.images.push_back({.image = oci::scratch(oci::parse_platform(builder.platform))});
-        return base;
-    }
-    const bool same_registry = target.kind == oci::ReferenceKind::registry &&
-                               target.api_host() == base.reference.api_host();
-    const registry::ClientOptions options =
-        same_registry
-            ? target_options
-            : registry_options(session, {.ca_file = builder.ca_file}, base.reference.host);
-    const Control control = session.control();
-    base.store = std::make_unique<packaging::CachedStore>(
-        through_mirrors(base.reference, registry::open_store(base.reference, options, control),
-                        session),
-        base.reference.name(), cache);
-    if (!builder.all_platforms) {
-        base.index.images.push_back(load_one(*base.store, base.reference, builder.platform));
-        return base;
-    }
-    base.index = oci::load_index(*base.store, base.reference.wanted(), base.reference.text());
-    for (const std::string& platform : base.index.left_out) {
-        control.say(Level::info, "left out of the index: " + platform + ", which is not Linux");
-    }
-    return base;
-}
-
-/// The target: "registry/image_name", or the layout or archive itself.
+/// Throws Error{usage} for what contradicts itself.
 [[nodiscard]] inline oci::Reference check_and_name(const AppendBuilder& builder) {
-    if (builder.registry.empty() && builder.push) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "push the image",
-                     .answer = "no registry is given",
-                     .advice = "name one with --registry HOST/PATH, or a directory with "
-                               "--registry oci:DIR, or build with --no-push"}};
-    }
-    if (!oci::is_repository(builder.image_name)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use image name",
-                     .subject = '"' + packaging::escaped(builder.image_name) + '"',
-                     .answer = "not of lower-case letters, digits and single separators"}};
-    }
-    oci::Reference target = oci::parse_reference(
-        oci::is_local_reference(builder.registry) ? builder.registry
-        : builder.registry.empty()                ? "localhost/" + builder.image_name
-                                                  : builder.registry + '/' + builder.image_name);
+    oci::Reference target = name_target({.registry = builder.registry,
+                                         .image_name = builder.image_name,
+                                         .tag = builder.tag,
+                                         .push = builder.push});
     if (builder.compression < 1 || builder.compression > 9) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use compression level",
                      .subject = std::to_string(builder.compression),
                      .answer = "it goes from 1 (fast) to 9 (small)"}};
-    }
-    if (!builder.tag.empty() && !oci::is_tag(builder.tag)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use tag",
-                     .subject = '"' + packaging::escaped(builder.tag) + '"',
-                     .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
-    }
-    if (!target.digest.empty() || (!builder.tag.empty() && !target.tag.empty() &&
-                                   oci::is_local_reference(builder.registry))) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use registry",
-                     .subject = builder.registry,
-                     .answer = "it names a digest, or a second tag"}};
-    }
-    if (!oci::is_local_reference(builder.registry) || !builder.tag.empty()) {
-        target.tag = builder.tag;  // what parse_reference() adds is "latest"
     }
     const bool to_archive = target.kind == oci::ReferenceKind::archive;
     if (builder.all_platforms && (to_archive || !builder.platform.empty())) {
@@ -21429,63 +21961,6 @@ struct Base {
                                           : "leave out one of the two"}};
     }
     return target;
-}
-
-/// RFC 3339 in UTC of SOURCE_DATE_EPOCH, which is 0 unless set (reproducible-builds.org).
-[[nodiscard]] inline std::string created_time(std::int64_t seconds) {
-    const auto time = static_cast<std::time_t>(seconds);
-    std::tm parts{};
-    ::gmtime_r(&time, &parts);
-    char text[32];
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
-/// Of all images, what several have in common once.
-[[nodiscard]] inline std::vector<Layer> layers_of(const std::vector<oci::StoredImage>& bases) {
-    std::vector<Layer> layers;
-    std::set<std::string> seen;
-    for (const oci::StoredImage& base : bases) {
-        const std::vector<std::string> diff_ids = base.image.diff_ids();
-        const std::vector<oci::Descriptor> own = base.image.layers();
-        for (std::size_t i = 0; i < own.size(); ++i) {
-            if (!seen.contains(own[i].digest)) {
-                layers.push_back({.digest = own[i].digest,
-                                  .diff_id = diff_ids[i],
-                                  .media_type = own[i].media_type,
-                                  .size = own[i].size,
-                                  .origin = Origin::base});
-            }
-        }
-        for (const oci::Descriptor& layer : own) {
-            seen.insert(layer.digest);
-        }
-    }
-    return layers;
-}
-
-/// What `layers` cost, and what they say about the context.
-struct LayerSummary {
-    std::vector<oci::NewLayer> additions = {};
-    std::string context_digest = {};  ///< "sha256:…"
-    BuildFigures figures = {};
-};
-
-[[nodiscard]] inline LayerSummary summarize(const Context& context,
-                                            const std::vector<OwnLayer>& layers) {
-    LayerSummary summary;
-    packaging::ContextDigest digest;
-    for (const OwnLayer& own : layers) {
-        digest.add(own.group.files, own.contents);
-        summary.additions.push_back({.descriptor = {.media_type = {},  // the base's family
-                                                    .digest = own.layer.digest,
-                                                    .size = own.layer.size},
-                                     .diff_id = own.layer.diff_id,
-                                     .comment = own.group.name});
-        summary.figures.bytes_read += own.bytes_read;
-        summary.figures.bytes_compressed += own.bytes_compressed;
-    }
-    summary.context_digest = digest.finish(context);
-    return summary;
 }
 
 /// Empty when nothing is to be remembered.
@@ -21522,7 +21997,11 @@ public:
             target_ = registry::open_store(name_, options, control_);
         }
         base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
-            return open_base(builder_, name, options, session, cache_);
+            return open_base({.image = builder_.base_image,
+                              .platform = builder_.platform,
+                              .all_platforms = builder_.all_platforms,
+                              .ca_file = builder_.ca_file},
+                             name, options, session, cache_);
         });
     }
 
@@ -21625,28 +22104,12 @@ private:
         if (tag_by_content_) {
             name_.tag = packaging::context_tag(summary_.context_digest);
         }
-        const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
-        const std::string base_name = named_base ? base_.reference.text() : "";
-        images_.clear();
-        for (const oci::StoredImage& base : base_.images()) {
-            for (oci::NewLayer& layer : summary_.additions) {
-                layer.descriptor.media_type = oci::layer_media_type(base.image, work_.suffix());
-            }
-            images_.push_back(oci::append(base.image, summary_.additions,
-                                          {.command = context_->command,
-                                           .user = "0",
-                                           .working_directory = context_->working_directory,
-                                           .environment = environment_on(base.image, *context_),
-                                           .created = created_time(packaging::source_date_epoch()),
-                                           .base_name = base_name,
-                                           .base_digest = base.manifest.digest}));
-        }
-        root_ = builder_.all_platforms ? oci::index_of(base_.index, images_, base_name)
-                                       : oci::serialize(images_.front());
+        documents_ =
+            appended(base_, summary_.additions, *context_, work_.suffix(), builder_.all_platforms);
     }
 
     void push_configs() {
-        for (const oci::Image& image : images_) {
+        for (const oci::Image& image : documents_.images) {
             const auto config =
                 oci::Descriptor::from(image.manifest.at("config"), "the new config");
             if (configs_pushed_.contains(config.digest)) {
@@ -21666,7 +22129,7 @@ private:
     void push_documents() {
         push_configs();
         control_.check("push image");
-        if (tagged_ != root_.descriptor().digest) {
+        if (tagged_ != documents_.root.descriptor().digest) {
             registry::write_in_spite_of_losses(
                 [this] { write_manifests(); },
                 [this](const registry::LostBlobs& lost) { push_again(lost); });
@@ -21675,13 +22138,13 @@ private:
     }
     void write_manifests() {
         if (builder_.all_platforms) {
-            for (const oci::Image& image : images_) {
+            for (const oci::Image& image : documents_.images) {
                 target_->write_child(oci::serialize(image));
             }
         }
         const bool named_by_us =
             name_.kind == oci::ReferenceKind::archive && (tag_by_content_ || !builder_.tag.empty());
-        target_->write_manifest(root_,
+        target_->write_manifest(documents_.root,
                                 named_by_us ? builder_.image_name + ':' + name_.tag : name_.tag);
     }
     void push_again(const registry::LostBlobs& lost) {
@@ -21715,11 +22178,7 @@ private:
                 layer.transfer == Transfer::uploaded ? layer.size : 0;
         }
         const bool is_local = name_.kind != oci::ReferenceKind::registry;
-        const std::string digest = root_.descriptor().digest;
-        std::string platforms;
-        for (const oci::Image& image : images_) {
-            platforms += (platforms.empty() ? "" : ",") + image.platform().text();
-        }
+        const std::string digest = documents_.root.descriptor().digest;
         return {.reference = (is_local                    ? name_.name()
                               : builder_.registry.empty() ? builder_.image_name + ':' + name_.tag
                                                           : name_.text()) +
@@ -21732,7 +22191,7 @@ private:
                 .command = context_->command,
                 .environment = context_->environment,
                 .working_directory = context_->working_directory,
-                .platform = platforms,
+                .platform = documents_.platforms(),
                 .tag = name_.tag,
                 .context_digest = summary_.context_digest,
                 .figures = summary_.figures};
@@ -21751,18 +22210,13 @@ private:
     Base base_ = {};
     std::vector<Layer> base_layers_ = {};
     LayerSummary summary_ = {};
-    std::vector<oci::Image> images_ = {};  ///< one for each of the base
-    oci::RawManifest root_ = {};           ///< what the tag points at: the image's, or the index
+    AppendedImage documents_ = {};
     std::set<std::string> configs_pushed_ = {};
     std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
 
 }  // inline namespace FAIRING_ABI
-
-}  // namespace detail
-
-namespace detail {
 
 /// Builds into a layout of its own, and loads that.
 [[nodiscard]] inline Image append_and_load(const AppendBuilder& builder, const Context& context,
@@ -21874,7 +22328,7 @@ struct Time {
     friend auto operator<=>(const Time&, const Time&) = default;
 
     [[nodiscard]] std::chrono::system_clock::time_point rounded() const {
-        return std::chrono::system_clock::time_point{std::chrono::seconds{seconds}};
+        return clock_time(seconds);
     }
 };
 
@@ -22032,8 +22486,7 @@ struct ExecCredential {
         if (!parsed) {
             throw refuse("its expirationTimestamp is no time");
         }
-        credential.expires =
-            std::chrono::time_point_cast<std::chrono::system_clock::duration>(parsed->rounded());
+        credential.expires = parsed->rounded();
         if (*credential.expires <= now) {
             throw refuse("it gave credentials that have expired at " + net::printable(expiry, 40));
         }
@@ -22334,102 +22787,6 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/kube/discovery.hpp - which plural, scope and verbs a kind has: an API server's own words
-// (APIResourceList), asked once for each group version.
-
-namespace fairing::kube {
-
-/// The kinds in an APIResourceList, without subresources. Throws Error{integrity} when it is none.
-[[nodiscard]] inline std::vector<Resource> parse_resources(const Json& list,
-                                                           const std::string& api_version) {
-    if (text_or(list, "kind") != "APIResourceList" || !list.contains("resources") ||
-        !list["resources"].is_array()) {
-        throw Error{ErrorCode::integrity,
-                    {.attempted = "discover",
-                     .subject = api_version,
-                     .answer = "the answer is no APIResourceList"}};
-    }
-    std::vector<Resource> resources;
-    for (const Json& entry : list["resources"]) {
-        Resource resource{.api_version = api_version,
-                          .kind = text_or(entry, "kind"),
-                          .plural = text_or(entry, "name")};
-        if (resource.kind.empty() || resource.plural.empty() ||
-            resource.plural.find('/') != std::string::npos) {
-            continue;
-        }
-        resource.is_namespaced = entry.value("namespaced", Json(false)) == Json(true);
-        for (const Json& verb : entry.value("verbs", Json::array())) {
-            if (verb.is_string()) {
-                resource.verbs.push_back(verb.get<std::string>());
-            }
-        }
-        resources.push_back(std::move(resource));
-    }
-    return resources;
-}
-
-/// Remembers what was discovered. May be used from several threads at once.
-class Discovery {
-public:
-    /// Asks the server for the APIResourceList of a group version; nullopt when it has none.
-    using Ask = std::function<std::optional<Json>(const std::string& api_version)>;
-
-    /// Throws Error{unsupported} that names the kind when the server does not know it: its operator
-    /// may not be installed. That is not remembered.
-    [[nodiscard]] Resource find(const std::string& api_version, const std::string& kind,
-                                const Ask& ask) {
-        const std::lock_guard lock{mutex_};  // held while asking: each group version is asked once
-        auto known = resources_.find(api_version);
-        if (known == resources_.end()) {
-            const std::optional<Json> list = ask(api_version);
-            if (!list) {
-                throw unknown(api_version, kind, "it does not serve " + api_version);
-            }
-            known = resources_.emplace(api_version, parse_resources(*list, api_version)).first;
-        }
-        const auto found =
-            std::find_if(known->second.begin(), known->second.end(),
-                         [&kind](const Resource& resource) { return resource.kind == kind; });
-        if (found == known->second.end()) {
-            resources_.erase(known);
-            throw unknown(api_version, kind, "its " + api_version + " has no such kind");
-        }
-        return *found;
-    }
-
-private:
-    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
-    [[nodiscard]] static std::string installer(const std::string& api_version) {
-        static const std::map<std::string, const char*> known{
-            {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
-            {"trainer.kubeflow.org", "Kubeflow Trainer"},
-            {"serving.kserve.io", "KServe"},
-            {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
-            {"jobset.x-k8s.io", "JobSet"},
-            {"kueue.x-k8s.io", "Kueue"}};
-        const auto found = known.find(api_version.substr(0, api_version.find('/')));
-        return found == known.end() ? "the operator that defines it" : found->second;
-    }
-
-    [[nodiscard]] static Error unknown(const std::string& api_version, const std::string& kind,
-                                       std::string answer) {
-        return Error{ErrorCode::unsupported,
-                     {.attempted = "use",
-                      .subject = api_version + ' ' + kind,
-                      .answer = "the cluster does not know it: " + std::move(answer),
-                      .advice = api_version.find('.') == std::string::npos
-                                    ? ""
-                                    : "install " + installer(api_version)}};
-    }
-
-    std::mutex mutex_;
-    std::map<std::string, std::vector<Resource>> resources_;
-};
-
-}  // namespace fairing::kube
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/kube/status_error.hpp - what an API server says when it refuses: a `Status` object
 // (apimachinery meta/v1).
 
@@ -22539,6 +22896,275 @@ namespace detail {
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/kube/api_server.hpp - one request to a Kubernetes API server and its answer: whom we are
+// there, what is repeated, and what the server refuses or warns of.
+
+namespace fairing::kube {
+
+struct ClientOptions {
+    net::RetryPolicy retry = {};
+    std::chrono::milliseconds deadline = std::chrono::seconds{60};  ///< of one request
+    std::string field_manager = "fairing";
+};
+
+/// One request in our words.
+struct Call {
+    std::string method = "GET";
+    std::string path = {};
+    Query query = {};
+    std::string body = {};
+    std::string content_type = "application/json";
+    std::string attempted = {}, subject = {};
+    net::Repeat repeat = net::Repeat::automatic;
+    int attempts = 0;                         ///< of ours so far, for the error
+    std::chrono::milliseconds deadline = {};  ///< zero: that of the options
+};
+
+/// A server as we reach it. Cheap to copy; copies share the credentials. All members may be called
+/// from any thread; a stop of the Control ends whatever a member waits for.
+class ApiServer {
+public:
+    ApiServer(Cluster cluster, net::AnyTransport transport, Control control,
+              ClientOptions options = {}, std::shared_ptr<Credentials> credentials = {})
+        : shared_(std::make_shared<Shared>(std::move(cluster), std::move(transport),
+                                           std::move(options), std::move(credentials),
+                                           control.clock)),
+          control_(std::move(control)) {}
+
+    /// The same server, for requests that stop and speak as `control` says.
+    [[nodiscard]] ApiServer with(Control control) const {
+        ApiServer copy = *this;
+        copy.control_ = std::move(control);
+        return copy;
+    }
+    [[nodiscard]] const Cluster& cluster() const noexcept { return shared_->cluster; }
+    [[nodiscard]] const Control& control() const noexcept { return control_; }
+    [[nodiscard]] const ClientOptions& options() const noexcept { return shared_->options; }
+
+    /// Any answer; after a 401 one more attempt with fresh credentials.
+    [[nodiscard]] net::Answer send(const Call& call) const {
+        net::Answer answer =
+            net::exchange(shared_->transport, request_of(call), exchange_options(call), control_);
+        if (answer.status == 401 && shared_->credentials->drop()) {
+            answer = net::exchange(shared_->transport, request_of(call), exchange_options(call),
+                                   control_);
+        }
+        warn(answer);
+        return answer;
+    }
+    /// The object that a successful answer holds; throws StatusError for any other answer.
+    [[nodiscard]] Json ask(const Call& call) const { return document(call, send(call)); }
+    /// The same; nullopt for a 404.
+    [[nodiscard]] std::optional<Json> find(const Call& call) const {
+        const net::Answer answer = send(call);
+        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+    }
+    /// The bytes of the answer into `sink`. Is not repeated, but for a 401. `idle` is how long it
+    /// may be silent.
+    void stream(Call call, const net::BodySink& sink, std::chrono::milliseconds idle) const {
+        call.repeat = net::Repeat::never;
+        for (const bool is_last : {false, true}) {
+            net::Request request = request_of(call);
+            request.deadline = {};
+            request.idle_timeout = idle;
+            const net::Answer answer = net::exchange(shared_->transport, std::move(request),
+                                                     exchange_options(call), control_, sink);
+            if (answer.status == 401 && !is_last && shared_->credentials->drop()) {
+                continue;
+            }
+            if (answer.status != 200) {
+                throw failure(call, answer);
+            }
+            warn(answer);
+            return;
+        }
+    }
+    /// The object in a successful answer.
+    [[nodiscard]] Json document(const Call& call, const net::Answer& answer) const {
+        if (answer.status < 200 || answer.status > 299) {
+            throw failure(call, answer);
+        }
+        const auto refuse = [&call] {
+            return Error{ErrorCode::integrity,
+                         {.attempted = call.attempted,
+                          .subject = call.subject,
+                          .answer = "the API server's answer is no JSON object"}};
+        };
+        if (is_too_deep(answer.body)) {
+            throw refuse();
+        }
+        Json object = Json::parse(answer.body, nullptr, false);
+        if (!object.is_object()) {
+            throw refuse();
+        }
+        return object;
+    }
+
+private:
+    struct Shared {
+        Shared(Cluster which, net::AnyTransport door, ClientOptions settings,
+               std::shared_ptr<Credentials> given, Clock clock)
+            : cluster(std::move(which)),
+              transport(std::move(door)),
+              options(std::move(settings)),
+              credentials(given ? std::move(given)
+                                : std::make_shared<Credentials>(
+                                      cluster, CredentialsOptions{.clock = std::move(clock)})) {}
+        const Cluster cluster;
+        const net::AnyTransport transport;
+        const ClientOptions options;
+        const std::shared_ptr<Credentials> credentials;
+    };
+
+    [[nodiscard]] net::Request request_of(const Call& call) const {
+        net::Request request{
+            .method = call.method,
+            .url = shared_->cluster.server + call.path + query_text(call.query),
+            .headers = {{"Accept", "application/json"}},
+            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
+            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
+            .max_body = std::uint64_t{256} << 20};
+        if (!call.body.empty()) {
+            request.headers.emplace("Content-Type", call.content_type);
+            request.body = net::Body::of(call.body);
+        }
+        shared_->credentials->add_to(request.headers, control_.stop);
+        return request;
+    }
+    [[nodiscard]] net::ExchangeOptions exchange_options(const Call& call) const {
+        return {.attempted = call.attempted,
+                .subject = call.subject,
+                .retry = shared_->options.retry,
+                .repeat = call.repeat,
+                .redirects = 0};
+    }
+    /// The server's own warnings (RFC 7234, 5.5): `299 - "text"`.
+    void warn(const net::Answer& answer) const {
+        for (const auto& [name, value] : answer.headers) {
+            if (net::header({{name, value}}, "Warning").empty()) {
+                continue;
+            }
+            const std::size_t open = value.find('"');
+            const std::size_t close = value.rfind('"');
+            if (open != std::string::npos && close > open) {
+                control_.say(Level::warning,
+                             "the API server warns: " +
+                                 net::printable(value.substr(open + 1, close - open - 1)));
+            }
+        }
+    }
+    [[nodiscard]] StatusError failure(const Call& call, const net::Answer& answer) const {
+        std::string subject = call.subject;
+        if (const int count = std::max(call.attempts, answer.attempts); count > 1) {
+            subject += " after " + std::to_string(count) + " attempts";
+        }
+        return status_error(answer.status, answer.body, call.attempted, std::move(subject),
+                            shared_->cluster.context);
+    }
+
+    std::shared_ptr<const Shared> shared_;
+    Control control_;
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/discovery.hpp - which plural, scope and verbs a kind has: an API server's own words
+// (APIResourceList), asked once for each group version.
+
+namespace fairing::kube {
+
+/// The kinds in an APIResourceList, without subresources. Throws Error{integrity} when it is none.
+[[nodiscard]] inline std::vector<Resource> parse_resources(const Json& list,
+                                                           const std::string& api_version) {
+    if (text_or(list, "kind") != "APIResourceList" || !list.contains("resources") ||
+        !list["resources"].is_array()) {
+        throw Error{ErrorCode::integrity,
+                    {.attempted = "discover",
+                     .subject = api_version,
+                     .answer = "the answer is no APIResourceList"}};
+    }
+    std::vector<Resource> resources;
+    for (const Json& entry : list["resources"]) {
+        Resource resource{.api_version = api_version,
+                          .kind = text_or(entry, "kind"),
+                          .plural = text_or(entry, "name")};
+        if (resource.kind.empty() || resource.plural.empty() ||
+            resource.plural.find('/') != std::string::npos) {
+            continue;
+        }
+        resource.is_namespaced = entry.value("namespaced", Json(false)) == Json(true);
+        for (const Json& verb : entry.value("verbs", Json::array())) {
+            if (verb.is_string()) {
+                resource.verbs.push_back(verb.get<std::string>());
+            }
+        }
+        resources.push_back(std::move(resource));
+    }
+    return resources;
+}
+
+/// Remembers what was discovered. May be used from several threads at once.
+class Discovery {
+public:
+    /// Asks the server for the APIResourceList of a group version; nullopt when it has none.
+    using Ask = std::function<std::optional<Json>(const std::string& api_version)>;
+
+    /// Throws Error{unsupported} that names the kind when the server does not know it: its operator
+    /// may not be installed. That is not remembered.
+    [[nodiscard]] Resource find(const std::string& api_version, const std::string& kind,
+                                const Ask& ask) {
+        const std::lock_guard lock{mutex_};  // held while asking: each group version is asked once
+        auto known = resources_.find(api_version);
+        if (known == resources_.end()) {
+            const std::optional<Json> list = ask(api_version);
+            if (!list) {
+                throw unknown(api_version, kind, "it does not serve " + api_version);
+            }
+            known = resources_.emplace(api_version, parse_resources(*list, api_version)).first;
+        }
+        const auto found =
+            std::find_if(known->second.begin(), known->second.end(),
+                         [&kind](const Resource& resource) { return resource.kind == kind; });
+        if (found == known->second.end()) {
+            resources_.erase(known);
+            throw unknown(api_version, kind, "its " + api_version + " has no such kind");
+        }
+        return *found;
+    }
+
+private:
+    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
+    [[nodiscard]] static std::string installer(const std::string& api_version) {
+        static const std::map<std::string, const char*> known{
+            {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
+            {"trainer.kubeflow.org", "Kubeflow Trainer"},
+            {"serving.kserve.io", "KServe"},
+            {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
+            {"jobset.x-k8s.io", "JobSet"},
+            {"kueue.x-k8s.io", "Kueue"}};
+        const auto found = known.find(api_version.substr(0, api_version.find('/')));
+        return found == known.end() ? "the operator that defines it" : found->second;
+    }
+
+    [[nodiscard]] static Error unknown(const std::string& api_version, const std::string& kind,
+                                       std::string answer) {
+        return Error{ErrorCode::unsupported,
+                     {.attempted = "use",
+                      .subject = api_version + ' ' + kind,
+                      .answer = "the cluster does not know it: " + std::move(answer),
+                      .advice = api_version.find('.') == std::string::npos
+                                    ? ""
+                                    : "install " + installer(api_version)}};
+    }
+
+    std::mutex mutex_;
+    std::map<std::string, std::vector<Resource>> resources_;
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/kube/client.hpp - objects on a Kubernetes API server (kubernetes.io/docs/reference/
 // using-api/api-concepts): created once, read, changed, removed.
 
@@ -22596,12 +23222,6 @@ struct LogQuery {
     std::optional<int> tail = {};  ///< only so many of the last lines
 };
 
-struct ClientOptions {
-    net::RetryPolicy retry = {};
-    std::chrono::milliseconds deadline = std::chrono::seconds{60};  ///< of one request
-    std::string field_manager = "fairing";
-};
-
 /// Cheap to copy; copies share what was discovered and the credentials. All members may be called
 /// from any thread. What the server refuses is a StatusError. A stop of the Control ends whatever a
 /// member waits for.
@@ -22609,46 +23229,38 @@ class Client {
 public:
     Client(Cluster cluster, net::AnyTransport transport, Control control,
            ClientOptions options = {}, std::shared_ptr<Credentials> credentials = {})
-        : shared_(std::make_shared<Shared>(std::move(cluster), std::move(transport),
-                                           std::move(options), std::move(credentials),
-                                           control.clock)),
-          control_(std::move(control)) {}
+        : server_(std::move(cluster), std::move(transport), std::move(control), std::move(options),
+                  std::move(credentials)) {}
 
     /// The same client, which stops and speaks as `control` says.
     [[nodiscard]] Client with(Control control) const {
         Client copy = *this;
-        copy.control_ = std::move(control);
+        copy.server_ = server_.with(std::move(control));
         return copy;
     }
     /// The same client, stopped by another token.
     [[nodiscard]] Client with_stop(std::stop_token stop) const {
-        Client copy = *this;
-        copy.control_.stop = std::move(stop);
-        return copy;
+        Control stopped = control();
+        stopped.stop = std::move(stop);
+        return with(std::move(stopped));
     }
-    [[nodiscard]] const Cluster& cluster() const noexcept { return shared_->cluster; }
-    [[nodiscard]] const Control& control() const noexcept { return control_; }
-    [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return shared_->options.retry; }
+    [[nodiscard]] const Cluster& cluster() const noexcept { return server_.cluster(); }
+    [[nodiscard]] const Control& control() const noexcept { return server_.control(); }
+    [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return server_.options().retry; }
 
     /// Plural, scope and verbs of a kind; asks once for each group version.
     [[nodiscard]] Resource discover(const std::string& api_version, const std::string& kind) const {
-        return shared_->discovery.find(
-            api_version, kind, [this](const std::string& version) -> std::optional<Json> {
-                const Call call{
-                    .path = group_path(version), .attempted = "discover", .subject = version};
-                const net::Answer answer = send(call);
-                return answer.status == 404 ? std::nullopt
-                                            : std::optional<Json>{document(call, answer)};
-            });
+        return discovery_->find(api_version, kind, [this](const std::string& version) {
+            return server_.find(
+                {.path = group_path(version), .attempted = "discover", .subject = version});
+        });
     }
 
     /// The OpenAPI v3 document of a group version, "GROUP/VERSION"; nullopt when there is none.
     [[nodiscard]] std::optional<Json> find_schema(const std::string& api_version) const {
-        const Call call{.path = "/openapi/v3" + group_path(api_version),
-                        .attempted = "read the schema of",
-                        .subject = api_version};
-        const net::Answer answer = send(call);
-        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+        return server_.find({.path = "/openapi/v3" + group_path(api_version),
+                             .attempted = "read the schema of",
+                             .subject = api_version});
     }
 
     /// Creates `object` once, whatever happens to replies: after a lost one, and when there is an
@@ -22657,14 +23269,11 @@ public:
     Json create(const Json& object, const CreateOptions& options = {}) const;
 
     [[nodiscard]] Json get(const ObjectKey& key, const std::string& subresource = {}) const {
-        const Call call = on_object(key, subresource, "get");
-        return document(call, send(call));
+        return server_.ask(on_object(key, subresource, "get"));
     }
     /// nullopt when there is none.
     [[nodiscard]] std::optional<Json> find(const ObjectKey& key) const {
-        const Call call = on_object(key, {}, "get");
-        const net::Answer answer = send(call);
-        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+        return server_.find(on_object(key, {}, "get"));
     }
     /// Of all namespaces when `namespace_` is empty. Comes in pages; should a list expire between
     /// two of them, it is read anew.
@@ -22685,7 +23294,7 @@ public:
             call.query.emplace_back("force",
                                     options.conflicts == Conflicts::take_over ? "true" : "false");
         }
-        return document(call, send(call));
+        return server_.ask(call);
     }
     /// `object` holds the resourceVersion that it replaces: a change by somebody else meanwhile is
     /// a conflict.
@@ -22694,7 +23303,7 @@ public:
         call.method = "PUT";
         call.body = object.dump();
         call.query = writing(options.dry_run);
-        return document(call, send(call));
+        return server_.ask(call);
     }
     /// Whether there was such an object. One of that name with another uid is left alone.
     bool remove(const ObjectKey& key, DeleteOptions options = {}) const;
@@ -22711,7 +23320,7 @@ public:
                       {"timestamps", flag(query.timestamps)},
                       {"sinceTime", query.since_time},
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
-        stream(std::move(call), sink, idle);
+        server_.stream(std::move(call), sink, idle);
     }
     /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
     /// answers, and with whatever status, it is given as it is. Is not repeated.
@@ -22725,7 +23334,7 @@ public:
         call.body = body;
         call.repeat = net::Repeat::never;
         call.deadline = deadline;
-        return send(call);
+        return server_.send(call);
     }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
     void read_watch(const std::string& api_version, const std::string& kind,
@@ -22736,45 +23345,16 @@ public:
                   .attempted = "watch",
                   .subject = plural_text(kind, namespace_)};
         call.query.emplace_back("watch", "true");
-        stream(std::move(call), sink, idle);
+        server_.stream(std::move(call), sink, idle);
     }
 
 private:
-    struct Shared {
-        Shared(Cluster which, net::AnyTransport door, ClientOptions settings,
-               std::shared_ptr<Credentials> given, Clock clock)
-            : cluster(std::move(which)),
-              transport(std::move(door)),
-              options(std::move(settings)),
-              credentials(given ? std::move(given)
-                                : std::make_shared<Credentials>(
-                                      cluster, CredentialsOptions{.clock = std::move(clock)})) {}
-        const Cluster cluster;
-        const net::AnyTransport transport;
-        const ClientOptions options;
-        const std::shared_ptr<Credentials> credentials;
-        Discovery discovery;
-    };
-
-    /// One request in our words.
-    struct Call {
-        std::string method = "GET";
-        std::string path = {};
-        Query query = {};
-        std::string body = {};
-        std::string content_type = "application/json";
-        std::string attempted = {}, subject = {};
-        net::Repeat repeat = net::Repeat::automatic;
-        int attempts = 0;                         ///< of ours so far, for the error
-        std::chrono::milliseconds deadline = {};  ///< zero: that of the options
-    };
-
     [[nodiscard]] static std::string plural_text(const std::string& kind,
                                                  const std::string& namespace_) {
         return kind + " objects" + (namespace_.empty() ? "" : " in " + namespace_);
     }
     [[nodiscard]] ObjectKey with_namespace(const Json& object) const {
-        return key_of(object, shared_->cluster.namespace_);
+        return key_of(object, server_.cluster().namespace_);
     }
     [[nodiscard]] Call on_object(const ObjectKey& key, const std::string& subresource,
                                  std::string attempted) const {
@@ -22797,110 +23377,15 @@ private:
     }
     /// What every writing request states: an unknown field is an error, not dropped in silence.
     [[nodiscard]] Query writing(DryRun dry_run) const {
-        return {{"fieldManager", shared_->options.field_manager},
+        return {{"fieldManager", server_.options().field_manager},
                 {"fieldValidation", "Strict"},
                 {"dryRun", dry_run == DryRun::server ? "All" : ""}};
     }
 
-    [[nodiscard]] net::Request request_of(const Call& call) const {
-        net::Request request{
-            .method = call.method,
-            .url = shared_->cluster.server + call.path + query_text(call.query),
-            .headers = {{"Accept", "application/json"}},
-            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
-            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
-            .max_body = std::uint64_t{256} << 20};
-        if (!call.body.empty()) {
-            request.headers.emplace("Content-Type", call.content_type);
-            request.body = net::Body::of(call.body);
-        }
-        shared_->credentials->add_to(request.headers, control_.stop);
-        return request;
-    }
-    [[nodiscard]] net::ExchangeOptions exchange_options(const Call& call) const {
-        return {.attempted = call.attempted,
-                .subject = call.subject,
-                .retry = shared_->options.retry,
-                .repeat = call.repeat,
-                .redirects = 0};
-    }
-    /// Any answer; after a 401 one more attempt with fresh credentials.
-    [[nodiscard]] net::Answer send(const Call& call) const {
-        net::Answer answer =
-            net::exchange(shared_->transport, request_of(call), exchange_options(call), control_);
-        if (answer.status == 401 && shared_->credentials->drop()) {
-            answer = net::exchange(shared_->transport, request_of(call), exchange_options(call),
-                                   control_);
-        }
-        warn(answer);
-        return answer;
-    }
-    void stream(Call call, const net::BodySink& sink, std::chrono::milliseconds idle) const {
-        call.repeat = net::Repeat::never;
-        for (const bool is_last : {false, true}) {
-            net::Request request = request_of(call);
-            request.deadline = {};
-            request.idle_timeout = idle;
-            const net::Answer answer = net::exchange(shared_->transport, std::move(request),
-                                                     exchange_options(call), control_, sink);
-            if (answer.status == 401 && !is_last && shared_->credentials->drop()) {
-                continue;
-            }
-            if (answer.status != 200) {
-                throw failure(call, answer);
-            }
-            warn(answer);
-            return;
-        }
-    }
-    /// The server's own warnings (RFC 7234, 5.5): `299 - "text"`.
-    void warn(const net::Answer& answer) const {
-        for (const auto& [name, value] : answer.headers) {
-            if (net::header({{name, value}}, "Warning").empty()) {
-                continue;
-            }
-            const std::size_t open = value.find('"');
-            const std::size_t close = value.rfind('"');
-            if (open != std::string::npos && close > open) {
-                control_.say(Level::warning,
-                             "the API server warns: " +
-                                 net::printable(value.substr(open + 1, close - open - 1)));
-            }
-        }
-    }
-    [[nodiscard]] StatusError failure(const Call& call, const net::Answer& answer) const {
-        std::string subject = call.subject;
-        if (const int count = std::max(call.attempts, answer.attempts); count > 1) {
-            subject += " after " + std::to_string(count) + " attempts";
-        }
-        return status_error(answer.status, answer.body, call.attempted, std::move(subject),
-                            shared_->cluster.context);
-    }
-    /// The object in a successful answer.
-    [[nodiscard]] Json document(const Call& call, const net::Answer& answer) const {
-        if (answer.status < 200 || answer.status > 299) {
-            throw failure(call, answer);
-        }
-        const auto refuse = [&call] {
-            return Error{ErrorCode::integrity,
-                         {.attempted = call.attempted,
-                          .subject = call.subject,
-                          .answer = "the API server's answer is no JSON object"}};
-        };
-        if (is_too_deep(answer.body)) {
-            throw refuse();
-        }
-        Json object = Json::parse(answer.body, nullptr, false);
-        if (!object.is_object()) {
-            throw refuse();
-        }
-        return object;
-    }
-
     [[nodiscard]] std::optional<Json> find_own(const ObjectKey& key, const std::string& run) const;
 
-    std::shared_ptr<Shared> shared_;
-    Control control_;
+    ApiServer server_;
+    std::shared_ptr<Discovery> discovery_ = std::make_shared<Discovery>();
 };
 
 /// The object of that name when it carries the run label `run` and is not on its way out.
@@ -22918,7 +23403,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     const ObjectKey key = with_namespace(object);
     const std::string run = label_of(object, run_label);
     const bool is_findable = !run.empty() && !key.name.empty();
-    const net::RetryPolicy& retry = shared_->options.retry;
+    const net::RetryPolicy& retry = server_.options().retry;
     Call call{.method = "POST",
               .path = collection_path(discover(key.api_version, key.kind), key.namespace_),
               .query = writing(options.dry_run),
@@ -22929,7 +23414,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     for (call.attempts = 1;; ++call.attempts) {
         std::string retry_after, why;
         try {
-            const net::Answer answer = send(call);
+            const net::Answer answer = server_.send(call);
             if (answer.status == 409) {
                 if (auto own = find_own(key, run)) {
                     return *std::move(own);
@@ -22942,7 +23427,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
             const bool is_told = net::is_temporary(answer.status) && !retry_after.empty();
             const bool may_repeat = answer.status == 429 || is_told || (is_lost && is_findable);
             if (!may_repeat || call.attempts >= retry.attempts) {
-                return document(call, answer);
+                return server_.document(call, answer);
             }
             why = net::status_text(answer.status);
         } catch (const StatusError&) {
@@ -22958,10 +23443,10 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
             }
             why = error.details().answer;
         }
-        control_.say(Level::debug, "create " + key.text() + ": no answer that counts (" + why +
-                                       "), looking whether it is there");
-        control_.sleep(net::retry_delay(retry, call.attempts, retry_after, control_.now()));
-        control_.check("create " + key.text());
+        control().say(Level::debug, "create " + key.text() + ": no answer that counts (" + why +
+                                        "), looking whether it is there");
+        control().sleep(net::retry_delay(retry, call.attempts, retry_after, control().now()));
+        control().check("create " + key.text());
         if (options.dry_run == DryRun::off) {
             if (auto own = find_own(key, run)) {
                 return *std::move(own);
@@ -22984,12 +23469,12 @@ inline ObjectList Client::list(const std::string& api_version, const std::string
                           {"fieldSelector", options.field_selector},
                           {"limit", std::to_string(options.page)},
                           {"continue", next}};
-            const net::Answer answer = send(call);
+            const net::Answer answer = server_.send(call);
             if (answer.status == 410 && !next.empty() && restarts < most_restarts) {
                 next = "expired";
                 break;
             }
-            Json page = document(call, answer);
+            Json page = server_.document(call, answer);
             const Json metadata = page.value("metadata", Json::object());
             next = text_or(metadata, "continue");
             result.resource_version = text_or(metadata, "resourceVersion");
@@ -23035,7 +23520,7 @@ inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
     Call call = on_object(key, {}, "delete");
     call.method = "DELETE";
     call.body = body.dump();
-    const net::Answer answer = send(call);
+    const net::Answer answer = server_.send(call);
     if (answer.status == 404) {
         return false;
     }
@@ -23046,7 +23531,7 @@ inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
             return false;
         }
     }
-    static_cast<void>(document(call, answer));
+    static_cast<void>(server_.document(call, answer));
     return true;
 }
 
@@ -23578,6 +24063,20 @@ namespace detail {
     };
 }
 
+/// The same; that this machine has none is a warning.
+[[nodiscard]] inline PodSpecMutator docker_credentials_if_exists(DockerCredentials wanted = {}) {
+    return [add = docker_credentials(std::move(wanted))](PodSpec& pod, PodContext& context) {
+        try {
+            add(pod, context);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::input) {
+                throw;
+            }
+            context.session.control().say(Level::warning, error.what());
+        }
+    };
+}
+
 /// The same object without what it hides: the values of a Secret are replaced, nothing else is.
 [[nodiscard]] inline Json redacted(Json object) {
     if (kube::text(object, {"kind"}) != "Secret") {
@@ -23978,7 +24477,7 @@ inline constexpr auto value_names<Cleanup> = std::array<std::pair<std::string_vi
 
 template <>
 inline constexpr auto fields<KubernetesOptions> = std::tuple{
-    field("name", &KubernetesOptions::name, "name of the object (default: from the run id)"),
+    field("name", &KubernetesOptions::name, "name of what is created (default: from the run id)"),
     field("namespace", &KubernetesOptions::namespace_,
           "namespace (default: the context's, or the pod's own in a cluster)"),
     field("labels", &KubernetesOptions::labels, "label of everything that is created; repeatable",
@@ -24000,7 +24499,7 @@ inline constexpr auto fields<KubernetesOptions> = std::tuple{
     field("node_selector", &KubernetesOptions::node_selector,
           "only nodes with this label; repeatable"),
     field("service_account", &KubernetesOptions::service_account,
-          "service account that the pods run as"),
+          "service account that the program runs as"),
     field("image_pull_secrets", &KubernetesOptions::image_pull_secrets,
           "secrets of the namespace that the image is pulled with"),
     field("docker_credentials", &KubernetesOptions::docker_credentials,
@@ -24254,11 +24753,11 @@ inline void check_pullable(const Image& image) {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/kube/state.hpp - why something is not running, and how it ended: a pure function of the
-// owner's, the pods' and the events' documents.
+// fairing/kube/pod_state.hpp - why a pod is not running, and how it ended: a pure function of its
+// document.
 //
-// Kubernetes, core/v1 PodStatus and ContainerStatus, batch/v1 JobStatus; the waiting reasons are
-// those of the kubelet's container runtime manager and image manager.
+// Kubernetes, core/v1 PodStatus and ContainerStatus; the waiting reasons are those of the kubelet's
+// container runtime manager and image manager.
 
 namespace fairing::kube {
 
@@ -24481,50 +24980,6 @@ template <class Judge>
 
 namespace detail {
 
-/// When it was seen last, as the server writes it; texts of one form, which can be compared.
-[[nodiscard]] inline std::string event_time(const Json& event) {
-    return std::max(text(event, {"lastTimestamp"}),
-                    std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
-}
-
-}  // namespace detail
-
-/// The newest refusal to make pods among the events of an owner, or "": FailedCreate of Kubernetes'
-/// own controllers, FailedCreatePod of the training operator, ValidationError of the MPI operator.
-[[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
-    std::string message, newest;
-    for (const Json& event : events) {
-        const std::string time = detail::event_time(event);
-        const std::string why = text(event, {"reason"});
-        if ((why == "FailedCreate" || why == "FailedCreatePod" || why == "ValidationError") &&
-            time >= newest) {
-            newest = time;
-            message = text(event, {"message"});
-        }
-    }
-    return message;
-}
-
-/// What the node of a pod that does not start complains of: the newest event about that pod, when
-/// it is a warning; else "". A volume whose Secret is missing shows nowhere else.
-[[nodiscard]] inline std::string last_complaint(const std::vector<Json>& events,
-                                                const std::string& pod) {
-    std::string complaint, newest;
-    for (const Json& event : events) {
-        const std::string time = detail::event_time(event);
-        if (text(event, {"involvedObject", "kind"}) == "Pod" &&
-            text(event, {"involvedObject", "name"}) == pod && time >= newest) {
-            newest = time;
-            complaint = text(event, {"type"}) == "Warning"
-                            ? detail::joined(text(event, {"reason"}), text(event, {"message"}))
-                            : "";
-        }
-    }
-    return complaint;
-}
-
-namespace detail {
-
 /// Which of the pods' answers speaks for all: what failed, then what is hopeless, then what waits.
 [[nodiscard]] inline int weight(const Diagnosis& pod) noexcept {
     if (pod.phase == Phase::failed) {
@@ -24568,6 +25023,97 @@ namespace detail {
         }
     }
     return result;
+}
+
+/// How often a pod was seen in a trouble that may pass: a failed pull is tried again, and given up
+/// after three sightings. A sighting is a new version of the pod, or a look five seconds after the
+/// last one.
+class Sightings {
+public:
+    static constexpr int enough = 3;
+    using Time = std::chrono::steady_clock::time_point;
+
+    /// Looks at a pod; true when it is time to give up.
+    [[nodiscard]] bool see(const Json& pod, Time now) {
+        const Diagnosis diagnosis = diagnose_pod(pod);
+        const std::string uid = text(pod, {"metadata", "uid"});
+        if (is_hopeless(diagnosis.cause)) {
+            return true;
+        }
+        if (diagnosis.cause != Cause::image_pull && diagnosis.cause != Cause::container_create) {
+            if (diagnosis.phase != Phase::pending) {
+                seen_.erase(uid);
+            }
+            return false;
+        }
+        Seen& seen = seen_[uid];
+        const std::string version = text(pod, {"metadata", "resourceVersion"});
+        if (seen.times == 0 || seen.version != version || now - seen.last >= pause) {
+            seen = {.times = seen.times + 1, .version = version, .last = now};
+        }
+        return seen.times >= enough;
+    }
+
+private:
+    static constexpr std::chrono::seconds pause{5};
+    struct Seen {
+        int times = 0;
+        std::string version = {};
+        Time last = {};
+    };
+    std::map<std::string, Seen> seen_ = {};
+};
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/state.hpp - why a run is not running, and how it ended: a pure function of the
+// owner's, the pods' and the events' documents (Kubernetes, batch/v1 JobStatus).
+
+namespace fairing::kube {
+
+namespace detail {
+
+/// When it was seen last, as the server writes it; texts of one form, which can be compared.
+[[nodiscard]] inline std::string event_time(const Json& event) {
+    return std::max(text(event, {"lastTimestamp"}),
+                    std::max(text(event, {"eventTime"}), text(event, {"firstTimestamp"})));
+}
+
+}  // namespace detail
+
+/// The newest refusal to make pods among the events of an owner, or "": FailedCreate of Kubernetes'
+/// own controllers, FailedCreatePod of the training operator, ValidationError of the MPI operator.
+[[nodiscard]] inline std::string refused_creation(const std::vector<Json>& events) {
+    std::string message, newest;
+    for (const Json& event : events) {
+        const std::string time = detail::event_time(event);
+        const std::string why = text(event, {"reason"});
+        if ((why == "FailedCreate" || why == "FailedCreatePod" || why == "ValidationError") &&
+            time >= newest) {
+            newest = time;
+            message = text(event, {"message"});
+        }
+    }
+    return message;
+}
+
+/// What the node of a pod that does not start complains of: the newest event about that pod, when
+/// it is a warning; else "". A volume whose Secret is missing shows nowhere else.
+[[nodiscard]] inline std::string last_complaint(const std::vector<Json>& events,
+                                                const std::string& pod) {
+    std::string complaint, newest;
+    for (const Json& event : events) {
+        const std::string time = detail::event_time(event);
+        if (text(event, {"involvedObject", "kind"}) == "Pod" &&
+            text(event, {"involvedObject", "name"}) == pod && time >= newest) {
+            newest = time;
+            complaint = text(event, {"type"}) == "Warning"
+                            ? detail::joined(text(event, {"reason"}), text(event, {"message"}))
+                            : "";
+        }
+    }
+    return complaint;
 }
 
 namespace detail {
@@ -24651,45 +25197,6 @@ namespace detail {
     }
     return result;
 }
-
-/// How often a pod was seen in a trouble that may pass: a failed pull is tried again, and given up
-/// after three sightings. A sighting is a new version of the pod, or a look five seconds after the
-/// last one.
-class Sightings {
-public:
-    static constexpr int enough = 3;
-    using Time = std::chrono::steady_clock::time_point;
-
-    /// Looks at a pod; true when it is time to give up.
-    [[nodiscard]] bool see(const Json& pod, Time now) {
-        const Diagnosis diagnosis = diagnose_pod(pod);
-        const std::string uid = text(pod, {"metadata", "uid"});
-        if (is_hopeless(diagnosis.cause)) {
-            return true;
-        }
-        if (diagnosis.cause != Cause::image_pull && diagnosis.cause != Cause::container_create) {
-            if (diagnosis.phase != Phase::pending) {
-                seen_.erase(uid);
-            }
-            return false;
-        }
-        Seen& seen = seen_[uid];
-        const std::string version = text(pod, {"metadata", "resourceVersion"});
-        if (seen.times == 0 || seen.version != version || now - seen.last >= pause) {
-            seen = {.times = seen.times + 1, .version = version, .last = now};
-        }
-        return seen.times >= enough;
-    }
-
-private:
-    static constexpr std::chrono::seconds pause{5};
-    struct Seen {
-        int times = 0;
-        std::string version = {};
-        Time last = {};
-    };
-    std::map<std::string, Seen> seen_ = {};
-};
 
 }  // namespace fairing::kube
 
@@ -24949,8 +25456,8 @@ namespace detail {
 }  // namespace fairing::kube
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/kube/follow.hpp - the logs of a workload's pods, line by line, to their ends: whatever
-// connections and containers do, no line is lost and none comes twice.
+// fairing/kube/container_log.hpp - the log of one container, line by line, to its end: over
+// restarts and broken connections.
 
 namespace fairing::kube {
 
@@ -25244,6 +25751,14 @@ private:
 };
 
 }  // namespace detail
+
+}  // namespace fairing::kube
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/kube/follow.hpp - the logs of a workload's pods, line by line, to their ends: whatever
+// connections and containers do, no line is lost and none comes twice.
+
+namespace fairing::kube {
 
 /// Follows each pod that it is told of in a thread of its own: its init containers one after the
 /// other, then its main container, over restarts. Lines go to the sink one at a time, each once; of
@@ -27398,6 +27913,25 @@ namespace detail {
 
 }  // namespace detail
 
+/// The run of a deployer, which is checked first; `objects` takes it, both references and what
+/// Plan::objects takes. Lives as long as `image` and `session`.
+template <class Deployer, class Objects>
+[[nodiscard]] Plan plan_of(Deployer deployer, const Image& image, const Session& session,
+                           Objects* objects, Subject (*subject)(const Json&) = nullptr,
+                           Cleanup cleanup = Cleanup::when_done) {
+    deployer.check();
+    deployer.kubernetes = with_profile(std::move(deployer.kubernetes));
+    const KubernetesOptions options = deployer.kubernetes;
+    return {.options = options,
+            .objects =
+                [deployer = std::move(deployer), &image, &session, objects](
+                    const std::string& run_id, const Place& place) {
+                    return objects(deployer, image, session, run_id, place);
+                },
+            .subject = subject,
+            .cleanup = cleanup};
+}
+
 /// Stores the objects; all of them, or none. A kind that the cluster does not know is an error
 /// before anything is created.
 [[nodiscard]] inline Workload start(const Plan& plan, const Image& image, const Session& session) {
@@ -27542,222 +28076,112 @@ private:
 }  // namespace fairing::cloud
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/azure/blob.hpp - block blobs of Azure Storage
-// (learn.microsoft.com/rest/api/storageservices/blob-service-rest-api).
+// fairing/builders/context_sources/context_source.hpp - how the context of a build reaches a pod
+// that builds: uploaded to a store that both can reach.
 
-namespace fairing::cloud::azure {
+namespace fairing {
 
 inline namespace FAIRING_ABI {
 
-/// One container.
-class BlobContainer {
-public:
-    /// Larger blobs than `block_size` go in blocks.
-    BlobContainer(Connection connection, StorageAccount account, std::string container,
-                  std::uint64_t block_size = std::uint64_t{16} << 20)
-        : client_(std::move(connection), std::move(account), StorageClient::Kind::blob),
-          container_(std::move(container)),
-          block_size_(std::max<std::uint64_t>(block_size, 1)) {}
-
-    [[nodiscard]] std::string url(const std::string& name) const {
-        return client_.endpoint() + target(name);
-    }
-    /// Creates the container unless it is there. True when it was created.
-    bool ensure() const {
-        return client_.create('/' + net::percent_encode(container_) + "?restype=container", {},
-                              "create container", container_);
-    }
-
-    /// Uploads, in one request or in blocks. A block that fails is sent again; blocks that no list
-    /// names are no blob, and the service drops them.
-    void put(const std::string& name, const Content& content) const {
-        const std::string subject = url(name);
-        if (content.size <= block_size_) {
-            return need_success(client_.send({.method = "PUT",
-                                              .headers = {{"x-ms-blob-type", "BlockBlob"}},
-                                              .body = content.body({0, content.size})},
-                                             target(name), "upload", subject),
-                                "upload", subject);
-        }
-        // Fifty thousand blocks are allowed.
-        const std::uint64_t longest = std::max(block_size_, content.size / 49999 + 1);
-        std::string list = R"(<?xml version="1.0" encoding="utf-8"?><BlockList>)";
-        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
-            const std::string number = std::to_string(1000000 + offset / longest);
-            const std::string id = codec::base64_encode(number);  // all of one length
-            const ByteRange range = content.part(offset, longest);
-            need_success(
-                client_.send({.method = "PUT", .body = content.body(range)},
-                             target(name) + "?comp=block&blockid=" + net::percent_encode(id),
-                             "upload", "a block of " + subject),
-                "upload", "a block of " + subject);
-            list += "<Latest>" + id + "</Latest>";
-            client_.connection().control.show({.step = "upload",
-                                               .item = subject,
-                                               .done = offset + range.size,
-                                               .total = content.size});
-        }
-        need_success(
-            client_.send({.method = "PUT", .body = net::Body::of(list + "</BlockList>")},
-                         target(name) + "?comp=blocklist", "finish the upload of", subject),
-            "finish the upload of", subject);
-    }
-
-    /// Removes the blob; one that is not there counts as removed.
-    void remove(const std::string& name) const { client_.remove(target(name), url(name)); }
-
-    [[nodiscard]] BlobContainer for_cleanup() const {
-        BlobContainer copy = *this;
-        copy.client_ = client_.for_cleanup();
-        return copy;
-    }
-
-private:
-    [[nodiscard]] std::string target(const std::string& name) const {
-        return '/' + net::percent_encode(container_) + '/' + encoded_name(name);
-    }
-
-    StorageClient client_;
-    std::string container_;
-    std::uint64_t block_size_;
+/// What is uploaded, and what for. Valid during the call.
+struct ContextUpload {
+    const cloud::Content& archive;  ///< a tar in gzip
+    /// Names it in the store, in hex or the like; of its own for every build, since it is removed
+    /// with the build.
+    const std::string& hash;
+    const cloud::Connection& connection;
+    const kube::Client* client = nullptr;  ///< of the cluster that builds, for keys in its secrets
+    std::string namespace_ = {};
 };
 
-}  // inline namespace FAIRING_ABI
-
-}  // namespace fairing::cloud::azure
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/cloud/azure/files.hpp - file shares of Azure Storage
-// (learn.microsoft.com/rest/api/storageservices/file-service-rest-api).
-
-namespace fairing::cloud::azure {
-
-inline namespace FAIRING_ABI {
-
-/// One share. Paths are relative to it, with slashes between their parts.
-class FileShare {
+/// A context in a store, removed by the destructor: within ten seconds, without throwing, also
+/// after a stop.
+class UploadedContext {
 public:
-    FileShare(Connection connection, StorageAccount account, std::string share)
-        : client_(std::move(connection), std::move(account), StorageClient::Kind::file),
-          share_(std::move(share)) {}
-
-    [[nodiscard]] std::string url(const std::string& path) const {
-        return client_.endpoint() + target(path);
+    struct Parts {
+        std::string url = {};                     ///< as Kaniko's --context takes it
+        PodSpecMutator prepare = {};              ///< lets the pod that builds read it
+        std::vector<std::string> arguments = {};  ///< more ones for Kaniko
+        std::function<void()> remove = {};
+    };
+    UploadedContext(Parts parts, Control control)
+        : parts_(std::move(parts)), control_(std::move(control)) {}
+    UploadedContext(UploadedContext&& other) noexcept
+        : parts_(std::exchange(other.parts_, {})), control_(std::move(other.control_)) {}
+    UploadedContext& operator=(UploadedContext&& other) noexcept {
+        std::swap(parts_, other.parts_);
+        std::swap(control_, other.control_);
+        return *this;
     }
-    [[nodiscard]] const StorageAccount& account() const noexcept { return client_.account(); }
-
-    /// Creates the share unless it is there. True when it was created.
-    bool ensure() const {
-        return client_.create('/' + net::percent_encode(share_) + "?restype=share", {},
-                              "create share", share_);
-    }
-
-    /// Creates the directory and those above it, unless they are there.
-    void make_directory(const std::string& path) const {
-        for (std::size_t end = 0; end != std::string::npos;) {
-            end = path.find('/', end + 1);
-            const std::string part = path.substr(0, end);
-            client_.create(target(part) + "?restype=directory", properties(), "create directory",
-                           url(part));
-        }
-    }
-
-    /// Uploads a file into a directory that is there. A range that fails is sent again; when that
-    /// does not help, the half file is removed.
-    void put(const std::string& path, const Content& content) const {
-        net::Headers headers = properties();
-        headers.emplace("x-ms-type", "file");
-        headers.emplace("x-ms-content-length", std::to_string(content.size));
-        need_success(client_.send({.method = "PUT", .headers = std::move(headers)}, target(path),
-                                  "create file", url(path)),
-                     "create file", url(path));
+    ~UploadedContext() {
         try {
-            constexpr std::uint64_t longest = 4 << 20;  // of one range
-            for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
-                send_range(path, content, content.part(offset, longest));
-            }
-        } catch (...) {
+            remove();
+        } catch (const std::exception& error) {
             try {
-                for_cleanup().remove_file(path);
-            } catch (const Error& error) {
-                client_.connection().control.say(Level::warning, error.what());
-            }
-            throw;
-        }
-    }
-
-    /// Uploads every file and directory below `folder`. Links are refused: a share has none.
-    void put_directory(const std::filesystem::path& folder, const std::string& path) const {
-        make_directory(path);
-        std::vector<std::filesystem::path> entries;
-        for (const auto& entry : std::filesystem::recursive_directory_iterator{folder}) {
-            entries.push_back(entry.path());
-        }
-        std::sort(entries.begin(), entries.end());
-        for (const std::filesystem::path& entry : entries) {
-            const std::string there =
-                path + '/' + entry.lexically_relative(folder).generic_string();
-            if (std::filesystem::is_symlink(entry)) {
-                throw Error{ErrorCode::unsupported,
-                            {.attempted = "upload",
-                             .subject = entry.string(),
-                             .answer = "it is a link, and an Azure file share has none"}};
-            }
-            if (std::filesystem::is_directory(entry)) {
-                client_.create(target(there) + "?restype=directory", properties(),
-                               "create directory", url(there));
-            } else {
-                put(there, Content::of_file(entry));
+                control_.say(Level::warning, error.what());
+            } catch (const std::exception&) {
+                // a sink that throws must not end the program here
             }
         }
     }
 
-    /// What is not there counts as removed.
-    void remove_file(const std::string& path) const { client_.remove(target(path), url(path)); }
-    /// The directory must be empty.
-    void remove_directory(const std::string& path) const {
-        client_.remove(target(path) + "?restype=directory", url(path));
+    [[nodiscard]] const std::string& url() const noexcept { return parts_.url; }
+    [[nodiscard]] const std::vector<std::string>& arguments() const noexcept {
+        return parts_.arguments;
     }
-
-    [[nodiscard]] FileShare for_cleanup() const {
-        FileShare copy = *this;
-        copy.client_ = client_.for_cleanup();
-        return copy;
+    /// Changes the pod that builds: variables, mounts, and secrets to create with it.
+    void prepare(PodSpec& pod, PodContext& context) const {
+        if (parts_.prepare) {
+            parts_.prepare(pod, context);
+        }
     }
+    /// Now, once.
+    void remove() {
+        if (const auto call = std::exchange(parts_.remove, {})) {
+            call();
+        }
+    }
+    /// It stays in the store.
+    void keep() noexcept { parts_.remove = {}; }
 
 private:
-    [[nodiscard]] std::string target(const std::string& path) const {
-        return '/' + net::percent_encode(share_) + '/' + encoded_name(path);
-    }
-    /// What the service wants to know of every new entry.
-    [[nodiscard]] static net::Headers properties() {
-        return {{"x-ms-file-permission", "inherit"},
-                {"x-ms-file-attributes", "None"},
-                {"x-ms-file-creation-time", "now"},
-                {"x-ms-file-last-write-time", "now"}};
-    }
-    void send_range(const std::string& path, const Content& content, ByteRange range) const {
-        const std::string bytes = "bytes=" + std::to_string(range.offset) + '-' +
-                                  std::to_string(range.offset + range.size - 1);
-        need_success(
-            client_.send({.method = "PUT",
-                          .headers = {{"x-ms-write", "update"}, {"x-ms-range", bytes}},
-                          .body = content.body(range)},
-                         target(path) + "?comp=range", "upload", bytes + " of " + url(path)),
-            "upload", bytes + " of " + url(path));
-        client_.connection().control.show({.step = "upload",
-                                           .item = url(path),
-                                           .done = range.offset + range.size,
-                                           .total = content.size});
-    }
+    Parts parts_;
+    Control control_;
+};
 
-    StorageClient client_;
-    std::string share_;
+/// A store for contexts: upload() gives what the pod that builds needs, or throws Error and leaves
+/// nothing behind.
+template <class T>
+concept ContextSource = requires(const T& source, const ContextUpload& upload) {
+    { source.upload(upload) } -> std::same_as<UploadedContext>;
 };
 
 }  // inline namespace FAIRING_ABI
 
-}  // namespace fairing::cloud::azure
+namespace detail {
+
+/// One mutator after the other.
+[[nodiscard]] inline PodSpecMutator in_order(std::vector<PodSpecMutator> mutators) {
+    return [mutators = std::move(mutators)](PodSpec& pod, PodContext& context) {
+        for (const PodSpecMutator& each : mutators) {
+            each(pod, context);
+        }
+    };
+}
+
+/// Sets variables of the main container.
+[[nodiscard]] inline PodSpecMutator plain_variables(
+    std::vector<std::pair<std::string, std::string>> values) {
+    return [values = std::move(values)](PodSpec& pod, PodContext& /*context*/) {
+        for (const auto& [name, value] : values) {
+            pod.set_env(name, value);
+        }
+    };
+}
+
+}  // namespace detail
+
+}  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/cloud/aws/s3.hpp - objects of S3 and of what speaks like it: MinIO, IBM COS
@@ -28284,112 +28708,434 @@ namespace detail {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/context_sources/context_source.hpp - how the context of a build reaches a pod
-// that builds: uploaded to a store that both can reach.
+// fairing/builders/kaniko_job.hpp - the pod in which Kaniko, or what takes its arguments, builds an
+// image: documents, no I/O. The arguments are those of its living forks,
+// github.com/osscontainertools/kaniko and github.com/chainguard-dev/kaniko.
 
-namespace fairing {
+namespace fairing::detail {
 
-inline namespace FAIRING_ABI {
-
-/// What is uploaded, and what for. Valid during the call.
-struct ContextUpload {
-    const cloud::Content& archive;  ///< a tar in gzip
-    /// Names it in the store, in hex or the like; of its own for every build, since it is removed
-    /// with the build.
-    const std::string& hash;
-    const cloud::Connection& connection;
-    const kube::Client* client = nullptr;  ///< of the cluster that builds, for keys in its secrets
-    std::string namespace_ = {};
+/// What one build tells Kaniko.
+struct KanikoCall {
+    std::string image = {};        ///< of Kaniko itself
+    std::string context = {};      ///< URL
+    std::string destination = {};  ///< "host/repository:tag"
+    std::string platform = {};
+    bool push = true, cache = false;
+    std::vector<std::string> plain_hosts = {};    ///< http, or https with any certificate
+    std::vector<std::string> private_hosts = {};  ///< whose authority is in ca.pem of the secret
+    std::vector<std::string> more = {};
 };
 
-/// A context in a store, removed by the destructor: within ten seconds, without throwing, also
-/// after a stop.
-class UploadedContext {
-public:
-    struct Parts {
-        std::string url = {};                     ///< as Kaniko's --context takes it
-        PodSpecMutator prepare = {};              ///< lets the pod that builds read it
-        std::vector<std::string> arguments = {};  ///< more ones for Kaniko
-        std::function<void()> remove = {};
-    };
-    UploadedContext(Parts parts, Control control)
-        : parts_(std::move(parts)), control_(std::move(control)) {}
-    UploadedContext(UploadedContext&& other) noexcept
-        : parts_(std::exchange(other.parts_, {})), control_(std::move(other.control_)) {}
-    UploadedContext& operator=(UploadedContext&& other) noexcept {
-        std::swap(parts_, other.parts_);
-        std::swap(control_, other.control_);
-        return *this;
+/// A termination message is where the cluster hands the digest on.
+[[nodiscard]] inline std::vector<std::string> kaniko_arguments(const KanikoCall& call) {
+    std::vector<std::string> arguments = {
+        "--dockerfile=Dockerfile", "--context=" + call.context, "--destination=" + call.destination,
+        "--digest-file=/dev/termination-log", "--log-format=text"};
+    if (!call.push) {
+        arguments.emplace_back("--no-push");
     }
-    ~UploadedContext() {
+    if (call.cache) {
+        arguments.emplace_back("--cache=true");
+    }
+    if (!call.platform.empty()) {
+        arguments.push_back("--custom-platform=" + call.platform);
+    }
+    for (const std::string& host : call.plain_hosts) {
+        arguments.push_back("--insecure-registry=" + host);
+        arguments.push_back("--skip-tls-verify-registry=" + host);
+    }
+    for (const std::string& host : call.private_hosts) {
+        arguments.push_back("--registry-certificate=" + host + '=' + kaniko_docker + "ca.pem");
+    }
+    arguments.insert(arguments.end(), call.more.begin(), call.more.end());
+    return arguments;
+}
+
+/// Throws Error{usage} for what is no option, or one that is ours to say.
+inline void check_kaniko_arguments(const std::vector<std::string>& arguments) {
+    constexpr std::array<std::string_view, 8> ours = {
+        "dockerfile",  "context",    "destination",     "no-push",
+        "digest-file", "log-format", "custom-platform", "tar-path"};
+    for (const std::string& argument : arguments) {
+        const std::string_view name = std::string_view{argument}
+                                          .substr(0, argument.find('='))
+                                          .substr(std::min<std::size_t>(2, argument.size()));
+        const bool is_ours = std::find(ours.begin(), ours.end(), name) != ours.end();
+        const bool is_plain = std::none_of(argument.begin(), argument.end(), [](char c) {
+            return std::iscntrl(static_cast<unsigned char>(c)) != 0;
+        });
+        if (!argument.starts_with("--") || name.empty() || is_ours || !is_plain) {
+            throw Error{ErrorCode::usage,
+                        {.attempted = "give Kaniko the argument",
+                         .subject = '"' + packaging::escaped(argument) + '"',
+                         .answer = is_ours ? "the builder says that itself"
+                                           : "it is not of the form --NAME or --NAME=VALUE"}};
+        }
+    }
+}
+
+/// Before anything is mounted, and before any mutator.
+[[nodiscard]] inline PodSpec kaniko_pod(const KanikoCall& call) {
+    Json arguments = Json::array();
+    for (const std::string& argument : kaniko_arguments(call)) {
+        arguments.push_back(literal_text(argument));
+    }
+    return PodSpec{
+        Json{{"containers", Json::array({Json{{"name", "kaniko"},
+                                              {"image", call.image},
+                                              {"args", std::move(arguments)},
+                                              {"securityContext", {{"runAsUser", 0}}}}})},
+             {"restartPolicy", "Never"}}};
+}
+
+/// What proves to registries who we are, as a secret that Kaniko reads and the pod pulls with;
+/// `ca` is the text of a file of authorities, or empty.
+inline void add_registry_secret(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
+                                const Json& config, const std::string& ca) {
+    Json items = Json::array({Json{{"key", ".dockerconfigjson"}, {"path", "config.json"}}});
+    Json secret = docker_config_secret(name, config);
+    if (!ca.empty()) {
+        items.push_back({{"key", "ca.pem"}, {"path", "ca.pem"}});
+        secret["data"]["ca.pem"] = codec::base64_encode(ca);
+    }
+    mount_source(pod, name, {{"secret", {{"secretName", name}, {"items", std::move(items)}}}},
+                 kaniko_docker);
+    pod.add_image_pull_secret(name);
+    objects.push_back(std::move(secret));
+}
+
+/// The digest that a container which ended well left as its termination message, or "".
+[[nodiscard]] inline std::string digest_in(const std::vector<Json>& pods) {
+    for (const Json& pod : pods) {
+        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
+            std::string message = kube::text(status, {"state", "terminated", "message"});
+            message.resize(message.find_last_not_of(" \r\n") + 1);
+            if (kube::number(status, {"state", "terminated", "exitCode"}) == 0 &&
+                oci::is_digest(message)) {
+                return message;
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/builders/builder_job.hpp - the Job that builds an image in a cluster: what is stored for
+// it, and its way to an end that leaves nothing behind.
+
+namespace fairing::detail {
+
+inline constexpr const char* builder_prefix = "fairing-builder-";
+
+[[nodiscard]] inline RunIdentity builder_identity(const KubernetesOptions& options,
+                                                  const std::string& id) {
+    return run_identity(options, id, builder_prefix, "builder");
+}
+
+/// The Job and what it needs beside it, the Job last. `secret` adds the credentials.
+[[nodiscard]] inline std::vector<Json> builder_objects(
+    const KubernetesOptions& options, const std::string& id, const KanikoCall& call,
+    const UploadedContext& uploaded,
+    const std::function<void(PodSpec&, std::vector<Json>&, const std::string& name)>& secret,
+    const kubernetes::Place& place, const Session& session) {
+    const RunIdentity identity = builder_identity(options, id);
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    PodSpec pod = kaniko_pod(call);
+    secret(pod, objects, identity.name + "-registries");
+    uploaded.prepare(pod, context);
+    Json template_ = mutated_template(std::move(pod), options, identity, context);
+    Json spec{{"backoffLimit", 0}, {"template", std::move(template_)}};
+    if (options.cleanup == Cleanup::always) {
+        spec["ttlSecondsAfterFinished"] = 300;
+    }
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back({{"apiVersion", "batch/v1"},
+                       {"kind", "Job"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", std::move(spec)}});
+    return objects;
+}
+
+/// The Job of one build, removed with what stands beside it unless it is kept.
+class BuilderJob {
+public:
+    BuilderJob(const kube::Client& client, const kubernetes::Submitted& submitted,
+               const KubernetesOptions& options)
+        : client_(client),
+          subject_(kubernetes::job_subject(submitted.main)),
+          workload_(client, subject_, submitted.beside,
+                    {.stream_log = options.stream_log,
+                     .start_timeout = std::chrono::seconds{options.start_timeout}}),
+          keeps_when_ended_(options.cleanup == Cleanup::never) {}
+    BuilderJob(BuilderJob&&) = delete;
+    BuilderJob& operator=(BuilderJob&&) = delete;
+    ~BuilderJob() {
+        if (kept_) {
+            return;
+        }
         try {
-            remove();
+            workload_.remove({});
         } catch (const std::exception& error) {
             try {
-                control_.say(Level::warning, error.what());
+                client_.control().say(Level::warning, error.what());
             } catch (const std::exception&) {
                 // a sink that throws must not end the program here
             }
         }
     }
 
-    [[nodiscard]] const std::string& url() const noexcept { return parts_.url; }
-    [[nodiscard]] const std::vector<std::string>& arguments() const noexcept {
-        return parts_.arguments;
-    }
-    /// Changes the pod that builds: variables, mounts, and secrets to create with it.
-    void prepare(PodSpec& pod, PodContext& context) const {
-        if (parts_.prepare) {
-            parts_.prepare(pod, context);
+    /// Follows it to its end. Gives the digest that it left, or "". Throws Error{input} or
+    /// Error{unavailable} for a build that fails.
+    [[nodiscard]] std::string follow() {
+        const Control& control = client_.control();
+        const Outcome outcome = workload_.follow(
+            [&control](const OutputLine& line) { control.say(Level::info, line.text); },
+            control.stop);
+        kept_ = keeps_when_ended_;
+        if (outcome.state == State::succeeded) {
+            return digest_in(kubernetes::pods_of(client_, subject_));
         }
-    }
-    /// Now, once.
-    void remove() {
-        if (const auto call = std::exchange(parts_.remove, {})) {
-            call();
+        std::string answer = outcome.reason;
+        for (const std::string& line : outcome.tail) {
+            answer += (&line == &outcome.tail.front() ? "; its last words: " : "\n") + line;
         }
+        throw Error{outcome.exit_code != 0 ? ErrorCode::input : ErrorCode::unavailable,
+                    {.attempted = "build an image in the cluster with",
+                     .subject = subject_.key.text(),
+                     .answer = std::move(answer)}};
     }
-    /// It stays in the store.
-    void keep() noexcept { parts_.remove = {}; }
 
 private:
-    Parts parts_;
-    Control control_;
+    const kube::Client& client_;
+    kubernetes::Subject subject_;
+    kubernetes::ClusterWorkload workload_;
+    bool keeps_when_ended_ = false, kept_ = false;
 };
 
-/// A store for contexts: upload() gives what the pod that builds needs, or throws Error and leaves
-/// nothing behind.
-template <class T>
-concept ContextSource = requires(const T& source, const ContextUpload& upload) {
-    { source.upload(upload) } -> std::same_as<UploadedContext>;
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/azure/blob.hpp - block blobs of Azure Storage
+// (learn.microsoft.com/rest/api/storageservices/blob-service-rest-api).
+
+namespace fairing::cloud::azure {
+
+inline namespace FAIRING_ABI {
+
+/// One container.
+class BlobContainer {
+public:
+    /// Larger blobs than `block_size` go in blocks.
+    BlobContainer(Connection connection, StorageAccount account, std::string container,
+                  std::uint64_t block_size = std::uint64_t{16} << 20)
+        : client_(std::move(connection), std::move(account), StorageClient::Kind::blob),
+          container_(std::move(container)),
+          block_size_(std::max<std::uint64_t>(block_size, 1)) {}
+
+    [[nodiscard]] std::string url(const std::string& name) const {
+        return client_.endpoint() + target(name);
+    }
+    /// Creates the container unless it is there. True when it was created.
+    bool ensure() const {
+        return client_.create('/' + net::percent_encode(container_) + "?restype=container", {},
+                              "create container", container_);
+    }
+
+    /// Uploads, in one request or in blocks. A block that fails is sent again; blocks that no list
+    /// names are no blob, and the service drops them.
+    void put(const std::string& name, const Content& content) const {
+        const std::string subject = url(name);
+        if (content.size <= block_size_) {
+            return need_success(client_.send({.method = "PUT",
+                                              .headers = {{"x-ms-blob-type", "BlockBlob"}},
+                                              .body = content.body({0, content.size})},
+                                             target(name), "upload", subject),
+                                "upload", subject);
+        }
+        // Fifty thousand blocks are allowed.
+        const std::uint64_t longest = std::max(block_size_, content.size / 49999 + 1);
+        std::string list = R"(<?xml version="1.0" encoding="utf-8"?><BlockList>)";
+        for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+            const std::string number = std::to_string(1000000 + offset / longest);
+            const std::string id = codec::base64_encode(number);  // all of one length
+            const ByteRange range = content.part(offset, longest);
+            need_success(
+                client_.send({.method = "PUT", .body = content.body(range)},
+                             target(name) + "?comp=block&blockid=" + net::percent_encode(id),
+                             "upload", "a block of " + subject),
+                "upload", "a block of " + subject);
+            list += "<Latest>" + id + "</Latest>";
+            client_.connection().control.show({.step = "upload",
+                                               .item = subject,
+                                               .done = offset + range.size,
+                                               .total = content.size});
+        }
+        need_success(
+            client_.send({.method = "PUT", .body = net::Body::of(list + "</BlockList>")},
+                         target(name) + "?comp=blocklist", "finish the upload of", subject),
+            "finish the upload of", subject);
+    }
+
+    /// Removes the blob; one that is not there counts as removed.
+    void remove(const std::string& name) const { client_.remove(target(name), url(name)); }
+
+    [[nodiscard]] BlobContainer for_cleanup() const {
+        BlobContainer copy = *this;
+        copy.client_ = client_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string target(const std::string& name) const {
+        return '/' + net::percent_encode(container_) + '/' + encoded_name(name);
+    }
+
+    StorageClient client_;
+    std::string container_;
+    std::uint64_t block_size_;
 };
 
 }  // inline namespace FAIRING_ABI
 
-namespace detail {
+}  // namespace fairing::cloud::azure
 
-/// One mutator after the other.
-[[nodiscard]] inline PodSpecMutator in_order(std::vector<PodSpecMutator> mutators) {
-    return [mutators = std::move(mutators)](PodSpec& pod, PodContext& context) {
-        for (const PodSpecMutator& each : mutators) {
-            each(pod, context);
+// -------------------------------------------------------------------------------------------------------------
+// fairing/cloud/azure/files.hpp - file shares of Azure Storage
+// (learn.microsoft.com/rest/api/storageservices/file-service-rest-api).
+
+namespace fairing::cloud::azure {
+
+inline namespace FAIRING_ABI {
+
+/// One share. Paths are relative to it, with slashes between their parts.
+class FileShare {
+public:
+    FileShare(Connection connection, StorageAccount account, std::string share)
+        : client_(std::move(connection), std::move(account), StorageClient::Kind::file),
+          share_(std::move(share)) {}
+
+    [[nodiscard]] std::string url(const std::string& path) const {
+        return client_.endpoint() + target(path);
+    }
+    [[nodiscard]] const StorageAccount& account() const noexcept { return client_.account(); }
+
+    /// Creates the share unless it is there. True when it was created.
+    bool ensure() const {
+        return client_.create('/' + net::percent_encode(share_) + "?restype=share", {},
+                              "create share", share_);
+    }
+
+    /// Creates the directory and those above it, unless they are there.
+    void make_directory(const std::string& path) const {
+        for (std::size_t end = 0; end != std::string::npos;) {
+            end = path.find('/', end + 1);
+            const std::string part = path.substr(0, end);
+            client_.create(target(part) + "?restype=directory", properties(), "create directory",
+                           url(part));
         }
-    };
-}
+    }
 
-/// Sets variables of the main container.
-[[nodiscard]] inline PodSpecMutator plain_variables(
-    std::vector<std::pair<std::string, std::string>> values) {
-    return [values = std::move(values)](PodSpec& pod, PodContext& /*context*/) {
-        for (const auto& [name, value] : values) {
-            pod.set_env(name, value);
+    /// Uploads a file into a directory that is there. A range that fails is sent again; when that
+    /// does not help, the half file is removed.
+    void put(const std::string& path, const Content& content) const {
+        net::Headers headers = properties();
+        headers.emplace("x-ms-type", "file");
+        headers.emplace("x-ms-content-length", std::to_string(content.size));
+        need_success(client_.send({.method = "PUT", .headers = std::move(headers)}, target(path),
+                                  "create file", url(path)),
+                     "create file", url(path));
+        try {
+            constexpr std::uint64_t longest = 4 << 20;  // of one range
+            for (std::uint64_t offset = 0; offset < content.size; offset += longest) {
+                send_range(path, content, content.part(offset, longest));
+            }
+        } catch (...) {
+            try {
+                for_cleanup().remove_file(path);
+            } catch (const Error& error) {
+                client_.connection().control.say(Level::warning, error.what());
+            }
+            throw;
         }
-    };
-}
+    }
 
-}  // namespace detail
+    /// Uploads every file and directory below `folder`. Links are refused: a share has none.
+    void put_directory(const std::filesystem::path& folder, const std::string& path) const {
+        make_directory(path);
+        std::vector<std::filesystem::path> entries;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator{folder}) {
+            entries.push_back(entry.path());
+        }
+        std::sort(entries.begin(), entries.end());
+        for (const std::filesystem::path& entry : entries) {
+            const std::string there =
+                path + '/' + entry.lexically_relative(folder).generic_string();
+            if (std::filesystem::is_symlink(entry)) {
+                throw Error{ErrorCode::unsupported,
+                            {.attempted = "upload",
+                             .subject = entry.string(),
+                             .answer = "it is a link, and an Azure file share has none"}};
+            }
+            if (std::filesystem::is_directory(entry)) {
+                client_.create(target(there) + "?restype=directory", properties(),
+                               "create directory", url(there));
+            } else {
+                put(there, Content::of_file(entry));
+            }
+        }
+    }
 
-}  // namespace fairing
+    /// What is not there counts as removed.
+    void remove_file(const std::string& path) const { client_.remove(target(path), url(path)); }
+    /// The directory must be empty.
+    void remove_directory(const std::string& path) const {
+        client_.remove(target(path) + "?restype=directory", url(path));
+    }
+
+    [[nodiscard]] FileShare for_cleanup() const {
+        FileShare copy = *this;
+        copy.client_ = client_.for_cleanup();
+        return copy;
+    }
+
+private:
+    [[nodiscard]] std::string target(const std::string& path) const {
+        return '/' + net::percent_encode(share_) + '/' + encoded_name(path);
+    }
+    /// What the service wants to know of every new entry.
+    [[nodiscard]] static net::Headers properties() {
+        return {{"x-ms-file-permission", "inherit"},
+                {"x-ms-file-attributes", "None"},
+                {"x-ms-file-creation-time", "now"},
+                {"x-ms-file-last-write-time", "now"}};
+    }
+    void send_range(const std::string& path, const Content& content, ByteRange range) const {
+        const std::string bytes = "bytes=" + std::to_string(range.offset) + '-' +
+                                  std::to_string(range.offset + range.size - 1);
+        need_success(
+            client_.send({.method = "PUT",
+                          .headers = {{"x-ms-write", "update"}, {"x-ms-range", bytes}},
+                          .body = content.body(range)},
+                         target(path) + "?comp=range", "upload", bytes + " of " + url(path)),
+            "upload", bytes + " of " + url(path));
+        client_.connection().control.show({.step = "upload",
+                                           .item = url(path),
+                                           .done = range.offset + range.size,
+                                           .total = content.size});
+    }
+
+    StorageClient client_;
+    std::string share_;
+};
+
+}  // inline namespace FAIRING_ABI
+
+}  // namespace fairing::cloud::azure
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/builders/context_sources/azure.hpp - contexts in Azure Storage: a blob, or a file on a
@@ -29438,6 +30184,13 @@ namespace detail {
 
 }  // namespace detail
 
+/// Whether the generated Dockerfile runs pip: for a requirements.txt in the working directory.
+[[nodiscard]] inline bool installs_packages(const Context& context) {
+    const std::string& folder = context.working_directory;
+    return !detail::requirement_files(context, folder.ends_with('/') ? folder : folder + '/')
+                .empty();
+}
+
 /// The Dockerfile that puts the context onto `base`: the requirements are installed before the code
 /// is copied, so that an edit of the code installs nothing. The build's context is expected to hold
 /// each file at its destination, without the "/" in front. Files below the working directory may
@@ -29543,6 +30296,7 @@ namespace fairing::detail {
 struct DockerfileOptions {
     std::string base_image = {};       ///< empty: default_base_image()
     std::string dockerfile_path = {};  ///< empty: it is generated
+    std::string executable_path_prefix = {};
     std::string platform = {};
     RegistryAccess access = {};
 };
@@ -29582,6 +30336,10 @@ struct DockerfileBuild {
                      .answer = "whoever builds by a Dockerfile takes its bases from registries",
                      .advice = "push it to one, or use --builder append"}};
     }
+    if (!options.executable_path_prefix.empty()) {
+        std::string& path = context.search_paths["PATH"];
+        path = options.executable_path_prefix + (path.empty() ? "" : ":") + path;
+    }
     DockerfileBuild build{.context = fitted_context(options, std::move(context), base, session)};
     build.text = dockerfile::generate(build.context, name);
     return build;
@@ -29619,120 +30377,6 @@ struct DockerfileBuild {
 }  // namespace fairing::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/kaniko_job.hpp - the pod in which Kaniko, or what takes its arguments, builds an
-// image: documents, no I/O. The arguments are those of its living forks,
-// github.com/osscontainertools/kaniko and github.com/chainguard-dev/kaniko.
-
-namespace fairing::detail {
-
-/// What one build tells Kaniko.
-struct KanikoCall {
-    std::string image = {};        ///< of Kaniko itself
-    std::string context = {};      ///< URL
-    std::string destination = {};  ///< "host/repository:tag"
-    std::string platform = {};
-    bool push = true, cache = false;
-    std::vector<std::string> plain_hosts = {};    ///< http, or https with any certificate
-    std::vector<std::string> private_hosts = {};  ///< whose authority is in ca.pem of the secret
-    std::vector<std::string> more = {};
-};
-
-/// A termination message is where the cluster hands the digest on.
-[[nodiscard]] inline std::vector<std::string> kaniko_arguments(const KanikoCall& call) {
-    std::vector<std::string> arguments = {
-        "--dockerfile=Dockerfile", "--context=" + call.context, "--destination=" + call.destination,
-        "--digest-file=/dev/termination-log", "--log-format=text"};
-    if (!call.push) {
-        arguments.emplace_back("--no-push");
-    }
-    if (call.cache) {
-        arguments.emplace_back("--cache=true");
-    }
-    if (!call.platform.empty()) {
-        arguments.push_back("--custom-platform=" + call.platform);
-    }
-    for (const std::string& host : call.plain_hosts) {
-        arguments.push_back("--insecure-registry=" + host);
-        arguments.push_back("--skip-tls-verify-registry=" + host);
-    }
-    for (const std::string& host : call.private_hosts) {
-        arguments.push_back("--registry-certificate=" + host + '=' + kaniko_docker + "ca.pem");
-    }
-    arguments.insert(arguments.end(), call.more.begin(), call.more.end());
-    return arguments;
-}
-
-/// Throws Error{usage} for what is no option, or one that is ours to say.
-inline void check_kaniko_arguments(const std::vector<std::string>& arguments) {
-    constexpr std::array<std::string_view, 8> ours = {
-        "dockerfile",  "context",    "destination",     "no-push",
-        "digest-file", "log-format", "custom-platform", "tar-path"};
-    for (const std::string& argument : arguments) {
-        const std::string_view name = std::string_view{argument}
-                                          .substr(0, argument.find('='))
-                                          .substr(std::min<std::size_t>(2, argument.size()));
-        const bool is_ours = std::find(ours.begin(), ours.end(), name) != ours.end();
-        const bool is_plain = std::none_of(argument.begin(), argument.end(), [](char c) {
-            return std::iscntrl(static_cast<unsigned char>(c)) != 0;
-        });
-        if (!argument.starts_with("--") || name.empty() || is_ours || !is_plain) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "give Kaniko the argument",
-                         .subject = '"' + packaging::escaped(argument) + '"',
-                         .answer = is_ours ? "the builder says that itself"
-                                           : "it is not of the form --NAME or --NAME=VALUE"}};
-        }
-    }
-}
-
-/// Before anything is mounted, and before any mutator.
-[[nodiscard]] inline PodSpec kaniko_pod(const KanikoCall& call) {
-    Json arguments = Json::array();
-    for (const std::string& argument : kaniko_arguments(call)) {
-        arguments.push_back(literal_text(argument));
-    }
-    return PodSpec{
-        Json{{"containers", Json::array({Json{{"name", "kaniko"},
-                                              {"image", call.image},
-                                              {"args", std::move(arguments)},
-                                              {"securityContext", {{"runAsUser", 0}}}}})},
-             {"restartPolicy", "Never"}}};
-}
-
-/// What proves to registries who we are, as a secret that Kaniko reads and the pod pulls with;
-/// `ca` is the text of a file of authorities, or empty.
-inline void add_registry_secret(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
-                                const Json& config, const std::string& ca) {
-    Json items = Json::array({Json{{"key", ".dockerconfigjson"}, {"path", "config.json"}}});
-    Json secret = docker_config_secret(name, config);
-    if (!ca.empty()) {
-        items.push_back({{"key", "ca.pem"}, {"path", "ca.pem"}});
-        secret["data"]["ca.pem"] = codec::base64_encode(ca);
-    }
-    mount_source(pod, name, {{"secret", {{"secretName", name}, {"items", std::move(items)}}}},
-                 kaniko_docker);
-    pod.add_image_pull_secret(name);
-    objects.push_back(std::move(secret));
-}
-
-/// The digest that a container which ended well left as its termination message, or "".
-[[nodiscard]] inline std::string digest_in(const std::vector<Json>& pods) {
-    for (const Json& pod : pods) {
-        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
-            std::string message = kube::text(status, {"state", "terminated", "message"});
-            message.resize(message.find_last_not_of(" \r\n") + 1);
-            if (kube::number(status, {"state", "terminated", "exitCode"}) == 0 &&
-                oci::is_digest(message)) {
-                return message;
-            }
-        }
-    }
-    return {};
-}
-
-}  // namespace fairing::detail
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/builders/cluster.hpp - an image built in a Kubernetes cluster, by a Job that runs Kaniko:
 // no engine is needed here, and none there.
 //
@@ -29747,7 +30391,7 @@ inline namespace FAIRING_ABI {
 /// with the credentials for the registries of the target and of the bases, the context in a store -
 /// is removed when it ends, also by an error or a stop.
 struct ClusterBuilder {
-    static constexpr const char* name_prefix = "fairing-builder-";
+    static constexpr const char* name_prefix = detail::builder_prefix;
 
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< "registry.example:5000/team", as the cluster reaches it too
@@ -29758,6 +30402,8 @@ struct ClusterBuilder {
     bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
     std::string dockerfile_path = {};  ///< empty: it is generated
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
     bool cache = false;  ///< layers of RUN are kept in, and taken from, REGISTRY/IMAGE_NAME/cache
     /// What takes Kaniko's arguments. Google's own image is no longer maintained; this is of a fork
     /// that is.
@@ -29791,8 +30437,12 @@ struct ClusterBuilder {
 template <>
 inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("base_image", &ClusterBuilder::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &ClusterBuilder::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &ClusterBuilder::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &ClusterBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &ClusterBuilder::tag, "tag of the image (default: from its content)"),
@@ -29803,6 +30453,8 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("ca_file", &ClusterBuilder::ca_file, "PEM file of the certificate authorities to trust"),
     field("dockerfile_path", &ClusterBuilder::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &ClusterBuilder::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &ClusterBuilder::cache, "keep layers in the registry, and take them from there"),
     field("kaniko_image", &ClusterBuilder::kaniko_image,
           "image of the builder, which takes Kaniko's arguments (default: a fork of Kaniko)"),
@@ -29817,7 +30469,7 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     part_field("profile", &ClusterBuilder::kubernetes, &KubernetesOptions::profile,
                "profile of Kubeflow: its namespace, and its service account default-editor"),
     part_field("service_account", &ClusterBuilder::kubernetes, &KubernetesOptions::service_account,
-               "service account that the pods run as"),
+               "service account that the program runs as"),
     part_field("image_pull_secrets", &ClusterBuilder::kubernetes,
                &KubernetesOptions::image_pull_secrets,
                "secrets of the namespace that the image is pulled with"),
@@ -29832,17 +30484,17 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
                "fail when the build does not start after so many seconds (default: wait)",
                "builder-start-timeout"),
     part_field("resources", &ClusterBuilder::kubernetes, &KubernetesOptions::resources, "limits",
-               not_an_option),
+               only_in_a_file),
     part_field("environment", &ClusterBuilder::kubernetes, &KubernetesOptions::environment,
-               "variables", not_an_option),
+               "variables", only_in_a_file),
     part_field("volumes", &ClusterBuilder::kubernetes, &KubernetesOptions::volumes, "volumes",
-               not_an_option),
+               only_in_a_file),
     part_field("node_selector", &ClusterBuilder::kubernetes, &KubernetesOptions::node_selector,
-               "nodes", not_an_option),
+               "nodes", only_in_a_file),
     part_field("priority_class", &ClusterBuilder::kubernetes, &KubernetesOptions::priority_class,
-               "PriorityClass", not_an_option),
+               "PriorityClass", only_in_a_file),
     part_field("queue", &ClusterBuilder::kubernetes, &KubernetesOptions::queue, "Kueue queue",
-               not_an_option),
+               only_in_a_file),
 };
 
 namespace detail {
@@ -29850,19 +30502,16 @@ namespace detail {
 [[nodiscard]] inline DockerfileOptions dockerfile_options(const ClusterBuilder& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
 }
 
-/// The target, as the builder that appends would have it.
-[[nodiscard]] inline AppendBuilder target_of(const ClusterBuilder& builder) {
-    return {.registry = builder.registry,
-            .image_name = builder.image_name,
-            .tag = builder.tag,
-            .platform = builder.platform,
-            .push = builder.push,
-            .insecure = builder.insecure,
-            .ca_file = builder.ca_file};
+[[nodiscard]] inline oci::Reference target_of(const ClusterBuilder& builder) {
+    return name_target({.registry = builder.registry,
+                        .image_name = builder.image_name,
+                        .tag = builder.tag,
+                        .push = builder.push});
 }
 
 [[nodiscard]] inline bool uses_registry(const ClusterBuilder& builder) {
@@ -29878,94 +30527,6 @@ namespace detail {
     return options;
 }
 
-[[nodiscard]] inline RunIdentity builder_identity(const KubernetesOptions& options,
-                                                  const std::string& id) {
-    return run_identity(options, id, ClusterBuilder::name_prefix, "builder");
-}
-
-/// The Job and what it needs beside it, the Job last. `secret` adds the credentials.
-[[nodiscard]] inline std::vector<Json> builder_objects(
-    const KubernetesOptions& options, const std::string& id, const KanikoCall& call,
-    const UploadedContext& uploaded,
-    const std::function<void(PodSpec&, std::vector<Json>&, const std::string& name)>& secret,
-    const kubernetes::Place& place, const Session& session) {
-    const RunIdentity identity = builder_identity(options, id);
-    const std::string role;
-    std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
-    PodSpec pod = kaniko_pod(call);
-    secret(pod, objects, identity.name + "-registries");
-    uploaded.prepare(pod, context);
-    Json template_ = mutated_template(std::move(pod), options, identity, context);
-    Json spec{{"backoffLimit", 0}, {"template", std::move(template_)}};
-    if (options.cleanup == Cleanup::always) {
-        spec["ttlSecondsAfterFinished"] = 300;
-    }
-    Json metadata = run_metadata(options, identity, place.namespace_);
-    objects = adopted(std::move(objects), options, identity, place.namespace_);
-    objects.push_back({{"apiVersion", "batch/v1"},
-                       {"kind", "Job"},
-                       {"metadata", std::move(metadata)},
-                       {"spec", std::move(spec)}});
-    return objects;
-}
-
-/// The Job of one build, removed with what stands beside it unless it is kept.
-class BuilderJob {
-public:
-    BuilderJob(const kube::Client& client, const kubernetes::Submitted& submitted,
-               const KubernetesOptions& options)
-        : client_(client),
-          subject_(kubernetes::job_subject(submitted.main)),
-          workload_(client, subject_, submitted.beside,
-                    {.stream_log = options.stream_log,
-                     .start_timeout = std::chrono::seconds{options.start_timeout}}),
-          keeps_when_ended_(options.cleanup == Cleanup::never) {}
-    BuilderJob(BuilderJob&&) = delete;
-    BuilderJob& operator=(BuilderJob&&) = delete;
-    ~BuilderJob() {
-        if (kept_) {
-            return;
-        }
-        try {
-            workload_.remove({});
-        } catch (const std::exception& error) {
-            try {
-                client_.control().say(Level::warning, error.what());
-            } catch (const std::exception&) {
-                // a sink that throws must not end the program here
-            }
-        }
-    }
-
-    /// Follows it to its end. Gives the digest that it left, or "". Throws Error{input} or
-    /// Error{unavailable} for a build that fails.
-    [[nodiscard]] std::string follow() {
-        const Control& control = client_.control();
-        const Outcome outcome = workload_.follow(
-            [&control](const OutputLine& line) { control.say(Level::info, line.text); },
-            control.stop);
-        kept_ = keeps_when_ended_;
-        if (outcome.state == State::succeeded) {
-            return digest_in(kubernetes::pods_of(client_, subject_));
-        }
-        std::string answer = outcome.reason;
-        for (const std::string& line : outcome.tail) {
-            answer += (&line == &outcome.tail.front() ? "; its last words: " : "\n") + line;
-        }
-        throw Error{outcome.exit_code != 0 ? ErrorCode::input : ErrorCode::unavailable,
-                    {.attempted = "build an image in the cluster with",
-                     .subject = subject_.key.text(),
-                     .answer = std::move(answer)}};
-    }
-
-private:
-    const kube::Client& client_;
-    kubernetes::Subject subject_;
-    kubernetes::ClusterWorkload workload_;
-    bool keeps_when_ended_ = false, kept_ = false;
-};
-
 /// One build.
 class ClusterBuildRun {
 public:
@@ -29976,7 +30537,7 @@ public:
           control_(session_.control()),
           id_(builder.kubernetes.run_id.empty() ? draw_run_id() : builder.kubernetes.run_id),
           options_(builder_options(builder, id_)),
-          target_(check_and_name(target_of(builder))) {}
+          target_(target_of(builder)) {}
 
     [[nodiscard]] Image build() {
         const DockerfileBuild plan =
@@ -30016,10 +30577,14 @@ private:
     /// Also computes the context's digest.
     [[nodiscard]] UploadedContext upload(const DockerfileBuild& plan, const kube::Client& client) {
         if (uses_registry(builder_)) {
-            AppendBuilder carrier = target_of(builder_);
-            carrier.base_image = builder_.context_source.image.empty()
-                                     ? "busybox:1.37.0"
-                                     : builder_.context_source.image;
+            const AppendBuilder carrier{.base_image = builder_.context_source.image.empty()
+                                                          ? "busybox:1.37.0"
+                                                          : builder_.context_source.image,
+                                        .registry = builder_.registry,
+                                        .image_name = builder_.image_name,
+                                        .platform = builder_.platform,
+                                        .insecure = builder_.insecure,
+                                        .ca_file = builder_.ca_file};
             PushedContext pushed = push_context(carrier, plan.context, plan.text, id_, session_);
             image_.context_digest = std::move(pushed.context_digest);
             image_.figures = pushed.figures;
@@ -30151,7 +30716,7 @@ private:
 }  // namespace detail
 
 inline void ClusterBuilder::check() const {
-    const oci::Reference target = detail::check_and_name(detail::target_of(*this));
+    const oci::Reference target = detail::target_of(*this);
     if (target.kind != oci::ReferenceKind::registry) {
         throw Error{ErrorCode::unsupported,
                     {.attempted = "build into",
@@ -30187,9 +30752,8 @@ inline void ClusterBuilder::check() const {
 
 inline Image ClusterBuilder::foresee(const Context& context, const Session& session) const {
     check();
-    Image image =
-        detail::foresee_image(detail::dockerfile_options(*this),
-                              detail::check_and_name(detail::target_of(*this)), context, session);
+    Image image = detail::foresee_image(detail::dockerfile_options(*this), detail::target_of(*this),
+                                        context, session);
     if (registry.empty()) {
         image.reference = image_name + ':' + image.tag;
     }
@@ -30315,7 +30879,9 @@ struct EngineBuilder {
     bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
                             ///< settings of its own for that
     std::string dockerfile_path = {};  ///< empty: it is generated
-    bool cache = true;                 ///< take what the engine has built before
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
+    bool cache = true;  ///< take what the engine has built before
     /// A socket's path, tcp://HOST:PORT or context:NAME; empty: DOCKER_HOST and Docker's context
     /// (CONTAINER_HOST for Podman), then the usual sockets.
     std::string engine = {};
@@ -30338,8 +30904,12 @@ using PodmanBuilder = EngineBuilder<engine::Kind::podman>;
 template <engine::Kind kind>
 inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
     field("base_image", &EngineBuilder<kind>::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &EngineBuilder<kind>::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &EngineBuilder<kind>::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &EngineBuilder<kind>::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &EngineBuilder<kind>::tag, "tag of the image (default: from its content)"),
@@ -30350,6 +30920,8 @@ inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
           "speak plain http to the registry (those of this machine always may)"),
     field("dockerfile_path", &EngineBuilder<kind>::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &EngineBuilder<kind>::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &EngineBuilder<kind>::cache, "make every layer anew, and remember none"),
     field("engine", &EngineBuilder<kind>::engine,
           "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
@@ -30419,10 +30991,10 @@ private:
 /// Throws Error{unsupported} for what an engine can not push to.
 template <engine::Kind kind>
 [[nodiscard]] oci::Reference engine_target(const EngineBuilder<kind>& builder) {
-    oci::Reference target = check_and_name({.registry = builder.registry,
-                                            .image_name = builder.image_name,
-                                            .tag = builder.tag,
-                                            .push = builder.push});
+    oci::Reference target = name_target({.registry = builder.registry,
+                                         .image_name = builder.image_name,
+                                         .tag = builder.tag,
+                                         .push = builder.push});
     if (target.kind != oci::ReferenceKind::registry) {
         throw Error{ErrorCode::unsupported,
                     {.attempted = "build into",
@@ -30437,6 +31009,7 @@ template <engine::Kind kind>
 [[nodiscard]] DockerfileOptions dockerfile_options(const EngineBuilder<kind>& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure}};
 }
@@ -30608,6 +31181,7 @@ Image EngineBuilder<kind>::build(const Context& context, const Session& session)
                                       .push = push,
                                       .insecure = insecure,
                                       .dockerfile_path = dockerfile_path,
+                                      .executable_path_prefix = executable_path_prefix,
                                       .cache = cache,
                                       .engine = engine};
     return detail::EngineBuildRun{builder, kind, context, session}.build();
@@ -30628,1130 +31202,296 @@ static_assert(Builder<DockerBuilder> && Builder<PodmanBuilder>);
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/google/options.hpp - what every deployer to Google Cloud takes: where to run,
-// as whom, and how to follow it.
+// fairing/deployers/job.hpp - runs the image as a Kubernetes Job (batch/v1).
 
 namespace fairing {
 
-struct GoogleOptions {
-    std::string project = {};  ///< empty: that of the credentials
-    std::string region = "us-central1";
-    std::string name = {};  ///< display name; empty: the deployer's prefix and the run id
-    Labels labels = {};
-    std::string endpoint = {};                    ///< empty: Google's own for the region
-    std::string logging_endpoint = {};            ///< empty: https://logging.googleapis.com
-    std::filesystem::path credentials_file = {};  ///< empty: application default credentials
-    std::string run_id = {};                      ///< as KubernetesOptions::run_id
-    bool stream_log = true;
-    int poll_milliseconds = 1000;  ///< the first pause between two looks; the last is 20 times that
-};
-
-template <>
-inline constexpr auto fields<GoogleOptions> = std::tuple{
-    field("project", &GoogleOptions::project,
-          "project of Google Cloud (default: that of the credentials)"),
-    field("region", &GoogleOptions::region, "region of Google Cloud (default: us-central1)"),
-    field("name", &GoogleOptions::name, "display name (default: from the run id)"),
-    field("labels", &GoogleOptions::labels, "label of everything that is created; repeatable",
-          "label"),
-    field("endpoint", &GoogleOptions::endpoint,
-          "URL of the service (default: Google's own for the region)"),
-    field("logging_endpoint", &GoogleOptions::logging_endpoint,
-          "URL of Cloud Logging (default: https://logging.googleapis.com)"),
-    field("credentials_file", &GoogleOptions::credentials_file,
-          "key of a service account, or of a user (default: application default credentials)"),
-    field("run_id", &GoogleOptions::run_id,
-          "name of this run: the same one is never submitted twice"),
-    field("stream_log", &GoogleOptions::stream_log, "wait for the end without the log"),
-    field("poll_milliseconds", &GoogleOptions::poll_milliseconds,
-          "first pause between two looks at the state (default: 1000; it grows to 20 times that)"),
-};
-
-namespace google {
-
-[[nodiscard]] inline Error bad_option(const std::string& what, std::string value,
-                                      std::string answer, std::string advice = {}) {
-    return Error{ErrorCode::usage,
-                 {.attempted = "use " + what,
-                  .subject = std::move(value),
-                  .answer = std::move(answer),
-                  .advice = std::move(advice)}};
-}
-
-inline void check_least(const std::string& what, int value, int least) {
-    if (value < least) {
-        throw bad_option(what, std::to_string(value), "it is less than " + std::to_string(least));
-    }
-}
-
-/// Throws Error{usage} unless every character of `value` is a small letter, a digit or one of
-/// `others`.
-inline void check_characters(const std::string& what, const std::string& value,
-                             std::string_view others) {
-    const bool fine = std::all_of(value.begin(), value.end(), [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-               others.find(c) != std::string_view::npos;
-    });
-    if (!fine) {
-        throw bad_option(what, value,
-                         "it takes small letters, digits and " + std::string{others} + " only");
-    }
-}
-
-/// The rules of cloud.google.com/resource-manager/docs/labels-overview.
-inline void check_label(const std::string& key, const std::string& value) {
-    constexpr std::size_t longest = 63;
-    check_characters("label", key, "_-");
-    check_characters("the value of label " + key, value, "_-");
-    if (key.empty() || key.front() < 'a' || key.size() > longest || value.size() > longest) {
-        throw bad_option("label", key + '=' + value,
-                         "a key begins with a letter, and neither part is longer than 63");
-    }
-}
-
-/// What can be known to be wrong without I/O.
-inline void check_options(const GoogleOptions& options) {
-    check_characters("project", options.project, "-:.");
-    check_characters("region", options.region, "-");
-    check_characters("run id", options.run_id, "-");
-    if (options.region.empty()) {
-        throw bad_option("region", "\"\"", "it is empty");
-    }
-    if (options.name.size() > 128) {
-        throw bad_option("name", options.name, "it is longer than 128 bytes");
-    }
-    check_least("poll_milliseconds", options.poll_milliseconds, 1);
-    for (const auto& [key, value] : options.labels) {
-        check_label(key, value);
-    }
-}
-
-/// The user's labels, then ours, by which a run is found again.
-[[nodiscard]] inline Labels labels_of(const GoogleOptions& options, const std::string& run_id,
-                                      const std::string& deployer) {
-    Labels labels = options.labels;
-    labels[kube::run_label] = run_id;
-    labels[deployer_label] = deployer;
-    return labels;
-}
-
-/// Puts `other` over `base`: objects member by member, lists of objects element by element, the
-/// rest as a whole.
-[[nodiscard]] inline Json merged(Json base, const Json& other) {
-    const auto is_list = [](const Json& value) {
-        return value.is_array() && std::all_of(value.begin(), value.end(),
-                                               [](const Json& each) { return each.is_object(); });
-    };
-    if (base.is_object() && other.is_object()) {
-        for (const auto& [key, value] : other.items()) {
-            base[key] = base.contains(key) ? merged(std::move(base[key]), value) : value;
-        }
-        return base;
-    }
-    if (!is_list(base) || !is_list(other)) {
-        return other;
-    }
-    for (std::size_t i = 0; i < other.size(); ++i) {
-        if (i < base.size()) {
-            base[i] = merged(std::move(base[i]), other[i]);
-        } else {
-            base.push_back(other[i]);
-        }
-    }
-    return base;
-}
-
-/// The image as Google's services take it: by its digest alone, without the tag.
-[[nodiscard]] inline std::string image_uri(const Image& image) {
-    const std::size_t at = image.reference.find('@');
-    const std::size_t colon = image.reference.rfind(':', at);
-    const std::size_t slash = image.reference.rfind('/', at);
-    if (at == std::string::npos || colon == std::string::npos ||
-        (slash != std::string::npos && colon < slash)) {
-        return image.reference;
-    }
-    return image.reference.substr(0, colon) + image.reference.substr(at);
-}
-
-/// The environment as the services take it.
-[[nodiscard]] inline Json environment_of(const Labels& environment) {
-    Json list = Json::array();
-    for (const auto& [name, value] : environment) {
-        list.push_back({{"name", name}, {"value", value}});
-    }
-    return list;
-}
-
-}  // namespace google
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/google/client.hpp - Google's REST services: JSON with a bearer token, and
-// long-running operations (google.aip.dev/151).
-
-namespace fairing::google {
-
-/// Pauses that grow from the first to twenty times that.
-class Pace {
-public:
-    explicit Pace(const GoogleOptions& options) : first_(options.poll_milliseconds) {}
-
-    [[nodiscard]] std::chrono::milliseconds next() {
-        const std::chrono::milliseconds pause = pause_;
-        pause_ = std::min(pause_ * 3 / 2 + std::chrono::milliseconds{1}, first_ * 20);
-        return pause;
-    }
-    void restart() { pause_ = first_; }
-
-private:
-    std::chrono::milliseconds first_;
-    std::chrono::milliseconds pause_ = first_;
-};
-
-/// What an error of an operation is to us (google/rpc/code.proto).
-[[nodiscard]] constexpr ErrorCode error_code(int rpc_code) noexcept {
-    switch (rpc_code) {
-        case 3:   // INVALID_ARGUMENT
-        case 9:   // FAILED_PRECONDITION
-        case 11:  // OUT_OF_RANGE
-            return ErrorCode::input;
-        case 4:  // DEADLINE_EXCEEDED
-            return ErrorCode::timeout;
-        case 5:  // NOT_FOUND
-            return ErrorCode::not_found;
-        case 6:   // ALREADY_EXISTS
-        case 10:  // ABORTED
-            return ErrorCode::conflict;
-        case 7:   // PERMISSION_DENIED
-        case 16:  // UNAUTHENTICATED
-            return ErrorCode::denied;
-        case 12:  // UNIMPLEMENTED
-            return ErrorCode::unsupported;
-        default:
-            return ErrorCode::unavailable;
-    }
-}
-
-/// What an operation that failed says; empty for one that did not.
-[[nodiscard]] inline std::string failure_of(const Json& operation) {
-    if (!operation.contains("error")) {
-        return {};
-    }
-    const std::string words = net::printable(kube::text(operation, {"error", "message"}), 1000);
-    return words.empty() ? "it gives no reason" : words;
-}
-
-[[nodiscard]] inline bool is_done(const Json& operation) {
-    return kube::member(operation, {"done"}) == true;
-}
-
-/// Throws what the operation failed with, if it did.
-inline void need_result(const Json& operation, const std::string& attempted,
-                        const std::string& subject) {
-    if (std::string words = failure_of(operation); !words.empty()) {
-        const Json& code = kube::member(operation, {"error", "code"});
-        throw Error{code.is_number_integer() ? error_code(code.get<int>()) : ErrorCode::unavailable,
-                    {.attempted = attempted, .subject = subject, .answer = std::move(words)}};
-    }
-}
-
-/// A cheap value; copies share the token. The program's own credentials come before application
-/// default credentials.
-class Client {
-public:
-    Client(const GoogleOptions& options, const Session& session)
-        : connection_(cloud_connection(session)),
-          options_(options),
-          tokens_(std::make_shared<Tokens>(
-              cloud::gcp::CredentialChain{connection_, {.file = options.credentials_file}})) {
-        tokens_->program = session.credentials;
-    }
-
-    [[nodiscard]] const GoogleOptions& options() const noexcept { return options_; }
-    [[nodiscard]] const Control& control() const noexcept { return connection_.control; }
-    [[nodiscard]] std::string project() const {
-        if (!options_.project.empty()) {
-            return options_.project;
-        }
-        std::string found = tokens_->chain.project();
-        check_characters("project", found, "-:.");
-        return found;
-    }
-    [[nodiscard]] Client with_stop(std::stop_token stop) const {
-        Client copy = *this;
-        copy.connection_.control.stop = std::move(stop);
-        return copy;
-    }
-    /// Sleeps; throws Cancelled on a stop.
-    void sleep(std::chrono::milliseconds pause, const std::string& attempted) const {
-        control().sleep(pause);
-        control().check(attempted);
-    }
-
-    [[nodiscard]] Json get(const std::string& url, const std::string& attempted,
-                           const std::string& subject) const {
-        return document(ask({.url = url}, attempted, subject), attempted, subject);
-    }
-    /// nullopt for what is not there.
-    [[nodiscard]] std::optional<Json> find(const std::string& url, const std::string& attempted,
-                                           const std::string& subject) const {
-        const net::Answer answer = ask({.url = url}, attempted, subject);
-        return answer.status == 404 ? std::nullopt
-                                    : std::optional{document(answer, attempted, subject)};
-    }
-    /// For what may be done twice.
-    [[nodiscard]] Json post(const std::string& url, const Json& body, const std::string& attempted,
-                            const std::string& subject) const {
-        return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
-                        attempted, subject);
-    }
-    /// The operation that removes it; nullopt for what is not there.
-    [[nodiscard]] std::optional<Json> remove(const std::string& url,
-                                             const std::string& subject) const {
-        const net::Answer answer =
-            ask({.method = "DELETE", .url = url}, "remove", subject, net::Repeat::automatic);
-        return answer.status == 404 ? std::nullopt
-                                    : std::optional{document(answer, "remove", subject)};
-    }
-
-    using Find = std::function<std::optional<Json>()>;
-    /// Makes one thing, and never a second one: when the answer is lost, `made` looks for it first.
-    /// Without `made` only what was refused for the moment (429) is sent again.
-    [[nodiscard]] Json create(const std::string& url, const Json& body,
-                              const std::string& attempted, const std::string& subject,
-                              const Find& made = {}) const {
-        for (int attempt = 1;; ++attempt) {
-            std::optional<Error> failure;
-            std::string retry_after;
-            bool lost = true;
-            try {
-                const net::Answer answer =
-                    ask(post_request(url, body), attempted, subject, net::Repeat::never);
-                if (!net::is_temporary(answer.status)) {
-                    return document(answer, attempted, subject);
-                }
-                lost = answer.status != 429;
-                retry_after = net::header(answer.headers, "Retry-After");
-                failure = cloud::refuse(answer, attempted, subject, advice(answer.status));
-            } catch (const Cancelled&) {
-                throw;
-            } catch (const Error& error) {
-                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
-                    throw;
-                }
-                failure = error;
-            }
-            if (attempt >= connection_.retry.attempts || (lost && !made)) {
-                throw *failure;
-            }
-            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
-                  attempted + ' ' + subject);
-            if (lost) {
-                if (std::optional<Json> found = made()) {
-                    return *std::move(found);
-                }
-            }
-        }
-    }
-
-    /// The operation at its end, good or bad. `root` is the URL before the operation's name.
-    [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
-                              const std::string& subject) const {
-        for (Pace pace{options_}; !is_done(operation);) {
-            sleep(pace.next(), attempted + ' ' + subject);
-            operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
-        }
-        return operation;
-    }
-    /// The same; throws what it failed with.
-    [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
-                              const std::string& subject) const {
-        operation = end_of(std::move(operation), root, attempted, subject);
-        need_result(operation, attempted, subject);
-        return operation;
-    }
-
-private:
-    /// A token that was refused is asked for anew, once.
-    struct Tokens {
-        explicit Tokens(cloud::gcp::CredentialChain credentials)
-            : chain(std::move(credentials)), current(chain.renewed()) {}
-        cloud::gcp::CredentialChain chain;
-        CredentialsProvider program = {};
-        std::mutex mutex = {};
-        cloud::Renewed<cloud::AccessToken> current;
-
-        [[nodiscard]] Secret get(const std::string& host) {
-            if (program) {
-                if (auto given = program({.service = Service::google, .host = host})) {
-                    return given->token;
-                }
-            }
-            cloud::Renewed<cloud::AccessToken> renewed;
-            {
-                const std::lock_guard lock{mutex};
-                renewed = current;
-            }
-            return renewed.get().value;
-        }
-        void drop() {
-            const std::lock_guard lock{mutex};
-            current = chain.renewed();
-        }
-    };
-
-    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
-        return {.method = "POST",
-                .url = url,
-                .headers = {{"Content-Type", "application/json; charset=utf-8"}},
-                .body = net::Body::of(body.dump())};
-    }
-
-    [[nodiscard]] net::Answer ask(const net::Request& request, const std::string& attempted,
-                                  const std::string& subject,
-                                  net::Repeat repeat = net::Repeat::automatic) const {
-        cloud::check_token_url(request.url);
-        for (bool is_second = false;; is_second = true) {
-            net::Request signed_request = request;
-            signed_request.max_body = std::uint64_t{64} << 20;
-            signed_request.headers.emplace(
-                "Authorization",
-                "Bearer " + tokens_->get(net::parse_url(request.url).host).reveal());
-            net::Answer answer =
-                connection_.send(std::move(signed_request), attempted, subject, repeat);
-            if (answer.status != 401 || is_second) {
-                return answer;
-            }
-            tokens_->drop();
-        }
-    }
-
-    [[nodiscard]] Json document(const net::Answer& answer, const std::string& attempted,
-                                const std::string& subject) const {
-        cloud::need_success(answer, attempted, subject, advice(answer.status));
-        Json value = parse_json(answer.body, "the answer about " + subject);
-        if (!value.is_object()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = attempted,
-                         .subject = subject,
-                         .answer = "the answer is no JSON object"}};
-        }
-        return value;
-    }
-
-    [[nodiscard]] std::string advice(int status) const {
-        const std::string project =
-            options_.project.empty() ? std::string{"the project"} : "project " + options_.project;
-        switch (status) {
-            case 401:
-                return "a new token was refused too; run gcloud auth application-default login";
-            case 403:
-                return "see that the account may use this API in " + project +
-                       " (roles/aiplatform.user, roles/logging.viewer), and that it is enabled";
-            case 429:
-                return "the quota of " + project + " is used up";
-            default:
-                return {};
-        }
-    }
-
-    cloud::Connection connection_;
-    GoogleOptions options_;
-    std::shared_ptr<Tokens> tokens_;
-};
-
-}  // namespace fairing::google
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/google/endpoint_workload.hpp - a model that Google Cloud serves: its deployment
-// is followed, it is asked, and everything that was made for it is removed.
-
-namespace fairing::google {
-
-/// What was made, undone in the reverse order unless it is kept: by a failure at once, else when
-/// the endpoint is removed. Undoing twice is no error.
-class Undo {
-public:
-    using Step = std::function<void(const Client&)>;
-
-    explicit Undo(Client client) : client_(std::move(client)) {}
-    Undo(Undo&&) = delete;
-    Undo& operator=(Undo&&) = delete;
-    ~Undo() {
-        while (!steps_.empty()) {
-            undo_last();
-        }
-    }
-    void add(Step step) { steps_.push_back(std::move(step)); }
-    /// Says better how the last one is undone.
-    void amend(Step step) { steps_.back() = std::move(step); }
-    [[nodiscard]] std::vector<Step> keep() { return std::exchange(steps_, {}); }
-
-private:
-    /// Google may take minutes for it, and a stop does not end it.
-    void undo_last() noexcept {
-        try {
-            try {
-                steps_.back()(client_.with_stop({}));
-            } catch (const std::exception& error) {
-                client_.control().say(Level::warning, error.what());
-            }
-        } catch (...) {
-            // a destructor has nowhere to put it
-        }
-        steps_.pop_back();
-    }
-
-    Client client_;
-    std::vector<Step> steps_ = {};
-};
-
-/// A model on its way to an endpoint.
-struct Served {
-    ObjectName object = {};
-    std::string predict_url = {};
-    std::string operation_root = {};  ///< what stands before an operation's name
-    Json operation = {};              ///< the deployment
-    std::vector<Undo::Step> undo = {};
-};
-
-/// A request of the service: rows alone are its instances.
-[[nodiscard]] inline Json instances_of(const Json& input, const std::string& subject) {
-    if (input.is_array()) {
-        return {{"instances", input}};
-    }
-    if (input.is_object() && input.contains("instances")) {
-        return input;
-    }
-    throw Error{ErrorCode::input,
-                {.attempted = "ask",
-                 .subject = subject,
-                 .answer = "a request is an object with \"instances\"",
-                 .advice = "or give rows alone: [[1, 37]]"}};
-}
-
-class EndpointWorkload : public Workload::Model {
-public:
-    EndpointWorkload(Client client, Served served)
-        : client_(std::move(client)), served_(std::move(served)) {}
-
-    [[nodiscard]] ObjectName name() const override { return served_.object; }
-    [[nodiscard]] std::string url() const override { return served_.predict_url; }
-
-    [[nodiscard]] Outcome poll(std::stop_token stop) override {
-        const std::lock_guard lock{mutex_};
-        return look(client_.with_stop(std::move(stop)));
-    }
-
-    /// Until the model is deployed. When that fails, what was made for it is removed.
-    Outcome follow(const OutputSink& /*sink*/, std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
-        for (Pace pace{client.options()};;) {
-            Outcome outcome = poll(client.control().stop);
-            if (outcome.state == State::failed) {
-                clean_up_quietly();
-            }
-            if (outcome.state != State::pending) {
-                return outcome;
-            }
-            client.sleep(pace.next(), "wait for " + served_.object.name);
-        }
-    }
-
-    /// A deployment that is still going on is waited for: Google removes nothing under way.
-    void remove(std::stop_token stop) override {
-        const std::lock_guard lock{mutex_};
-        const Client client = client_.with_stop(std::move(stop));
-        client.control().say(Level::info, "removing " + served_.object.name);
-        for (Pace pace{client.options()}; look(client).state == State::pending;) {
-            client.sleep(pace.next(), "remove " + served_.object.name);
-        }
-        while (!served_.undo.empty()) {
-            served_.undo.back()(client);
-            served_.undo.pop_back();
-        }
-        is_removed_ = true;
-    }
-
-    [[nodiscard]] Json call(const Json& input, std::stop_token stop) override {
-        const std::string subject = served_.object.kind + ' ' + served_.object.name;
-        return client_.with_stop(std::move(stop))
-            .post(served_.predict_url, instances_of(input, subject), "get a prediction from",
-                  subject);
-    }
-
-private:
-    [[nodiscard]] Outcome look(const Client& client) {
-        if (is_removed_) {
-            return {.state = State::removed};
-        }
-        if (!is_done(served_.operation)) {
-            served_.operation =
-                client.get(served_.operation_root + text_or(served_.operation, "name"),
-                           "follow the deployment of", served_.object.name);
-        }
-        if (!is_done(served_.operation)) {
-            return {.state = State::pending};
-        }
-        const std::string words = failure_of(served_.operation);
-        return words.empty() ? Outcome{.state = State::ready}
-                             : Outcome{.state = State::failed,
-                                       .reason = "the model was not deployed: " + words};
-    }
-    void clean_up_quietly() {
-        const std::lock_guard lock{mutex_};
-        Undo undo{client_};
-        for (Undo::Step& step : std::exchange(served_.undo, {})) {
-            undo.add(std::move(step));
-        }
-    }
-
-    Client client_;
-    std::mutex mutex_ = {};
-    Served served_;
-    bool is_removed_ = false;
-};
-
-}  // namespace fairing::google
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/google/log_reader.hpp - the lines of a job in Cloud Logging, each of them once
-// (cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list).
-
-namespace fairing::google {
-
-/// Where a job's lines are.
-struct LogPlace {
-    std::string endpoint = {};  ///< empty: Google's own
-    std::string project = {};
-    std::string job_id = {};  ///< what the entries carry as resource.labels.job_id
-};
-
-/// Entries come late and not in the order of their times, so each reading goes back two minutes
-/// before the newest one and drops what it has seen.
-class LogReader {
-public:
-    static constexpr std::chrono::seconds overlap{120};
-
-    explicit LogReader(LogPlace place) : place_(std::move(place)) {
-        place_.endpoint = place_.endpoint.empty() ? std::string{"https://logging.googleapis.com"}
-                                                  : cloud::checked_endpoint(place_.endpoint);
-    }
-
-    /// Gives what is new, oldest first.
-    void read(const Client& client, const OutputSink& sink) {
-        Json body{{"resourceNames", {"projects/" + place_.project}},
-                  {"filter", filter()},
-                  {"orderBy", "timestamp asc"},
-                  {"pageSize", 1000}};
-        const Time now = client.control().now();
-        for (bool more = true; more;) {
-            const Json page = client.post(place_.endpoint + "/v2/entries:list", body,
-                                          "read the log of", "job " + place_.job_id);
-            for (const Json& entry : kube::list(page, {"entries"})) {
-                take(entry, now, sink);
-            }
-            const std::string next = text_or(page, "nextPageToken");
-            body["pageToken"] = next;
-            more = !next.empty();
-        }
-        std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
-    }
-
-private:
-    using Time = std::chrono::system_clock::time_point;
-
-    [[nodiscard]] std::string filter() const {
-        std::string text =
-            "resource.type=\"ml_job\" AND resource.labels.job_id=\"" + place_.job_id + '"';
-        if (newest_ != Time{}) {
-            text += " AND timestamp>=\"" +
-                    cloud::utc_text(newest_ - overlap, "%Y-%m-%dT%H:%M:%SZ") + '"';
-        }
-        return text;
-    }
-
-    /// A program may date its lines as it likes: none of them moves the window past `now`.
-    void take(const Json& entry, Time now, const OutputSink& sink) {
-        const Time time = cloud::parse_utc(text_or(entry, "timestamp")).value_or(Time{});
-        const std::string id = text_or(entry, "insertId");
-        if (!id.empty() && !seen_.emplace(id, time).second) {
-            return;
-        }
-        newest_ =
-            std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
-        if (const std::optional<std::string> text = text_of(entry)) {
-            give(kube::text(entry, {"resource", "labels", "task_name"}), *text, sink);
-        }
-    }
-
-    /// `task` is "workerpool0-0", "master-replica-0".
-    static void give(const std::string& task, std::string_view text, const OutputSink& sink) {
-        if (text.ends_with('\n')) {
-            text.remove_suffix(1);
-        }
-        for (std::size_t end = 0; end != std::string_view::npos;) {
-            end = text.find('\n');
-            sink({.pod = task, .text = std::string{text.substr(0, end)}});
-            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        }
-    }
-    /// nullopt for what no program said, such as audit records.
-    [[nodiscard]] static std::optional<std::string> text_of(const Json& entry) {
-        if (entry.contains("textPayload")) {
-            return text_or(entry, "textPayload");
-        }
-        const Json& payload = kube::member(entry, {"jsonPayload"});
-        if (!payload.is_object()) {
-            return std::nullopt;
-        }
-        return payload.contains("message") ? text_or(payload, "message") : payload.dump();
-    }
-
-    LogPlace place_;
-    Time newest_ = {};
-    std::map<std::string, Time> seen_ = {};
-};
-
-}  // namespace fairing::google
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/google/job_workload.hpp - a job of Google Cloud: polled until a terminal state,
-// its lines read meanwhile, cancelled when it is removed.
-
-namespace fairing::google {
-
-/// One state of a service, what it is to us, and for a bad end what is said of it.
-struct JobState {
-    std::string_view name;
-    State state;
-    std::string_view sentence = {};
-};
-
-/// A job that was made, and how to follow it.
-struct Job {
-    ObjectName object = {};
-    std::string url = {};
-    LogPlace log = {};
-    std::span<const JobState> states = {};
-};
-
-/// What the service says of a job. A state that we do not know is one that passes.
-[[nodiscard]] inline Outcome outcome_of(std::span<const JobState> states, const Json& job) {
-    const std::string name = text_or(job, "state");
-    Outcome outcome{.state = State::pending};
-    for (const JobState& known : states) {
-        if (known.name == name) {
-            outcome = {.state = known.state, .reason = std::string{known.sentence}};
-        }
-    }
-    if (outcome.state != State::failed) {
-        return outcome;
-    }
-    std::string words = kube::text(job, {"error", "message"});
-    words = net::printable(words.empty() ? text_or(job, "errorMessage") : words, 1000);
-    outcome.reason += words.empty() ? "" : ": " + words;
-    // Both services say it in these words only.
-    constexpr std::string_view before = "non-zero status of ";
-    const std::size_t at = words.find(before);
-    if (at != std::string::npos) {
-        static_cast<void>(std::from_chars(words.data() + at + before.size(),
-                                          words.data() + words.size(), outcome.exit_code));
-    }
-    return outcome;
-}
-
-[[nodiscard]] constexpr bool is_terminal(State state) noexcept {
-    return state == State::succeeded || state == State::failed || state == State::removed;
-}
-
-class JobWorkload : public Workload::Model {
-public:
-    static constexpr std::size_t tail_size = 20;
-    /// How often in a row the service may be out of reach, each time with all repetitions.
-    static constexpr int patience = 20;
-
-    JobWorkload(Client client, Job job) : client_(std::move(client)), job_(std::move(job)) {}
-
-    [[nodiscard]] ObjectName name() const override { return job_.object; }
-
-    [[nodiscard]] Outcome poll(std::stop_token stop) override {
-        const std::optional<Json> job =
-            client_.with_stop(std::move(stop)).find(job_.url, "look at", job_.object.name);
-        return job ? outcome_of(job_.states, *job) : gone();
-    }
-
-    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
-        const bool is_read = sink && client.options().stream_log;
-        LogReader log{job_.log};
-        std::deque<std::string> tail;
-        const OutputSink keep = [&](const OutputLine& line) {
-            tail.push_back(line.text);
-            if (tail.size() > tail_size) {
-                tail.pop_front();
-            }
-            if (is_read) {
-                sink(line);
-            }
-        };
-        Outcome outcome;
-        int failures = 0;
-        for (Pace pace{client.options()}; !is_terminal(outcome.state);) {
-            if (outcome.state != State::none) {
-                client.sleep(pace.next(), "follow " + job_.object.name);
-            }
-            const std::optional<Outcome> now = look(client, failures);
-            if (now && now->state != outcome.state) {
-                pace.restart();
-            }
-            outcome = now.value_or(outcome);
-            outcome.state = outcome.state == State::none ? State::pending : outcome.state;
-            if (is_read && outcome.state != State::removed) {
-                read(log, client, keep);
-            }
-        }
-        if (is_read || outcome.state == State::failed) {
-            client.sleep(std::chrono::milliseconds{client.options().poll_milliseconds} * 5,
-                         "read the last lines of " + job_.object.name);
-            read(log, client, keep);
-        }
-        outcome.tail = {tail.begin(), tail.end()};
-        return outcome;
-    }
-
-    /// Cancels it; the service keeps the record of it. One that has ended stays as it is.
-    void remove(std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
-        if (is_over(client)) {
-            return;
-        }
-        try {
-            static_cast<void>(client.post(job_.url + ":cancel", Json::object(), "cancel",
-                                          job_.object.kind + ' ' + job_.object.name));
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error&) {
-            if (!is_over(client)) {  // it may have ended in between
-                throw;
-            }
-        }
-    }
-
-private:
-    [[nodiscard]] static Outcome gone() {
-        return {.state = State::removed, .reason = "it is not there any more"};
-    }
-    [[nodiscard]] bool is_over(const Client& client) const {
-        const std::optional<Json> job = client.find(job_.url, "look at", job_.object.name);
-        return !job || is_terminal(outcome_of(job_.states, *job).state);
-    }
-
-    /// nullopt when the service is out of reach for the moment.
-    [[nodiscard]] std::optional<Outcome> look(const Client& client, int& failures) {
-        try {
-            Outcome outcome = poll(client.control().stop);
-            failures = 0;
-            return outcome;
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool may_pass =
-                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-            if (!may_pass || ++failures >= patience) {
-                throw;
-            }
-            client.control().say(Level::warning, error.what());
-            return std::nullopt;
-        }
-    }
-
-    /// A log that can not be read does not end the run; it is said once.
-    void read(LogReader& log, const Client& client, const OutputSink& sink) {
-        try {
-            log.read(client, sink);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            if (!said_.exchange(true)) {
-                client.control().say(Level::warning, error.what());
-            }
-        }
-    }
-
-    Client client_;
-    Job job_;
-    std::atomic<bool> said_ = false;
-};
-
-}  // namespace fairing::google
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/ai_platform.hpp - AI Platform Training and Prediction v1, which Fairing's
-// GCPJob and GCPServingDeployer spoke. Google shut it down on 31 January 2025: these are for
-// gateways that still speak it.
-
-namespace fairing {
-
-/// Runs the image as a job (projects.jobs.create); its google.endpoint must be given. remove()
-/// cancels it.
-struct AiPlatformDeployer {
-    static constexpr const char* name_prefix = "fairing_job_";
-
-    GoogleOptions google = {};
-    std::string scale_tier = {};                  ///< BASIC, STANDARD_1, BASIC_GPU, CUSTOM, …
-    std::map<std::string, Json> job_config = {};  ///< Job, over what is made here
-
-    /// Throws Error{unsupported} without an endpoint.
+/// `indexed` gives every pod a number of its own (JOB_COMPLETION_INDEX) and a stable host name.
+enum class CompletionMode { non_indexed, indexed };
+
+/// `runs` pods at once, each to its own success; or `workers` that know each other: RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT in their environment, and a headless Service by which
+/// they find rank 0. Nothing is tried again unless `backoff_limit` says so. The same run id is
+/// never submitted twice: a second deploy() finds the first one's Job.
+struct JobDeployer {
+    static constexpr const char* name_prefix = "fairing-job-";
+    static constexpr const char* container_name = "fairing-job";
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::when_done when not set
+    int runs = 1;
+    int backoff_limit = 0;
+    std::optional<int> ttl_seconds_after_finished = {};
+    std::optional<int> active_deadline_seconds = {};
+    CompletionMode completion_mode = CompletionMode::non_indexed;
+    bool suspend = false;
+    int workers = 0;        ///< of one distributed training; 0: independent runs
+    int main_port = 29500;  ///< on which rank 0 of several workers listens
+
+    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
+    /// it, and so does a pipeline before it builds the image.
     void check() const;
+
+    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: as check()
+    /// does, and for an image that no cluster can pull, before any request; StatusError for what
+    /// the server refuses. What was created before a failure is removed.
     [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
-    /// The body of the request.
+
+    /// What deploy() would create, without I/O; the Job comes last. Equal run ids give equal bytes.
+    /// Secrets are shown without their content.
     [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+
+    /// What the server would store (a dry run there): it checks and admits every object.
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
 };
 
 template <>
-inline constexpr auto fields<AiPlatformDeployer> = std::tuple_cat(
-    fields_of_part(&AiPlatformDeployer::google),
-    std::tuple{
-        field("scale_tier", &AiPlatformDeployer::scale_tier,
-              "machines of AI Platform: BASIC, STANDARD_1, BASIC_GPU, CUSTOM"),
-        field("job_config", &AiPlatformDeployer::job_config,
-              "member of the Job, over what is made from the other options; repeatable"),
-    });
-
-/// Serves a version of a model; the model is made when it is missing, and the version on top. Its
-/// google.endpoint must be given. remove() deletes what this run made.
-struct AiPlatformServingDeployer {
-    GoogleOptions google = {};      ///< its name is the model's
-    std::string version_name = {};  ///< empty: v and the run id
-    std::string model_dir = {};     ///< gs:// folder of a model for a runtime of Google's; empty:
-                                    ///< the image serves
-    std::string runtime_version = {};
-    std::string python_version = {};
-    std::string framework = {};  ///< SCIKIT_LEARN, XGBOOST, TENSORFLOW
-    std::string machine_type = {};
-    std::map<std::string, Json> version_config = {};  ///< Version, over what is made here
-
-    /// Throws Error{unsupported} without an endpoint.
-    void check() const;
-    /// As VertexServingDeployer's.
-    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
-    /// The bodies of the two requests: model and version.
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
-};
+inline constexpr auto value_names<CompletionMode> =
+    std::array<std::pair<std::string_view, CompletionMode>, 2>{
+        {{"non-indexed", CompletionMode::non_indexed}, {"indexed", CompletionMode::indexed}}};
 
 template <>
-inline constexpr auto fields<AiPlatformServingDeployer> = std::tuple_cat(
-    fields_of_part(&AiPlatformServingDeployer::google),
+inline constexpr auto fields<JobDeployer> = std::tuple_cat(
+    fields_of_part(&JobDeployer::kubernetes),
     std::tuple{
-        field("version_name", &AiPlatformServingDeployer::version_name,
-              "name of the version (default: from the run id)"),
-        field("model_dir", &AiPlatformServingDeployer::model_dir,
-              "gs:// folder of a model for a runtime of Google's (default: the image serves)"),
-        field("runtime_version", &AiPlatformServingDeployer::runtime_version,
-              "runtime of AI Platform, with model_dir: 2.11"),
-        field("python_version", &AiPlatformServingDeployer::python_version,
-              "Python of that runtime: 3.7", "runtime_python"),
-        field("framework", &AiPlatformServingDeployer::framework,
-              "SCIKIT_LEARN, XGBOOST or TENSORFLOW, with model_dir"),
-        field("machine_type", &AiPlatformServingDeployer::machine_type,
-              "machine: n1-standard-4, a2-highgpu-1g"),
-        field("version_config", &AiPlatformServingDeployer::version_config,
-              "member of the Version, over what is made from the other options; repeatable"),
+        field("runs", &JobDeployer::runs, "how many pods run the program (default: 1)"),
+        field("backoff_limit", &JobDeployer::backoff_limit,
+              "how many pods may fail before the job does"),
+        field("ttl_seconds_after_finished", &JobDeployer::ttl_seconds_after_finished,
+              "the cluster removes the job so long after its end"),
+        field("active_deadline_seconds", &JobDeployer::active_deadline_seconds,
+              "the cluster stops the job after so long"),
+        field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
+        field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
+        field("workers", &JobDeployer::workers, "how many workers train together"),
+        field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
     });
 
 namespace detail {
 
-inline constexpr std::array<google::JobState, 7> ai_platform_states{
-    {{"QUEUED", State::pending},
-     {"PREPARING", State::pending},
-     {"RUNNING", State::running},
-     {"SUCCEEDED", State::succeeded},
-     {"FAILED", State::failed, "the job failed"},
-     {"CANCELLING", State::running},
-     {"CANCELLED", State::failed, "the job was cancelled"}}};
-
-inline void check_ai_platform(const GoogleOptions& options, const char* successor) {
-    if (options.endpoint.empty()) {
-        throw Error{ErrorCode::unsupported,
-                    {.attempted = "use",
-                     .subject = "AI Platform v1",
-                     .answer = "Google shut it down on 31 January 2025",
-                     .advice = std::string{"use --deployer "} + successor +
-                               ", or name a gateway that speaks it with --endpoint"}};
-    }
-    google::check_options(options);
+[[nodiscard]] inline bool is_distributed(const JobDeployer& deployer) {
+    return deployer.workers > 0;
+}
+[[nodiscard]] inline int pod_count(const JobDeployer& deployer) {
+    return is_distributed(deployer) ? deployer.workers : deployer.runs;
 }
 
-/// Names of AI Platform are of letters, digits and underscores.
-inline void check_ai_platform_name(const std::string& what, const std::string& name) {
-    std::string small = name;
-    std::transform(small.begin(), small.end(), small.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    google::check_characters(what, small, "_");
-    if (small.empty() || small.front() < 'a' || small.size() > 128) {
-        throw google::bad_option(what, name, "it does not begin with a letter, or is too long");
+inline void check_job_numbers(const JobDeployer& deployer) {
+    using kubernetes::check_least;
+    check_least("runs", deployer.runs, 1);
+    check_least("workers", deployer.workers, 0);
+    check_least("backoff_limit", deployer.backoff_limit, 0);
+    check_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
+    check_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
+    check_least("main_port", deployer.main_port, 1);
+    if (is_distributed(deployer) && deployer.runs != 1) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use runs",
+                     .subject = std::to_string(deployer.runs),
+                     .answer = "there are workers too, which are one run together"}};
+    }
+    if (deployer.main_port > 65535) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "use main_port",
+                     .subject = std::to_string(deployer.main_port),
+                     .answer = "it is no port"}};
     }
 }
 
-[[nodiscard]] inline std::string ai_platform_id(const char* prefix, const std::string& name,
-                                                std::string run_id) {
-    std::replace(run_id.begin(), run_id.end(), '-', '_');
-    return name.empty() ? prefix + run_id : name;
+/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too; so is
+/// the Service of several workers, whose name begins with a letter.
+[[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
+                                              const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
+        kube::check_dns_label("name of the last pod",
+                              identity.name + '-' + std::to_string(pod_count(deployer) - 1));
+    }
+    if (is_distributed(deployer)) {
+        kube::check_dns_1035_label("name", identity.name);
+    }
+    return identity;
 }
 
-[[nodiscard]] inline Json ai_platform_job(const AiPlatformDeployer& deployer, const Image& image,
-                                          const std::string& run_id) {
-    const std::string id =
-        ai_platform_id(AiPlatformDeployer::name_prefix, deployer.google.name, run_id);
-    check_ai_platform_name("name", id);
-    Json input{{"region", deployer.google.region},
-               {"masterConfig",
-                {{"imageUri", google::image_uri(image)}, {"containerCommand", image.command}}}};
-    if (!deployer.scale_tier.empty()) {
-        input["scaleTier"] = deployer.scale_tier;
+[[nodiscard]] inline Json job_spec(const JobDeployer& deployer, Json pods) {
+    /// Long enough to read the logs, when nobody waits for the end.
+    constexpr int always_ttl = 300;
+    Json spec{{"parallelism", pod_count(deployer)},
+              {"completions", pod_count(deployer)},
+              {"backoffLimit", deployer.backoff_limit},
+              {"template", std::move(pods)}};
+    if (deployer.ttl_seconds_after_finished) {
+        spec["ttlSecondsAfterFinished"] = *deployer.ttl_seconds_after_finished;
+    } else if (deployer.kubernetes.cleanup == Cleanup::always) {
+        spec["ttlSecondsAfterFinished"] = always_ttl;
     }
-    Json job = google::merged({{"labels", google::labels_of(deployer.google, run_id, "gcp")},
-                               {"trainingInput", std::move(input)}},
-                              Json(deployer.job_config));
-    job["jobId"] = id;
-    return job;
+    if (deployer.active_deadline_seconds) {
+        spec["activeDeadlineSeconds"] = *deployer.active_deadline_seconds;
+    }
+    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
+        spec["completionMode"] = "Indexed";
+    }
+    if (deployer.suspend) {
+        spec["suspend"] = true;
+    }
+    return spec;
 }
 
-[[nodiscard]] inline Json ai_platform_version(const AiPlatformServingDeployer& deployer,
-                                              const Image& image, const std::string& run_id) {
-    Json made{{"name", ai_platform_id("v", deployer.version_name, run_id)},
-              {"labels", google::labels_of(deployer.google, run_id, "gcpserving")}};
-    if (deployer.model_dir.empty()) {
-        made["container"] = {{"image", google::image_uri(image)}, {"command", image.command}};
-    }
-    for (const auto& [key, value] : {std::pair{"deploymentUri", &deployer.model_dir},
-                                     std::pair{"runtimeVersion", &deployer.runtime_version},
-                                     std::pair{"pythonVersion", &deployer.python_version},
-                                     std::pair{"framework", &deployer.framework},
-                                     std::pair{"machineType", &deployer.machine_type}}) {
-        if (!value->empty()) {
-            made[key] = *value;
-        }
-    }
-    return google::merged(std::move(made), Json(deployer.version_config));
+/// What torch.distributed, and others, read: `env://`. Rank 0 is the pod NAME-0 of the Service.
+inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::string& name) {
+    PodSpec pod{std::move(pod_spec)};
+    pod.json()["subdomain"] = name;
+    pod.set_env("WORLD_SIZE", std::to_string(deployer.workers));
+    pod.set_env("MASTER_ADDR", name + "-0." + name);
+    pod.set_env("MASTER_PORT", std::to_string(deployer.main_port));
+    pod.container()["env"].push_back(
+        {{"name", "RANK"},
+         {"valueFrom",
+          {{"fieldRef",
+            {{"fieldPath",
+              "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}}}}});
+    pod_spec = std::move(pod.json());
 }
 
-[[nodiscard]] inline Json ai_platform_model(const AiPlatformServingDeployer& deployer,
-                                            const std::string& run_id) {
-    return {{"name", ai_platform_id("fairing_model_", deployer.google.name, run_id)},
-            {"regions", {deployer.google.region}},
-            {"labels", google::labels_of(deployer.google, run_id, "gcpserving")}};
+/// A headless Service: a name for every pod, also before it is ready.
+[[nodiscard]] inline Json workers_service(const JobDeployer& deployer,
+                                          const RunIdentity& identity) {
+    return {{"apiVersion", "v1"},
+            {"kind", "Service"},
+            {"metadata", {{"name", identity.name}}},
+            {"spec",
+             {{"clusterIP", "None"},
+              {"publishNotReadyAddresses", true},
+              {"selector", {{kube::run_label, identity.run_id}, {deployer_label, "job"}}},
+              {"ports", Json::array({Json{{"name", "main"}, {"port", deployer.main_port}}})}}}};
+}
+
+/// The objects of the run, the Job last.
+[[nodiscard]] inline std::vector<Json> job_objects(const JobDeployer& deployer, const Image& image,
+                                                   const Session& session,
+                                                   const std::string& run_id,
+                                                   const kubernetes::Place& place) {
+    const KubernetesOptions& options = deployer.kubernetes;
+    if (!place.namespace_.empty()) {
+        kube::check_dns_label("namespace", place.namespace_);
+    }
+    const RunIdentity identity = job_identity(deployer, run_id);
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    const std::string role = is_distributed(deployer) ? "worker" : "";
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods =
+        pod_template(image, {.container = JobDeployer::container_name}, options, identity, context);
+    if (is_distributed(deployer)) {
+        set_ranks(pods["spec"], deployer, identity.name);
+        objects.push_back(workers_service(deployer, identity));
+    }
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back({{"apiVersion", "batch/v1"},
+                       {"kind", "Job"},
+                       {"metadata", std::move(metadata)},
+                       {"spec", job_spec(deployer, std::move(pods))}});
+    return objects;
 }
 
 }  // namespace detail
 
-inline void AiPlatformDeployer::check() const {
-    detail::check_ai_platform(google, "vertex");
-    if (!google.name.empty()) {
-        detail::check_ai_platform_name("name", google.name);
-    }
+inline void JobDeployer::check() const {
+    JobDeployer job = *this;
+    job.kubernetes = with_profile(kubernetes);
+    detail::check_job_numbers(job);
+    kubernetes::check_options(job.kubernetes);
+    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
+    static_cast<void>(run_metadata(job.kubernetes, detail::job_identity(job, run_id), {}));
 }
 
-inline std::vector<Json> AiPlatformDeployer::manifests(const Image& image,
-                                                       const Session& /*session*/) const {
-    check();
-    return {detail::ai_platform_job(*this, image,
-                                    google.run_id.empty() ? derive_run_id(image) : google.run_id)};
+namespace detail {
+
+[[nodiscard]] inline kubernetes::Plan job_plan(const JobDeployer& deployer, const Image& image,
+                                               const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, job_objects, kubernetes::job_subject);
 }
 
-inline Workload AiPlatformDeployer::deploy(const Image& image, const Session& session) const {
-    check();
-    check_pullable(image);
-    const google::Client client{google, session};
-    const std::string project = client.project();
-    const Json body = detail::ai_platform_job(
-        *this, image, google.run_id.empty() ? draw_run_id() : google.run_id);
-    const std::string id = text_or(body, "jobId");
-    const std::string jobs =
-        cloud::checked_endpoint(google.endpoint) + "/v1/projects/" + project + "/jobs";
-    const auto find = [&] { return client.find(jobs + '/' + id, "look for job", id); };
-    if (google.run_id.empty() || !find()) {
-        static_cast<void>(client.create(jobs, body, "create job", id, find));
-    }
-    return Workload{std::make_shared<google::JobWorkload>(
-        client,
-        google::Job{.object = {.api_version = "ml.googleapis.com/v1", .kind = "Job", .name = id},
-                    .url = jobs + '/' + id,
-                    .log = {.endpoint = google.logging_endpoint, .project = project, .job_id = id},
-                    .states = detail::ai_platform_states})};
+}  // namespace detail
+
+inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
+    return kubernetes::start(detail::job_plan(*this, image, session), image, session);
 }
 
-inline void AiPlatformServingDeployer::check() const {
-    detail::check_ai_platform(google, "vertex-serving");
-    if (!google.name.empty()) {
-        detail::check_ai_platform_name("name", google.name);
-    }
-    if (!version_name.empty()) {
-        detail::check_ai_platform_name("version_name", version_name);
-    }
-    if (!model_dir.empty() && !model_dir.starts_with("gs://")) {
-        throw google::bad_option("model_dir", model_dir, "it does not begin with gs://");
-    }
-    if (model_dir.empty() && !runtime_version.empty()) {
-        throw google::bad_option("runtime_version", runtime_version, "there is no model_dir");
-    }
+inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
+    return kubernetes::render(detail::job_plan(*this, image, session), image);
 }
 
-inline std::vector<Json> AiPlatformServingDeployer::manifests(const Image& image,
-                                                              const Session& /*session*/) const {
-    check();
-    const std::string run_id = google.run_id.empty() ? derive_run_id(image) : google.run_id;
-    return {detail::ai_platform_model(*this, run_id),
-            detail::ai_platform_version(*this, image, run_id)};
+inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
+    return kubernetes::rehearse(detail::job_plan(*this, image, session), image, session);
 }
 
-inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
-                                                  const Session& session) const {
-    check();
-    if (model_dir.empty()) {
-        check_pullable(image);
-    }
-    const google::Client client{google, session};
-    const std::string run_id = google.run_id.empty() ? draw_run_id() : google.run_id;
-    const std::string root = cloud::checked_endpoint(google.endpoint) + "/v1/";
-    const std::string models = root + "projects/" + client.project() + "/models";
-    const Json model = detail::ai_platform_model(*this, run_id);
-    const std::string model_name = text_or(model, "name"), model_url = models + '/' + model_name;
-    const Json made = detail::ai_platform_version(*this, image, run_id);
-    const std::string made_name = text_or(made, "name");
-    google::Undo undo{client};
-    const auto remove = [root](const google::Client& with, const std::string& url,
-                               const std::string& subject) {
-        if (const std::optional<Json> operation = with.remove(url, subject)) {
-            static_cast<void>(with.finish(*operation, root, "remove", subject));
-        }
-    };
-
-    const auto find_model = [&] { return client.find(model_url, "look for model", model_name); };
-    if (!find_model()) {
-        static_cast<void>(client.create(models, model, "create model", model_name, find_model));
-        undo.add([=](const google::Client& with) { remove(with, model_url, model_name); });
-    }
-    const std::string version_url = model_url + "/versions/" + made_name;
-    const Json operation =
-        client.create(model_url + "/versions", made, "create version", made_name);
-    undo.add([=](const google::Client& with) { remove(with, version_url, made_name); });
-    return Endpoint{std::make_shared<google::EndpointWorkload>(
-        client, google::Served{.object = {.api_version = "ml.googleapis.com/v1",
-                                          .kind = "Version",
-                                          .name = model_name + '/' + made_name},
-                               .predict_url = version_url + ":predict",
-                               .operation_root = root,
-                               .operation = operation,
-                               .undo = undo.keep()})};
-}
-
-static_assert(Deployer<AiPlatformDeployer> && SelfChecking<AiPlatformDeployer> &&
-              Deployer<AiPlatformServingDeployer> && Renderer<AiPlatformServingDeployer>);
+static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);
 
 }  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/diagnose_servers.hpp - why the pods of an endpoint are not ready: a
+// pure function of their documents and their events'.
+
+namespace fairing::kubernetes {
+
+/// The first pod that runs and is not ready; "" when there is none.
+[[nodiscard]] inline std::string unready_pod(const std::vector<Json>& pods) {
+    for (const Json& pod : pods) {
+        if (kube::text(pod, {"status", "phase"}) == "Running" &&
+            !kube::condition(pod, "Ready").is_object()) {
+            return kube::name_of(pod);
+        }
+    }
+    return {};
+}
+
+/// What keeps the pods of an endpoint from being ready: which one, and why. A server that was
+/// started over and over, and is not up, is given up.
+[[nodiscard]] inline kube::Diagnosis diagnose_servers(const std::vector<Json>& pods,
+                                                      const std::vector<Json>& events) {
+    constexpr std::int64_t most_restarts = 3;
+    for (const Json& pod : pods) {
+        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
+            const std::int64_t restarts = kube::number(status, {"restartCount"});
+            if (restarts < most_restarts || kube::member(status, {"ready"}) == true) {
+                continue;
+            }
+            kube::Diagnosis result{.phase = kube::Phase::failed,
+                                   .cause = kube::Cause::restarting,
+                                   .pod = kube::name_of(pod),
+                                   .container = kube::text(status, {"name"})};
+            const std::string last =
+                kube::text(status, {"lastState", "terminated", "reason"}) == "OOMKilled"
+                    ? "it ran out of memory (OOMKilled); raise its limit with --memory"
+                    : "its last exit code was " +
+                          std::to_string(
+                              kube::number(status, {"lastState", "terminated", "exitCode"}));
+            result.reason = "container " + result.container + " of pod " + result.pod +
+                            " does not stay up, and was restarted " + std::to_string(restarts) +
+                            " times: " + last;
+            return result;
+        }
+    }
+    kube::Diagnosis result = kube::diagnose_pods(pods);
+    if (result.phase == kube::Phase::failed || result.phase == kube::Phase::succeeded) {
+        result.phase = kube::Phase::pending;  // its controller starts another one
+    }
+    const std::string unready = unready_pod(pods);
+    const bool is_starting = result.cause == kube::Cause::starting;
+    if (result.cause == kube::Cause::none && !unready.empty()) {
+        result.pod = unready;
+        result.reason = "pod " + unready + " runs, and is not ready yet";
+    }
+    if (is_starting || (result.cause == kube::Cause::none && !unready.empty())) {
+        const std::string complaint = kube::last_complaint(events, result.pod);
+        result.reason += complaint.empty() ? "" : ": " + complaint;
+    }
+    return result;
+}
+
+}  // namespace fairing::kubernetes
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/serving/predict_protocol.hpp - how model servers are asked: Seldon's protocol,
@@ -32017,8 +31757,8 @@ namespace detail {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/serving/endpoint_workload.hpp - an object of a cluster that serves requests,
-// as an Endpoint: ready or why not, its URL, its predictions, its end.
+// fairing/deployers/serving/endpoint_kind.hpp - what a kind of object that serves requests has of
+// its own: when it is ready, its pods, how it is asked, and where.
 
 namespace fairing::kubernetes {
 
@@ -32047,21 +31787,23 @@ struct EndpointKind {
     EndpointAddress (*locate)(const kube::Client& client, const Json& object);
 };
 
-/// Until when a log is followed: an endpoint has no end of its own.
-enum class EndpointEnd { ready, removed };
+/// Annotations of our own: how an endpoint that is found again is asked.
+inline constexpr const char* protocol_annotation = "fairing-protocol";
+inline constexpr const char* model_annotation = "fairing-model";
 
-struct EndpointHabits {
-    Cleanup cleanup = Cleanup::never;
-    bool stream_log = true;
-    std::chrono::seconds start_timeout{0};      ///< until it is ready; zero waits
-    std::chrono::seconds address_timeout{300};  ///< ready, and still without an address
-    std::chrono::seconds predict_timeout{60};
-    std::string only_pod = {};
-    EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
-    net::AnyTransport transport = {};      ///< for requests that go past the API server
-    /// Of an edit of what was there before: remove() takes it back, and removes nothing.
-    std::function<void(const kube::Client& client)> undo = {};
-};
+/// What our annotations say of an endpoint; `target` where they say nothing.
+[[nodiscard]] inline PredictTarget annotated_target(const Json& object, PredictTarget target) {
+    const Json& annotations = kube::member(object, {"metadata", "annotations"});
+    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
+        if (kube::text(annotations, {protocol_annotation}) == name) {
+            target.protocol = protocol;
+        }
+    }
+    if (std::string model = kube::text(annotations, {model_annotation}); !model.empty()) {
+        target.model = std::move(model);
+    }
+    return target;
+}
 
 namespace detail {
 
@@ -32125,60 +31867,111 @@ namespace detail {
     return address;
 }
 
-/// The first pod that runs and is not ready; "" when there is none.
-[[nodiscard]] inline std::string unready_pod(const std::vector<Json>& pods) {
-    for (const Json& pod : pods) {
-        if (kube::text(pod, {"status", "phase"}) == "Running" &&
-            !kube::condition(pod, "Ready").is_object()) {
-            return kube::name_of(pod);
-        }
-    }
-    return {};
-}
+}  // namespace fairing::kubernetes
 
-/// What keeps the pods of an endpoint from being ready: which one, and why. A server that was
-/// started over and over, and is not up, is given up.
-[[nodiscard]] inline kube::Diagnosis diagnose_servers(const std::vector<Json>& pods,
-                                                      const std::vector<Json>& events) {
-    constexpr std::int64_t most_restarts = 3;
-    for (const Json& pod : pods) {
-        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
-            const std::int64_t restarts = kube::number(status, {"restartCount"});
-            if (restarts < most_restarts || kube::member(status, {"ready"}) == true) {
-                continue;
-            }
-            kube::Diagnosis result{.phase = kube::Phase::failed,
-                                   .cause = kube::Cause::restarting,
-                                   .pod = kube::name_of(pod),
-                                   .container = kube::text(status, {"name"})};
-            const std::string last =
-                kube::text(status, {"lastState", "terminated", "reason"}) == "OOMKilled"
-                    ? "it ran out of memory (OOMKilled); raise its limit with --memory"
-                    : "its last exit code was " +
-                          std::to_string(
-                              kube::number(status, {"lastState", "terminated", "exitCode"}));
-            result.reason = "container " + result.container + " of pod " + result.pod +
-                            " does not stay up, and was restarted " + std::to_string(restarts) +
-                            " times: " + last;
-            return result;
-        }
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/deployment_kind.hpp - a Deployment (apps/v1) that serves requests:
+// whether it is ready, and the Service before it.
+
+namespace fairing::kubernetes {
+
+/// An apps/v1 Deployment of ours with its pods; Phase::succeeded stands for ready.
+[[nodiscard]] inline kube::Diagnosis diagnose_deployment(const Json& deployment,
+                                                         const std::vector<Json>& pods,
+                                                         const std::vector<Json>& events) {
+    const std::string what = "Deployment " + kube::name_of(deployment);
+    const auto status = [&](const char* key) { return kube::number(deployment, {"status", key}); };
+    const std::int64_t wanted = kube::number(deployment, {"spec", "replicas"});
+    const bool is_seen =
+        status("observedGeneration") >= kube::number(deployment, {"metadata", "generation"});
+    if (is_seen && status("updatedReplicas") >= wanted && status("availableReplicas") >= wanted &&
+        status("replicas") <= wanted) {
+        return {.phase = kube::Phase::succeeded};
     }
-    kube::Diagnosis result = kube::diagnose_pods(pods);
-    if (result.phase == kube::Phase::failed || result.phase == kube::Phase::succeeded) {
-        result.phase = kube::Phase::pending;  // its controller starts another one
+    kube::Diagnosis result = diagnose_servers(pods, events);
+    if (!is_seen) {
+        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
     }
-    const std::string unready = unready_pod(pods);
-    const bool is_starting = result.cause == kube::Cause::starting;
-    if (result.cause == kube::Cause::none && !unready.empty()) {
-        result.pod = unready;
-        result.reason = "pod " + unready + " runs, and is not ready yet";
+    if (result.phase == kube::Phase::failed) {
+        return result;
     }
-    if (is_starting || (result.cause == kube::Cause::none && !unready.empty())) {
-        const std::string complaint = kube::last_complaint(events, result.pod);
-        result.reason += complaint.empty() ? "" : ": " + complaint;
+    if (const Json& late = kube::condition(deployment, "Progressing", "False");
+        kube::text(late, {"reason"}) == "ProgressDeadlineExceeded") {
+        result.phase = kube::Phase::failed;
+        result.reason = what + " is not ready in time (ProgressDeadlineExceeded)" +
+                        (result.reason.empty() ? "" : ": " + result.reason);
+    } else if (const Json& refusal = kube::condition(deployment, "ReplicaFailure");
+               refusal.is_object()) {
+        result = {.cause = kube::Cause::refused,
+                  .reason = "the cluster takes no pod of " + what + ": " +
+                            kube::text(refusal, {"message"})};
+    } else if (pods.empty()) {
+        result.cause = kube::Cause::starting;
+        result.reason = what + " has no pod yet";
+    } else if (result.reason.empty()) {
+        result.reason = std::to_string(status("availableReplicas")) + " of " +
+                        std::to_string(wanted) + " pods of " + what + " are ready";
     }
     return result;
 }
+
+/// "fairing-deployer=serving,fairing-id=…".
+[[nodiscard]] inline std::string deployment_pods(const Json& deployment) {
+    std::string selector;
+    for (const auto& [key, value] :
+         kube::member(deployment, {"spec", "selector", "matchLabels"}).items()) {
+        selector += (selector.empty() ? "" : ",") + key + '=' + value.get<std::string>();
+    }
+    return selector;
+}
+
+[[nodiscard]] inline PredictTarget deployment_target(const Json& deployment) {
+    return annotated_target(deployment, {});
+}
+
+/// By the Service of the same run.
+[[nodiscard]] inline EndpointAddress locate_deployment(const kube::Client& client,
+                                                       const Json& deployment) {
+    const std::string run_id = kube::label_of(deployment, kube::run_label);
+    const auto services =
+        client.list("v1", "Service", kube::key_of(deployment).namespace_,
+                    {.label_selector = std::string{kube::run_label} + '=' + run_id});
+    if (services.items.empty()) {
+        return {.missing = "the Service of run " + run_id + " is not there"};
+    }
+    return service_address(client, services.items.front());
+}
+
+inline constexpr EndpointKind deployment_kind{.api_version = "apps/v1",
+                                              .kind = "Deployment",
+                                              .diagnose = diagnose_deployment,
+                                              .pod_selector = deployment_pods,
+                                              .target = deployment_target,
+                                              .locate = locate_deployment};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/endpoint_workload.hpp - an object of a cluster that serves requests,
+// as an Endpoint: ready or why not, its URL, its predictions, its end.
+
+namespace fairing::kubernetes {
+
+/// Until when a log is followed: an endpoint has no end of its own.
+enum class EndpointEnd { ready, removed };
+
+struct EndpointHabits {
+    Cleanup cleanup = Cleanup::never;
+    bool stream_log = true;
+    std::chrono::seconds start_timeout{0};      ///< until it is ready; zero waits
+    std::chrono::seconds address_timeout{300};  ///< ready, and still without an address
+    std::chrono::seconds predict_timeout{60};
+    std::string only_pod = {};
+    EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
+    net::AnyTransport transport = {};      ///< for requests that go past the API server
+    /// Of an edit of what was there before: remove() takes it back, and removes nothing.
+    std::function<void(const kube::Client& client)> undo = {};
+};
 
 /// How a diagnosis reads to somebody who waits for readiness.
 [[nodiscard]] inline Outcome endpoint_outcome(const kube::Diagnosis& diagnosis) {
@@ -32484,13 +32277,9 @@ private:
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/serving/endpoint_plan.hpp - what the deployers of endpoints share: their
-// checks, what they write down for later requests, and the start.
+// checks, what they can not do, and the start.
 
 namespace fairing::kubernetes {
-
-/// Annotations of our own: how an endpoint that is found again is asked.
-inline constexpr const char* protocol_annotation = "fairing-protocol";
-inline constexpr const char* model_annotation = "fairing-model";
 
 /// Throws Error{usage} unless `value` is between the two.
 inline void check_range(const char* what, int value, int least, int most) {
@@ -32511,20 +32300,6 @@ inline void check_probe_path(const char* what, const std::string& path) {
                      .subject = kube::detail::quoted(path),
                      .answer = "a path begins with '/'"}};
     }
-}
-
-/// What our annotations say of an endpoint; `target` where they say nothing.
-[[nodiscard]] inline PredictTarget annotated_target(const Json& object, PredictTarget target) {
-    const Json& annotations = kube::member(object, {"metadata", "annotations"});
-    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
-        if (kube::text(annotations, {protocol_annotation}) == name) {
-            target.protocol = protocol;
-        }
-    }
-    if (std::string model = kube::text(annotations, {model_annotation}); !model.empty()) {
-        target.model = std::move(model);
-    }
-    return target;
 }
 
 /// Stores the objects of a plan, and gives the handle of the last.
@@ -32565,6 +32340,2663 @@ inline void say_notes(const std::vector<std::string>& notes, const Session& sess
     return {
         "an endpoint has no end of its own: with --cleanup always it is removed when it fails, "
         "as with when-done"};
+}
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving.hpp - serves the image: a Deployment (apps/v1) and a Service before it.
+
+namespace fairing {
+
+/// How the Service is reached: by pods, by a port of every node, by an address of its own.
+enum class ServiceType { cluster_ip, node_port, load_balancer };
+
+/// `replicas` pods that answer on `port`: with Seldon's server for `serving_class`, with
+/// `serving_command`, or else as the image itself is started. deploy() returns when the objects are
+/// stored; follow() waits until all pods are ready and the Service has its address. The same run id
+/// is never submitted twice.
+struct ServingDeployer {
+    static constexpr const char* name_prefix = "fairing-deployer-";
+    static constexpr const char* service_prefix = "fairing-service-";
+    static constexpr const char* container_name = "model";
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    std::string serving_class = {};     ///< of Python, in a file of that name
+    ServiceType service_type = ServiceType::cluster_ip;
+    std::vector<std::string> serving_command = {};
+    int replicas = 1;
+    int port = 5000;
+    std::string readiness_path = {};  ///< GET that a ready server answers; empty: its port is open
+    std::string liveness_path = {};   ///< GET that a sound server answers; empty: its port is open
+    int probe_period = 5;             ///< seconds
+    int progress_deadline = 600;      ///< seconds that a new pod may take to get ready
+    int address_timeout = 300;        ///< seconds that a load balancer may take
+    PredictProtocol protocol = PredictProtocol::seldon;
+    std::string model_name = "model";  ///< in the paths of v1 and v2
+
+    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers, paths.
+    void check() const;
+    /// Throws as JobDeployer does; what was created before a failure is removed.
+    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
+    /// What deploy() would create, without I/O; the Deployment comes last.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto value_names<ServiceType> =
+    std::array<std::pair<std::string_view, ServiceType>, 3>{
+        {{"ClusterIP", ServiceType::cluster_ip},
+         {"NodePort", ServiceType::node_port},
+         {"LoadBalancer", ServiceType::load_balancer}}};
+
+template <>
+inline constexpr auto fields<ServingDeployer> = std::tuple_cat(
+    fields_of_part(&ServingDeployer::kubernetes),
+    std::tuple{
+        field("serving_class", &ServingDeployer::serving_class,
+              "class that Seldon's server loads: the module's name, or MODULE.CLASS"),
+        field("service_type", &ServingDeployer::service_type, "how the Service is reached"),
+        field("serving_command", &ServingDeployer::serving_command,
+              "command of the server, instead of Seldon's and the image's own"),
+        field("replicas", &ServingDeployer::replicas, "how many pods answer (default: 1)"),
+        field("port", &ServingDeployer::port, "port of the server (default: 5000, KServe: 8080)"),
+        field("readiness_path", &ServingDeployer::readiness_path,
+              "path that a ready server answers with 2xx (serving's default: its port is open)"),
+        field("liveness_path", &ServingDeployer::liveness_path,
+              "path that a sound server answers with 2xx (default: its port is open)"),
+        field("probe_period", &ServingDeployer::probe_period,
+              "seconds between two probes (default: 5)"),
+        field("progress_deadline", &ServingDeployer::progress_deadline,
+              "seconds that a pod may take to get ready (default: 600)"),
+        field("address_timeout", &ServingDeployer::address_timeout,
+              "seconds that a load balancer may take to give an address (default: 300)"),
+        field("protocol", &ServingDeployer::protocol, "what the server speaks"),
+        field("model_name", &ServingDeployer::model_name,
+              "name of the model in the paths of v1 and v2"),
+    });
+
+namespace detail {
+
+[[nodiscard]] inline std::string service_name(const ServingDeployer& deployer,
+                                              const RunIdentity& identity) {
+    return deployer.kubernetes.name.empty() ? ServingDeployer::service_prefix + identity.run_id
+                                            : identity.name;
+}
+
+[[nodiscard]] inline RunIdentity serving_identity(const ServingDeployer& deployer,
+                                                  const std::string& run_id) {
+    RunIdentity identity =
+        run_identity(deployer.kubernetes, run_id, ServingDeployer::name_prefix, "serving");
+    kube::check_dns_1035_label("name of the Service", service_name(deployer, identity));
+    return identity;
+}
+
+[[nodiscard]] inline std::vector<std::string> serving_command(const ServingDeployer& deployer,
+                                                              const Image& image) {
+    if (!deployer.serving_command.empty()) {
+        return deployer.serving_command;
+    }
+    if (deployer.serving_class.empty()) {
+        return image.command;
+    }
+    return {"seldon-core-microservice", deployer.serving_class, "REST", "--service-type=MODEL",
+            "--persistence=0"};
+}
+
+/// core/v1 Probe, `failures` times in a row.
+[[nodiscard]] inline Json probe(const ServingDeployer& deployer, const std::string& path,
+                                int failures) {
+    Json result{{"periodSeconds", deployer.probe_period},
+                {"timeoutSeconds", 5},
+                {"failureThreshold", failures}};
+    if (path.empty()) {
+        result["tcpSocket"] = {{"port", deployer.port}};
+    } else {
+        result["httpGet"] = {{"path", path}, {"port", deployer.port}};
+    }
+    return result;
+}
+
+/// Makes a server of the program: its port, and how it is seen to be ready and sound. While it
+/// loads its model, it is not killed for being silent.
+inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
+    const int startup_failures =
+        (deployer.progress_deadline + deployer.probe_period - 1) / deployer.probe_period;
+    pod.json()["restartPolicy"] = "Always";
+    Json& container = pod.container();
+    container["ports"] = Json::array({Json{{"name", "http"}, {"containerPort", deployer.port}}});
+    container["startupProbe"] = probe(deployer, deployer.readiness_path, startup_failures);
+    container["readinessProbe"] = probe(deployer, deployer.readiness_path, 3);
+    container["livenessProbe"] = probe(deployer, deployer.liveness_path, 3);
+    if (!deployer.serving_class.empty() && deployer.serving_command.empty()) {
+        // Seldon's servers before and since 1.5 read different names, and the newer ones would
+        // take 5000 for gRPC.
+        const std::string http = std::to_string(deployer.port);
+        for (const auto& [name, value] :
+             {std::pair{"PREDICTIVE_UNIT_SERVICE_PORT", http},
+              std::pair{"PREDICTIVE_UNIT_HTTP_SERVICE_PORT", http},
+              std::pair{"PREDICTIVE_UNIT_GRPC_SERVICE_PORT", std::to_string(deployer.port + 1)}}) {
+            if (!deployer.kubernetes.environment.contains(name)) {
+                pod.set_env(name, value);
+            }
+        }
+    }
+}
+
+[[nodiscard]] inline Json service_object(const ServingDeployer& deployer,
+                                         const RunIdentity& identity,
+                                         const std::string& namespace_) {
+    const char* type = "ClusterIP";
+    for (const auto& [name, value] : value_names<ServiceType>) {
+        type = value == deployer.service_type ? name.data() : type;
+    }
+    Json metadata{{"name", service_name(deployer, identity)},
+                  {"labels", run_labels(deployer.kubernetes, identity)},
+                  {"annotations", deployer.kubernetes.annotations}};
+    if (!namespace_.empty()) {
+        metadata["namespace"] = namespace_;
+    }
+    return {
+        {"apiVersion", "v1"},
+        {"kind", "Service"},
+        {"metadata", std::move(metadata)},
+        {"spec",
+         {{"type", type},
+          {"selector", {{kube::run_label, identity.run_id}, {deployer_label, identity.deployer}}},
+          {"ports",
+           Json::array({Json{
+               {"name", "http"}, {"port", deployer.port}, {"targetPort", deployer.port}}})}}}};
+}
+
+/// The objects of the run, the Deployment last.
+[[nodiscard]] inline std::vector<Json> serving_objects(const ServingDeployer& deployer,
+                                                       const Image& image, const Session& session,
+                                                       const std::string& run_id,
+                                                       const kubernetes::Place& place) {
+    kubernetes::say_notes(kubernetes::endpoint_notes(deployer.kubernetes), session);
+    const RunIdentity identity = serving_identity(deployer, run_id);
+    Image served = image;
+    served.command = serving_command(deployer, image);
+    // The caller's mutators see the server.
+    KubernetesOptions options = deployer.kubernetes;
+    options.pod_spec_mutators.insert(
+        options.pod_spec_mutators.begin(),
+        [&deployer](PodSpec& pod, PodContext& /*context*/) { make_server(deployer, pod); });
+    const std::string role;
+    std::vector<Json> objects;
+    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    Json pods = pod_template(served, {.container = ServingDeployer::container_name}, options,
+                             identity, context);
+    objects = adopted(std::move(objects), options, identity, place.namespace_);
+    objects.push_back(service_object(deployer, identity, place.namespace_));
+    Json metadata = run_metadata(options, identity, place.namespace_);
+    metadata["annotations"][kubernetes::protocol_annotation] = protocol_name(deployer.protocol);
+    metadata["annotations"][kubernetes::model_annotation] = deployer.model_name;
+    objects.push_back({{"apiVersion", "apps/v1"},
+                       {"kind", "Deployment"},
+                       {"metadata", std::move(metadata)},
+                       {"spec",
+                        {{"replicas", deployer.replicas},
+                         {"progressDeadlineSeconds", deployer.progress_deadline},
+                         {"selector", {{"matchLabels", objects.back()["spec"]["selector"]}}},
+                         {"template", std::move(pods)}}}});
+    return objects;
+}
+
+}  // namespace detail
+
+inline void ServingDeployer::check() const {
+    const KubernetesOptions options = with_profile(kubernetes);
+    kubernetes::check_options(options);
+    kubernetes::check_range("port", port, 1, 65534);
+    kubernetes::check_range("replicas", replicas, 1, 10000);
+    kubernetes::check_range("probe_period", probe_period, 1, 3600);
+    kubernetes::check_range("progress_deadline", progress_deadline, probe_period, 86400);
+    kubernetes::check_range("address_timeout", address_timeout, 0, 86400);
+    kubernetes::check_probe_path("readiness_path", readiness_path);
+    kubernetes::check_probe_path("liveness_path", liveness_path);
+    const std::string run_id = kubernetes::checked_run_id(options);
+    static_cast<void>(run_metadata(options, detail::serving_identity(*this, run_id), {}));
+}
+
+namespace detail {
+
+[[nodiscard]] inline kubernetes::Plan serving_plan(const ServingDeployer& deployer,
+                                                   const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, serving_objects);
+}
+
+}  // namespace detail
+
+inline Endpoint ServingDeployer::deploy(const Image& image, const Session& session) const {
+    check_pullable(image);
+    kubernetes::EndpointHabits habits = kubernetes::endpoint_habits(kubernetes, session);
+    habits.address_timeout = std::chrono::seconds{address_timeout};
+    return kubernetes::start_endpoint(detail::serving_plan(*this, image, session),
+                                      kubernetes::deployment_kind, std::move(habits), session);
+}
+
+inline std::vector<Json> ServingDeployer::manifests(const Image& image,
+                                                    const Session& session) const {
+    return kubernetes::render(detail::serving_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> ServingDeployer::dry_run(const Image& image,
+                                                  const Session& session) const {
+    return kubernetes::rehearse(detail::serving_plan(*this, image, session), image, session);
+}
+
+static_assert(Deployer<ServingDeployer> && Renderer<ServingDeployer> &&
+              SelfChecking<ServingDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/stage/any.hpp - stages chosen at run time: any preprocessor, builder or deployer, by
+// value.
+
+namespace fairing {
+
+/// Any preprocessor, by value.
+class AnyPreprocessor {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyPreprocessor>) && Preprocessor<T> AnyPreprocessor(T stage)
+        : prepare_([stage = std::move(stage)](const Session& session) {
+              return stage.prepare(session);
+          }) {}
+    [[nodiscard]] Context prepare(const Session& session) const { return prepare_(session); }
+
+private:
+    std::function<Context(const Session&)> prepare_;
+};
+
+/// Any builder, by value.
+class AnyBuilder {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyBuilder>) && Builder<T> AnyBuilder(T stage)
+        : build_([stage = std::move(stage)](const Context& context, const Session& session) {
+              return stage.build(context, session);
+          }) {}
+    [[nodiscard]] Image build(const Context& context, const Session& session) const {
+        return build_(context, session);
+    }
+
+private:
+    std::function<Image(const Context&, const Session&)> build_;
+};
+
+/// Any deployer, by value. manifests() of one that renders nothing is an empty list.
+class AnyDeployer {
+public:
+    template <class T>
+    requires(!std::same_as<T, AnyDeployer>) && Deployer<T> AnyDeployer(T stage)
+        : deploy_([stage](const Image& image, const Session& session) -> Workload {
+              return stage.deploy(image, session);
+          }) {
+        if constexpr (SelfChecking<T>) {
+            check_ = [stage] { stage.check(); };
+        }
+        if constexpr (DryRunner<T>) {
+            dry_run_ = [stage](const Image& image, const Session& session) {
+                return stage.dry_run(image, session);
+            };
+        }
+        if constexpr (Renderer<T>) {
+            manifests_ = [stage = std::move(stage)](const Image& image, const Session& session) {
+                return stage.manifests(image, session);
+            };
+        }
+    }
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
+        return deploy_(image, session);
+    }
+    void check() const {
+        if (check_) {
+            check_();
+        }
+    }
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
+        return manifests_ ? manifests_(image, session) : std::vector<Json>{};
+    }
+
+    /// Throws Error{unsupported} for one whose peer can not rehearse.
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
+        if (!dry_run_) {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "make a dry run at the server",
+                         .answer = "this deployer has no server",
+                         .advice = "use --dry-run client"}};
+        }
+        return dry_run_(image, session);
+    }
+
+private:
+    std::function<Workload(const Image&, const Session&)> deploy_;
+    std::function<void()> check_ = {};
+    std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
+    std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
+};
+static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
+              Renderer<AnyDeployer> && SelfChecking<AnyDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/backends.hpp - Fairing's backends: the builder and the deployers that a platform takes.
+
+namespace fairing {
+
+/// Where jobs run. With Kubeflow the namespace is "kubeflow" when none is named and this is no pod.
+enum class Platform {
+    kubernetes,
+    gke,
+    aws,
+    azure,
+    ibm_cloud,
+    kubeflow,
+    kubeflow_gke,
+    kubeflow_aws,
+    kubeflow_azure
+};
+
+namespace detail {
+
+/// What a cloud has of its own; null and none stand for nothing.
+struct CloudRules {
+    ContextStore store = ContextStore::registry;  ///< of the files of a build in the cluster
+    PodSpecMutator (*credentials)() = nullptr;    ///< of pods that build or train
+    CloudRegistry registry = CloudRegistry::none;
+    PodSpecMutator (*registry_access)() = nullptr;  ///< by what the cluster has, for Kaniko
+};
+inline constexpr CloudRules no_cloud{};
+inline constexpr CloudRules gcp_rules{.store = ContextStore::gcs,
+                                      .credentials = [] { return gcp_credentials_if_exists(); },
+                                      .registry = CloudRegistry::google};
+inline constexpr CloudRules aws_rules{.store = ContextStore::s3,
+                                      .credentials = [] { return aws_credentials_if_exists(); },
+                                      .registry = CloudRegistry::ecr,
+                                      .registry_access = ecr_config};
+inline constexpr CloudRules azure_rules{.store = ContextStore::azure_files,
+                                        .registry = CloudRegistry::azure,
+                                        .registry_access = [] { return fairing::acr_config(); }};
+inline constexpr CloudRules ibm_rules{.store = ContextStore::cos};
+
+struct PlatformRules {
+    Platform platform;
+    const CloudRules& cloud;
+    const char* namespace_ = "";
+};
+inline constexpr std::array<PlatformRules, 9> platform_rules{
+    {{Platform::kubernetes, no_cloud},
+     {Platform::gke, gcp_rules},
+     {Platform::aws, aws_rules},
+     {Platform::azure, azure_rules},
+     {Platform::ibm_cloud, ibm_rules},
+     {Platform::kubeflow, no_cloud, "kubeflow"},
+     {Platform::kubeflow_gke, gcp_rules, "kubeflow"},
+     {Platform::kubeflow_aws, aws_rules, "kubeflow"},
+     {Platform::kubeflow_azure, azure_rules, "kubeflow"}}};
+
+[[nodiscard]] constexpr const PlatformRules& rules_of(Platform platform) {
+    for (const PlatformRules& rules : platform_rules) {
+        if (rules.platform == platform) {
+            return rules;
+        }
+    }
+    return platform_rules.front();
+}
+
+[[nodiscard]] inline bool is_in_pod() { return !env("KUBERNETES_SERVICE_HOST", "").empty(); }
+
+/// Whether a Docker engine is here, and answers.
+[[nodiscard]] inline bool docker_answers(const Session& session) {
+    try {
+        const auto address = engine::find({}, engine::Kind::docker);
+        if (address) {
+            static_cast<void>(connect_engine(session, *address));
+        }
+        return address.has_value();
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error& error) {
+        session.control().say(Level::info, error.what());
+        return false;
+    }
+}
+
+/// Of a job's options, what a build for it takes: where it runs, and as whom.
+[[nodiscard]] inline KubernetesOptions build_options(const KubernetesOptions& job) {
+    return {.namespace_ = job.namespace_,
+            .labels = job.labels,
+            .annotations = job.annotations,
+            .pod_spec_mutators = job.pod_spec_mutators,
+            .config_file = job.config_file,
+            .context = job.context,
+            .service_account = job.service_account,
+            .image_pull_secrets = job.image_pull_secrets,
+            .profile = job.profile};
+}
+
+}  // namespace detail
+
+/// A platform, and what jobs, endpoints and builds (BackendBuilder) on it have in common.
+struct Backend {
+    Platform platform = Platform::kubernetes;
+    /// How a build in the cluster gets its files; empty: through the platform's own store.
+    std::optional<ContextSourceOptions> context_source = {};
+
+    /// Pods have the platform's credentials when the namespace has some.
+    [[nodiscard]] JobDeployer training_deployer(KubernetesOptions kubernetes = {}) const {
+        if (const auto credentials = detail::rules_of(platform).cloud.credentials) {
+            kubernetes.pod_spec_mutators.push_back(credentials());
+        }
+        return {.kubernetes = placed(std::move(kubernetes))};
+    }
+    [[nodiscard]] ServingDeployer serving_deployer(
+        std::string serving_class, KubernetesOptions kubernetes = {},
+        ServiceType service_type = ServiceType::cluster_ip) const {
+        return {.kubernetes = placed(std::move(kubernetes)),
+                .serving_class = std::move(serving_class),
+                .service_type = service_type};
+    }
+
+    /// gcr.io/PROJECT/fairing-job on Google Cloud, which may ask the metadata server; else empty.
+    /// Throws Error{usage} when nothing names the project.
+    [[nodiscard]] std::string default_registry(const Session& session = {}) const {
+        if (detail::rules_of(platform).cloud.registry != detail::CloudRegistry::google) {
+            return {};
+        }
+        const cloud::gcp::CredentialChain google{cloud_connection(session)};
+        return "gcr.io/" + google.project() + "/fairing-job";
+    }
+
+    /// With the platform's namespace, where it has one.
+    [[nodiscard]] KubernetesOptions placed(KubernetesOptions kubernetes) const {
+        if (kubernetes.namespace_.empty() && kubernetes.profile.empty() && !detail::is_in_pod()) {
+            kubernetes.namespace_ = detail::rules_of(platform).namespace_;
+        }
+        return kubernetes;
+    }
+};
+
+/// Chooses a builder when it sees what there is to build.
+struct BackendBuilder {
+    Backend backend = {};
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< empty: the backend's default
+    std::string image_name = "fairing-job";
+    /// Of the job: a build in the cluster takes its place, its names and its pod_spec_mutators.
+    KubernetesOptions kubernetes = {};
+
+    /// Without a requirements.txt to install: by appending. Else in the cluster, when this is a pod
+    /// or no Docker answers here; else by Docker. Throws Error{usage} for no registry, and for one
+    /// that is not Azure's on Azure.
+    [[nodiscard]] AnyBuilder choose(const Context& context, const Session& session) const;
+
+    /// Throws what choose() and the chosen builder throw.
+    [[nodiscard]] Image build(const Context& context, const Session& session) const {
+        return choose(context, session).build(context, session);
+    }
+};
+
+namespace detail {
+
+/// `builder` with its registry known, for a build in the cluster.
+[[nodiscard]] inline ClusterBuilder cluster_builder(const BackendBuilder& builder,
+                                                    const oci::Reference& target,
+                                                    const Session& session) {
+    const CloudRules& cloud = rules_of(builder.backend.platform).cloud;
+    ClusterBuilder result{.base_image = builder.base_image,
+                          .registry = builder.registry,
+                          .image_name = builder.image_name,
+                          .context_source = builder.backend.context_source.value_or(
+                              ContextSourceOptions{.name = cloud.store}),
+                          .kubernetes = builder.backend.placed(build_options(builder.kubernetes))};
+    auto& mutators = result.kubernetes.pod_spec_mutators;
+    // A cloud's own store gives them to its pod itself.
+    if (cloud.credentials != nullptr && result.context_source.name != cloud.store) {
+        mutators.push_back(cloud.credentials());
+    }
+    // Whoever is known to the registry here is so there.
+    if (cloud.registry_access != nullptr && cloud_registry_of(target.host) == cloud.registry &&
+        registry_login(session, target).value_or(registry::Login{}).empty()) {
+        mutators.push_back(cloud.registry_access());
+    }
+    return result;
+}
+
+}  // namespace detail
+
+inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& session) const {
+    const Control control = session.control();
+    BackendBuilder named = *this;
+    if (registry.empty()) {
+        named.registry = backend.default_registry(session);
+        if (!named.registry.empty()) {
+            control.say(Level::info, "the registry is " + named.registry);
+        }
+    }
+    const AppendBuilder append{
+        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+    const oci::Reference target = detail::check_and_name(append);
+    if (detail::rules_of(backend.platform).cloud.registry == detail::CloudRegistry::azure &&
+        detail::cloud_registry_of(target.host) != detail::CloudRegistry::azure) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "build for Azure into",
+                     .subject = named.registry,
+                     .answer = "it is no Azure Container Registry",
+                     .advice = "name one, such as team.azurecr.io"}};
+    }
+    if (!dockerfile::installs_packages(context)) {
+        return append;
+    }
+    if (detail::is_in_pod() || !detail::docker_answers(session)) {
+        control.say(Level::info, "requirements.txt is to be installed: building in the cluster");
+        return detail::cluster_builder(named, target, session);
+    }
+    control.say(Level::info, "requirements.txt is to be installed: building with Docker");
+    return DockerBuilder{
+        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+}
+
+static_assert(Builder<BackendBuilder>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/figures.hpp - sizes and times as a person reads them: three figures, decimal units.
+
+namespace fairing {
+
+namespace detail {
+
+[[nodiscard]] inline std::string figure_text(double value, int decimals, const char* unit) {
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), "%.*f %s", decimals, value, unit);
+    return text.data();
+}
+
+}  // namespace detail
+
+/// "1.30 MB".
+[[nodiscard]] inline std::string human_bytes(std::uint64_t bytes) {
+    constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
+    auto value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    while (value >= 999.5 && unit + 1 < units.size()) {
+        value /= 1000;
+        ++unit;
+    }
+    const bool whole = unit == 0 || value >= 99.95;
+    return detail::figure_text(value, whole ? 0 : value < 9.995 ? 2 : 1, units[unit]);
+}
+
+/// "0.42 s".
+[[nodiscard]] inline std::string human_seconds(double seconds) {
+    return detail::figure_text(seconds, 2, "s");
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/pipeline.hpp - the three stages in order: Fairing<Preprocessor, Builder, Deployer>.
+
+namespace fairing {
+
+/// Stands for "no third stage": a pipeline that ends with the image.
+struct NoDeployer {};
+static_assert(!Deployer<NoDeployer>);
+
+/// Stateless: every call may run at once with another. Every call unwinds before an exception
+/// leaves it, so that nothing stays behind even when nobody catches (an uncaught exception need not
+/// unwind at all). The session's log is told the image's reference and the workload's name.
+template <Preprocessor P, Builder B, class D = NoDeployer>
+class Fairing {
+public:
+    Fairing(P preprocessor, B builder) requires std::same_as<D, NoDeployer>
+        : preprocessor_(std::move(preprocessor)), builder_(std::move(builder)) {}
+    Fairing(P preprocessor, B builder, D deployer) requires Deployer<D>
+        : preprocessor_(std::move(preprocessor)),
+          builder_(std::move(builder)),
+          deployer_(std::move(deployer)) {}
+
+    [[nodiscard]] Context prepare(const Session& session = {}) const {
+        try {
+            return preprocessor_.prepare(session.ordered());
+        } catch (...) {
+            throw;
+        }
+    }
+
+    [[nodiscard]] Image build(const Session& session = {}) const {
+        try {
+            return build_ordered(session.ordered());
+        } catch (...) {
+            throw;
+        }
+    }
+
+    /// What the deployer would create for `image`, without I/O.
+    [[nodiscard]] std::vector<Json> manifests(
+        const Image& image, const Session& session = {}) const requires Renderer<D> {
+        return deployer_.manifests(image, session);
+    }
+
+    /// Starts and lets go: whatever was made before a failure is removed, what is returned lives on
+    /// by itself. In the job itself: does nothing, returns an empty handle.
+    [[nodiscard]] auto start(const Session& session = {}) const requires Deployer<D> {
+        return launch(session, [](const Workload&, const Session&) { return Outcome{}; });
+    }
+
+    /// Starts, follows to the end (or readiness) and gives every line to session.output. Throws
+    /// WorkloadError when it failed; a stop, or any other error while following, removes it and is
+    /// thrown on. In the job itself: does nothing, returns an empty handle.
+    auto run(const Session& session = {}) const requires Deployer<D> {
+        return launch(session, [](const Workload& workload, const Session& ordered) {
+            return workload.follow(ordered.output, ordered.stop);
+        });
+    }
+
+private:
+    /// `watch` sees to the workload while a throw still removes it.
+    template <class Watch>
+    auto launch(const Session& session, const Watch& watch) const {
+        using Handle = decltype(deployer_.deploy(Image{}, session));
+        if (skipped_in_job(session)) {
+            return Handle{};
+        }
+        try {
+            check_deployer();
+            const Session ordered = session.ordered();
+            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
+            RemoveOnExit guard{workload, ordered.log};
+            say_started(workload.object(), ordered);
+            Outcome outcome = watch(workload, ordered);
+            guard.keep();
+            if (outcome.state == State::failed) {
+                throw WorkloadError{"run", workload.object(), std::move(outcome)};
+            }
+            return workload;
+        } catch (...) {
+            throw;
+        }
+    }
+
+    /// What it would refuse in the end is refused before anything is built and sent.
+    void check_deployer() const {
+        if constexpr (SelfChecking<D>) {
+            deployer_.check();
+        }
+    }
+
+    [[nodiscard]] Image build_ordered(const Session& session) const {
+        const Context context = preprocessor_.prepare(session);
+        session.control().check("build image");
+        Image image = builder_.build(context, session);
+        say_built(image, context.files.size(), session);
+        return image;
+    }
+
+    /// What a builder has not measured is not said.
+    static void say_built(const Image& image, std::size_t files, const Session& session) {
+        const BuildFigures& figures = image.figures;
+        const double seconds = figures.build_seconds + figures.push_seconds;
+        const std::string cost = seconds > 0 ? ": " + std::to_string(files) + " files, " +
+                                                   human_bytes(figures.bytes_read) + " read, " +
+                                                   human_bytes(figures.bytes_uploaded) +
+                                                   " sent in " + human_seconds(seconds)
+                                             : std::string{};
+        session.control().say(Level::info, "image " + image.reference + cost);
+    }
+
+    static void say_started(const ObjectName& object, const Session& session) {
+        session.control().say(Level::info, object.kind + ' ' + object.name + " started");
+    }
+
+    static bool skipped_in_job(const Session& session) {
+        if (in_job()) {
+            session.control().say(Level::warning,
+                                  "FAIRING_RUNTIME is set: this is the job, nothing is launched");
+            return true;
+        }
+        return false;
+    }
+
+    P preprocessor_;
+    B builder_;
+    [[no_unique_address]] D deployer_ = {};
+};
+
+template <class P, class B>
+Fairing(P, B) -> Fairing<P, B, NoDeployer>;
+template <class P, class B, class D>
+Fairing(P, B, D) -> Fairing<P, B, D>;
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/stage/worker.hpp - which of the job's processes this one is, from the variables that each
+// launcher sets.
+
+namespace fairing {
+
+/// What a job function learns of its place. Alone: rank 0 of 1.
+struct Worker {
+    std::vector<std::string> arguments = {};
+    int rank = 0, world_size = 1;
+    std::string role = {};          ///< as the operator names it: "worker", "chief", "ps", …
+    std::string main_address = {};  ///< of rank 0, when it is known
+    std::uint16_t main_port = 0;
+};
+
+namespace detail {
+
+template <class Number>
+[[nodiscard]] std::optional<Number> number_from(const std::string& text) {
+    Number value{};
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return failure == std::errc{} && end == text.data() + text.size() && !text.empty()
+               ? std::optional<Number>{value}
+               : std::nullopt;
+}
+
+/// The number in a variable, when it is none below 0.
+[[nodiscard]] inline std::optional<int> number_in(const char* variable) {
+    const auto value = number_from<int>(env(variable, ""));
+    return value && *value >= 0 ? value : std::nullopt;
+}
+
+inline void set_main_address(Worker& worker, const std::string& host_and_port) {
+    const std::size_t colon = host_and_port.rfind(':');
+    worker.main_address = host_and_port.substr(0, colon);
+    if (colon != std::string::npos) {
+        worker.main_port = number_from<std::uint16_t>(host_and_port.substr(colon + 1)).value_or(0);
+    }
+}
+
+/// How one launcher tells a process its place; "" where it tells nothing. An address may end with
+/// a port.
+struct LauncherVariables {
+    const char *rank, *size, *address, *port = "", *role = "";
+};
+inline constexpr std::array<LauncherVariables, 11> launchers{
+    {{"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
+     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ""},
+     {"PMIX_RANK", "PMIX_SIZE", ""},
+     {"PMI_RANK", "PMI_SIZE", ""},
+     {"PROCESS_ID", "NUM_PROCESSES", "COORDINATOR_ADDRESS", "COORDINATOR_PORT"},
+     {"PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_MASTER"},
+     {"PADDLE_RANK", "PADDLE_NNODES", "PADDLE_MASTER"},
+     {"DMLC_WORKER_ID", "DMLC_NUM_WORKER", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_ROLE"},
+     {"DMLC_TASK_ID", "DMLC_NUM_WORKER", "DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_ROLE"},
+     {"PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
+     {"JOB_COMPLETION_INDEX", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}}};
+
+/// TF_CONFIG (TensorFlow's cluster description): ranks count the chief or master, then the workers,
+/// then the parameter servers, then evaluators, each in the order of its list.
+inline bool read_tf_config(Worker& worker) {
+    const Json config = Json::parse(env("TF_CONFIG", ""), nullptr, false);
+    if (!config.is_object() || !config.value("cluster", Json()).is_object() ||
+        !config.value("task", Json()).is_object()) {
+        return false;
+    }
+    const Json& task = config["task"];
+    if (!task.value("type", Json()).is_string() ||
+        !task.value("index", Json()).is_number_integer()) {
+        return false;
+    }
+    worker.role = task["type"];
+    worker.world_size = 0;
+    for (const char* role : {"chief", "master", "worker", "ps", "evaluator"}) {
+        const Json hosts = config["cluster"].value(role, Json::array());
+        if (worker.world_size == 0 && !hosts.empty() && hosts[0].is_string()) {
+            set_main_address(worker, hosts[0]);
+        }
+        if (worker.role == role) {
+            worker.rank = worker.world_size + task["index"].get<int>();
+        }
+        worker.world_size += static_cast<int>(hosts.size());
+    }
+    worker.world_size = std::max(worker.world_size, 1);
+    return true;
+}
+
+}  // namespace detail
+
+/// This process's place, from the first launcher that has set its variables: PyTorch's RANK,
+/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT (PyTorchJob, XGBoostJob, several workers of a Job, and
+/// torchrun), TF_CONFIG (TFJob), MPI's (MPIJob), JAX's (JAXJob), PADDLE_* (PaddleJob), DMLC_*
+/// (MXNet, XGBoost in a TrainJob), PET_* of a node (TrainJob), else JOB_COMPLETION_INDEX of an
+/// Indexed Job.
+[[nodiscard]] inline Worker worker_from_environment() {
+    Worker worker;
+    for (const detail::LauncherVariables& each : detail::launchers) {
+        const auto rank = detail::number_in(each.rank);
+        if (!rank) {
+            // More telling than what comes behind PyTorch's.
+            if (&each == &detail::launchers.front() && detail::read_tf_config(worker)) {
+                return worker;
+            }
+            continue;
+        }
+        worker.rank = *rank;
+        worker.world_size = detail::number_in(each.size).value_or(worker.rank + 1);
+        detail::set_main_address(worker, env(each.address, ""));
+        worker.main_port =
+            detail::number_from<std::uint16_t>(env(each.port, "")).value_or(worker.main_port);
+        worker.role = env(each.role, "");
+        break;
+    }
+    return worker;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/run_main.hpp - the main function of a launcher, and of a program that is launcher and job
+// at once.
+
+namespace fairing {
+
+/// A function pointer and not a std::function: captures do not travel to the job.
+using JobFunction = int (*)(const Worker&);
+using JobFunctions = std::map<std::string, JobFunction>;
+
+namespace detail {
+
+/// Those of run_main(), from the moment when it launches.
+[[nodiscard]] inline JobFunctions& job_functions() {
+    static JobFunctions functions;
+    return functions;
+}
+
+}  // namespace detail
+
+/// What the job will call `function` by. Throws Error{usage} unless it is one of those that this
+/// program's run_main() has: the job would not know it.
+[[nodiscard]] inline std::string job_function_name(JobFunction function) {
+    for (const auto& [name, known] : detail::job_functions()) {
+        if (known == function) {
+            return name;
+        }
+    }
+    throw Error{ErrorCode::usage,
+                {.attempted = "run a function as a job",
+                 .answer = "it is none of those that run_main() was given",
+                 .advice = "write run_main(argc, argv, function, launch), and launch it there"}};
+}
+
+/// Turns SIGINT, SIGTERM and SIGHUP into a stop for as long as it lives; a second one ends the
+/// program at once. Nothing else in the library touches signals. Make it before the first thread:
+/// it blocks them in the calling thread, and threads inherit that. No disposition is changed, so a
+/// signal that was ignored stays ignored.
+class StopOnSignal {
+public:
+    StopOnSignal() {
+        sigemptyset(&signals_);
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            struct sigaction current {};
+            ::sigaction(number, nullptr, &current);
+            // An ignored signal, such as SIGINT of a background job, would be delivered to
+            // sigwait().
+            if (current.sa_handler != SIG_IGN) {
+                sigaddset(&signals_, number);
+                wake_ = number;
+            }
+        }
+        pthread_sigmask(SIG_BLOCK, &signals_, &previous_);
+        if (wake_ != 0) {
+            waiter_ = std::thread{[this] { wait(); }};
+        }
+    }
+    StopOnSignal(StopOnSignal&&) = delete;
+    StopOnSignal& operator=(StopOnSignal&&) = delete;
+    ~StopOnSignal() {
+        ended_ = true;
+        if (waiter_.joinable()) {
+            pthread_kill(waiter_.native_handle(), wake_);
+            waiter_.join();
+        }
+        pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+    }
+    [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
+
+private:
+    void wait() {
+        for (int received = 0; sigwait(&signals_, &received) == 0 && !ended_;) {
+            if (!stop_.request_stop()) {
+                std::_Exit(128 + received);
+            }
+        }
+    }
+
+    sigset_t signals_ = {}, previous_ = {};
+    std::stop_source stop_ = {};
+    std::atomic<bool> ended_ = false;
+    int wake_ = 0;  // one of signals_
+    std::thread waiter_ = {};
+};
+
+/// Calls `body` and gives its exit code: the one place where an exception becomes a sentence on
+/// stderr and an exit code (core/error.hpp; a failed workload's own code).
+template <class Body>
+int guarded(Body&& body) noexcept {
+    try {
+        return std::forward<Body>(body)();
+    } catch (const WorkloadError& error) {
+        std::cerr << "fairing: " << error.what() << '\n';
+        const int code = error.outcome().exit_code;
+        return code != 0 ? code : exit_code(error.code());
+    } catch (const Error& error) {
+        std::cerr << "fairing: " << error.what() << '\n';
+        return exit_code(error.code());
+    } catch (const std::exception& error) {
+        std::cerr << "fairing: " << error.what() << '\n';
+        return exit_code(ErrorCode::internal);
+    } catch (...) {
+        std::cerr << "fairing: an exception of unknown type\n";
+        return exit_code(ErrorCode::internal);
+    }
+}
+
+/// Runs `launch` on a console session that SIGINT and SIGTERM stop. What it returns, if anything,
+/// is the exit code.
+template <std::invocable<const Session&> Launch>
+int run_main(Launch&& launch) noexcept {
+    return guarded([&] {
+        const StopOnSignal signals;
+        const Session session = console_session(signals.token());
+        if constexpr (std::same_as<std::invoke_result_t<Launch, const Session&>, int>) {
+            return std::invoke(launch, session);
+        } else {
+            std::invoke(launch, session);
+            return 0;
+        }
+    });
+}
+
+/// The same program at both ends: in the job only the function that FAIRING_FUNCTION names runs,
+/// with this program's arguments; elsewhere only `launch`.
+template <std::invocable<const Session&> Launch>
+int run_main(int argc, char** argv, const JobFunctions& functions, Launch&& launch) noexcept {
+    if (!in_job()) {
+        return run_main([&](const Session& session) {
+            detail::job_functions() = functions;
+            return std::invoke(launch, session);
+        });
+    }
+    return guarded([&] {
+        const std::string name = env("FAIRING_FUNCTION", "");
+        const auto function = functions.find(name);
+        if (function == functions.end()) {
+            std::vector<std::string> names;
+            for (const auto& [known, unused] : functions) {
+                names.push_back(known);
+            }
+            throw unknown_name("call", "the job function of FAIRING_FUNCTION", name, names);
+        }
+        Worker worker = worker_from_environment();
+        worker.arguments.assign(argv + (argc > 0 ? 1 : 0), argv + argc);
+        return function->second(worker);
+    });
+}
+template <std::invocable<const Session&> Launch>
+int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexcept {
+    return run_main(argc, argv, JobFunctions{{"", function}}, std::forward<Launch>(launch));
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/options.hpp - what every deployer to Google Cloud takes: where to run,
+// as whom, and how to follow it.
+
+namespace fairing {
+
+struct GoogleOptions {
+    std::string project = {};  ///< empty: that of the credentials
+    std::string region = "us-central1";
+    std::string name = {};  ///< display name; empty: the deployer's prefix and the run id
+    Labels labels = {};
+    std::string endpoint = {};                    ///< empty: Google's own for the region
+    std::string logging_endpoint = {};            ///< empty: https://logging.googleapis.com
+    std::filesystem::path credentials_file = {};  ///< empty: application default credentials
+    std::string run_id = {};                      ///< as KubernetesOptions::run_id
+    bool stream_log = true;
+    int poll_milliseconds = 1000;  ///< the first pause between two looks; the last is 20 times that
+};
+
+template <>
+inline constexpr auto fields<GoogleOptions> = std::tuple{
+    field("project", &GoogleOptions::project,
+          "project of Google Cloud (default: that of the credentials)"),
+    field("region", &GoogleOptions::region, "region of Google Cloud (default: us-central1)"),
+    field("name", &GoogleOptions::name, "name of what is created (default: from the run id)"),
+    field("labels", &GoogleOptions::labels, "label of everything that is created; repeatable",
+          "label"),
+    field("endpoint", &GoogleOptions::endpoint,
+          "URL of the service (default: Google's own for the region)"),
+    field("logging_endpoint", &GoogleOptions::logging_endpoint,
+          "URL of Cloud Logging (default: https://logging.googleapis.com)"),
+    field("credentials_file", &GoogleOptions::credentials_file,
+          "key of a service account, or of a user (default: application default credentials)"),
+    field("run_id", &GoogleOptions::run_id,
+          "name of this run: the same one is never submitted twice"),
+    field("stream_log", &GoogleOptions::stream_log, "wait for the end without the log"),
+    field("poll_milliseconds", &GoogleOptions::poll_milliseconds,
+          "first pause between two looks at the state (default: 1000; it grows to 20 times that)"),
+};
+
+namespace google {
+
+[[nodiscard]] inline Error bad_option(const std::string& what, std::string value,
+                                      std::string answer, std::string advice = {}) {
+    return Error{ErrorCode::usage,
+                 {.attempted = "use " + what,
+                  .subject = std::move(value),
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+inline void check_least(const std::string& what, int value, int least) {
+    if (value < least) {
+        throw bad_option(what, std::to_string(value), "it is less than " + std::to_string(least));
+    }
+}
+
+/// Throws Error{usage} unless every character of `value` is a small letter, a digit or one of
+/// `others`.
+inline void check_characters(const std::string& what, const std::string& value,
+                             std::string_view others) {
+    const bool fine = std::all_of(value.begin(), value.end(), [&](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+               others.find(c) != std::string_view::npos;
+    });
+    if (!fine) {
+        throw bad_option(what, value,
+                         "it takes small letters, digits and " + std::string{others} + " only");
+    }
+}
+
+/// The rules of cloud.google.com/resource-manager/docs/labels-overview.
+inline void check_label(const std::string& key, const std::string& value) {
+    constexpr std::size_t longest = 63;
+    check_characters("label", key, "_-");
+    check_characters("the value of label " + key, value, "_-");
+    if (key.empty() || key.front() < 'a' || key.size() > longest || value.size() > longest) {
+        throw bad_option("label", key + '=' + value,
+                         "a key begins with a letter, and neither part is longer than 63");
+    }
+}
+
+/// What can be known to be wrong without I/O.
+inline void check_options(const GoogleOptions& options) {
+    check_characters("project", options.project, "-:.");
+    check_characters("region", options.region, "-");
+    check_characters("run id", options.run_id, "-");
+    constexpr std::size_t longest_run_id = 46;  // names of 63 bytes have prefixes before it
+    if (options.run_id.size() > longest_run_id || options.run_id.ends_with('-')) {
+        throw bad_option("run id", options.run_id, "it is longer than 46, or ends with -");
+    }
+    if (options.region.empty()) {
+        throw bad_option("region", "\"\"", "it is empty");
+    }
+    if (options.name.size() > 128) {
+        throw bad_option("name", options.name, "it is longer than 128 bytes");
+    }
+    check_least("poll_milliseconds", options.poll_milliseconds, 1);
+    for (const auto& [key, value] : options.labels) {
+        check_label(key, value);
+    }
+}
+
+/// The user's labels, then ours, by which a run is found again.
+[[nodiscard]] inline Labels labels_of(const GoogleOptions& options, const std::string& run_id,
+                                      const std::string& deployer) {
+    Labels labels = options.labels;
+    labels[kube::run_label] = run_id;
+    labels[deployer_label] = deployer;
+    return labels;
+}
+
+/// Puts `other` over `base`: objects member by member, lists of objects element by element, the
+/// rest as a whole.
+[[nodiscard]] inline Json merged(Json base, const Json& other) {
+    const auto is_list = [](const Json& value) {
+        return value.is_array() && std::all_of(value.begin(), value.end(),
+                                               [](const Json& each) { return each.is_object(); });
+    };
+    if (base.is_object() && other.is_object()) {
+        for (const auto& [key, value] : other.items()) {
+            base[key] = base.contains(key) ? merged(std::move(base[key]), value) : value;
+        }
+        return base;
+    }
+    if (!is_list(base) || !is_list(other)) {
+        return other;
+    }
+    for (std::size_t i = 0; i < other.size(); ++i) {
+        if (i < base.size()) {
+            base[i] = merged(std::move(base[i]), other[i]);
+        } else {
+            base.push_back(other[i]);
+        }
+    }
+    return base;
+}
+
+/// The image as Google's services take it: by its digest alone, without the tag.
+[[nodiscard]] inline std::string image_uri(const Image& image) {
+    const std::size_t at = image.reference.find('@');
+    const std::size_t colon = image.reference.rfind(':', at);
+    const std::size_t slash = image.reference.rfind('/', at);
+    if (at == std::string::npos || colon == std::string::npos ||
+        (slash != std::string::npos && colon < slash)) {
+        return image.reference;
+    }
+    return image.reference.substr(0, colon) + image.reference.substr(at);
+}
+
+/// The environment as the services take it.
+[[nodiscard]] inline Json environment_of(const Labels& environment) {
+    Json list = Json::array();
+    for (const auto& [name, value] : environment) {
+        list.push_back({{"name", name}, {"value", value}});
+    }
+    return list;
+}
+
+}  // namespace google
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/client.hpp - Google's REST services: JSON with a bearer token, and
+// long-running operations (google.aip.dev/151).
+
+namespace fairing::google {
+
+using Steady = std::chrono::steady_clock;
+
+/// Pauses that grow from the first to twenty times that.
+class Pace {
+public:
+    explicit Pace(const GoogleOptions& options) : first_(options.poll_milliseconds) {}
+
+    [[nodiscard]] std::chrono::milliseconds next() {
+        const std::chrono::milliseconds pause = pause_;
+        pause_ = std::min(pause_ * 3 / 2 + std::chrono::milliseconds{1}, first_ * 20);
+        return pause;
+    }
+    void restart() { pause_ = first_; }
+
+private:
+    std::chrono::milliseconds first_;
+    std::chrono::milliseconds pause_ = first_;
+};
+
+/// What an error of an operation is to us (google/rpc/code.proto).
+[[nodiscard]] constexpr ErrorCode error_code(int rpc_code) noexcept {
+    switch (rpc_code) {
+        case 3:   // INVALID_ARGUMENT
+        case 9:   // FAILED_PRECONDITION
+        case 11:  // OUT_OF_RANGE
+            return ErrorCode::input;
+        case 4:  // DEADLINE_EXCEEDED
+            return ErrorCode::timeout;
+        case 5:  // NOT_FOUND
+            return ErrorCode::not_found;
+        case 6:   // ALREADY_EXISTS
+        case 10:  // ABORTED
+            return ErrorCode::conflict;
+        case 7:   // PERMISSION_DENIED
+        case 16:  // UNAUTHENTICATED
+            return ErrorCode::denied;
+        case 12:  // UNIMPLEMENTED
+            return ErrorCode::unsupported;
+        default:
+            return ErrorCode::unavailable;
+    }
+}
+
+/// What an operation that failed says; empty for one that did not.
+[[nodiscard]] inline std::string failure_of(const Json& operation) {
+    if (!operation.contains("error")) {
+        return {};
+    }
+    const std::string words = net::printable(kube::text(operation, {"error", "message"}), 1000);
+    return words.empty() ? "it gives no reason" : words;
+}
+
+[[nodiscard]] inline bool is_done(const Json& operation) {
+    return kube::member(operation, {"done"}) == true;
+}
+
+/// Throws what the operation failed with, if it did.
+inline void need_result(const Json& operation, const std::string& attempted,
+                        const std::string& subject) {
+    if (std::string words = failure_of(operation); !words.empty()) {
+        const Json& code = kube::member(operation, {"error", "code"});
+        throw Error{code.is_number_integer() ? error_code(code.get<int>()) : ErrorCode::unavailable,
+                    {.attempted = attempted, .subject = subject, .answer = std::move(words)}};
+    }
+}
+
+class Client;
+
+/// One thing to make.
+struct Creation {
+    std::string url = {};
+    Json body = {};
+    std::string attempted = {}, subject = {};
+    std::function<std::optional<Json>(const Client&)> made = {};  ///< looks for it
+    std::function<void(const Client&, const Json&)> undo = {};    ///< removes what `made` found
+};
+
+/// A cheap value; copies share the token. The program's own credentials come before application
+/// default credentials.
+class Client {
+public:
+    Client(const GoogleOptions& options, const Session& session)
+        : connection_(cloud_connection(session)),
+          options_(options),
+          tokens_(std::make_shared<Tokens>(
+              cloud::gcp::CredentialChain{connection_, {.file = options.credentials_file}})) {
+        tokens_->program = session.credentials;
+    }
+
+    [[nodiscard]] const GoogleOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const Control& control() const noexcept { return connection_.control; }
+    [[nodiscard]] std::string project() const {
+        if (!options_.project.empty()) {
+            return options_.project;
+        }
+        std::string found = tokens_->chain.project();
+        check_characters("project", found, "-:.");
+        return found;
+    }
+    [[nodiscard]] Client with_stop(std::stop_token stop) const {
+        Client copy = *this;
+        copy.connection_.control.stop = std::move(stop);
+        return copy;
+    }
+    /// Operations may take until then; nullopt: as long as they like.
+    [[nodiscard]] Client with_deadline(std::optional<Steady::time_point> deadline) const {
+        Client copy = *this;
+        copy.deadline_ = deadline;
+        return copy;
+    }
+    [[nodiscard]] bool is_late() const { return deadline_ && Steady::now() >= *deadline_; }
+    /// One request may take so long, with all its repetitions; zero means no limit.
+    [[nodiscard]] Client with_patience(std::chrono::milliseconds limit) const {
+        Client copy = *this;
+        copy.connection_.deadline = limit;
+        return copy;
+    }
+    /// Sleeps; throws Cancelled on a stop.
+    void sleep(std::chrono::milliseconds pause, const std::string& attempted) const {
+        control().sleep(pause);
+        control().check(attempted);
+    }
+
+    [[nodiscard]] Json get(const std::string& url, const std::string& attempted,
+                           const std::string& subject) const {
+        return document(ask({.url = url}, attempted, subject), attempted, subject);
+    }
+    /// nullopt for what is not there.
+    [[nodiscard]] std::optional<Json> find(const std::string& url, const std::string& attempted,
+                                           const std::string& subject) const {
+        const net::Answer answer = ask({.url = url}, attempted, subject);
+        return answer.status == 404 ? std::nullopt
+                                    : std::optional{document(answer, attempted, subject)};
+    }
+    /// For what may be done twice.
+    [[nodiscard]] Json post(const std::string& url, const Json& body, const std::string& attempted,
+                            const std::string& subject) const {
+        return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
+                        attempted, subject);
+    }
+    /// Changes members of what is there; may be done twice.
+    [[nodiscard]] Json patch(const std::string& url, const Json& body, const std::string& attempted,
+                             const std::string& subject) const {
+        net::Request request = post_request(url, body);
+        request.method = "PATCH";
+        return document(ask(request, attempted, subject, net::Repeat::always), attempted, subject);
+    }
+    /// The operation that removes it; nullopt for what is not there.
+    [[nodiscard]] std::optional<Json> remove(const std::string& url,
+                                             const std::string& subject) const {
+        const net::Answer answer =
+            ask({.method = "DELETE", .url = url}, "remove", subject, net::Repeat::automatic);
+        return answer.status == 404 ? std::nullopt
+                                    : std::optional{document(answer, "remove", subject)};
+    }
+
+    /// Makes it, and never a second one: when the answer is lost, `made` looks for it first.
+    /// Without `made` only what was refused for the moment (429) is sent again. What nobody saw the
+    /// end of, for a stop or a dead service, is looked for and undone.
+    [[nodiscard]] Json create(const Creation& wanted) const {
+        control().check(wanted.attempted + ' ' + wanted.subject);
+        bool is_in_doubt = false;
+        try {
+            return create(wanted, is_in_doubt);
+        } catch (const Error&) {
+            if (is_in_doubt && wanted.made && wanted.undo) {
+                undo_unseen(wanted);
+            }
+            throw;
+        }
+    }
+
+    /// Asks to give up an operation that is still going on. Not all can be: its end tells.
+    void cancel(const Json& operation, const std::string& root, const std::string& subject) const {
+        if (is_done(operation)) {
+            return;
+        }
+        try {
+            static_cast<void>(post(root + text_or(operation, "name") + ":cancel", Json::object(),
+                                   "cancel the operation of", subject));
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            control().say(Level::debug, error.what());
+        }
+    }
+
+    /// The operation at its end, good or bad. `root` is the URL before the operation's name.
+    [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
+                              const std::string& subject) const {
+        for (Pace pace{options_}; !is_done(operation);) {
+            if (is_late()) {
+                throw Error{
+                    ErrorCode::timeout,
+                    {.attempted = attempted, .subject = subject, .answer = "it takes too long"}};
+            }
+            sleep(pace.next(), attempted + ' ' + subject);
+            operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
+        }
+        return operation;
+    }
+    /// The same; throws what it failed with.
+    [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
+                              const std::string& subject) const {
+        operation = end_of(std::move(operation), root, attempted, subject);
+        need_result(operation, attempted, subject);
+        return operation;
+    }
+
+private:
+    /// A token that was refused is asked for anew, once.
+    struct Tokens {
+        explicit Tokens(cloud::gcp::CredentialChain credentials)
+            : chain(std::move(credentials)), current(chain.renewed()) {}
+        cloud::gcp::CredentialChain chain;
+        CredentialsProvider program = {};
+        std::mutex mutex = {};
+        cloud::Renewed<cloud::AccessToken> current;
+
+        [[nodiscard]] Secret get(const std::string& host) {
+            if (program) {
+                if (auto given = program({.service = Service::google, .host = host})) {
+                    return given->token;
+                }
+            }
+            cloud::Renewed<cloud::AccessToken> renewed;
+            {
+                const std::lock_guard lock{mutex};
+                renewed = current;
+            }
+            return renewed.get().value;
+        }
+        void drop() {
+            const std::lock_guard lock{mutex};
+            current = chain.renewed();
+        }
+    };
+
+    /// `is_in_doubt` afterwards: it may be there all the same.
+    [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
+        for (int attempt = 1;; ++attempt) {
+            const bool was_lost = std::exchange(is_in_doubt, true);
+            std::optional<Error> failure;
+            std::string retry_after;
+            try {
+                const net::Answer answer =
+                    ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
+                        net::Repeat::never);
+                is_in_doubt =
+                    was_lost || (net::is_temporary(answer.status) && answer.status != 429);
+                if (was_lost && answer.status == 409) {
+                    return made_meanwhile(wanted, answer);
+                }
+                if (!net::is_temporary(answer.status)) {
+                    return document(answer, wanted.attempted, wanted.subject);
+                }
+                retry_after = net::header(answer.headers, "Retry-After");
+                failure =
+                    cloud::refuse(answer, wanted.attempted, wanted.subject, advice(answer.status));
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    is_in_doubt = was_lost;
+                    throw;
+                }
+                failure = error;
+            }
+            if (attempt >= connection_.retry.attempts || (is_in_doubt && !wanted.made)) {
+                throw *failure;
+            }
+            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
+                  wanted.attempted + ' ' + wanted.subject);
+            if (is_in_doubt) {
+                if (std::optional<Json> found = wanted.made(*this)) {
+                    return *std::move(found);
+                }
+            }
+        }
+    }
+    /// It is being made by the request whose answer was lost, and can not be seen yet.
+    [[nodiscard]] Json made_meanwhile(const Creation& wanted, const net::Answer& conflict) const {
+        Pace pace{options_};
+        for (int look = 0; look < 40; ++look) {
+            if (std::optional<Json> found = wanted.made(*this)) {
+                return *std::move(found);
+            }
+            sleep(pace.next(), wanted.attempted + ' ' + wanted.subject);
+        }
+        throw cloud::refuse(conflict, wanted.attempted, wanted.subject);
+    }
+    void undo_unseen(const Creation& wanted) const {
+        try {
+            const Client free = with_stop({});
+            Pace pace{options_};
+            for (int look = 0; look < 5; ++look) {
+                if (const std::optional<Json> found = wanted.made(free)) {
+                    return wanted.undo(free, *found);
+                }
+                free.control().sleep(pace.next());
+            }
+        } catch (const Error& error) {
+            control().say(Level::warning, error.what());
+        }
+    }
+
+    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
+        return {.method = "POST",
+                .url = url,
+                .headers = {{"Content-Type", "application/json; charset=utf-8"}},
+                .body = net::Body::of(body.dump())};
+    }
+
+    [[nodiscard]] net::Answer ask(const net::Request& request, const std::string& attempted,
+                                  const std::string& subject,
+                                  net::Repeat repeat = net::Repeat::automatic) const {
+        cloud::check_token_url(request.url);
+        for (bool is_second = false;; is_second = true) {
+            net::Request signed_request = request;
+            signed_request.max_body = std::uint64_t{64} << 20;
+            signed_request.headers.emplace(
+                "Authorization",
+                "Bearer " + tokens_->get(net::parse_url(request.url).host).reveal());
+            net::Answer answer =
+                connection_.send(std::move(signed_request), attempted, subject, repeat);
+            if (answer.status != 401 || is_second) {
+                return answer;
+            }
+            tokens_->drop();
+        }
+    }
+
+    [[nodiscard]] Json document(const net::Answer& answer, const std::string& attempted,
+                                const std::string& subject) const {
+        cloud::need_success(answer, attempted, subject, advice(answer.status));
+        Json value = parse_json(answer.body, "the answer about " + subject);
+        if (!value.is_object()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = attempted,
+                         .subject = subject,
+                         .answer = "the answer is no JSON object"}};
+        }
+        return value;
+    }
+
+    [[nodiscard]] std::string advice(int status) const {
+        const std::string project =
+            options_.project.empty() ? std::string{"the project"} : "project " + options_.project;
+        switch (status) {
+            case 401:
+                return "a new token was refused too; run gcloud auth application-default login";
+            case 403:
+                return "see that the account may use this API in " + project +
+                       " (roles/aiplatform.user, roles/logging.viewer), and that it is enabled";
+            case 429:
+                return "the quota of " + project + " is used up";
+            default:
+                return {};
+        }
+    }
+
+    cloud::Connection connection_;
+    GoogleOptions options_;
+    std::shared_ptr<Tokens> tokens_;
+    std::optional<Steady::time_point> deadline_ = {};
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/log_reader.hpp - the lines of a job in Cloud Logging, each of them once
+// (cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list).
+
+namespace fairing::google {
+
+/// Where the lines of a job or of a model are.
+struct LogPlace {
+    std::string endpoint = {};  ///< empty: Google's own
+    std::string project = {};
+    std::string filter = {};   ///< what its entries have in common; empty: there are none
+    std::string subject = {};  ///< "job 1234"
+};
+
+/// `labels` by their paths: {"resource.labels.job_id", "1234"}.
+[[nodiscard]] inline std::string log_filter(
+    const std::string& type, std::initializer_list<std::pair<const char*, std::string>> labels) {
+    std::string text = "resource.type=\"" + type + '"';
+    for (const auto& [path, value] : labels) {
+        text += std::string{" AND "} + path + "=\"" + value + '"';
+    }
+    return text;
+}
+
+/// The lines of a job, of both services.
+[[nodiscard]] inline LogPlace job_log(const GoogleOptions& options, const std::string& project,
+                                      const std::string& id) {
+    return {.endpoint = options.logging_endpoint,
+            .project = project,
+            .filter = log_filter("ml_job", {{"resource.labels.job_id", id}}),
+            .subject = "job " + id};
+}
+
+/// Entries come late and not in the order of their times, so each reading goes back two minutes
+/// before the newest one and drops what it has seen.
+class LogReader {
+public:
+    static constexpr std::chrono::seconds overlap{120};
+
+    explicit LogReader(LogPlace place) : place_(std::move(place)) {
+        place_.endpoint = place_.endpoint.empty() ? std::string{"https://logging.googleapis.com"}
+                                                  : cloud::checked_endpoint(place_.endpoint);
+    }
+
+    /// Gives what is new, oldest first.
+    void read(const Client& client, const OutputSink& sink) {
+        if (place_.filter.empty()) {
+            return;
+        }
+        Json body{{"resourceNames", {"projects/" + place_.project}},
+                  {"filter", filter()},
+                  {"orderBy", "timestamp asc"},
+                  {"pageSize", 1000}};
+        const Time now = client.control().now();
+        for (bool more = true; more;) {
+            const Json page = client.post(place_.endpoint + "/v2/entries:list", body,
+                                          "read the log of", place_.subject);
+            for (const Json& entry : kube::list(page, {"entries"})) {
+                take(entry, now, sink);
+            }
+            const std::string next = text_or(page, "nextPageToken");
+            body["pageToken"] = next;
+            more = !next.empty();
+        }
+        std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
+    }
+
+private:
+    using Time = std::chrono::system_clock::time_point;
+
+    [[nodiscard]] std::string filter() const {
+        std::string text = place_.filter;
+        if (newest_ != Time{}) {
+            text += " AND timestamp>=\"" +
+                    cloud::utc_text(newest_ - overlap, "%Y-%m-%dT%H:%M:%SZ") + '"';
+        }
+        return text;
+    }
+
+    /// A program may date its lines as it likes: none of them moves the window past `now`.
+    void take(const Json& entry, Time now, const OutputSink& sink) {
+        const Time time = cloud::parse_utc(text_or(entry, "timestamp")).value_or(Time{});
+        const std::string id = text_or(entry, "insertId");
+        if (!id.empty() && !seen_.emplace(id, time).second) {
+            return;
+        }
+        newest_ =
+            std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
+        if (const std::optional<std::string> text = text_of(entry)) {
+            const std::string task = kube::text(entry, {"resource", "labels", "task_name"});
+            give(task.empty() ? kube::text(entry, {"labels", "replica_id"}) : task, *text, sink);
+        }
+    }
+
+    /// `task` is "workerpool0-0", "master-replica-0", of a model the id of its replica.
+    static void give(const std::string& task, std::string_view text, const OutputSink& sink) {
+        if (text.ends_with('\n')) {
+            text.remove_suffix(1);
+        }
+        for (std::size_t end = 0; end != std::string_view::npos;) {
+            end = text.find('\n');
+            sink({.pod = task, .text = std::string{text.substr(0, end)}});
+            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        }
+    }
+    /// nullopt for what no program said, such as audit records.
+    [[nodiscard]] static std::optional<std::string> text_of(const Json& entry) {
+        if (entry.contains("textPayload")) {
+            return text_or(entry, "textPayload");
+        }
+        const Json& payload = kube::member(entry, {"jsonPayload"});
+        if (!payload.is_object()) {
+            return std::nullopt;
+        }
+        return payload.contains("message") ? text_or(payload, "message") : payload.dump();
+    }
+
+    LogPlace place_;
+    Time newest_ = {};
+    std::map<std::string, Time> seen_ = {};
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/follower.hpp - follows what runs in Google Cloud: looks at it in pauses
+// that grow, reads its lines meanwhile, and stands a service that is out of reach for a while.
+
+namespace fairing::google {
+
+[[nodiscard]] constexpr bool is_terminal(State state) noexcept {
+    return state == State::succeeded || state == State::failed || state == State::removed;
+}
+
+class Follower {
+public:
+    static constexpr std::size_t tail_size = 20;
+    /// How often in a row the service may be out of reach, each time with all repetitions.
+    static constexpr int patience = 20;
+
+    /// `client` carries the stop; without a sink the log is read at a bad end only.
+    Follower(Client client, LogPlace log, std::string subject, OutputSink sink)
+        : client_(std::move(client)),
+          log_(std::move(log)),
+          subject_(std::move(subject)),
+          sink_(client_.options().stream_log ? std::move(sink) : OutputSink{}) {}
+
+    /// Until `is_end` says so of what `look` gives; the outcome then has the last lines.
+    [[nodiscard]] Outcome follow(const std::function<Outcome(const Client&)>& look,
+                                 const std::function<bool(State)>& is_end) {
+        Outcome outcome;
+        for (Pace pace{client_.options()}; !is_end(outcome.state);) {
+            if (outcome.state != State::none) {
+                client_.sleep(pace.next(), "follow " + subject_);
+            }
+            const std::optional<Outcome> now = patient(look);
+            if (now && now->state != outcome.state) {
+                pace.restart();
+            }
+            outcome = now.value_or(outcome);
+            outcome.state = outcome.state == State::none ? State::pending : outcome.state;
+            if (sink_ && outcome.state != State::removed) {
+                read();
+            }
+        }
+        if (outcome.state == State::failed || (sink_ && is_terminal(outcome.state))) {
+            client_.sleep(std::chrono::milliseconds{client_.options().poll_milliseconds} * 5,
+                          "read the last lines of " + subject_);
+            read();
+        }
+        outcome.tail = {tail_.begin(), tail_.end()};
+        return outcome;
+    }
+
+private:
+    /// nullopt when the service is out of reach for the moment.
+    [[nodiscard]] std::optional<Outcome> patient(
+        const std::function<Outcome(const Client&)>& look) {
+        try {
+            Outcome outcome = look(client_);
+            failures_ = 0;
+            return outcome;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool may_pass =
+                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+            if (!may_pass || ++failures_ >= patience) {
+                throw;
+            }
+            client_.control().say(Level::warning, error.what());
+            return std::nullopt;
+        }
+    }
+
+    /// A log that can not be read does not end the run; it is said once.
+    void read() {
+        std::vector<OutputLine> lines;
+        try {
+            log_.read(client_, [&lines](OutputLine line) { lines.push_back(std::move(line)); });
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            if (!std::exchange(is_said_, true)) {
+                client_.control().say(Level::warning, error.what());
+            }
+        }
+        for (OutputLine& line : lines) {
+            tail_.push_back(line.text);
+            if (tail_.size() > tail_size) {
+                tail_.pop_front();
+            }
+            if (sink_) {
+                sink_(std::move(line));
+            }
+        }
+    }
+
+    Client client_;
+    LogReader log_;
+    std::string subject_;
+    OutputSink sink_;
+    std::deque<std::string> tail_ = {};
+    int failures_ = 0;
+    bool is_said_ = false;
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/endpoint_workload.hpp - a model that Google Cloud serves: its deployment
+// is followed, it is asked, and everything that was made for it is removed.
+
+namespace fairing::google {
+
+/// What was made, undone in the reverse order unless it is kept: by a failure at once, else when
+/// the endpoint is removed. Undoing twice is no error.
+class Undo {
+public:
+    using Step = std::function<void(const Client&)>;
+
+    explicit Undo(Client client) : client_(std::move(client)) {}
+    Undo(Undo&&) = delete;
+    Undo& operator=(Undo&&) = delete;
+    ~Undo() {
+        while (!steps_.empty()) {
+            undo_last();
+        }
+    }
+    void add(Step step) { steps_.push_back(std::move(step)); }
+    /// Says better how the last one is undone.
+    void amend(Step step) { steps_.back() = std::move(step); }
+    [[nodiscard]] std::vector<Step> keep() { return std::exchange(steps_, {}); }
+
+private:
+    /// Google may take minutes for it, and a stop does not end it.
+    void undo_last() noexcept {
+        try {
+            try {
+                steps_.back()(client_.with_stop({}));
+            } catch (const std::exception& error) {
+                client_.control().say(Level::warning, error.what());
+            }
+        } catch (...) {
+            // a destructor has nowhere to put it
+        }
+        steps_.pop_back();
+    }
+
+    Client client_;
+    std::vector<Step> steps_ = {};
+};
+
+/// A model on its way to an endpoint, or an endpoint that is there.
+struct Served {
+    ObjectName object = {};
+    std::string url = {};  ///< of the resource that is asked once the model is deployed
+    std::string predict_url = {};
+    std::string operation_root = {};  ///< what stands before an operation's name
+    Json operation = {};              ///< the deployment
+    /// What the resource says of itself.
+    std::function<Outcome(const Json& resource)> state = {};
+    LogPlace log = {};
+    std::vector<Undo::Step> undo = {};
+    std::optional<Steady::time_point> deadline = {};  ///< of the deployment
+    bool keep_failed = false;                         ///< nothing is removed when it fails
+    /// By its name: following removes nothing, and whoever reads the log reads on until it is gone.
+    bool is_found = false;
+    std::chrono::seconds predict_timeout{0};  ///< zero: no limit
+};
+
+/// A request of the service: rows alone are its instances.
+[[nodiscard]] inline Json instances_of(const Json& input, const std::string& subject) {
+    if (input.is_array()) {
+        return {{"instances", input}};
+    }
+    if (input.is_object() && input.contains("instances")) {
+        return input;
+    }
+    throw Error{ErrorCode::input,
+                {.attempted = "ask",
+                 .subject = subject,
+                 .answer = "a request is an object with \"instances\"",
+                 .advice = "or give rows alone: [[1, 37]]"}};
+}
+
+class EndpointWorkload : public Workload::Model {
+public:
+    EndpointWorkload(Client client, Served served)
+        : client_(std::move(client)), served_(std::move(served)) {}
+
+    [[nodiscard]] ObjectName name() const override { return served_.object; }
+    [[nodiscard]] std::string url() const override { return served_.predict_url; }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        return look(client_.with_stop(std::move(stop)));
+    }
+
+    /// Until the model is deployed. When that fails, what was made for it is removed.
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        const bool reads_on = served_.is_found && sink;
+        Follower follower{client_.with_stop(std::move(stop)), served_.log, served_.object.name,
+                          sink};
+        Outcome outcome =
+            follower.follow([this](const Client& client) { return look(client); },
+                            [reads_on](State state) {
+                                return is_terminal(state) || (state == State::ready && !reads_on);
+                            });
+        if (outcome.state == State::failed && !served_.is_found) {
+            clean_up_quietly();
+        }
+        return outcome;
+    }
+
+    /// A deployment that is still going on is given up, and its end waited for: Google removes
+    /// nothing under way.
+    void remove(std::stop_token stop) override {
+        const std::lock_guard lock{mutex_};
+        const Client client = client_.with_stop(std::move(stop));
+        client.control().say(Level::info, "removing " + served_.object.name);
+        end_operation(client);
+        while (!served_.undo.empty()) {
+            served_.undo.back()(client);
+            served_.undo.pop_back();
+        }
+        end_ = Outcome{.state = State::removed};
+    }
+
+    [[nodiscard]] Json call(const Json& input, std::stop_token stop) override {
+        const std::string subject = served_.object.kind + ' ' + served_.object.name;
+        return client_.with_stop(std::move(stop))
+            .with_patience(served_.predict_timeout)
+            .post(served_.predict_url, instances_of(input, subject), "get a prediction from",
+                  subject);
+    }
+
+private:
+    [[nodiscard]] Outcome look(const Client& client) {
+        const std::lock_guard lock{mutex_};
+        if (end_) {
+            return *end_;
+        }
+        if (!is_done(served_.operation)) {
+            served_.operation =
+                client.get(served_.operation_root + text_or(served_.operation, "name"),
+                           "follow the deployment of", served_.object.name);
+        }
+        if (!is_done(served_.operation)) {
+            return served_.deadline && Steady::now() >= *served_.deadline
+                       ? failed("it takes longer than start_timeout")
+                       : Outcome{.state = State::pending};
+        }
+        if (const std::string words = failure_of(served_.operation); !words.empty()) {
+            return failed(words);
+        }
+        const std::optional<Json> resource =
+            client.find(served_.url, "look at", served_.object.name);
+        if (!resource) {
+            return {.state = State::removed, .reason = "it is not there any more"};
+        }
+        Outcome outcome = served_.state(*resource);
+        was_ready_ = was_ready_ || outcome.state == State::ready;
+        if (outcome.state == State::failed && !was_ready_ && !served_.is_found) {
+            end_ = outcome;
+        }
+        return outcome;
+    }
+    /// What has failed stays so, whatever becomes of the resource.
+    [[nodiscard]] Outcome failed(const std::string& words) {
+        end_ = Outcome{.state = State::failed, .reason = "the model was not deployed: " + words};
+        return *end_;
+    }
+    void end_operation(const Client& client) {
+        client.cancel(served_.operation, served_.operation_root, served_.object.name);
+        served_.operation =
+            client.end_of(served_.operation, served_.operation_root, "remove", served_.object.name);
+    }
+    void clean_up_quietly() {
+        const std::lock_guard lock{mutex_};
+        if (!end_) {
+            return;  // it was deployed, and somebody took it away
+        }
+        if (served_.keep_failed) {
+            return client_.control().say(Level::warning,
+                                         served_.object.name + " and its model stay, as they are");
+        }
+        Undo undo{client_};
+        for (Undo::Step& step : std::exchange(served_.undo, {})) {
+            undo.add(std::move(step));
+        }
+        undo.add([this](const Client& with) { end_operation(with); });
+    }
+
+    Client client_;
+    std::mutex mutex_ = {};
+    Served served_;
+    std::optional<Outcome> end_ = {};
+    bool was_ready_ = false;
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/job_workload.hpp - a job of Google Cloud: polled until a terminal state,
+// its lines read meanwhile, cancelled when it is removed.
+
+namespace fairing::google {
+
+/// One state of a service, what it is to us, and for a bad end what is said of it.
+struct JobState {
+    std::string_view name;
+    State state;
+    std::string_view sentence = {};
+};
+
+/// A job that was made, and how to follow it.
+struct Job {
+    ObjectName object = {};
+    std::string url = {};
+    LogPlace log = {};
+    std::span<const JobState> states = {};
+};
+
+/// What the service says of a job. A state that we do not know is one that passes.
+[[nodiscard]] inline Outcome outcome_of(std::span<const JobState> states, const Json& job) {
+    const std::string name = text_or(job, "state");
+    Outcome outcome{.state = State::pending};
+    for (const JobState& known : states) {
+        if (known.name == name) {
+            outcome = {.state = known.state, .reason = std::string{known.sentence}};
+        }
+    }
+    if (outcome.state != State::failed) {
+        return outcome;
+    }
+    std::string words = kube::text(job, {"error", "message"});
+    words = net::printable(words.empty() ? text_or(job, "errorMessage") : words, 1000);
+    outcome.reason += words.empty() ? "" : ": " + words;
+    // Both services say it in these words only.
+    constexpr std::string_view before = "non-zero status of ";
+    const std::size_t at = words.find(before);
+    if (at != std::string::npos) {
+        static_cast<void>(std::from_chars(words.data() + at + before.size(),
+                                          words.data() + words.size(), outcome.exit_code));
+    }
+    return outcome;
+}
+
+class JobWorkload : public Workload::Model {
+public:
+    JobWorkload(Client client, Job job) : client_(std::move(client)), job_(std::move(job)) {}
+
+    [[nodiscard]] ObjectName name() const override { return job_.object; }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        return look(client_.with_stop(std::move(stop)));
+    }
+
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        return Follower{client_.with_stop(std::move(stop)), job_.log, job_.object.name, sink}
+            .follow([this](const Client& client) { return look(client); }, is_terminal);
+    }
+
+    /// Cancels it; the service keeps the record of it. One that has ended stays as it is.
+    void remove(std::stop_token stop) override {
+        const Client client = client_.with_stop(std::move(stop));
+        if (is_terminal(look(client).state)) {
+            return;
+        }
+        try {
+            static_cast<void>(client.post(job_.url + ":cancel", Json::object(), "cancel",
+                                          job_.object.kind + ' ' + job_.object.name));
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error&) {
+            if (!is_terminal(look(client).state)) {  // it may have ended in between
+                throw;
+            }
+        }
+    }
+
+private:
+    [[nodiscard]] Outcome look(const Client& client) const {
+        const std::optional<Json> job = client.find(job_.url, "look at", job_.object.name);
+        return job ? outcome_of(job_.states, *job)
+                   : Outcome{.state = State::removed, .reason = "it is not there any more"};
+    }
+
+    Client client_;
+    Job job_;
+};
+
+}  // namespace fairing::google
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/ai_platform.hpp - AI Platform Training and Prediction v1, which Fairing's
+// GCPJob and GCPServingDeployer spoke. Google shut it down on 31 January 2025: these are for
+// gateways that still speak it.
+
+namespace fairing {
+
+/// Runs the image as a job (projects.jobs.create); its google.endpoint must be given. remove()
+/// cancels it.
+struct AiPlatformDeployer {
+    static constexpr const char* name_prefix = "fairing_job_";
+
+    GoogleOptions google = {};
+    std::string scale_tier = {};                  ///< BASIC, STANDARD_1, BASIC_GPU, CUSTOM, …
+    std::map<std::string, Json> job_config = {};  ///< Job; the options above count more, if given
+
+    /// Throws Error{unsupported} without an endpoint.
+    void check() const;
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    /// The body of the request.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<AiPlatformDeployer> = std::tuple_cat(
+    fields_of_part(&AiPlatformDeployer::google),
+    std::tuple{
+        field("scale_tier", &AiPlatformDeployer::scale_tier,
+              "machines of AI Platform: BASIC, STANDARD_1, BASIC_GPU, CUSTOM"),
+        field("job_config", &AiPlatformDeployer::job_config,
+              "member of the Job; image, name and scale_tier count more; repeatable"),
+    });
+
+/// Serves a version of a model; the model is made when it is missing, and the version on top. Its
+/// google.endpoint must be given. remove() deletes what this run made.
+struct AiPlatformServingDeployer {
+    GoogleOptions google = {};      ///< its name is the model's
+    std::string version_name = {};  ///< empty: v and the run id
+    std::string model_dir = {};     ///< gs:// folder of a model for a runtime of Google's; empty:
+                                    ///< the image serves
+    std::string runtime_version = {};
+    std::string python_version = {};
+    std::string framework = {};  ///< SCIKIT_LEARN, XGBOOST, TENSORFLOW
+    std::string machine_type = {};
+    std::map<std::string, Json> version_config = {};  ///< Version, over what is made here
+    bool keep_failed = false;                         ///< as VertexServingDeployer's
+
+    /// Throws Error{unsupported} without an endpoint.
+    void check() const;
+    /// As VertexServingDeployer's.
+    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
+    /// The bodies of the two requests: model and version.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<AiPlatformServingDeployer> = std::tuple_cat(
+    fields_of_part(&AiPlatformServingDeployer::google),
+    std::tuple{
+        field("version_name", &AiPlatformServingDeployer::version_name,
+              "name of the version (default: from the run id)"),
+        field("model_dir", &AiPlatformServingDeployer::model_dir,
+              "gs:// folder of a model for a runtime of Google's (default: the image serves)"),
+        field("runtime_version", &AiPlatformServingDeployer::runtime_version,
+              "runtime of AI Platform, with model_dir: 2.11"),
+        field("python_version", &AiPlatformServingDeployer::python_version,
+              "Python of that runtime: 3.7", "runtime_python"),
+        field("framework", &AiPlatformServingDeployer::framework,
+              "SCIKIT_LEARN, XGBOOST or TENSORFLOW, with model_dir"),
+        field("machine_type", &AiPlatformServingDeployer::machine_type,
+              "machine: n1-standard-4, a2-highgpu-1g"),
+        field("version_config", &AiPlatformServingDeployer::version_config,
+              "member of the Version, over what is made from the other options; repeatable"),
+        field("keep_failed", &AiPlatformServingDeployer::keep_failed,
+              "leave what was made for a deployment that failed"),
+    });
+
+namespace detail {
+
+inline constexpr std::array<google::JobState, 7> ai_platform_states{
+    {{"QUEUED", State::pending},
+     {"PREPARING", State::pending},
+     {"RUNNING", State::running},
+     {"SUCCEEDED", State::succeeded},
+     {"FAILED", State::failed, "the job failed"},
+     {"CANCELLING", State::running},
+     {"CANCELLED", State::failed, "the job was cancelled"}}};
+
+inline void check_ai_platform(const GoogleOptions& options, const char* successor) {
+    if (options.endpoint.empty()) {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "use",
+                     .subject = "AI Platform v1",
+                     .answer = "Google shut it down on 31 January 2025",
+                     .advice = std::string{"use --deployer "} + successor +
+                               ", or name a gateway that speaks it with --endpoint"}};
+    }
+    google::check_options(options);
+}
+
+/// What a version says of itself (projects.models.versions, State).
+[[nodiscard]] inline Outcome ai_platform_version_state(const Json& made) {
+    const std::string state = text_or(made, "state");
+    if (state == "FAILED") {
+        return {.state = State::failed,
+                .reason = "the model was not deployed: " +
+                          net::printable(text_or(made, "errorMessage"), 1000)};
+    }
+    return {.state = state == "CREATING" ? State::pending : State::ready};
+}
+
+/// Names of AI Platform are of letters, digits and underscores.
+inline void check_ai_platform_name(const std::string& what, const std::string& name) {
+    std::string small = name;
+    std::transform(small.begin(), small.end(), small.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    google::check_characters(what, small, "_");
+    if (small.empty() || small.front() < 'a' || small.size() > 128) {
+        throw google::bad_option(what, name, "it does not begin with a letter, or is too long");
+    }
+}
+
+[[nodiscard]] inline std::string ai_platform_id(const char* prefix, const std::string& name,
+                                                std::string run_id) {
+    std::replace(run_id.begin(), run_id.end(), '-', '_');
+    return name.empty() ? prefix + run_id : name;
+}
+
+[[nodiscard]] inline Json ai_platform_job(const AiPlatformDeployer& deployer, const Image& image,
+                                          const std::string& run_id) {
+    const std::string id =
+        ai_platform_id(AiPlatformDeployer::name_prefix, deployer.google.name, run_id);
+    check_ai_platform_name("name", id);
+    const Json input{{"region", deployer.google.region},
+                     {"masterConfig", {{"containerCommand", image.command}}}};
+    Json ours{{"jobId", id},
+              {"labels", google::labels_of(deployer.google, run_id, "gcp")},
+              {"trainingInput", {{"masterConfig", {{"imageUri", google::image_uri(image)}}}}}};
+    if (!deployer.scale_tier.empty()) {
+        ours["trainingInput"]["scaleTier"] = deployer.scale_tier;
+    }
+    return google::merged(google::merged({{"trainingInput", input}}, Json(deployer.job_config)),
+                          ours);
+}
+
+[[nodiscard]] inline Json ai_platform_version(const AiPlatformServingDeployer& deployer,
+                                              const Image& image, const std::string& run_id) {
+    Json made{{"name", ai_platform_id("v", deployer.version_name, run_id)},
+              {"labels", google::labels_of(deployer.google, run_id, "gcpserving")}};
+    if (deployer.model_dir.empty()) {
+        made["container"] = {{"image", google::image_uri(image)}, {"command", image.command}};
+    }
+    for (const auto& [key, value] : {std::pair{"deploymentUri", &deployer.model_dir},
+                                     std::pair{"runtimeVersion", &deployer.runtime_version},
+                                     std::pair{"pythonVersion", &deployer.python_version},
+                                     std::pair{"framework", &deployer.framework},
+                                     std::pair{"machineType", &deployer.machine_type}}) {
+        if (!value->empty()) {
+            made[key] = *value;
+        }
+    }
+    return google::merged(std::move(made), Json(deployer.version_config));
+}
+
+[[nodiscard]] inline Json ai_platform_model(const AiPlatformServingDeployer& deployer,
+                                            const std::string& run_id) {
+    return {{"name", ai_platform_id("fairing_model_", deployer.google.name, run_id)},
+            {"regions", {deployer.google.region}},
+            {"labels", google::labels_of(deployer.google, run_id, "gcpserving")}};
+}
+
+}  // namespace detail
+
+inline void AiPlatformDeployer::check() const {
+    detail::check_ai_platform(google, "vertex");
+    if (!google.name.empty()) {
+        detail::check_ai_platform_name("name", google.name);
+    }
+}
+
+inline std::vector<Json> AiPlatformDeployer::manifests(const Image& image,
+                                                       const Session& /*session*/) const {
+    check();
+    return {detail::ai_platform_job(*this, image,
+                                    google.run_id.empty() ? derive_run_id(image) : google.run_id)};
+}
+
+inline Workload AiPlatformDeployer::deploy(const Image& image, const Session& session) const {
+    check();
+    check_pullable(image);
+    const google::Client client{google, session};
+    const std::string project = client.project();
+    const Json body = detail::ai_platform_job(
+        *this, image, google.run_id.empty() ? draw_run_id() : google.run_id);
+    const std::string id = text_or(body, "jobId");
+    const std::string jobs =
+        cloud::checked_endpoint(google.endpoint) + "/v1/projects/" + project + "/jobs";
+    const auto workload = [&](const google::Client& with) {
+        return Workload{std::make_shared<google::JobWorkload>(
+            with, google::Job{
+                      .object = {.api_version = "ml.googleapis.com/v1", .kind = "Job", .name = id},
+                      .url = jobs + '/' + id,
+                      .log = google::job_log(google, project, id),
+                      .states = detail::ai_platform_states})};
+    };
+    const google::Creation job{
+        .url = jobs,
+        .body = body,
+        .attempted = "create job",
+        .subject = id,
+        .made =
+            [&](const google::Client& with) {
+                return with.find(jobs + '/' + id, "look for job", id);
+            },
+        .undo = [&](const google::Client& with, const Json& /*made*/) { workload(with).remove(); }};
+    if (google.run_id.empty() || !job.made(client)) {
+        static_cast<void>(client.create(job));
+    }
+    return workload(client);
+}
+
+inline void AiPlatformServingDeployer::check() const {
+    detail::check_ai_platform(google, "vertex-serving");
+    if (!google.name.empty()) {
+        detail::check_ai_platform_name("name", google.name);
+    }
+    if (!version_name.empty()) {
+        detail::check_ai_platform_name("version_name", version_name);
+    }
+    if (!model_dir.empty() && !model_dir.starts_with("gs://")) {
+        throw google::bad_option("model_dir", model_dir, "it does not begin with gs://");
+    }
+    if (model_dir.empty() && !runtime_version.empty()) {
+        throw google::bad_option("runtime_version", runtime_version, "there is no model_dir");
+    }
+}
+
+inline std::vector<Json> AiPlatformServingDeployer::manifests(const Image& image,
+                                                              const Session& /*session*/) const {
+    check();
+    const std::string run_id = google.run_id.empty() ? derive_run_id(image) : google.run_id;
+    return {detail::ai_platform_model(*this, run_id),
+            detail::ai_platform_version(*this, image, run_id)};
+}
+
+inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
+                                                  const Session& session) const {
+    check();
+    if (model_dir.empty()) {
+        check_pullable(image);
+    }
+    const google::Client client{google, session};
+    const std::string run_id = google.run_id.empty() ? draw_run_id() : google.run_id;
+    const std::string root = cloud::checked_endpoint(google.endpoint) + "/v1/";
+    const std::string models = root + "projects/" + client.project() + "/models";
+    const Json model = detail::ai_platform_model(*this, run_id);
+    const std::string model_name = text_or(model, "name"), model_url = models + '/' + model_name;
+    const Json made = detail::ai_platform_version(*this, image, run_id);
+    const std::string made_name = text_or(made, "name");
+    google::Undo undo{client};
+    const auto removal = [root](std::string url, std::string subject) {
+        return
+            [root, url = std::move(url), subject = std::move(subject)](const google::Client& with) {
+                if (const std::optional<Json> operation = with.remove(url, subject)) {
+                    static_cast<void>(with.finish(*operation, root, "remove", subject));
+                }
+            };
+    };
+    const auto creation = [&](const std::string& collection, const Json& body,
+                              const std::string& what, const std::string& name) {
+        const std::string url = collection + '/' + name;
+        return google::Creation{
+            .url = collection,
+            .body = body,
+            .attempted = "create " + what,
+            .subject = name,
+            .made =
+                [=](const google::Client& with) {
+                    return with.find(url, "look for " + what, name);
+                },
+            .undo = [remove = removal(url, name)](const google::Client& with,
+                                                  const Json& /*made*/) { remove(with); }};
+    };
+    try {
+        const google::Creation new_model = creation(models, model, "model", model_name);
+        if (!new_model.made(client)) {
+            static_cast<void>(client.create(new_model));
+            undo.add(removal(model_url, model_name));
+        }
+        const std::string version_url = model_url + "/versions/" + made_name;
+        const google::Creation new_version =
+            creation(model_url + "/versions", made, "version", made_name);
+        std::optional<Json> operation =
+            google.run_id.empty() ? std::nullopt : new_version.made(client);
+        if (!operation) {
+            operation = client.create(new_version);
+        }
+        undo.add(removal(version_url, made_name));
+        const bool is_operation =
+            text_or(*operation, "name").find("operations/") != std::string::npos;
+        return Endpoint{std::make_shared<google::EndpointWorkload>(
+            client, google::Served{.object = {.api_version = "ml.googleapis.com/v1",
+                                              .kind = "Version",
+                                              .name = model_name + '/' + made_name},
+                                   .url = version_url,
+                                   .predict_url = version_url + ":predict",
+                                   .operation_root = root,
+                                   .operation = is_operation ? *operation : Json{{"done", true}},
+                                   .state = detail::ai_platform_version_state,
+                                   .log = {.endpoint = google.logging_endpoint,
+                                           .project = client.project(),
+                                           .filter = google::log_filter(
+                                               "cloudml_model_version",
+                                               {{"resource.labels.model_id", model_name},
+                                                {"resource.labels.version_id", made_name}}),
+                                           .subject = "version " + made_name},
+                                   .undo = undo.keep(),
+                                   .keep_failed = keep_failed})};
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error&) {
+        if (keep_failed && !undo.keep().empty()) {
+            session.control().say(Level::warning, "what was made for " + made_name + " stays");
+        }
+        throw;
+    }
+}
+
+static_assert(Deployer<AiPlatformDeployer> && SelfChecking<AiPlatformDeployer> &&
+              Deployer<AiPlatformServingDeployer> && Renderer<AiPlatformServingDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/inference_kind.hpp - an InferenceService as KServe, or KFServing before
+// it, keeps it: whether it is ready, which share of the requests its newest model gets, its URLs.
+
+namespace fairing::kubernetes {
+
+namespace detail {
+
+/// Which share of the requests the newest revision gets; nullopt where the status does not say.
+[[nodiscard]] inline std::optional<std::int64_t> told_traffic(const Json& service) {
+    if (const Json& legacy = kube::member(service, {"status", "canaryTraffic"});
+        legacy.is_number_integer()) {
+        return legacy.get<std::int64_t>();
+    }
+    const Json& traffic = kube::list(service, {"status", "components", "predictor", "traffic"});
+    if (traffic.empty()) {
+        return std::nullopt;
+    }
+    std::int64_t percent = 0;
+    for (const Json& each : traffic) {
+        if (kube::member(each, {"latestRevision"}) == true) {
+            percent += kube::number(each, {"percent"});
+        }
+    }
+    return percent;
+}
+
+/// Which share it is to get.
+[[nodiscard]] inline std::int64_t wanted_traffic(const Json& service) {
+    const bool is_legacy = kube::member(service, {"spec", "default"}).is_object();
+    const Json& percent =
+        is_legacy ? kube::member(service, {"spec", "canaryTrafficPercent"})
+                  : kube::member(service, {"spec", "predictor", "canaryTrafficPercent"});
+    return percent.is_number_integer() ? percent.get<std::int64_t>() : is_legacy ? 0 : 100;
+}
+
+/// "PredictorReady is False: RevisionFailed: …": the first condition that says no, the parts before
+/// the whole.
+[[nodiscard]] inline const Json& failing_condition(const Json& service) {
+    const Json* found = &kube::condition(service, "Ready", "False");
+    for (const Json& each : kube::list(service, {"status", "conditions"})) {
+        if (kube::text(each, {"status"}) == "False" && kube::text(each, {"type"}) != "Ready") {
+            return each;
+        }
+    }
+    return *found;
+}
+
+}  // namespace detail
+
+/// An InferenceService of either version with its pods; Phase::succeeded stands for ready.
+[[nodiscard]] inline kube::Diagnosis diagnose_inference_service(const Json& service,
+                                                                const std::vector<Json>& pods,
+                                                                const std::vector<Json>& events) {
+    const std::string what = "InferenceService " + kube::name_of(service);
+    const std::int64_t seen = kube::number(service, {"status", "observedGeneration"});
+    if (seen > 0 && seen < kube::number(service, {"metadata", "generation"})) {
+        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
+    }
+    const Json& model = kube::member(service, {"status", "modelStatus"});
+    const std::string transition = kube::text(model, {"transitionStatus"});
+    if (transition == "BlockedByFailedLoad" || transition == "InvalidSpec") {
+        const Json& last = kube::member(model, {"lastFailureInfo"});
+        kube::Diagnosis failed = diagnose_servers(pods, events);
+        failed.phase = kube::Phase::failed;
+        failed.reason =
+            what + " can not load its model (" + transition + "): " +
+            kube::detail::joined(kube::text(last, {"reason"}), kube::text(last, {"message"}));
+        return failed;
+    }
+    const auto told = detail::told_traffic(service);
+    const std::int64_t wanted = detail::wanted_traffic(service);
+    if (kube::condition(service, "Ready").is_object()) {
+        if (!told || *told == wanted) {
+            return {.phase = kube::Phase::succeeded};
+        }
+        return {.phase = kube::Phase::running,
+                .reason = "the newest revision of " + what + " gets " + std::to_string(*told) +
+                          " % of the requests, and is to get " + std::to_string(wanted) + " %"};
+    }
+    kube::Diagnosis result = diagnose_servers(pods, events);
+    const Json& failing = detail::failing_condition(service);
+    if (failing.is_object()) {
+        const std::string reason = kube::text(failing, {"reason"});
+        const std::string said = what + ": " + kube::text(failing, {"type"}) + " is False: " +
+                                 kube::detail::joined(reason, kube::text(failing, {"message"}));
+        // These do not pass by waiting.
+        const bool is_final = reason == "RevisionFailed" || reason == "ContainerMissing" ||
+                              reason == "ProgressDeadlineExceeded" || reason == "InvalidSpec";
+        result.phase = is_final ? kube::Phase::failed : result.phase;
+        result.reason = said + (result.reason.empty() ? "" : "; " + result.reason);
+    } else if (kube::list(service, {"status", "conditions"}).empty()) {
+        result.reason = what + " has no status yet: its controller has not looked at it";
+    } else if (result.reason.empty()) {
+        result.reason = what + " is not Ready yet";
+    }
+    return result;
+}
+
+[[nodiscard]] inline std::string inference_pods(const Json& service) {
+    const bool is_legacy = text_or(service, "apiVersion").starts_with("serving.kubeflow.org/");
+    return (is_legacy ? "serving.kubeflow.org/inferenceservice="
+                      : "serving.kserve.io/inferenceservice=") +
+           kube::name_of(service);
+}
+
+[[nodiscard]] inline PredictTarget inference_target(const Json& service) {
+    return annotated_target(service,
+                            {.protocol = PredictProtocol::v1, .model = kube::name_of(service)});
+}
+
+/// The predictor's Service, which the API server reaches unless it is a name for Knative's; else
+/// the URLs that KServe tells.
+[[nodiscard]] inline EndpointAddress locate_inference_service(const kube::Client& client,
+                                                              const Json& service) {
+    const auto origin = [&service](kube::Path path) {
+        const std::string url = kube::text(service, path);
+        return url.empty() ? url : net::parse_url(url).origin();
+    };
+    EndpointAddress address;
+    const auto predictor = client.find({.api_version = "v1",
+                                        .kind = "Service",
+                                        .namespace_ = kube::key_of(service).namespace_,
+                                        .name = kube::name_of(service) + "-predictor"});
+    if (predictor && kube::text(*predictor, {"spec", "type"}) != "ExternalName") {
+        address = service_address(client, *predictor);
+    }
+    address.outside = origin({"status", "url"});
+    if (std::string inside = origin({"status", "address", "url"}); !inside.empty()) {
+        address.inside = std::move(inside);
+    }
+    if (address.url().empty()) {
+        address.missing =
+            "InferenceService " + kube::name_of(service) + " has been given no URL yet";
+    }
+    return address;
+}
+
+inline constexpr EndpointKind inference_service_kind{.api_version = "serving.kserve.io/v1beta1",
+                                                     .kind = "InferenceService",
+                                                     .diagnose = diagnose_inference_service,
+                                                     .pod_selector = inference_pods,
+                                                     .target = inference_target,
+                                                     .locate = locate_inference_service};
+inline constexpr EndpointKind legacy_inference_service_kind{
+    .api_version = "serving.kubeflow.org/v1alpha2",
+    .kind = "InferenceService",
+    .diagnose = diagnose_inference_service,
+    .pod_selector = inference_pods,
+    .target = inference_target,
+    .locate = locate_inference_service};
+
+}  // namespace fairing::kubernetes
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/serving/canary.hpp - a newer model beside the one of an InferenceService that
+// is there, and the share of the requests that it gets: edits of what the cluster stores.
+
+namespace fairing::kubernetes {
+
+/// `service` with the newer model of `wanted`, and the share of requests that it gets: both as
+/// they were rendered.
+[[nodiscard]] inline Json with_canary(Json service, const Json& wanted) {
+    for (const auto& [key, value] : wanted.at("spec").items()) {
+        service["spec"][key] = value;
+    }
+    return service;
+}
+
+/// `service` with another share of the requests for its newest model: 100 makes it the only one,
+/// 0 goes back to the one before. Throws Error{usage} when there is nothing to divide.
+[[nodiscard]] inline Json with_traffic(Json service, int percent) {
+    check_range("percent", percent, 0, 100);
+    Json& spec = service["spec"];
+    if (text_or(service, "apiVersion") == inference_service_kind.api_version) {
+        if (percent == 100) {
+            spec["predictor"].erase("canaryTrafficPercent");
+        } else {
+            spec["predictor"]["canaryTrafficPercent"] = percent;
+        }
+        return service;
+    }
+    if (!spec.contains("canary") || !spec["canary"].is_object()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "divide the requests to",
+                     .subject = "InferenceService " + kube::name_of(service),
+                     .answer = "it has no canary"}};
+    }
+    if (percent == 100) {
+        spec["default"] = spec["canary"];
+    }
+    if (percent == 0 || percent == 100) {
+        spec.erase("canary");
+        spec.erase("canaryTrafficPercent");
+    } else {
+        spec["canaryTrafficPercent"] = percent;
+    }
+    return service;
+}
+
+/// Changes what is stored; again when somebody else was faster.
+inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
+                 const std::function<Json(Json)>& change) {
+    constexpr int most_attempts = 5;
+    for (int attempt = 1;; ++attempt) {
+        Json now = client.get(key);
+        const std::string mode = kube::text(now, {"status", "deploymentMode"});
+        if (mode == "Standard" || mode == "RawDeployment") {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "divide the requests to",
+                         .subject = key.text(),
+                         .answer = "KServe runs it in the mode " + mode +
+                                   ", and only Knative divides requests"}};
+        }
+        try {
+            return client.replace(change(std::move(now)));
+        } catch (const kube::StatusError& error) {
+            if (error.status() != 409 || attempt == most_attempts) {
+                throw;
+            }
+        }
+    }
+}
+
+/// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
+/// created as for a new one. remove() of the handle takes the canary back.
+[[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
+                                           EndpointHabits habits, const Session& session) {
+    const kube::Client client = connect(plan.options, session);
+    const kube::ObjectKey key{.api_version = kind.api_version,
+                              .kind = kind.kind,
+                              .namespace_ = client.cluster().namespace_,
+                              .name = plan.options.name};
+    const std::optional<Json> there = client.find(key);
+    const std::string run_id = there ? kube::label_of(*there, kube::run_label) : "";
+    if (run_id.empty()) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "make a canary of",
+                     .subject = key.text(),
+                     .answer = there ? "it is not ours" : "it is not there",
+                     .advice = "deploy it first, without --canary-traffic-percent"}};
+    }
+    std::vector<Json> objects =
+        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    const Json wanted = std::move(objects.back());
+    objects.pop_back();
+    std::vector<kube::ObjectKey> beside;
+    for (const Json& object : objects) {
+        beside.push_back(kube::key_of(client.create(object)));
+        detail::set_owner(client, beside.back(), *there);
+    }
+    const Json stored =
+        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
+    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
+        edit(undoing, key, [&spec](Json now) {
+            now["spec"] = spec;
+            return now;
+        });
+    };
+    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
+                                                       std::move(habits))};
 }
 
 }  // namespace fairing::kubernetes
@@ -32636,10 +35068,11 @@ inline constexpr auto fields<InferenceServiceDeployer> = std::tuple_cat(
         field("deployment_mode", &InferenceServiceDeployer::deployment_mode,
               "Standard or Knative (default: as KServe is set up)"),
         field("serving_command", &InferenceServiceDeployer::serving_command,
-              "command of the server, instead of the image's own"),
-        field("port", &InferenceServiceDeployer::port, "port of the image's server"),
+              "command of the server, instead of Seldon's and the image's own"),
+        field("port", &InferenceServiceDeployer::port,
+              "port of the server (default: 5000, KServe: 8080)"),
         field("readiness_path", &InferenceServiceDeployer::readiness_path,
-              "path that a ready server answers with 2xx"),
+              "path that a ready server answers with 2xx (serving's default: its port is open)"),
         field("model_name", &InferenceServiceDeployer::model_name,
               "name of the model in the paths of v1 and v2"),
         field("api", &InferenceServiceDeployer::api, "version of the InferenceService"),
@@ -32934,259 +35367,6 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
 
 }  // namespace detail
 
-namespace kubernetes {
-
-namespace detail {
-
-/// Which share of the requests the newest revision gets; nullopt where the status does not say.
-[[nodiscard]] inline std::optional<std::int64_t> told_traffic(const Json& service) {
-    if (const Json& legacy = kube::member(service, {"status", "canaryTraffic"});
-        legacy.is_number_integer()) {
-        return legacy.get<std::int64_t>();
-    }
-    const Json& traffic = kube::list(service, {"status", "components", "predictor", "traffic"});
-    if (traffic.empty()) {
-        return std::nullopt;
-    }
-    std::int64_t percent = 0;
-    for (const Json& each : traffic) {
-        if (kube::member(each, {"latestRevision"}) == true) {
-            percent += kube::number(each, {"percent"});
-        }
-    }
-    return percent;
-}
-
-/// Which share it is to get.
-[[nodiscard]] inline std::int64_t wanted_traffic(const Json& service) {
-    const bool is_legacy = kube::member(service, {"spec", "default"}).is_object();
-    const Json& percent =
-        is_legacy ? kube::member(service, {"spec", "canaryTrafficPercent"})
-                  : kube::member(service, {"spec", "predictor", "canaryTrafficPercent"});
-    return percent.is_number_integer() ? percent.get<std::int64_t>() : is_legacy ? 0 : 100;
-}
-
-/// "PredictorReady is False: RevisionFailed: …": the first condition that says no, the parts before
-/// the whole.
-[[nodiscard]] inline const Json& failing_condition(const Json& service) {
-    const Json* found = &kube::condition(service, "Ready", "False");
-    for (const Json& each : kube::list(service, {"status", "conditions"})) {
-        if (kube::text(each, {"status"}) == "False" && kube::text(each, {"type"}) != "Ready") {
-            return each;
-        }
-    }
-    return *found;
-}
-
-}  // namespace detail
-
-/// An InferenceService of either version with its pods; Phase::succeeded stands for ready.
-[[nodiscard]] inline kube::Diagnosis diagnose_inference_service(const Json& service,
-                                                                const std::vector<Json>& pods,
-                                                                const std::vector<Json>& events) {
-    const std::string what = "InferenceService " + kube::name_of(service);
-    const std::int64_t seen = kube::number(service, {"status", "observedGeneration"});
-    if (seen > 0 && seen < kube::number(service, {"metadata", "generation"})) {
-        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
-    }
-    const Json& model = kube::member(service, {"status", "modelStatus"});
-    const std::string transition = kube::text(model, {"transitionStatus"});
-    if (transition == "BlockedByFailedLoad" || transition == "InvalidSpec") {
-        const Json& last = kube::member(model, {"lastFailureInfo"});
-        kube::Diagnosis failed = diagnose_servers(pods, events);
-        failed.phase = kube::Phase::failed;
-        failed.reason =
-            what + " can not load its model (" + transition + "): " +
-            kube::detail::joined(kube::text(last, {"reason"}), kube::text(last, {"message"}));
-        return failed;
-    }
-    const auto told = detail::told_traffic(service);
-    const std::int64_t wanted = detail::wanted_traffic(service);
-    if (kube::condition(service, "Ready").is_object()) {
-        if (!told || *told == wanted) {
-            return {.phase = kube::Phase::succeeded};
-        }
-        return {.phase = kube::Phase::running,
-                .reason = "the newest revision of " + what + " gets " + std::to_string(*told) +
-                          " % of the requests, and is to get " + std::to_string(wanted) + " %"};
-    }
-    kube::Diagnosis result = diagnose_servers(pods, events);
-    const Json& failing = detail::failing_condition(service);
-    if (failing.is_object()) {
-        const std::string reason = kube::text(failing, {"reason"});
-        const std::string said = what + ": " + kube::text(failing, {"type"}) + " is False: " +
-                                 kube::detail::joined(reason, kube::text(failing, {"message"}));
-        // These do not pass by waiting.
-        const bool is_final = reason == "RevisionFailed" || reason == "ContainerMissing" ||
-                              reason == "ProgressDeadlineExceeded" || reason == "InvalidSpec";
-        result.phase = is_final ? kube::Phase::failed : result.phase;
-        result.reason = said + (result.reason.empty() ? "" : "; " + result.reason);
-    } else if (kube::list(service, {"status", "conditions"}).empty()) {
-        result.reason = what + " has no status yet: its controller has not looked at it";
-    } else if (result.reason.empty()) {
-        result.reason = what + " is not Ready yet";
-    }
-    return result;
-}
-
-[[nodiscard]] inline std::string inference_pods(const Json& service) {
-    const bool is_legacy = text_or(service, "apiVersion").starts_with("serving.kubeflow.org/");
-    return (is_legacy ? "serving.kubeflow.org/inferenceservice="
-                      : "serving.kserve.io/inferenceservice=") +
-           kube::name_of(service);
-}
-
-[[nodiscard]] inline PredictTarget inference_target(const Json& service) {
-    return annotated_target(service,
-                            {.protocol = PredictProtocol::v1, .model = kube::name_of(service)});
-}
-
-/// The predictor's Service, which the API server reaches unless it is a name for Knative's; else
-/// the URLs that KServe tells.
-[[nodiscard]] inline EndpointAddress locate_inference_service(const kube::Client& client,
-                                                              const Json& service) {
-    const auto origin = [&service](kube::Path path) {
-        const std::string url = kube::text(service, path);
-        return url.empty() ? url : net::parse_url(url).origin();
-    };
-    EndpointAddress address;
-    const auto predictor = client.find({.api_version = "v1",
-                                        .kind = "Service",
-                                        .namespace_ = kube::key_of(service).namespace_,
-                                        .name = kube::name_of(service) + "-predictor"});
-    if (predictor && kube::text(*predictor, {"spec", "type"}) != "ExternalName") {
-        address = service_address(client, *predictor);
-    }
-    address.outside = origin({"status", "url"});
-    if (std::string inside = origin({"status", "address", "url"}); !inside.empty()) {
-        address.inside = std::move(inside);
-    }
-    if (address.url().empty()) {
-        address.missing =
-            "InferenceService " + kube::name_of(service) + " has been given no URL yet";
-    }
-    return address;
-}
-
-inline constexpr EndpointKind inference_service_kind{.api_version = "serving.kserve.io/v1beta1",
-                                                     .kind = "InferenceService",
-                                                     .diagnose = diagnose_inference_service,
-                                                     .pod_selector = inference_pods,
-                                                     .target = inference_target,
-                                                     .locate = locate_inference_service};
-inline constexpr EndpointKind legacy_inference_service_kind{
-    .api_version = "serving.kubeflow.org/v1alpha2",
-    .kind = "InferenceService",
-    .diagnose = diagnose_inference_service,
-    .pod_selector = inference_pods,
-    .target = inference_target,
-    .locate = locate_inference_service};
-
-/// `service` with the newer model of `wanted`, and the share of requests that it gets: both as
-/// they were rendered.
-[[nodiscard]] inline Json with_canary(Json service, const Json& wanted) {
-    for (const auto& [key, value] : wanted.at("spec").items()) {
-        service["spec"][key] = value;
-    }
-    return service;
-}
-
-/// `service` with another share of the requests for its newest model: 100 makes it the only one,
-/// 0 goes back to the one before. Throws Error{usage} when there is nothing to divide.
-[[nodiscard]] inline Json with_traffic(Json service, int percent) {
-    check_range("percent", percent, 0, 100);
-    Json& spec = service["spec"];
-    if (text_or(service, "apiVersion") == inference_service_kind.api_version) {
-        if (percent == 100) {
-            spec["predictor"].erase("canaryTrafficPercent");
-        } else {
-            spec["predictor"]["canaryTrafficPercent"] = percent;
-        }
-        return service;
-    }
-    if (!spec.contains("canary") || !spec["canary"].is_object()) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "divide the requests to",
-                     .subject = "InferenceService " + kube::name_of(service),
-                     .answer = "it has no canary"}};
-    }
-    if (percent == 100) {
-        spec["default"] = spec["canary"];
-    }
-    if (percent == 0 || percent == 100) {
-        spec.erase("canary");
-        spec.erase("canaryTrafficPercent");
-    } else {
-        spec["canaryTrafficPercent"] = percent;
-    }
-    return service;
-}
-
-/// Changes what is stored; again when somebody else was faster.
-inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
-                 const std::function<Json(Json)>& change) {
-    constexpr int most_attempts = 5;
-    for (int attempt = 1;; ++attempt) {
-        Json now = client.get(key);
-        const std::string mode = kube::text(now, {"status", "deploymentMode"});
-        if (mode == "Standard" || mode == "RawDeployment") {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "divide the requests to",
-                         .subject = key.text(),
-                         .answer = "KServe runs it in the mode " + mode +
-                                   ", and only Knative divides requests"}};
-        }
-        try {
-            return client.replace(change(std::move(now)));
-        } catch (const kube::StatusError& error) {
-            if (error.status() != 409 || attempt == most_attempts) {
-                throw;
-            }
-        }
-    }
-}
-
-/// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
-/// created as for a new one. remove() of the handle takes the canary back.
-[[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
-                                           EndpointHabits habits, const Session& session) {
-    const kube::Client client = connect(plan.options, session);
-    const kube::ObjectKey key{.api_version = kind.api_version,
-                              .kind = kind.kind,
-                              .namespace_ = client.cluster().namespace_,
-                              .name = plan.options.name};
-    const std::optional<Json> there = client.find(key);
-    const std::string run_id = there ? kube::label_of(*there, kube::run_label) : "";
-    if (run_id.empty()) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "make a canary of",
-                     .subject = key.text(),
-                     .answer = there ? "it is not ours" : "it is not there",
-                     .advice = "deploy it first, without --canary-traffic-percent"}};
-    }
-    std::vector<Json> objects =
-        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
-    const Json wanted = std::move(objects.back());
-    objects.pop_back();
-    std::vector<kube::ObjectKey> beside;
-    for (const Json& object : objects) {
-        beside.push_back(kube::key_of(client.create(object)));
-        detail::set_owner(client, beside.back(), *there);
-    }
-    const Json stored =
-        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
-    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
-        edit(undoing, key, [&spec](Json now) {
-            now["spec"] = spec;
-            return now;
-        });
-    };
-    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
-                                                       std::move(habits))};
-}
-
-}  // namespace kubernetes
-
 inline void InferenceServiceDeployer::check() const {
     const KubernetesOptions options = with_profile(kubernetes);
     kubernetes::check_options(options);
@@ -33214,17 +35394,9 @@ inline void InferenceServiceDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan inference_plan(InferenceServiceDeployer serving,
+[[nodiscard]] inline kubernetes::Plan inference_plan(const InferenceServiceDeployer& deployer,
                                                      const Image& image, const Session& session) {
-    serving.check();
-    serving.kubernetes = with_profile(std::move(serving.kubernetes));
-    const KubernetesOptions options = serving.kubernetes;
-    return {.options = options,
-            .objects = [serving = std::move(serving), &image, &session](
-                           const std::string& run_id, const kubernetes::Place& place) {
-                return inference_objects(serving, image, session, run_id, place);
-            }};
+    return kubernetes::plan_of(deployer, image, session, inference_objects);
 }
 
 }  // namespace detail
@@ -33258,247 +35430,6 @@ inline std::vector<Json> InferenceServiceDeployer::dry_run(const Image& image,
 
 static_assert(Deployer<InferenceServiceDeployer> && Renderer<InferenceServiceDeployer> &&
               SelfChecking<InferenceServiceDeployer>);
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/job.hpp - runs the image as a Kubernetes Job (batch/v1).
-
-namespace fairing {
-
-/// `indexed` gives every pod a number of its own (JOB_COMPLETION_INDEX) and a stable host name.
-enum class CompletionMode { non_indexed, indexed };
-
-/// `runs` pods at once, each to its own success; or `workers` that know each other: RANK,
-/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT in their environment, and a headless Service by which
-/// they find rank 0. Nothing is tried again unless `backoff_limit` says so. The same run id is
-/// never submitted twice: a second deploy() finds the first one's Job.
-struct JobDeployer {
-    static constexpr const char* name_prefix = "fairing-job-";
-    static constexpr const char* container_name = "fairing-job";
-
-    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::when_done when not set
-    int runs = 1;
-    int backoff_limit = 0;
-    std::optional<int> ttl_seconds_after_finished = {};
-    std::optional<int> active_deadline_seconds = {};
-    CompletionMode completion_mode = CompletionMode::non_indexed;
-    bool suspend = false;
-    int workers = 0;        ///< of one distributed training; 0: independent runs
-    int main_port = 29500;  ///< on which rank 0 of several workers listens
-
-    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers. deploy() calls
-    /// it, and so does a pipeline before it builds the image.
-    void check() const;
-
-    /// Returns when the Job is stored; follow() the handle for the rest. Throws Error: as check()
-    /// does, and for an image that no cluster can pull, before any request; StatusError for what
-    /// the server refuses. What was created before a failure is removed.
-    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
-
-    /// What deploy() would create, without I/O; the Job comes last. Equal run ids give equal bytes.
-    /// Secrets are shown without their content.
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
-
-    /// What the server would store (a dry run there): it checks and admits every object.
-    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
-};
-
-template <>
-inline constexpr auto value_names<CompletionMode> =
-    std::array<std::pair<std::string_view, CompletionMode>, 2>{
-        {{"non-indexed", CompletionMode::non_indexed}, {"indexed", CompletionMode::indexed}}};
-
-template <>
-inline constexpr auto fields<JobDeployer> = std::tuple_cat(
-    fields_of_part(&JobDeployer::kubernetes),
-    std::tuple{
-        field("runs", &JobDeployer::runs, "how many pods run the program (default: 1)"),
-        field("backoff_limit", &JobDeployer::backoff_limit,
-              "how many pods may fail before the Job does (default: 0)"),
-        field("ttl_seconds_after_finished", &JobDeployer::ttl_seconds_after_finished,
-              "the cluster removes the Job so long after its end"),
-        field("active_deadline_seconds", &JobDeployer::active_deadline_seconds,
-              "the cluster stops the Job after so long"),
-        field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
-        field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
-        field("workers", &JobDeployer::workers,
-              "how many pods train together; of a Job they know rank, world size and rank 0's "
-              "address"),
-        field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
-    });
-
-namespace detail {
-
-[[nodiscard]] inline bool is_distributed(const JobDeployer& deployer) {
-    return deployer.workers > 0;
-}
-[[nodiscard]] inline int pod_count(const JobDeployer& deployer) {
-    return is_distributed(deployer) ? deployer.workers : deployer.runs;
-}
-
-inline void check_job_numbers(const JobDeployer& deployer) {
-    using kubernetes::check_least;
-    check_least("runs", deployer.runs, 1);
-    check_least("workers", deployer.workers, 0);
-    check_least("backoff_limit", deployer.backoff_limit, 0);
-    check_least("ttl_seconds_after_finished", deployer.ttl_seconds_after_finished.value_or(0), 0);
-    check_least("active_deadline_seconds", deployer.active_deadline_seconds.value_or(1), 1);
-    check_least("main_port", deployer.main_port, 1);
-    if (is_distributed(deployer) && deployer.runs != 1) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use runs",
-                     .subject = std::to_string(deployer.runs),
-                     .answer = "there are workers too, which are one run together"}};
-    }
-    if (deployer.main_port > 65535) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use main_port",
-                     .subject = std::to_string(deployer.main_port),
-                     .answer = "it is no port"}};
-    }
-}
-
-/// Every pod of an indexed Job is named after it and its number, and that is a DNS label too; so is
-/// the Service of several workers, whose name begins with a letter.
-[[nodiscard]] inline RunIdentity job_identity(const JobDeployer& deployer,
-                                              const std::string& run_id) {
-    RunIdentity identity =
-        run_identity(deployer.kubernetes, run_id, JobDeployer::name_prefix, "job");
-    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
-        kube::check_dns_label("name of the last pod",
-                              identity.name + '-' + std::to_string(pod_count(deployer) - 1));
-    }
-    if (is_distributed(deployer)) {
-        kube::check_dns_1035_label("name", identity.name);
-    }
-    return identity;
-}
-
-[[nodiscard]] inline Json job_spec(const JobDeployer& deployer, Json pods) {
-    /// Long enough to read the logs, when nobody waits for the end.
-    constexpr int always_ttl = 300;
-    Json spec{{"parallelism", pod_count(deployer)},
-              {"completions", pod_count(deployer)},
-              {"backoffLimit", deployer.backoff_limit},
-              {"template", std::move(pods)}};
-    if (deployer.ttl_seconds_after_finished) {
-        spec["ttlSecondsAfterFinished"] = *deployer.ttl_seconds_after_finished;
-    } else if (deployer.kubernetes.cleanup == Cleanup::always) {
-        spec["ttlSecondsAfterFinished"] = always_ttl;
-    }
-    if (deployer.active_deadline_seconds) {
-        spec["activeDeadlineSeconds"] = *deployer.active_deadline_seconds;
-    }
-    if (is_distributed(deployer) || deployer.completion_mode == CompletionMode::indexed) {
-        spec["completionMode"] = "Indexed";
-    }
-    if (deployer.suspend) {
-        spec["suspend"] = true;
-    }
-    return spec;
-}
-
-/// What torch.distributed, and others, read: `env://`. Rank 0 is the pod NAME-0 of the Service.
-inline void set_ranks(Json& pod_spec, const JobDeployer& deployer, const std::string& name) {
-    PodSpec pod{std::move(pod_spec)};
-    pod.json()["subdomain"] = name;
-    pod.set_env("WORLD_SIZE", std::to_string(deployer.workers));
-    pod.set_env("MASTER_ADDR", name + "-0." + name);
-    pod.set_env("MASTER_PORT", std::to_string(deployer.main_port));
-    pod.container()["env"].push_back(
-        {{"name", "RANK"},
-         {"valueFrom",
-          {{"fieldRef",
-            {{"fieldPath",
-              "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}}}}});
-    pod_spec = std::move(pod.json());
-}
-
-/// A headless Service: a name for every pod, also before it is ready.
-[[nodiscard]] inline Json workers_service(const JobDeployer& deployer,
-                                          const RunIdentity& identity) {
-    return {{"apiVersion", "v1"},
-            {"kind", "Service"},
-            {"metadata", {{"name", identity.name}}},
-            {"spec",
-             {{"clusterIP", "None"},
-              {"publishNotReadyAddresses", true},
-              {"selector", {{kube::run_label, identity.run_id}, {deployer_label, "job"}}},
-              {"ports", Json::array({Json{{"name", "main"}, {"port", deployer.main_port}}})}}}};
-}
-
-/// The objects of the run, the Job last.
-[[nodiscard]] inline std::vector<Json> job_objects(const JobDeployer& deployer, const Image& image,
-                                                   const Session& session,
-                                                   const std::string& run_id,
-                                                   const kubernetes::Place& place) {
-    const KubernetesOptions& options = deployer.kubernetes;
-    if (!place.namespace_.empty()) {
-        kube::check_dns_label("namespace", place.namespace_);
-    }
-    const RunIdentity identity = job_identity(deployer, run_id);
-    Json metadata = run_metadata(options, identity, place.namespace_);
-    const std::string role = is_distributed(deployer) ? "worker" : "";
-    std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
-    Json pods =
-        pod_template(image, {.container = JobDeployer::container_name}, options, identity, context);
-    if (is_distributed(deployer)) {
-        set_ranks(pods["spec"], deployer, identity.name);
-        objects.push_back(workers_service(deployer, identity));
-    }
-    objects = adopted(std::move(objects), options, identity, place.namespace_);
-    objects.push_back({{"apiVersion", "batch/v1"},
-                       {"kind", "Job"},
-                       {"metadata", std::move(metadata)},
-                       {"spec", job_spec(deployer, std::move(pods))}});
-    return objects;
-}
-
-}  // namespace detail
-
-inline void JobDeployer::check() const {
-    JobDeployer job = *this;
-    job.kubernetes = with_profile(kubernetes);
-    detail::check_job_numbers(job);
-    kubernetes::check_options(job.kubernetes);
-    const std::string run_id = kubernetes::checked_run_id(job.kubernetes);
-    static_cast<void>(run_metadata(job.kubernetes, detail::job_identity(job, run_id), {}));
-}
-
-namespace detail {
-
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan job_plan(JobDeployer job, const Image& image,
-                                               const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return job_objects(job, image, session, run_id, place);
-                },
-            .subject = kubernetes::job_subject};
-}
-
-}  // namespace detail
-
-inline Workload JobDeployer::deploy(const Image& image, const Session& session) const {
-    return kubernetes::start(detail::job_plan(*this, image, session), image, session);
-}
-
-inline std::vector<Json> JobDeployer::manifests(const Image& image, const Session& session) const {
-    return kubernetes::render(detail::job_plan(*this, image, session), image);
-}
-
-inline std::vector<Json> JobDeployer::dry_run(const Image& image, const Session& session) const {
-    return kubernetes::rehearse(detail::job_plan(*this, image, session), image, session);
-}
-
-static_assert(Deployer<JobDeployer> && Renderer<JobDeployer> && SelfChecking<JobDeployer>);
 
 }  // namespace fairing
 
@@ -34682,351 +36613,15 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
           "container, process, or auto: a container when the image holds the command's program"),
     field("runtime", &LocalDeployer::runtime, "container runtime: crun, runc or a path"),
     field("engine", &LocalDeployer::engine,
-          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME, where there is no "
-          "runtime"),
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
     field("grace_seconds", &LocalDeployer::grace_seconds,
           "seconds between SIGTERM and SIGKILL (default: 3)"),
     field("insecure", &LocalDeployer::insecure,
-          "speak plain http to these registries (those of this machine always may)"),
+          "speak plain http to the registry (those of this machine always may)"),
     field("ca_file", &LocalDeployer::ca_file, "PEM file of the certificate authorities to trust"),
 };
 
 static_assert(Deployer<LocalDeployer> && Renderer<LocalDeployer>);
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/serving.hpp - serves the image: a Deployment (apps/v1) and a Service before it.
-
-namespace fairing {
-
-/// How the Service is reached: by pods, by a port of every node, by an address of its own.
-enum class ServiceType { cluster_ip, node_port, load_balancer };
-
-/// `replicas` pods that answer on `port`: with Seldon's server for `serving_class`, with
-/// `serving_command`, or else as the image itself is started. deploy() returns when the objects are
-/// stored; follow() waits until all pods are ready and the Service has its address. The same run id
-/// is never submitted twice.
-struct ServingDeployer {
-    static constexpr const char* name_prefix = "fairing-deployer-";
-    static constexpr const char* service_prefix = "fairing-service-";
-    static constexpr const char* container_name = "model";
-
-    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
-    std::string serving_class = {};     ///< of Python, in a file of that name
-    ServiceType service_type = ServiceType::cluster_ip;
-    std::vector<std::string> serving_command = {};
-    int replicas = 1;
-    int port = 5000;
-    std::string readiness_path = {};  ///< GET that a ready server answers; empty: its port is open
-    std::string liveness_path = {};   ///< GET that a sound server answers; empty: its port is open
-    int probe_period = 5;             ///< seconds
-    int progress_deadline = 600;      ///< seconds that a new pod may take to get ready
-    int address_timeout = 300;        ///< seconds that a load balancer may take
-    PredictProtocol protocol = PredictProtocol::seldon;
-    std::string model_name = "model";  ///< in the paths of v1 and v2
-
-    /// Throws Error{usage} for what Kubernetes would refuse: names, labels, numbers, paths.
-    void check() const;
-    /// Throws as JobDeployer does; what was created before a failure is removed.
-    [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
-    /// What deploy() would create, without I/O; the Deployment comes last.
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
-    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
-};
-
-template <>
-inline constexpr auto value_names<ServiceType> =
-    std::array<std::pair<std::string_view, ServiceType>, 3>{
-        {{"ClusterIP", ServiceType::cluster_ip},
-         {"NodePort", ServiceType::node_port},
-         {"LoadBalancer", ServiceType::load_balancer}}};
-
-template <>
-inline constexpr auto fields<ServingDeployer> = std::tuple_cat(
-    fields_of_part(&ServingDeployer::kubernetes),
-    std::tuple{
-        field("serving_class", &ServingDeployer::serving_class,
-              "class that Seldon's server loads: the module's name, or MODULE.CLASS"),
-        field("service_type", &ServingDeployer::service_type, "how the Service is reached"),
-        field("serving_command", &ServingDeployer::serving_command,
-              "command of the server, instead of Seldon's and the image's own"),
-        field("replicas", &ServingDeployer::replicas, "how many pods answer (default: 1)"),
-        field("port", &ServingDeployer::port, "port of the server (default: 5000, KServe: 8080)"),
-        field("readiness_path", &ServingDeployer::readiness_path,
-              "path that a ready server answers with 2xx (default: its port is open)"),
-        field("liveness_path", &ServingDeployer::liveness_path,
-              "path that a sound server answers with 2xx (default: its port is open)"),
-        field("probe_period", &ServingDeployer::probe_period,
-              "seconds between two probes (default: 5)"),
-        field("progress_deadline", &ServingDeployer::progress_deadline,
-              "seconds that a pod may take to get ready (default: 600)"),
-        field("address_timeout", &ServingDeployer::address_timeout,
-              "seconds that a load balancer may take to give an address (default: 300)"),
-        field("protocol", &ServingDeployer::protocol, "what the server speaks"),
-        field("model_name", &ServingDeployer::model_name,
-              "name of the model in the paths of v1 and v2"),
-    });
-
-namespace detail {
-
-[[nodiscard]] inline std::string service_name(const ServingDeployer& deployer,
-                                              const RunIdentity& identity) {
-    return deployer.kubernetes.name.empty() ? ServingDeployer::service_prefix + identity.run_id
-                                            : identity.name;
-}
-
-[[nodiscard]] inline RunIdentity serving_identity(const ServingDeployer& deployer,
-                                                  const std::string& run_id) {
-    RunIdentity identity =
-        run_identity(deployer.kubernetes, run_id, ServingDeployer::name_prefix, "serving");
-    kube::check_dns_1035_label("name of the Service", service_name(deployer, identity));
-    return identity;
-}
-
-[[nodiscard]] inline std::vector<std::string> serving_command(const ServingDeployer& deployer,
-                                                              const Image& image) {
-    if (!deployer.serving_command.empty()) {
-        return deployer.serving_command;
-    }
-    if (deployer.serving_class.empty()) {
-        return image.command;
-    }
-    return {"seldon-core-microservice", deployer.serving_class, "REST", "--service-type=MODEL",
-            "--persistence=0"};
-}
-
-/// core/v1 Probe, `failures` times in a row.
-[[nodiscard]] inline Json probe(const ServingDeployer& deployer, const std::string& path,
-                                int failures) {
-    Json result{{"periodSeconds", deployer.probe_period},
-                {"timeoutSeconds", 5},
-                {"failureThreshold", failures}};
-    if (path.empty()) {
-        result["tcpSocket"] = {{"port", deployer.port}};
-    } else {
-        result["httpGet"] = {{"path", path}, {"port", deployer.port}};
-    }
-    return result;
-}
-
-/// Makes a server of the program: its port, and how it is seen to be ready and sound. While it
-/// loads its model, it is not killed for being silent.
-inline void make_server(const ServingDeployer& deployer, PodSpec& pod) {
-    const int startup_failures =
-        (deployer.progress_deadline + deployer.probe_period - 1) / deployer.probe_period;
-    pod.json()["restartPolicy"] = "Always";
-    Json& container = pod.container();
-    container["ports"] = Json::array({Json{{"name", "http"}, {"containerPort", deployer.port}}});
-    container["startupProbe"] = probe(deployer, deployer.readiness_path, startup_failures);
-    container["readinessProbe"] = probe(deployer, deployer.readiness_path, 3);
-    container["livenessProbe"] = probe(deployer, deployer.liveness_path, 3);
-    if (!deployer.serving_class.empty() && deployer.serving_command.empty()) {
-        // Seldon's servers before and since 1.5 read different names, and the newer ones would
-        // take 5000 for gRPC.
-        const std::string http = std::to_string(deployer.port);
-        for (const auto& [name, value] :
-             {std::pair{"PREDICTIVE_UNIT_SERVICE_PORT", http},
-              std::pair{"PREDICTIVE_UNIT_HTTP_SERVICE_PORT", http},
-              std::pair{"PREDICTIVE_UNIT_GRPC_SERVICE_PORT", std::to_string(deployer.port + 1)}}) {
-            if (!deployer.kubernetes.environment.contains(name)) {
-                pod.set_env(name, value);
-            }
-        }
-    }
-}
-
-[[nodiscard]] inline Json service_object(const ServingDeployer& deployer,
-                                         const RunIdentity& identity,
-                                         const std::string& namespace_) {
-    const char* type = "ClusterIP";
-    for (const auto& [name, value] : value_names<ServiceType>) {
-        type = value == deployer.service_type ? name.data() : type;
-    }
-    Json metadata{{"name", service_name(deployer, identity)},
-                  {"labels", run_labels(deployer.kubernetes, identity)},
-                  {"annotations", deployer.kubernetes.annotations}};
-    if (!namespace_.empty()) {
-        metadata["namespace"] = namespace_;
-    }
-    return {
-        {"apiVersion", "v1"},
-        {"kind", "Service"},
-        {"metadata", std::move(metadata)},
-        {"spec",
-         {{"type", type},
-          {"selector", {{kube::run_label, identity.run_id}, {deployer_label, identity.deployer}}},
-          {"ports",
-           Json::array({Json{
-               {"name", "http"}, {"port", deployer.port}, {"targetPort", deployer.port}}})}}}};
-}
-
-/// The objects of the run, the Deployment last.
-[[nodiscard]] inline std::vector<Json> serving_objects(const ServingDeployer& deployer,
-                                                       const Image& image, const Session& session,
-                                                       const std::string& run_id,
-                                                       const kubernetes::Place& place) {
-    kubernetes::say_notes(kubernetes::endpoint_notes(deployer.kubernetes), session);
-    const RunIdentity identity = serving_identity(deployer, run_id);
-    Image served = image;
-    served.command = serving_command(deployer, image);
-    // The caller's mutators see the server.
-    KubernetesOptions options = deployer.kubernetes;
-    options.pod_spec_mutators.insert(
-        options.pod_spec_mutators.begin(),
-        [&deployer](PodSpec& pod, PodContext& /*context*/) { make_server(deployer, pod); });
-    const std::string role;
-    std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
-    Json pods = pod_template(served, {.container = ServingDeployer::container_name}, options,
-                             identity, context);
-    objects = adopted(std::move(objects), options, identity, place.namespace_);
-    objects.push_back(service_object(deployer, identity, place.namespace_));
-    Json metadata = run_metadata(options, identity, place.namespace_);
-    metadata["annotations"][kubernetes::protocol_annotation] = protocol_name(deployer.protocol);
-    metadata["annotations"][kubernetes::model_annotation] = deployer.model_name;
-    objects.push_back({{"apiVersion", "apps/v1"},
-                       {"kind", "Deployment"},
-                       {"metadata", std::move(metadata)},
-                       {"spec",
-                        {{"replicas", deployer.replicas},
-                         {"progressDeadlineSeconds", deployer.progress_deadline},
-                         {"selector", {{"matchLabels", objects.back()["spec"]["selector"]}}},
-                         {"template", std::move(pods)}}}});
-    return objects;
-}
-
-}  // namespace detail
-
-namespace kubernetes {
-
-/// An apps/v1 Deployment of ours with its pods; Phase::succeeded stands for ready.
-[[nodiscard]] inline kube::Diagnosis diagnose_deployment(const Json& deployment,
-                                                         const std::vector<Json>& pods,
-                                                         const std::vector<Json>& events) {
-    const std::string what = "Deployment " + kube::name_of(deployment);
-    const auto status = [&](const char* key) { return kube::number(deployment, {"status", key}); };
-    const std::int64_t wanted = kube::number(deployment, {"spec", "replicas"});
-    const bool is_seen =
-        status("observedGeneration") >= kube::number(deployment, {"metadata", "generation"});
-    if (is_seen && status("updatedReplicas") >= wanted && status("availableReplicas") >= wanted &&
-        status("replicas") <= wanted) {
-        return {.phase = kube::Phase::succeeded};
-    }
-    kube::Diagnosis result = diagnose_servers(pods, events);
-    if (!is_seen) {
-        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
-    }
-    if (result.phase == kube::Phase::failed) {
-        return result;
-    }
-    if (const Json& late = kube::condition(deployment, "Progressing", "False");
-        kube::text(late, {"reason"}) == "ProgressDeadlineExceeded") {
-        result.phase = kube::Phase::failed;
-        result.reason = what + " is not ready in time (ProgressDeadlineExceeded)" +
-                        (result.reason.empty() ? "" : ": " + result.reason);
-    } else if (const Json& refusal = kube::condition(deployment, "ReplicaFailure");
-               refusal.is_object()) {
-        result = {.cause = kube::Cause::refused,
-                  .reason = "the cluster takes no pod of " + what + ": " +
-                            kube::text(refusal, {"message"})};
-    } else if (pods.empty()) {
-        result.cause = kube::Cause::starting;
-        result.reason = what + " has no pod yet";
-    } else if (result.reason.empty()) {
-        result.reason = std::to_string(status("availableReplicas")) + " of " +
-                        std::to_string(wanted) + " pods of " + what + " are ready";
-    }
-    return result;
-}
-
-/// "fairing-deployer=serving,fairing-id=…".
-[[nodiscard]] inline std::string deployment_pods(const Json& deployment) {
-    std::string selector;
-    for (const auto& [key, value] :
-         kube::member(deployment, {"spec", "selector", "matchLabels"}).items()) {
-        selector += (selector.empty() ? "" : ",") + key + '=' + value.get<std::string>();
-    }
-    return selector;
-}
-
-[[nodiscard]] inline PredictTarget deployment_target(const Json& deployment) {
-    return annotated_target(deployment, {});
-}
-
-/// By the Service of the same run.
-[[nodiscard]] inline EndpointAddress locate_deployment(const kube::Client& client,
-                                                       const Json& deployment) {
-    const std::string run_id = kube::label_of(deployment, kube::run_label);
-    const auto services =
-        client.list("v1", "Service", kube::key_of(deployment).namespace_,
-                    {.label_selector = std::string{kube::run_label} + '=' + run_id});
-    if (services.items.empty()) {
-        return {.missing = "the Service of run " + run_id + " is not there"};
-    }
-    return service_address(client, services.items.front());
-}
-
-inline constexpr EndpointKind deployment_kind{.api_version = "apps/v1",
-                                              .kind = "Deployment",
-                                              .diagnose = diagnose_deployment,
-                                              .pod_selector = deployment_pods,
-                                              .target = deployment_target,
-                                              .locate = locate_deployment};
-
-}  // namespace kubernetes
-
-inline void ServingDeployer::check() const {
-    const KubernetesOptions options = with_profile(kubernetes);
-    kubernetes::check_options(options);
-    kubernetes::check_range("port", port, 1, 65534);
-    kubernetes::check_range("replicas", replicas, 1, 10000);
-    kubernetes::check_range("probe_period", probe_period, 1, 3600);
-    kubernetes::check_range("progress_deadline", progress_deadline, probe_period, 86400);
-    kubernetes::check_range("address_timeout", address_timeout, 0, 86400);
-    kubernetes::check_probe_path("readiness_path", readiness_path);
-    kubernetes::check_probe_path("liveness_path", liveness_path);
-    const std::string run_id = kubernetes::checked_run_id(options);
-    static_cast<void>(run_metadata(options, detail::serving_identity(*this, run_id), {}));
-}
-
-namespace detail {
-
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan serving_plan(ServingDeployer serving, const Image& image,
-                                                   const Session& session) {
-    serving.check();
-    serving.kubernetes = with_profile(std::move(serving.kubernetes));
-    const KubernetesOptions options = serving.kubernetes;
-    return {.options = options,
-            .objects = [serving = std::move(serving), &image, &session](
-                           const std::string& run_id, const kubernetes::Place& place) {
-                return serving_objects(serving, image, session, run_id, place);
-            }};
-}
-
-}  // namespace detail
-
-inline Endpoint ServingDeployer::deploy(const Image& image, const Session& session) const {
-    check_pullable(image);
-    kubernetes::EndpointHabits habits = kubernetes::endpoint_habits(kubernetes, session);
-    habits.address_timeout = std::chrono::seconds{address_timeout};
-    return kubernetes::start_endpoint(detail::serving_plan(*this, image, session),
-                                      kubernetes::deployment_kind, std::move(habits), session);
-}
-
-inline std::vector<Json> ServingDeployer::manifests(const Image& image,
-                                                    const Session& session) const {
-    return kubernetes::render(detail::serving_plan(*this, image, session), image);
-}
-
-inline std::vector<Json> ServingDeployer::dry_run(const Image& image,
-                                                  const Session& session) const {
-    return kubernetes::rehearse(detail::serving_plan(*this, image, session), image, session);
-}
-
-static_assert(Deployer<ServingDeployer> && Renderer<ServingDeployer> &&
-              SelfChecking<ServingDeployer>);
 
 }  // namespace fairing
 
@@ -35136,14 +36731,16 @@ template <>
 inline constexpr auto fields<TrainingJobDeployer> = std::tuple_cat(
     fields_of_part(&TrainingJobDeployer::kubernetes),
     std::tuple{
-        field("worker_count", &TrainingJobDeployer::worker_count, "workers", "workers"),
-        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers of a TFJob", "ps"),
+        field("worker_count", &TrainingJobDeployer::worker_count, "how many workers train together",
+              "workers"),
+        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers (default: none)",
+              "ps"),
         field("chief_count", &TrainingJobDeployer::chief_count, "chief of a TFJob: 0 or 1",
               "chief"),
         field("master_count", &TrainingJobDeployer::master_count,
               "master of a PyTorchJob, XGBoostJob or PaddleJob: 0 or 1", "master"),
-        field("evaluator_count", &TrainingJobDeployer::evaluator_count, "evaluators of a TFJob",
-              "evaluators"),
+        field("evaluator_count", &TrainingJobDeployer::evaluator_count,
+              "evaluators (default: none)", "evaluators"),
     },
     fields_of_part(&TrainingJobDeployer::policy),
     std::tuple{
@@ -35665,20 +37262,10 @@ namespace fairing {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan training_plan(TrainingJobDeployer job, const Image& image,
-                                                    const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return training_objects(job, image, session, run_id, place);
-                },
-            .subject = training_subject,
-            .cleanup = Cleanup::never};
+[[nodiscard]] inline kubernetes::Plan training_plan(const TrainingJobDeployer& deployer,
+                                                    const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, training_objects, training_subject,
+                               Cleanup::never);
 }
 
 }  // namespace detail
@@ -35927,7 +37514,7 @@ inline constexpr auto fields<TrainJobDeployer> = std::tuple_cat(
     std::tuple{
         field("runtime", &TrainJobDeployer::runtime,
               "training runtime of the cluster (default: torch-distributed)"),
-        field("nodes", &TrainJobDeployer::nodes, "how many nodes train together", "workers"),
+        field("nodes", &TrainJobDeployer::nodes, "how many workers train together", "workers"),
         field("runtime_kind", &TrainJobDeployer::runtime_kind,
               "ClusterTrainingRuntime (default) or TrainingRuntime"),
         field("processes_per_node", &TrainJobDeployer::processes_per_node,
@@ -36183,20 +37770,10 @@ inline void TrainJobDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan trainjob_plan(TrainJobDeployer job, const Image& image,
-                                                    const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return trainjob_objects(job, image, session, run_id, place);
-                },
-            .subject = trainjob_subject,
-            .cleanup = Cleanup::never};
+[[nodiscard]] inline kubernetes::Plan trainjob_plan(const TrainJobDeployer& deployer,
+                                                    const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, trainjob_objects, trainjob_subject,
+                               Cleanup::never);
 }
 
 }  // namespace detail
@@ -36324,7 +37901,8 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
               "workers beside the first replica (default: none)", "workers"),
         field("parameter_server_count", &VertexDeployer::parameter_server_count,
               "parameter servers (default: none)", "ps"),
-        field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)"),
+        field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)",
+              "evaluators"),
         field("strategy", &VertexDeployer::strategy, "on what terms machines are had"),
         field("timeout_seconds", &VertexDeployer::timeout_seconds,
               "Vertex AI ends the job after so long (default: 7 days)"),
@@ -36335,7 +37913,7 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
         field("disable_retries", &VertexDeployer::disable_retries,
               "do not restart the job after errors of Vertex AI itself"),
         field("service_account", &VertexDeployer::service_account,
-              "service account that the job runs as"),
+              "service account that the program runs as"),
         field("network", &VertexDeployer::network,
               "VPC network to peer with: projects/NUMBER/global/networks/NAME"),
         field("base_output_directory", &VertexDeployer::base_output_directory,
@@ -36347,6 +37925,8 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
     });
 
 namespace detail {
+
+inline constexpr const char* vertex_api = "aiplatform.googleapis.com/v1";
 
 inline constexpr std::array<google::JobState, 11> vertex_states{
     {{"JOB_STATE_QUEUED", State::pending},
@@ -36450,26 +38030,26 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
                           Json(job.job_config));
 }
 
-/// A custom job by its resource name: projects/…/locations/…/customJobs/….
-[[nodiscard]] inline Workload vertex_workload(const google::Client& client,
-                                              const std::string& name) {
-    const std::string project = name.substr(9, name.find('/', 9) - 9);
+/// A custom job by its resource name: projects/…/locations/…/customJobs/…. `project` is the log's.
+[[nodiscard]] inline Workload vertex_workload(const google::Client& client, const std::string& name,
+                                              const std::string& project) {
     return Workload{std::make_shared<google::JobWorkload>(
         client,
-        google::Job{.object = {.api_version = "aiplatform.googleapis.com/v1",
-                               .kind = "CustomJob",
-                               .name = name},
-                    .url = vertex_endpoint(client.options()) + "/v1/" + name,
-                    .log = {.endpoint = client.options().logging_endpoint,
-                            .project = client.options().project.empty() ? project
-                                                                        : client.options().project,
-                            .job_id = name.substr(name.rfind('/') + 1)},
-                    .states = vertex_states})};
+        google::Job{
+            .object = {.api_version = vertex_api, .kind = "CustomJob", .name = name},
+            .url = vertex_endpoint(client.options()) + "/v1/" + name,
+            .log = google::job_log(client.options(), project, name.substr(name.rfind('/') + 1)),
+            .states = vertex_states})};
 }
 
-/// Throws Error{usage} unless `name` is projects/PROJECT/locations/REGION/COLLECTION/ID; gives the
-/// region.
-[[nodiscard]] inline std::string region_of(const std::string& name, const std::string& collection) {
+/// Parts of the resource name projects/PROJECT/locations/REGION/COLLECTION/ID.
+struct VertexName {
+    std::string project = {}, region = {}, id = {};
+};
+
+/// Throws Error{usage} unless `name` is such a one in `collection`.
+[[nodiscard]] inline VertexName parse_vertex_name(const std::string& name,
+                                                  const std::string& collection) {
     std::vector<std::string> parts{""};
     for (const char c : name) {
         if (c == '/') {
@@ -36490,7 +38070,27 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
     google::check_characters("project", parts[1], "-:.");
     google::check_characters("region", parts[3], "-");
     google::check_characters("id", parts[5], "-_");
-    return parts[3];
+    return {parts[1], parts[3], parts[5]};
+}
+
+/// A client for what has this resource name. The options say how it is reached.
+[[nodiscard]] inline google::Client client_for(const VertexName& name, GoogleOptions options,
+                                               const Session& session) {
+    options.project = name.project;
+    options.region = name.region;
+    google::check_options(options);
+    return google::Client{options, session};
+}
+
+/// Throws Error{not_found} when that is the workload's state.
+template <class Found>
+[[nodiscard]] Found need_there(Found workload, const Session& session) {
+    if (workload.status(session.stop).state == State::removed) {
+        throw Error{
+            ErrorCode::not_found,
+            {.attempted = "find", .subject = workload.object().name, .answer = "it is not there"}};
+    }
+    return workload;
 }
 
 }  // namespace detail
@@ -36498,15 +38098,12 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
 /// The custom job of this resource name (projects/P/locations/R/customJobs/ID), wherever it was
 /// started. The options say how it is reached; their project and region are the name's.
 [[nodiscard]] inline Workload find_vertex_job(const std::string& resource_name,
-                                              GoogleOptions options, const Session& session) {
-    options.region = detail::region_of(resource_name, "customJobs");
-    google::check_options(options);
-    Workload job = detail::vertex_workload(google::Client{options, session}, resource_name);
-    if (job.status(session.stop).state == State::removed) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "find", .subject = resource_name, .answer = "it is not there"}};
-    }
-    return job;
+                                              const GoogleOptions& options,
+                                              const Session& session) {
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "customJobs");
+    return detail::need_there(detail::vertex_workload(detail::client_for(name, options, session),
+                                                      resource_name, name.project),
+                              session);
 }
 
 inline void VertexDeployer::check() const {
@@ -36554,23 +38151,27 @@ inline Workload VertexDeployer::deploy(const Image& image, const Session& sessio
     const std::string run_id = google.run_id.empty() ? draw_run_id() : google.run_id;
     const std::string url = detail::vertex_endpoint(google) + "/v1/" +
                             detail::vertex_place(client.project(), google) + "/customJobs";
-    const Json body = detail::custom_job(*this, image, run_id);
-    const google::Client::Find find = [&]() -> std::optional<Json> {
-        const Json found =
-            client.get(url + "?filter=" +
-                           net::percent_encode(std::string{"labels."} + kube::run_label + "=\"" +
-                                               run_id + '"'),
-                       "look for", "custom job " + run_id);
+    const auto workload = [project = client.project()](const google::Client& with,
+                                                       const Json& job) {
+        const std::string name = text_or(job, "name");
+        static_cast<void>(detail::parse_vertex_name(name, "customJobs"));
+        return detail::vertex_workload(with, name, project);
+    };
+    google::Creation job{.url = url,
+                         .body = detail::custom_job(*this, image, run_id),
+                         .attempted = "create custom job"};
+    job.subject = text_or(job.body, "displayName");
+    job.made = [&](const google::Client& with) -> std::optional<Json> {
+        const Json found = with.get(url + "?filter=" +
+                                        net::percent_encode(std::string{"labels."} +
+                                                            kube::run_label + "=\"" + run_id + '"'),
+                                    "look for", "custom job " + run_id);
         const Json& jobs = kube::list(found, {"customJobs"});
         return jobs.empty() ? std::nullopt : std::optional{jobs.front()};
     };
-    std::optional<Json> made = google.run_id.empty() ? std::nullopt : find();
-    if (!made) {
-        made = client.create(url, body, "create custom job", text_or(body, "displayName"), find);
-    }
-    const std::string name = text_or(*made, "name");
-    static_cast<void>(detail::region_of(name, "customJobs"));
-    return detail::vertex_workload(client, name);
+    job.undo = [&](const google::Client& with, const Json& made) { workload(with, made).remove(); };
+    const std::optional<Json> before = google.run_id.empty() ? std::nullopt : job.made(client);
+    return workload(client, before ? *before : client.create(job));
 }
 
 static_assert(Deployer<VertexDeployer> && Renderer<VertexDeployer> && SelfChecking<VertexDeployer>);
@@ -36613,6 +38214,34 @@ using TrafficSplit = std::map<std::string, int>;
         largest->second += total - given;
     }
     return split;
+}
+
+/// The split when the newest deployed model gets `percent`, and the others share the rest as they
+/// do now; one that had nothing gets it when nobody else is there. Empty when there is no model to
+/// share with, and `percent` is less than all.
+[[nodiscard]] inline TrafficSplit traffic_with_newest(const Json& endpoint, int percent) {
+    std::string newest, before, newest_time, before_time;
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        const std::string id = text_or(deployed, "id"), time = text_or(deployed, "createTime");
+        if (newest.empty() || time > newest_time) {
+            before = std::exchange(newest, id);
+            before_time = std::exchange(newest_time, time);
+        } else if (before.empty() || time > before_time) {
+            before = id;
+            before_time = time;
+        }
+    }
+    TrafficSplit others = traffic_of(endpoint);
+    others.erase(newest);
+    if (others.empty() && !before.empty()) {
+        others = {{before, 100}};
+    }
+    if (newest.empty() || (others.empty() && percent < 100)) {
+        return {};
+    }
+    others = shared_traffic(std::move(others), 100 - percent);
+    others[newest] = percent;
+    return others;
 }
 
 /// The split when the deployed model `id` goes; empty when it was the only one. When it had all the
@@ -36658,11 +38287,13 @@ struct VertexServingDeployer {
     Labels environment = {};
     std::map<std::string, Json> model_config = {};   ///< Model, over what is made here
     std::map<std::string, Json> deploy_config = {};  ///< DeployedModel, over what is made here
+    int start_timeout = 0;     ///< seconds until the model is deployed; 0: as long as Google tries
+    bool keep_failed = false;  ///< model and endpoint of a deployment that failed stay
 
     /// As VertexDeployer's.
     void check() const;
     /// The deployment has begun when this returns; follow() and wait() end when the model answers.
-    /// What was made before a failure is removed.
+    /// What was made before a failure is removed, unless it is to be kept.
     [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
     /// The bodies of the three requests: model, endpoint, deployment.
     [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
@@ -36690,13 +38321,17 @@ inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
               "share of the endpoint's traffic; models that are there keep the rest (default: "
               "100)"),
         field("service_account", &VertexServingDeployer::service_account,
-              "service account that the model runs as"),
+              "service account that the program runs as"),
         field("environment", &VertexServingDeployer::environment,
               "variable of the program; repeatable", "env"),
         field("model_config", &VertexServingDeployer::model_config,
               "member of the Model, over what is made from the other options; repeatable"),
         field("deploy_config", &VertexServingDeployer::deploy_config,
               "member of the DeployedModel, over what is made from the other options; repeatable"),
+        field("start_timeout", &VertexServingDeployer::start_timeout,
+              "fail when nothing runs after so many seconds (default: wait)"),
+        field("keep_failed", &VertexServingDeployer::keep_failed,
+              "leave what was made for a deployment that failed"),
     });
 
 namespace detail {
@@ -36709,7 +38344,7 @@ public:
           run_id_(std::move(run_id)),
           name_(options.google.name.empty() ? VertexServingDeployer::name_prefix + run_id_
                                             : options.google.name),
-          model_id_(VertexServingDeployer::name_prefix + run_id_) {}
+          id_(VertexServingDeployer::name_prefix + run_id_) {}
 
     [[nodiscard]] Json model_request(const Image& image) const {
         Labels environment = image.environment;
@@ -36728,7 +38363,7 @@ public:
         Json model{
             {"displayName", name_}, {"labels", labels()}, {"containerSpec", std::move(container)}};
         set(model, "artifactUri", options_.artifact_uri);
-        return {{"modelId", model_id_},
+        return {{"modelId", id_},
                 {"model", google::merged(std::move(model), Json(options_.model_config))}};
     }
     [[nodiscard]] std::string endpoint_name() const {
@@ -36740,7 +38375,8 @@ public:
     /// `model` is its resource name, `others` the endpoint's traffic split so far.
     [[nodiscard]] Json deploy_request(const std::string& model,
                                       const google::TrafficSplit& others) const {
-        Json deployed{{"model", model},
+        Json deployed{{"id", deployed_id()},
+                      {"model", model},
                       {"displayName", name_},
                       {"dedicatedResources",
                        {{"machineSpec", google::machine_spec(options_.machine)},
@@ -36755,7 +38391,14 @@ public:
             {"trafficSplit", split}};
     }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
-    [[nodiscard]] const std::string& model_id() const noexcept { return model_id_; }
+    /// Of the model, and of an endpoint that is made. Chosen here, so that a lost answer never
+    /// makes a second one.
+    [[nodiscard]] const std::string& id() const noexcept { return id_; }
+    /// Of the deployed model: ten digits at most.
+    [[nodiscard]] std::string deployed_id() const {
+        return std::to_string(1 +
+                              std::stoull(codec::sha256_hex(run_id_).substr(0, 7), nullptr, 16));
+    }
 
 private:
     [[nodiscard]] Labels labels() const {
@@ -36768,7 +38411,7 @@ private:
     }
 
     const VertexServingDeployer& options_;
-    std::string run_id_, name_, model_id_;
+    std::string run_id_, name_, id_;
 };
 
 /// Takes `model` off the endpoint; the models that stay share its traffic.
@@ -36787,8 +38430,10 @@ inline void undeploy(const google::Client& client, const std::string& root,
         if (const google::TrafficSplit rest = google::traffic_without(*found, id); !rest.empty()) {
             body["trafficSplit"] = rest;
         }
-        const Json operation =
-            client.create(root + endpoint + ":undeployModel", body, "undeploy", model);
+        const Json operation = client.create({.url = root + endpoint + ":undeployModel",
+                                              .body = std::move(body),
+                                              .attempted = "undeploy",
+                                              .subject = model});
         static_cast<void>(client.finish(operation, root, "undeploy", model));
     }
 }
@@ -36801,10 +38446,11 @@ inline void delete_resource(const google::Client& client, const std::string& roo
     }
 }
 
-/// Deletes what an operation makes, once it has made it: nothing under way can be deleted.
+/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
 /// `member` of its response is the name.
 inline void delete_made(const google::Client& client, const std::string& root,
                         const Json& operation, const char* member) {
+    client.cancel(operation, root, "what has to be removed");
     const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
     if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
         delete_resource(client, root, name);
@@ -36820,37 +38466,66 @@ inline void delete_endpoint(const google::Client& client, const std::string& roo
     }
 }
 
+/// The operations on `name` that are going on.
+[[nodiscard]] inline std::vector<Json> running_operations(const google::Client& client,
+                                                          const std::string& url,
+                                                          const std::string& name) {
+    std::vector<Json> running;
+    const Json answer = client.get(url + "/operations", "look at the operations of", name);
+    for (const Json& operation : kube::list(answer, {"operations"})) {
+        if (!google::is_done(operation)) {
+            running.push_back(operation);
+        }
+    }
+    return running;
+}
+
+[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        if (text_or(deployed, "model") == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// The steps of one run, each of which knows how it is undone.
 class VertexLaunch {
 public:
-    VertexLaunch(const google::Client& client, const VertexServing& run, google::Undo& undo)
-        : client_(client),
+    VertexLaunch(google::Client client, const VertexServing& run, google::Undo& undo)
+        : client_(std::move(client)),
           run_(run),
           undo_(undo),
-          root_(vertex_endpoint(client.options()) + "/v1/"),
-          place_(root_ + vertex_place(client.project(), client.options())) {}
+          root_(vertex_endpoint(client_.options()) + "/v1/"),
+          place_(root_ + vertex_place(client_.project(), client_.options())) {}
 
     [[nodiscard]] const std::string& root() const noexcept { return root_; }
 
     /// The model's resource name.
     [[nodiscard]] std::string upload(const Image& image) const {
-        const auto find = [this]() -> std::optional<Json> {
-            const auto found = client_.find(place_ + "/models/" + run_.model_id(), "look for model",
-                                            run_.model_id());
+        google::Creation wanted{.url = place_ + "/models:upload",
+                                .body = run_.model_request(image),
+                                .attempted = "upload model",
+                                .subject = run_.name()};
+        wanted.made = [this](const google::Client& with) -> std::optional<Json> {
+            const auto found =
+                with.find(place_ + "/models/" + run_.id(), "look for model", run_.id());
             return found ? std::optional{ended({{"model", text_or(*found, "name")}})}
                          : std::nullopt;
         };
-        std::optional<Json> operation = again() ? find() : std::nullopt;
+        wanted.undo = [this](const google::Client& with, const Json& operation) {
+            delete_made(with, root_, operation, "model");
+        };
+        std::optional<Json> operation = again() ? wanted.made(client_) : std::nullopt;
         if (!operation) {
-            operation = client_.create(place_ + "/models:upload", run_.model_request(image),
-                                       "upload model", run_.name(), find);
+            operation = client_.create(wanted);
         }
         undo_.add([root = root_, begun = *operation](const google::Client& with) {
             delete_made(with, root, begun, "model");
         });
         const Json end = client_.finish(*operation, root_, "upload model", run_.name());
         std::string model = kube::text(end, {"response", "model"});
-        static_cast<void>(region_of(model, "models"));
+        static_cast<void>(parse_vertex_name(model, "models"));
         undo_.amend([root = root_, model](const google::Client& with) {
             delete_resource(with, root, model);
         });
@@ -36859,47 +38534,36 @@ public:
 
     /// The endpoint, found or made.
     [[nodiscard]] Json target() const {
-        const auto find = [this]() -> std::optional<Json> {
-            const Json found =
-                client_.get(place_ + "/endpoints?filter=" +
-                                net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
-                            "look for endpoint", run_.endpoint_name());
-            const Json& endpoints = kube::list(found, {"endpoints"});
-            return endpoints.empty() ? std::nullopt : std::optional{ended(endpoints.front())};
-        };
-        std::optional<Json> operation = find();
-        const bool is_made = !operation;
-        if (is_made) {
-            operation = client_.create(place_ + "/endpoints", run_.endpoint_request(),
-                                       "create endpoint", run_.endpoint_name(), find);
-            undo_.add([root = root_, begun = *operation](const google::Client& with) {
-                delete_made(with, root, begun, "name");
-            });
-        }
-        const Json end = client_.finish(*operation, root_, "create endpoint", run_.endpoint_name());
-        Json endpoint = kube::member(end, {"response"});
-        const std::string name = text_or(endpoint, "name");
-        static_cast<void>(region_of(name, "endpoints"));
-        if (is_made) {
-            undo_.amend([root = root_, name](const google::Client& with) {
-                delete_endpoint(with, root, name);
-            });
-        }
-        return endpoint;
+        const Json found =
+            client_.get(place_ + "/endpoints?filter=" +
+                            net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
+                        "look for endpoint", run_.endpoint_name());
+        const Json& endpoints = kube::list(found, {"endpoints"});
+        return endpoints.empty() ? make_endpoint() : checked(endpoints.front());
     }
 
     /// The operation of the deployment.
     [[nodiscard]] Json deploy(const std::string& model, const Json& endpoint) const {
         const std::string name = text_or(endpoint, "name");
-        bool is_there = false;
-        for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
-            is_there = is_there || text_or(deployed, "model") == model;
-        }
-        Json operation =
-            is_there ? ended(endpoint)
-                     : client_.create(root_ + name + ":deployModel",
-                                      run_.deploy_request(model, google::traffic_of(endpoint)),
-                                      "deploy model", run_.name());
+        google::Creation wanted{.url = root_ + name + ":deployModel",
+                                .body = run_.deploy_request(model, google::traffic_of(endpoint)),
+                                .attempted = "deploy model",
+                                .subject = run_.name()};
+        // While it is being deployed the endpoint does not show it.
+        wanted.made = [&](const google::Client& with) -> std::optional<Json> {
+            for (const Json& running : running_operations(with, root_ + name, name)) {
+                static_cast<void>(with.end_of(running, root_, wanted.attempted, wanted.subject));
+            }
+            const Json now = with.get(root_ + name, "look at", name);
+            return is_deployed(now, model) ? std::optional{ended(now)} : std::nullopt;
+        };
+        wanted.undo = [&](const google::Client& with, const Json& /*operation*/) {
+            undeploy(with, root_, name, model);
+        };
+        std::optional<Json> there = is_deployed(endpoint, model) ? std::optional{ended(endpoint)}
+                                    : again()                    ? wanted.made(client_)
+                                                                 : std::nullopt;
+        Json operation = there ? *std::move(there) : client_.create(wanted);
         undo_.add([root = root_, name, model](const google::Client& with) {
             undeploy(with, root, name, model);
         });
@@ -36907,6 +38571,34 @@ public:
     }
 
 private:
+    [[nodiscard]] Json make_endpoint() const {
+        google::Creation wanted{.url = place_ + "/endpoints?endpointId=" + run_.id(),
+                                .body = run_.endpoint_request(),
+                                .attempted = "create endpoint",
+                                .subject = run_.endpoint_name()};
+        wanted.made = [this](const google::Client& with) -> std::optional<Json> {
+            const auto found =
+                with.find(place_ + "/endpoints/" + run_.id(), "look for endpoint", run_.id());
+            return found ? std::optional{ended(*found)} : std::nullopt;
+        };
+        wanted.undo = [this](const google::Client& with, const Json& operation) {
+            delete_made(with, root_, operation, "name");
+        };
+        const Json operation = client_.create(wanted);
+        undo_.add([root = root_, operation](const google::Client& with) {
+            delete_made(with, root, operation, "name");
+        });
+        const Json end = client_.finish(operation, root_, "create endpoint", run_.endpoint_name());
+        Json endpoint = checked(kube::member(end, {"response"}));
+        undo_.amend([root = root_, name = text_or(endpoint, "name")](const google::Client& with) {
+            delete_endpoint(with, root, name);
+        });
+        return endpoint;
+    }
+    [[nodiscard]] static Json checked(Json endpoint) {
+        static_cast<void>(parse_vertex_name(text_or(endpoint, "name"), "endpoints"));
+        return endpoint;
+    }
     /// Whether this run may have been here before.
     [[nodiscard]] bool again() const { return !client_.options().run_id.empty(); }
     /// What is there already is an operation that has ended.
@@ -36914,11 +38606,68 @@ private:
         return {{"done", true}, {"response", result}};
     }
 
-    const google::Client& client_;
+    google::Client client_;
     const VertexServing& run_;
     google::Undo& undo_;
     std::string root_, place_;
 };
+
+/// What an endpoint is to us, by its resource name; the rest is the caller's.
+[[nodiscard]] inline google::Served served_by(const google::Client& client, const std::string& name,
+                                              const std::string& project, std::string filter) {
+    const std::string root = vertex_endpoint(client.options()) + "/v1/";
+    return {.object = {.api_version = vertex_api, .kind = "Endpoint", .name = name},
+            .url = root + name,
+            .predict_url = root + name + ":predict",
+            .operation_root = root,
+            .log = {.endpoint = client.options().logging_endpoint,
+                    .project = project,
+                    .filter = std::move(filter),
+                    .subject = "endpoint " + name}};
+}
+
+/// The lines of all models of an endpoint, or of one.
+[[nodiscard]] inline std::string endpoint_log(const std::string& name,
+                                              const std::string& deployed_id = {}) {
+    const std::string type = "aiplatform.googleapis.com/Endpoint";
+    const std::pair<const char*, std::string> endpoint{"resource.labels.endpoint_id",
+                                                       name.substr(name.rfind('/') + 1)};
+    return deployed_id.empty()
+               ? google::log_filter(type, {endpoint})
+               : google::log_filter(type, {endpoint, {"labels.deployed_model_id", deployed_id}});
+}
+
+[[nodiscard]] inline bool is_ours(const Json& resource) {
+    return kube::member(resource, {"labels", kube::run_label}).is_string();
+}
+
+/// Removes what runs of ours have left on an endpoint and, when it is ours and empty then, itself.
+inline void remove_ours(const google::Client& client, const std::string& root,
+                        const std::string& name) {
+    const std::optional<Json> endpoint = client.find(root + name, "look at", name);
+    if (!endpoint) {
+        return;
+    }
+    bool is_touched = is_ours(*endpoint);
+    for (const Json& deployed : kube::list(*endpoint, {"deployedModels"})) {
+        const std::string model = text_or(deployed, "model");
+        const std::optional<Json> resource = client.find(root + model, "look at", model);
+        if (resource && is_ours(*resource)) {
+            is_touched = true;
+            undeploy(client, root, name, model);
+            delete_resource(client, root, model);
+        }
+    }
+    if (!is_touched) {
+        throw Error{ErrorCode::denied,
+                    {.attempted = "remove",
+                     .subject = name,
+                     .answer = "fairing has made neither it nor a model on it"}};
+    }
+    if (is_ours(*endpoint)) {
+        delete_endpoint(client, root, name);
+    }
+}
 
 }  // namespace detail
 
@@ -36929,6 +38678,7 @@ inline void VertexServingDeployer::check() const {
     google::check_least("min_replica_count", min_replica_count, 1);
     google::check_least("max_replica_count", max_replica_count, 0);
     google::check_least("traffic_percent", traffic_percent, 0);
+    google::check_least("start_timeout", start_timeout, 0);
     if (machine.machine_type.empty()) {
         throw google::bad_option("machine_type", "\"\"", "a deployed model needs one");
     }
@@ -36952,8 +38702,7 @@ inline std::vector<Json> VertexServingDeployer::manifests(const Image& image,
                                     google.run_id.empty() ? derive_run_id(image) : google.run_id};
     const std::string project = google.project.empty() ? "-" : google.project;
     return {run.model_request(image), run.endpoint_request(),
-            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.model_id(),
-                               {})};
+            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.id(), {})};
 }
 
 inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session& session) const {
@@ -36961,211 +38710,105 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
     check_pullable(image);
     const google::Client client{google, session};
     const detail::VertexServing run{*this, google.run_id.empty() ? draw_run_id() : google.run_id};
+    const std::optional<google::Steady::time_point> deadline =
+        start_timeout > 0
+            ? std::optional{google::Steady::now() + std::chrono::seconds{start_timeout}}
+            : std::nullopt;
     google::Undo undo{client};
-    const detail::VertexLaunch launch{client, run, undo};
-    const std::string model = launch.upload(image);
-    const Json target = launch.target();
-    const std::string endpoint = text_or(target, "name");
-    const std::string& root = launch.root();
-    const bool has_others = !google::traffic_of(target).empty();
-    if (!has_others && traffic_percent != 100) {
-        throw google::bad_option(
-            "traffic_percent", std::to_string(traffic_percent),
-            "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
+    const detail::VertexLaunch launch{client.with_deadline(deadline), run, undo};
+    try {
+        const std::string model = launch.upload(image);
+        const Json target = launch.target();
+        const std::string endpoint = text_or(target, "name");
+        if (google::traffic_of(target).empty() && traffic_percent != 100) {
+            throw google::bad_option(
+                "traffic_percent", std::to_string(traffic_percent),
+                "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
+        }
+        const Json deployment = launch.deploy(model, target);
+        google::Served served = detail::served_by(
+            client, endpoint, client.project(), detail::endpoint_log(endpoint, run.deployed_id()));
+        served.operation = deployment;
+        served.state = [model](const Json& resource) {
+            return detail::is_deployed(resource, model)
+                       ? Outcome{.state = State::ready}
+                       : Outcome{.state = State::failed,
+                                 .reason = "the model is not deployed any more"};
+        };
+        served.deadline = deadline;
+        served.keep_failed = keep_failed;
+        served.undo = undo.keep();
+        return Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))};
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error&) {
+        if (keep_failed && !undo.keep().empty()) {
+            session.control().say(Level::warning, "what was made for " + run.name() + " stays");
+        }
+        throw;
     }
-    const Json deployment = launch.deploy(model, target);
-    return Endpoint{std::make_shared<google::EndpointWorkload>(
-        client, google::Served{.object = {.api_version = "aiplatform.googleapis.com/v1",
-                                          .kind = "Endpoint",
-                                          .name = endpoint},
-                               .predict_url = root + endpoint + ":predict",
-                               .operation_root = root,
-                               .operation = deployment,
-                               .undo = undo.keep()})};
+}
+
+/// The endpoint of this resource name (projects/P/locations/R/endpoints/ID), wherever it was made;
+/// the options as find_vertex_job()'s. Its follow() removes nothing and gives the log until it is
+/// removed; wait() returns when a model is deployed. remove() undeploys and deletes what fairing
+/// made: its models, then the endpoint, unless others have models on it.
+[[nodiscard]] inline Endpoint find_vertex_endpoint(
+    const std::string& resource_name, const GoogleOptions& options, const Session& session,
+    std::chrono::seconds predict_timeout = std::chrono::seconds{60}) {
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    google::Served served =
+        detail::served_by(client, resource_name, name.project, detail::endpoint_log(resource_name));
+    served.state = [](const Json& endpoint) {
+        return kube::list(endpoint, {"deployedModels"}).empty()
+                   ? Outcome{.state = State::failed, .reason = "no model is deployed to it"}
+                   : Outcome{.state = State::ready};
+    };
+    served.is_found = true;
+    served.predict_timeout = predict_timeout;
+    served.undo.emplace_back(
+        [root = served.operation_root, resource_name](const google::Client& with) {
+            detail::remove_ours(with, root, resource_name);
+        });
+    served.operation = {{"done", true}};
+    const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
+    if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
+        for (Json& running : detail::running_operations(client, served.url, resource_name)) {
+            served.operation = std::move(running);
+        }
+    }
+    return detail::need_there(
+        Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))}, session);
+}
+
+/// Gives the newest model of the endpoint of this resource name another share of its requests, as
+/// shift_traffic() does in a cluster: 100 makes it the only one, 0 goes back to those before.
+[[nodiscard]] inline Endpoint shift_vertex_traffic(const std::string& resource_name, int percent,
+                                                   const GoogleOptions& options,
+                                                   const Session& session) {
+    google::check_least("traffic", percent, 0);
+    if (percent > 100) {
+        throw google::bad_option("traffic", std::to_string(percent), "it is more than 100");
+    }
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    const std::string url = detail::vertex_endpoint(client.options()) + "/v1/" + resource_name;
+    const google::TrafficSplit split = google::traffic_with_newest(
+        client.get(url, "divide the requests to", resource_name), percent);
+    if (split.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "divide the requests to",
+                     .subject = resource_name,
+                     .answer = "it has no models that could share them"}};
+    }
+    static_cast<void>(client.patch(url + "?updateMask=trafficSplit", {{"trafficSplit", split}},
+                                   "divide the requests to", resource_name));
+    return find_vertex_endpoint(resource_name, options, session);
 }
 
 static_assert(Deployer<VertexServingDeployer> && Renderer<VertexServingDeployer> &&
               SelfChecking<VertexServingDeployer>);
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/core/figures.hpp - sizes and times as a person reads them: three figures, decimal units.
-
-namespace fairing {
-
-namespace detail {
-
-[[nodiscard]] inline std::string figure_text(double value, int decimals, const char* unit) {
-    std::array<char, 48> text{};
-    std::snprintf(text.data(), text.size(), "%.*f %s", decimals, value, unit);
-    return text.data();
-}
-
-}  // namespace detail
-
-/// "1.30 MB".
-[[nodiscard]] inline std::string human_bytes(std::uint64_t bytes) {
-    constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
-    auto value = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    while (value >= 999.5 && unit + 1 < units.size()) {
-        value /= 1000;
-        ++unit;
-    }
-    const bool whole = unit == 0 || value >= 99.95;
-    return detail::figure_text(value, whole ? 0 : value < 9.995 ? 2 : 1, units[unit]);
-}
-
-/// "0.42 s".
-[[nodiscard]] inline std::string human_seconds(double seconds) {
-    return detail::figure_text(seconds, 2, "s");
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/pipeline.hpp - the three stages in order: Fairing<Preprocessor, Builder, Deployer>.
-
-namespace fairing {
-
-/// Stands for "no third stage": a pipeline that ends with the image.
-struct NoDeployer {};
-static_assert(!Deployer<NoDeployer>);
-
-/// Stateless: every call may run at once with another. Every call unwinds before an exception
-/// leaves it, so that nothing stays behind even when nobody catches (an uncaught exception need not
-/// unwind at all). The session's log is told the image's reference and the workload's name.
-template <Preprocessor P, Builder B, class D = NoDeployer>
-class Fairing {
-public:
-    Fairing(P preprocessor, B builder) requires std::same_as<D, NoDeployer>
-        : preprocessor_(std::move(preprocessor)), builder_(std::move(builder)) {}
-    Fairing(P preprocessor, B builder, D deployer) requires Deployer<D>
-        : preprocessor_(std::move(preprocessor)),
-          builder_(std::move(builder)),
-          deployer_(std::move(deployer)) {}
-
-    [[nodiscard]] Context prepare(const Session& session = {}) const {
-        try {
-            return preprocessor_.prepare(session.ordered());
-        } catch (...) {
-            throw;
-        }
-    }
-
-    [[nodiscard]] Image build(const Session& session = {}) const {
-        try {
-            return build_ordered(session.ordered());
-        } catch (...) {
-            throw;
-        }
-    }
-
-    /// What the deployer would create for `image`, without I/O.
-    [[nodiscard]] std::vector<Json> manifests(
-        const Image& image, const Session& session = {}) const requires Renderer<D> {
-        return deployer_.manifests(image, session);
-    }
-
-    /// Starts and lets go: whatever was made before a failure is removed, what is returned lives on
-    /// by itself. In the job itself: does nothing, returns an empty handle.
-    [[nodiscard]] auto start(const Session& session = {}) const requires Deployer<D> {
-        using Handle = decltype(deployer_.deploy(Image{}, session));
-        if (skipped_in_job(session)) {
-            return Handle{};
-        }
-        try {
-            check_deployer();
-            const Session ordered = session.ordered();
-            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
-            RemoveOnExit guard{workload, ordered.log};
-            say_started(workload.object(), ordered);
-            guard.keep();
-            return workload;
-        } catch (...) {
-            throw;
-        }
-    }
-
-    /// Starts, follows to the end (or readiness) and gives every line to session.output. Throws
-    /// WorkloadError when it failed; a stop, or any other error while following, removes it and is
-    /// thrown on. In the job itself: does nothing, returns an empty handle.
-    auto run(const Session& session = {}) const requires Deployer<D> {
-        using Handle = decltype(deployer_.deploy(Image{}, session));
-        if (skipped_in_job(session)) {
-            return Handle{};
-        }
-        try {
-            check_deployer();
-            const Session ordered = session.ordered();
-            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
-            RemoveOnExit guard{workload, ordered.log};
-            say_started(workload.object(), ordered);
-            Outcome outcome = workload.follow(ordered.output, ordered.stop);
-            guard.keep();
-            if (outcome.state == State::failed) {
-                Error::Details details{.attempted = "run",
-                                       .subject = workload.object().name,
-                                       .answer = outcome.reason};
-                throw WorkloadError{std::move(details), std::move(outcome)};
-            }
-            return workload;
-        } catch (...) {
-            throw;
-        }
-    }
-
-private:
-    /// What it would refuse in the end is refused before anything is built and sent.
-    void check_deployer() const {
-        if constexpr (SelfChecking<D>) {
-            deployer_.check();
-        }
-    }
-
-    [[nodiscard]] Image build_ordered(const Session& session) const {
-        const Context context = preprocessor_.prepare(session);
-        session.control().check("build image");
-        Image image = builder_.build(context, session);
-        say_built(image, context.files.size(), session);
-        return image;
-    }
-
-    /// What a builder has not measured is not said.
-    static void say_built(const Image& image, std::size_t files, const Session& session) {
-        const BuildFigures& figures = image.figures;
-        const double seconds = figures.build_seconds + figures.push_seconds;
-        const std::string cost = seconds > 0 ? ": " + std::to_string(files) + " files, " +
-                                                   human_bytes(figures.bytes_read) + " read, " +
-                                                   human_bytes(figures.bytes_uploaded) +
-                                                   " sent in " + human_seconds(seconds)
-                                             : std::string{};
-        session.control().say(Level::info, "image " + image.reference + cost);
-    }
-
-    static void say_started(const ObjectName& object, const Session& session) {
-        session.control().say(Level::info, object.kind + ' ' + object.name + " started");
-    }
-
-    static bool skipped_in_job(const Session& session) {
-        if (in_job()) {
-            session.control().say(Level::warning,
-                                  "FAIRING_RUNTIME is set: this is the job, nothing is launched");
-            return true;
-        }
-        return false;
-    }
-
-    P preprocessor_;
-    B builder_;
-    [[no_unique_address]] D deployer_ = {};
-};
-
-template <class P, class B>
-Fairing(P, B) -> Fairing<P, B, NoDeployer>;
-template <class P, class B, class D>
-Fairing(P, B, D) -> Fairing<P, B, D>;
 
 }  // namespace fairing
 
@@ -39128,7 +40771,7 @@ private:
 
 template <>
 inline constexpr auto fields<NotebookPreprocessor> = std::tuple{
-    field("notebook_file", &NotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("notebook_file", &NotebookPreprocessor::notebook_file, "the notebook", given_by_entry),
     field("input_files", &NotebookPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &NotebookPreprocessor::command,
@@ -39464,7 +41107,8 @@ private:
 
 template <>
 inline constexpr auto fields<FullNotebookPreprocessor> = std::tuple{
-    field("notebook_file", &FullNotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("notebook_file", &FullNotebookPreprocessor::notebook_file, "the notebook",
+          given_by_entry),
     field("output_file", &FullNotebookPreprocessor::output_file,
           "where the executed notebook goes: a path of the image, or a URL (default: "
           "fairing_output_notebook.ipynb)"),
@@ -39747,10 +41391,10 @@ inline constexpr auto fields<FunctionPreprocessor> = std::tuple{
     field("function", &FunctionPreprocessor::function,
           "which of a program's job functions runs (see run_main)"),
     field("arguments", &FunctionPreprocessor::arguments, "of the program, in the job",
-          not_an_option),
+          given_behind_dashes),
     field("input_files", &FunctionPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
-    field("executable", &FunctionPreprocessor::executable, "the program", not_an_option),
+    field("executable", &FunctionPreprocessor::executable, "the program", given_by_entry),
     field("path_prefix", &FunctionPreprocessor::path_prefix,
           "where files land in the image, and the working directory (default: /app/)"),
     field("output_map", &FunctionPreprocessor::output_map,
@@ -39896,7 +41540,7 @@ private:
 
 template <>
 inline constexpr auto fields<PythonPreprocessor> = std::tuple{
-    field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
+    field("executable", &PythonPreprocessor::executable, "the Python file to run", given_by_entry),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &PythonPreprocessor::command,
@@ -40223,9 +41867,9 @@ private:
 template <>
 inline constexpr auto fields<PythonFunctionPreprocessor> = std::tuple{
     field("function", &PythonFunctionPreprocessor::function,
-          "file.py:name, package.module:name, or a pickle", not_an_option),
+          "file.py:name, package.module:name, or a pickle", given_by_entry),
     field("arguments", &PythonFunctionPreprocessor::arguments, "sys.argv in the job",
-          not_an_option),
+          given_behind_dashes),
     field("input_files", &PythonFunctionPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &PythonFunctionPreprocessor::command,
@@ -40251,94 +41895,55 @@ static_assert(Preprocessor<PythonFunctionPreprocessor>);
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/stage/any.hpp - stages chosen at run time: any preprocessor, builder or deployer, by
-// value.
+// fairing/stages.hpp - every stage that is chosen by a name, once: the keys of fairing.json, the
+// options of the command and its help are all made from this list and the stages' field tables.
 
 namespace fairing {
 
-/// Any preprocessor, by value.
-class AnyPreprocessor {
-public:
-    template <class T>
-    requires(!std::same_as<T, AnyPreprocessor>) && Preprocessor<T> AnyPreprocessor(T stage)
-        : prepare_([stage = std::move(stage)](const Session& session) {
-              return stage.prepare(session);
-          }) {}
-    [[nodiscard]] Context prepare(const Session& session) const { return prepare_(session); }
+/// A stage and its name. What it is follows from the concept that it models.
+template <class T>
+struct NamedStage {
+    using Stage = T;
+    const char* name;
 
-private:
-    std::function<Context(const Session&)> prepare_;
+    /// "preprocessor", "builder" or "deployer".
+    [[nodiscard]] static constexpr const char* role() {
+        return Preprocessor<T> ? "preprocessor" : Builder<T> ? "builder" : "deployer";
+    }
 };
 
-/// Any builder, by value.
-class AnyBuilder {
-public:
-    template <class T>
-    requires(!std::same_as<T, AnyBuilder>) && Builder<T> AnyBuilder(T stage)
-        : build_([stage = std::move(stage)](const Context& context, const Session& session) {
-              return stage.build(context, session);
-          }) {}
-    [[nodiscard]] Image build(const Context& context, const Session& session) const {
-        return build_(context, session);
-    }
-
-private:
-    std::function<Image(const Context&, const Session&)> build_;
+inline constexpr auto named_stages = std::tuple{
+    NamedStage<PythonPreprocessor>{"python"},
+    NamedStage<NotebookPreprocessor>{"notebook"},
+    NamedStage<FullNotebookPreprocessor>{"full_notebook"},
+    NamedStage<FunctionPreprocessor>{"function"},
+    NamedStage<PythonFunctionPreprocessor>{"python_function"},
+    NamedStage<AppendBuilder>{"append"},
+    NamedStage<ClusterBuilder>{"cluster"},
+    NamedStage<DockerBuilder>{"docker"},
+    NamedStage<PodmanBuilder>{"podman"},
+    NamedStage<LocalDeployer>{"local"},
+    NamedStage<JobDeployer>{"job"},
+    NamedStage<TrainingJobDeployer>{"tfjob"},
+    NamedStage<TrainingJobDeployer>{"pytorchjob"},
+    NamedStage<TrainingJobDeployer>{"xgboostjob"},
+    NamedStage<TrainingJobDeployer>{"paddlejob"},
+    NamedStage<TrainingJobDeployer>{"jaxjob"},
+    NamedStage<TrainingJobDeployer>{"mpijob"},
+    NamedStage<TrainJobDeployer>{"trainjob"},
+    NamedStage<ServingDeployer>{"serving"},
+    NamedStage<InferenceServiceDeployer>{"kfserving"},
+    NamedStage<VertexDeployer>{"vertex"},
+    NamedStage<VertexServingDeployer>{"vertex-serving"},
+    NamedStage<AiPlatformDeployer>{"gcp"},
+    NamedStage<AiPlatformServingDeployer>{"gcpserving"},
 };
 
-/// Any deployer, by value. manifests() of one that renders nothing is an empty list.
-class AnyDeployer {
-public:
-    template <class T>
-    requires(!std::same_as<T, AnyDeployer>) && Deployer<T> AnyDeployer(T stage)
-        : deploy_([stage](const Image& image, const Session& session) -> Workload {
-              return stage.deploy(image, session);
-          }) {
-        if constexpr (SelfChecking<T>) {
-            check_ = [stage] { stage.check(); };
-        }
-        if constexpr (DryRunner<T>) {
-            dry_run_ = [stage](const Image& image, const Session& session) {
-                return stage.dry_run(image, session);
-            };
-        }
-        if constexpr (Renderer<T>) {
-            manifests_ = [stage = std::move(stage)](const Image& image, const Session& session) {
-                return stage.manifests(image, session);
-            };
-        }
-    }
-    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const {
-        return deploy_(image, session);
-    }
-    void check() const {
-        if (check_) {
-            check_();
-        }
-    }
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const {
-        return manifests_ ? manifests_(image, session) : std::vector<Json>{};
-    }
-
-    /// Throws Error{unsupported} for one whose peer can not rehearse.
-    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const {
-        if (!dry_run_) {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "make a dry run at the server",
-                         .answer = "this deployer has no server",
-                         .advice = "use --dry-run client"}};
-        }
-        return dry_run_(image, session);
-    }
-
-private:
-    std::function<Workload(const Image&, const Session&)> deploy_;
-    std::function<void()> check_ = {};
-    std::function<std::vector<Json>(const Image&, const Session&)> dry_run_ = {};
-    std::function<std::vector<Json>(const Image&, const Session&)> manifests_ = {};
-};
-static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<AnyDeployer> &&
-              Renderer<AnyDeployer> && SelfChecking<AnyDeployer>);
+/// Calls `visit` with each of them.
+template <class Visit>
+void for_each_stage(const Visit& visit) {
+    std::apply([&visit](const auto&... each) { (visit(each), ...); }, named_stages);
+}
 
 }  // namespace fairing
 
@@ -40348,7 +41953,33 @@ static_assert(Preprocessor<AnyPreprocessor> && Builder<AnyBuilder> && Deployer<A
 
 namespace fairing {
 
+/// The options in a section of fairing.json, where "name" is the stage's: "object_name" is the
+/// option "name".
+[[nodiscard]] inline Json section_options(Json section) {
+    if (section.is_object()) {
+        section.erase("name");
+        if (const auto found = section.find("object_name"); found != section.end()) {
+            section["name"] = Json(*found);
+            section.erase("object_name");
+        }
+    }
+    return section;
+}
+
 using AnyFairing = Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer>;
+
+/// A pipeline that runs when it is called: with registries of its own, unless the session has some.
+struct RemoteCall {
+    AnyFairing pipeline;
+    Registries registries = {};
+
+    Workload operator()(Session session = {}) const {
+        if (session.registries.empty()) {
+            session.registries = registries;
+        }
+        return pipeline.run(session);
+    }
+};
 
 /// The stages by name, with JSON options whose keys are the fields of the stage's table. A value,
 /// no global:
@@ -40358,38 +41989,8 @@ using AnyFairing = Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer>;
 class Config {
 public:
     Config() {
-        add_preprocessor("python",
-                         maker<AnyPreprocessor, PythonPreprocessor>("preprocessor python"));
-        add_preprocessor("notebook",
-                         maker<AnyPreprocessor, NotebookPreprocessor>("preprocessor notebook"));
-        add_preprocessor("full_notebook", maker<AnyPreprocessor, FullNotebookPreprocessor>(
-                                              "preprocessor full_notebook"));
-        add_preprocessor("function",
-                         maker<AnyPreprocessor, FunctionPreprocessor>("preprocessor function"));
-        add_preprocessor("python_function", maker<AnyPreprocessor, PythonFunctionPreprocessor>(
-                                                "preprocessor python_function"));
-        add_builder("append", maker<AnyBuilder, AppendBuilder>("builder append"));
-        add_builder("cluster", maker<AnyBuilder, ClusterBuilder>("builder cluster"));
-        add_builder("docker", maker<AnyBuilder, DockerBuilder>("builder docker"));
-        add_builder("podman", maker<AnyBuilder, PodmanBuilder>("builder podman"));
-        deployers_["job"] = deployer_maker<JobDeployer>("deployer job");
-        deployers_["serving"] = deployer_maker<ServingDeployer>("deployer serving");
-        deployers_["kfserving"] = deployer_maker<InferenceServiceDeployer>("deployer kfserving");
-        deployers_["local"] = deployer_maker<LocalDeployer>("deployer local");
-        deployers_["vertex"] = deployer_maker<VertexDeployer>("deployer vertex");
-        deployers_["vertex-serving"] =
-            deployer_maker<VertexServingDeployer>("deployer vertex-serving");
-        deployers_["gcp"] = deployer_maker<AiPlatformDeployer>("deployer gcp");
-        deployers_["gcpserving"] =
-            deployer_maker<AiPlatformServingDeployer>("deployer gcpserving");
-        deployers_["trainjob"] = deployer_maker<TrainJobDeployer>("deployer trainjob");
-        for (const TrainingKind& kind : training_kinds) {
-            deployers_[kind.deployer] =
-                deployer_maker<TrainingJobDeployer>(std::string{"deployer "} + kind.deployer);
-        }
-        // In a notebook's own kernel that notebook is what runs.
-        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
-        set_builder("append").set_deployer("local");
+        for_each_stage([this](const auto& each) { add(each); });
+        reset();
     }
 
     /// {"preprocessor": {"name": "python", …options}, "builder": {…}, "deployer": {…},
@@ -40408,9 +42009,7 @@ public:
                 throw Error{ErrorCode::usage,
                             {.attempted = "choose the " + key, .answer = "its name is not a text"}};
             }
-            if (options.is_object()) {
-                options.erase("name");
-            }
+            options = section_options(std::move(options));
             if (key == "preprocessor") {
                 set_preprocessor(name.empty() ? "python" : name, options);
             } else if (key == "builder") {
@@ -40463,6 +42062,14 @@ public:
         return *this;
     }
 
+    /// Forgets what was set. Names that were made known stay so, and registries.
+    Config& reset() {
+        mutators_.clear();
+        // In a notebook's own kernel that notebook is what runs.
+        set_preprocessor(env("JPY_SESSION_NAME", "").ends_with(".ipynb") ? "notebook" : "python");
+        return set_builder("append").set_deployer("local");
+    }
+
     /// Makes a stage of one's own known by a name.
     Config& add_preprocessor(std::string name, std::function<AnyPreprocessor(const Json&)> make) {
         preprocessors_[std::move(name)] = std::move(make);
@@ -40488,19 +42095,62 @@ public:
 
     [[nodiscard]] AnyFairing fairing() const { return {preprocessor(), builder(), deployer()}; }
     /// With the configuration's registries, unless the session has some.
-    Workload run(Session session = {}) const {
-        if (session.registries.empty()) {
-            session.registries = registries_;
-        }
-        return fairing().run(session);
+    Workload run(const Session& session = {}) const { return call(fairing())(session); }
+
+    /// The same for an image that is there already, whose command runs.
+    Workload deploy(const Image& image, const Session& session = {}) const {
+        return call({AnyPreprocessor{NothingToPrepare{}}, AnyBuilder{Built{image}}, deployer()})(
+            session);
+    }
+
+    /// What runs a function as the job when it is called, with the builder and the deployer that
+    /// are set now: a job function of run_main(), or Python's "file.py:function".
+    ///   const auto remote_train = config.fn(train);
+    ///   remote_train(session);
+    /// `options` are further ones of the preprocessor. Throws as job_function_name() does.
+    [[nodiscard]] RemoteCall fn(JobFunction function, Json options = Json::object()) const {
+        options["function"] = job_function_name(function);
+        return call_of("function", options);
+    }
+    [[nodiscard]] RemoteCall fn(const std::string& function, Json options = Json::object()) const {
+        options["function"] = function;
+        return call_of("python_function", options);
     }
 
 private:
+    struct NothingToPrepare {
+        [[nodiscard]] Context prepare(const Session& /*session*/) const { return {}; }
+    };
+    struct Built {
+        Image image;
+        [[nodiscard]] Image build(const Context& /*context*/, const Session& /*session*/) const {
+            return image;
+        }
+    };
+    [[nodiscard]] RemoteCall call(AnyFairing pipeline) const {
+        return {.pipeline = std::move(pipeline), .registries = registries_};
+    }
+    [[nodiscard]] RemoteCall call_of(const std::string& preprocessor, const Json& options) const {
+        return call(
+            {find(preprocessors_, "preprocessor", preprocessor)(options), builder(), deployer()});
+    }
+
     template <class Stage>
     using Makers = std::map<std::string, std::function<Stage(const Json&)>>;
     using Mutators = std::vector<PodSpecMutator>;
     using DeployerMaker = std::function<AnyDeployer(const Json&, const Mutators&)>;
 
+    template <class Stage>
+    void add(const NamedStage<Stage>& stage) {
+        const std::string full_name = std::string{stage.role()} + ' ' + stage.name;
+        if constexpr (Preprocessor<Stage>) {
+            add_preprocessor(stage.name, maker<AnyPreprocessor, Stage>(full_name));
+        } else if constexpr (Builder<Stage>) {
+            add_builder(stage.name, maker<AnyBuilder, Stage>(full_name));
+        } else {
+            deployers_[stage.name] = deployer_maker<Stage>(full_name);
+        }
+    }
     template <class Any, class Stage>
     [[nodiscard]] static std::function<Any(const Json&)> maker(std::string name) {
         return [name = std::move(name)](const Json& options) -> Any {
@@ -40549,247 +42199,107 @@ private:
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/stage/worker.hpp - which of the job's processes this one is, from the variables that each
-// launcher sets.
+// fairing/preprocessors/entry.hpp - what an entry point is, told by looking at it.
 
 namespace fairing {
 
-/// What a job function learns of its place. Alone: rank 0 of 1.
-struct Worker {
-    std::vector<std::string> arguments = {};
-    int rank = 0, world_size = 1;
-    std::string role = {};          ///< as the operator names it: "worker", "chief", "ps", …
-    std::string main_address = {};  ///< of rank 0, when it is known
-    std::uint16_t main_port = 0;
+/// The preprocessor that an entry point asks for, by name, and its options.
+struct Entry {
+    std::string preprocessor = {};
+    Json options = Json::object();
 };
 
 namespace detail {
 
-template <class Number>
-[[nodiscard]] std::optional<Number> number_from(const std::string& text) {
-    Number value{};
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return failure == std::errc{} && end == text.data() + text.size() && !text.empty()
-               ? std::optional<Number>{value}
-               : std::nullopt;
-}
-
-/// The number in a variable, when it is none below 0.
-[[nodiscard]] inline std::optional<int> number_in(const char* variable) {
-    const auto value = number_from<int>(env(variable, ""));
-    return value && *value >= 0 ? value : std::nullopt;
-}
-
-inline void set_main_address(Worker& worker, const std::string& host_and_port) {
-    const std::size_t colon = host_and_port.rfind(':');
-    worker.main_address = host_and_port.substr(0, colon);
-    if (colon != std::string::npos) {
-        worker.main_port = number_from<std::uint16_t>(host_and_port.substr(colon + 1)).value_or(0);
-    }
-}
-
-/// How one launcher tells a process its place; "" where it tells nothing. An address may end with
-/// a port.
-struct LauncherVariables {
-    const char *rank, *size, *address, *port = "", *role = "";
-};
-inline constexpr std::array<LauncherVariables, 11> launchers{
-    {{"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
-     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ""},
-     {"PMIX_RANK", "PMIX_SIZE", ""},
-     {"PMI_RANK", "PMI_SIZE", ""},
-     {"PROCESS_ID", "NUM_PROCESSES", "COORDINATOR_ADDRESS", "COORDINATOR_PORT"},
-     {"PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_MASTER"},
-     {"PADDLE_RANK", "PADDLE_NNODES", "PADDLE_MASTER"},
-     {"DMLC_WORKER_ID", "DMLC_NUM_WORKER", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_ROLE"},
-     {"DMLC_TASK_ID", "DMLC_NUM_WORKER", "DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_ROLE"},
-     {"PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
-     {"JOB_COMPLETION_INDEX", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}}};
-
-/// TF_CONFIG (TensorFlow's cluster description): ranks count the chief or master, then the workers,
-/// then the parameter servers, then evaluators, each in the order of its list.
-inline bool read_tf_config(Worker& worker) {
-    const Json config = Json::parse(env("TF_CONFIG", ""), nullptr, false);
-    if (!config.is_object() || !config.value("cluster", Json()).is_object() ||
-        !config.value("task", Json()).is_object()) {
-        return false;
-    }
-    const Json& task = config["task"];
-    if (!task.value("type", Json()).is_string() ||
-        !task.value("index", Json()).is_number_integer()) {
-        return false;
-    }
-    worker.role = task["type"];
-    worker.world_size = 0;
-    for (const char* role : {"chief", "master", "worker", "ps", "evaluator"}) {
-        const Json hosts = config["cluster"].value(role, Json::array());
-        if (worker.world_size == 0 && !hosts.empty() && hosts[0].is_string()) {
-            set_main_address(worker, hosts[0]);
+/// The words behind "#!" of a script; {"sh"} for one that ends in .sh; empty when it is no script.
+[[nodiscard]] inline std::vector<std::string> interpreter_of(const std::string& entry,
+                                                             std::string_view start) {
+    if (start.starts_with("#!")) {
+        std::istringstream line{std::string{start.substr(2, start.find_first_of("\r\n") - 2)}};
+        std::vector<std::string> words;
+        for (std::string word; line >> word;) {
+            words.push_back(word);
         }
-        if (worker.role == role) {
-            worker.rank = worker.world_size + task["index"].get<int>();
+        if (!words.empty()) {
+            return words;
         }
-        worker.world_size += static_cast<int>(hosts.size());
     }
-    worker.world_size = std::max(worker.world_size, 1);
-    return true;
+    return entry.ends_with(".sh") ? std::vector<std::string>{"sh"} : std::vector<std::string>{};
+}
+
+[[nodiscard]] inline std::string start_of(const std::filesystem::path& file) {
+    std::string start(256, '\0');
+    const UniqueFd descriptor = open_file(file, O_RDONLY | O_NONBLOCK);
+    const std::size_t size =
+        read_some(descriptor.get(), std::as_writable_bytes(std::span{start.data(), start.size()}),
+                  file.string());
+    start.resize(size);
+    return start;
 }
 
 }  // namespace detail
 
-/// This process's place, from the first launcher that has set its variables: PyTorch's RANK,
-/// WORLD_SIZE, MASTER_ADDR and MASTER_PORT (PyTorchJob, XGBoostJob, several workers of a Job, and
-/// torchrun), TF_CONFIG (TFJob), MPI's (MPIJob), JAX's (JAXJob), PADDLE_* (PaddleJob), DMLC_*
-/// (MXNet, XGBoost in a TrainJob), PET_* of a node (TrainJob), else JOB_COMPLETION_INDEX of an
-/// Indexed Job.
-[[nodiscard]] inline Worker worker_from_environment() {
-    Worker worker;
-    for (const detail::LauncherVariables& each : detail::launchers) {
-        const auto rank = detail::number_in(each.rank);
-        if (!rank) {
-            // More telling than what comes behind PyTorch's.
-            if (&each == &detail::launchers.front() && detail::read_tf_config(worker)) {
-                return worker;
-            }
-            continue;
-        }
-        worker.rank = *rank;
-        worker.world_size = detail::number_in(each.size).value_or(worker.rank + 1);
-        detail::set_main_address(worker, env(each.address, ""));
-        worker.main_port =
-            detail::number_from<std::uint16_t>(env(each.port, "")).value_or(worker.main_port);
-        worker.role = env(each.role, "");
-        break;
-    }
-    return worker;
+/// What `entry` asks of the preprocessor of that name: where its file goes.
+[[nodiscard]] inline Entry entry_for(const std::string& entry, const std::string& preprocessor) {
+    const char* const key = preprocessor == "notebook" || preprocessor == "full_notebook"
+                                ? "notebook_file"
+                            : preprocessor == "python_function" ? "function"
+                                                                : "executable";
+    return {.preprocessor = preprocessor, .options = {{key, entry}}};
 }
 
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/run_main.hpp - the main function of a launcher, and of a program that is launcher and job
-// at once.
-
-namespace fairing {
-
-/// A function pointer and not a std::function: captures do not travel to the job.
-using JobFunction = int (*)(const Worker&);
-using JobFunctions = std::map<std::string, JobFunction>;
-
-/// Turns SIGINT, SIGTERM and SIGHUP into a stop for as long as it lives; a second one ends the
-/// program at once. Nothing else in the library touches signals. Make it before the first thread:
-/// it blocks them in the calling thread, and threads inherit that. No disposition is changed, so a
-/// signal that was ignored stays ignored.
-class StopOnSignal {
-public:
-    StopOnSignal() {
-        sigemptyset(&signals_);
-        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-            struct sigaction current {};
-            ::sigaction(number, nullptr, &current);
-            // An ignored signal, such as SIGINT of a background job, would be delivered to
-            // sigwait().
-            if (current.sa_handler != SIG_IGN) {
-                sigaddset(&signals_, number);
-                wake_ = number;
-            }
-        }
-        pthread_sigmask(SIG_BLOCK, &signals_, &previous_);
-        if (wake_ != 0) {
-            waiter_ = std::thread{[this] { wait(); }};
-        }
+/// Tells by the name, then by the file: .ipynb is a notebook, .py Python, NAME:NAME and .pickle or
+/// .pkl a Python function, ELF a program, a folder with __main__.py a Python program, a script what
+/// its first line says. Throws Error: usage for what is none of them, not_found.
+[[nodiscard]] inline Entry guess_entry(const std::string& entry) {
+    const auto refused = [&](std::string answer) {
+        return Error{ErrorCode::usage,
+                     {.attempted = "run",
+                      .subject = packaging::escaped(entry),
+                      .answer = std::move(answer),
+                      .advice = "name a .py or .ipynb file, file.py:function, a program, a script, "
+                                "or a folder with __main__.py"}};
+    };
+    std::error_code ignored;
+    const std::filesystem::path path{entry};
+    const bool present = std::filesystem::exists(path, ignored);
+    if (!present && entry.find(':') != std::string::npos) {
+        return entry_for(entry, "python_function");
     }
-    StopOnSignal(StopOnSignal&&) = delete;
-    StopOnSignal& operator=(StopOnSignal&&) = delete;
-    ~StopOnSignal() {
-        ended_ = true;
-        if (waiter_.joinable()) {
-            pthread_kill(waiter_.native_handle(), wake_);
-            waiter_.join();
-        }
-        pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+    if (entry.ends_with(".ipynb")) {
+        return entry_for(entry, "notebook");
     }
-    [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
-
-private:
-    void wait() {
-        for (int received = 0; sigwait(&signals_, &received) == 0 && !ended_;) {
-            if (!stop_.request_stop()) {
-                std::_Exit(128 + received);
-            }
-        }
+    if (entry.ends_with(".pickle") || entry.ends_with(".pkl")) {
+        return entry_for(entry, "python_function");
     }
-
-    sigset_t signals_ = {}, previous_ = {};
-    std::stop_source stop_ = {};
-    std::atomic<bool> ended_ = false;
-    int wake_ = 0;  // one of signals_
-    std::thread waiter_ = {};
-};
-
-/// Calls `body` and gives its exit code: the one place where an exception becomes a sentence on
-/// stderr and an exit code (core/error.hpp; a failed workload's own code).
-template <class Body>
-int guarded(Body&& body) noexcept {
-    try {
-        return std::forward<Body>(body)();
-    } catch (const WorkloadError& error) {
-        std::cerr << "fairing: " << error.what() << '\n';
-        const int code = error.outcome().exit_code;
-        return code != 0 ? code : exit_code(error.code());
-    } catch (const Error& error) {
-        std::cerr << "fairing: " << error.what() << '\n';
-        return exit_code(error.code());
-    } catch (const std::exception& error) {
-        std::cerr << "fairing: " << error.what() << '\n';
-        return exit_code(ErrorCode::internal);
-    } catch (...) {
-        std::cerr << "fairing: an exception of unknown type\n";
-        return exit_code(ErrorCode::internal);
-    }
-}
-
-/// Runs `launch` on a console session that SIGINT and SIGTERM stop. What it returns, if anything,
-/// is the exit code.
-template <std::invocable<const Session&> Launch>
-int run_main(Launch&& launch) noexcept {
-    return guarded([&] {
-        const StopOnSignal signals;
-        const Session session = console_session(signals.token());
-        if constexpr (std::same_as<std::invoke_result_t<Launch, const Session&>, int>) {
-            return std::invoke(launch, session);
-        } else {
-            std::invoke(launch, session);
-            return 0;
+    if (std::filesystem::is_directory(path, ignored)) {
+        if (!std::filesystem::exists(path / "__main__.py", ignored)) {
+            throw refused("it is a folder without __main__.py");
         }
-    });
-}
-
-/// The same program at both ends: in the job only the function that FAIRING_FUNCTION names runs,
-/// with this program's arguments; elsewhere only `launch`.
-template <std::invocable<const Session&> Launch>
-int run_main(int argc, char** argv, const JobFunctions& functions, Launch&& launch) noexcept {
-    if (!in_job()) {
-        return run_main(std::forward<Launch>(launch));
+        Entry folder = entry_for((path / "__main__.py").string(), "python");
+        folder.options["input_files"] = Json::array({entry});
+        return folder;
     }
-    return guarded([&] {
-        const std::string name = env("FAIRING_FUNCTION", "");
-        const auto function = functions.find(name);
-        if (function == functions.end()) {
-            std::vector<std::string> names;
-            for (const auto& [known, unused] : functions) {
-                names.push_back(known);
-            }
-            throw unknown_name("call", "the job function of FAIRING_FUNCTION", name, names);
-        }
-        Worker worker = worker_from_environment();
-        worker.arguments.assign(argv + (argc > 0 ? 1 : 0), argv + argc);
-        return function->second(worker);
-    });
-}
-template <std::invocable<const Session&> Launch>
-int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexcept {
-    return run_main(argc, argv, JobFunctions{{"", function}}, std::forward<Launch>(launch));
+    if (entry.ends_with(".py")) {
+        return entry_for(entry, "python");
+    }
+    if (!present) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "run",
+                     .subject = packaging::escaped(entry),
+                     .answer = "there is no such file"}};
+    }
+    const std::string start = detail::start_of(path);
+    if (codec::is_elf(start)) {
+        return entry_for(entry, "function");
+    }
+    const std::vector<std::string> interpreter = detail::interpreter_of(entry, start);
+    if (interpreter.empty()) {
+        throw refused("not an entry that can be told by its name or its first bytes");
+    }
+    Entry script = entry_for(entry, "python");
+    script.options["command"] = interpreter;
+    return script;
 }
 
 }  // namespace fairing
@@ -40800,26 +42310,106 @@ int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexc
 
 namespace fairing {
 
+/// What a task runs: a file or "file.py:function", as guess_entry() tells them apart, or one of the
+/// job functions that this program has given to run_main().
+class EntryPoint {
+public:
+    EntryPoint() = default;
+    EntryPoint(const char* name) : name_(name) {}
+    EntryPoint(std::string name) : name_(std::move(name)) {}
+    EntryPoint(JobFunction function) : function_(function) {}
+
+    /// A notebook runs as a whole. Throws Error: as guess_entry() and job_function_name() do.
+    [[nodiscard]] Entry entry() const {
+        if (function_ != nullptr) {
+            return {.preprocessor = "function",
+                    .options = {{"function", job_function_name(function_)}}};
+        }
+        Entry guessed = guess_entry(name_);
+        return guessed.preprocessor == "notebook" ? entry_for(name_, "full_notebook")
+                                                  : std::move(guessed);
+    }
+
+private:
+    std::string name_ = {};
+    JobFunction function_ = nullptr;
+};
+
+/// A training: its program with its files, as a Job on a backend.
+struct TrainJob {
+    EntryPoint entry_point = {};
+    std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
+    std::string registry = {};    ///< empty: the backend's default
+    std::vector<Input> input_files = {};
+    std::map<std::string, std::string> output_map = {};
+    KubernetesOptions kubernetes = {};
+    Backend backend = {};
+
+    [[nodiscard]] AnyPreprocessor preprocessor() const {
+        const Entry entry = entry_point.entry();
+        if (entry.preprocessor == "python") {
+            return stage<PythonPreprocessor>(entry);
+        }
+        if (entry.preprocessor == "full_notebook") {
+            return stage<FullNotebookPreprocessor>(entry);
+        }
+        if (entry.preprocessor == "python_function") {
+            return stage<PythonFunctionPreprocessor>(entry);
+        }
+        return stage<FunctionPreprocessor>(entry);
+    }
+
+    /// The pipeline. Throws Error for an entry point that is none.
+    [[nodiscard]] Fairing<AnyPreprocessor, AnyBuilder, AnyDeployer> fairing() const {
+        return {preprocessor(),
+                AnyBuilder{BackendBuilder{.backend = backend,
+                                          .base_image = base_image,
+                                          .registry = registry,
+                                          .kubernetes = kubernetes}},
+                AnyDeployer{backend.training_deployer(kubernetes)}};
+    }
+    /// Fairing::start(): the handle, when the Job is stored.
+    [[nodiscard]] Workload start(const Session& session = {}) const {
+        return fairing().start(session);
+    }
+    /// Fairing::run(): to the end, with the log. Throws WorkloadError for a training that fails.
+    Workload submit(const Session& session = {}) const { return fairing().run(session); }
+
+private:
+    // An aggregate has no private data; these functions are not for users.
+    template <class Stage>
+    [[nodiscard]] Stage stage(const Entry& entry) const {
+        Stage result = stage_from<Stage>(entry.options, "the entry point");
+        result.input_files.insert(result.input_files.end(), input_files.begin(), input_files.end());
+        result.output_map = output_map;
+        return result;
+    }
+};
+
 /// A Python class behind Seldon's server, with its files and its model, as an endpoint. The base
 /// image brings Python, seldon-core and what the class imports.
 struct PredictionEndpoint {
     std::string model_class = {};  ///< "HousingServe", of HousingServe.py among the files
     std::string base_image = {};
-    std::string registry = {};
+    std::string registry = {};  ///< empty: the backend's default
     std::vector<Input> input_files = {};
     KubernetesOptions kubernetes = {};
     ServiceType service_type = ServiceType::cluster_ip;
+    Backend backend = {};
 
     /// Packages, pushes, deploys, and waits until it is ready. Throws WorkloadError that says why
     /// it is not.
     [[nodiscard]] Endpoint create(const Session& session = {}) const {
+        const std::string file = module_file();
         return Fairing{
-            PythonPreprocessor{.executable = module_file(), .input_files = input_files},
-            AppendBuilder{
-                .base_image = base_image, .registry = registry, .image_name = "fairing-endpoint"},
-            ServingDeployer{.kubernetes = kubernetes,
-                            .serving_class = model_class,
-                            .service_type = service_type}}
+            PythonPreprocessor{
+                .executable = file, .input_files = input_files, .output_map = at_prefix(file)},
+            BackendBuilder{.backend = backend,
+                           .base_image = base_image,
+                           .registry = registry,
+                           .image_name = "fairing-endpoint",
+                           .kubernetes = kubernetes},
+            backend.serving_deployer(model_class, kubernetes, service_type)}
             .run(session);
     }
 
@@ -40833,6 +42423,12 @@ private:
             }
         }
         return {};
+    }
+    /// Seldon's server imports the module from the working directory.
+    [[nodiscard]] static std::map<std::string, std::string> at_prefix(const std::string& file) {
+        return file.empty() ? std::map<std::string, std::string>{}
+                            : std::map<std::string, std::string>{
+                                  {file, std::string{packaging::last_component(file)}}};
     }
 };
 
@@ -41058,112 +42654,6 @@ struct RunSummary {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/preprocessors/entry.hpp - what an entry point is, told by looking at it.
-
-namespace fairing {
-
-/// The preprocessor that an entry point asks for, by name, and its options.
-struct Entry {
-    std::string preprocessor = {};
-    Json options = Json::object();
-};
-
-namespace detail {
-
-/// The words behind "#!" of a script; {"sh"} for one that ends in .sh; empty when it is no script.
-[[nodiscard]] inline std::vector<std::string> interpreter_of(const std::string& entry,
-                                                             std::string_view start) {
-    if (start.starts_with("#!")) {
-        std::istringstream line{std::string{start.substr(2, start.find_first_of("\r\n") - 2)}};
-        std::vector<std::string> words;
-        for (std::string word; line >> word;) {
-            words.push_back(word);
-        }
-        if (!words.empty()) {
-            return words;
-        }
-    }
-    return entry.ends_with(".sh") ? std::vector<std::string>{"sh"} : std::vector<std::string>{};
-}
-
-[[nodiscard]] inline std::string start_of(const std::filesystem::path& file) {
-    std::string start(256, '\0');
-    const UniqueFd descriptor = open_file(file, O_RDONLY | O_NONBLOCK);
-    const std::size_t size =
-        read_some(descriptor.get(), std::as_writable_bytes(std::span{start.data(), start.size()}),
-                  file.string());
-    start.resize(size);
-    return start;
-}
-
-}  // namespace detail
-
-/// What `entry` asks of the preprocessor of that name: where its file goes.
-[[nodiscard]] inline Entry entry_for(const std::string& entry, const std::string& preprocessor) {
-    const char* const key = preprocessor == "notebook" || preprocessor == "full_notebook"
-                                ? "notebook_file"
-                            : preprocessor == "python_function" ? "function"
-                                                                : "executable";
-    return {.preprocessor = preprocessor, .options = {{key, entry}}};
-}
-
-/// Tells by the name, then by the file: .ipynb is a notebook, .py Python, NAME:NAME and .pickle or
-/// .pkl a Python function, ELF a program, a folder with __main__.py a Python program, a script what
-/// its first line says. Throws Error: usage for what is none of them, not_found.
-[[nodiscard]] inline Entry guess_entry(const std::string& entry) {
-    const auto refused = [&](std::string answer) {
-        return Error{ErrorCode::usage,
-                     {.attempted = "run",
-                      .subject = packaging::escaped(entry),
-                      .answer = std::move(answer),
-                      .advice = "name a .py or .ipynb file, file.py:function, a program, a script, "
-                                "or a folder with __main__.py"}};
-    };
-    std::error_code ignored;
-    const std::filesystem::path path{entry};
-    const bool present = std::filesystem::exists(path, ignored);
-    if (!present && entry.find(':') != std::string::npos) {
-        return entry_for(entry, "python_function");
-    }
-    if (entry.ends_with(".ipynb")) {
-        return entry_for(entry, "notebook");
-    }
-    if (entry.ends_with(".pickle") || entry.ends_with(".pkl")) {
-        return entry_for(entry, "python_function");
-    }
-    if (std::filesystem::is_directory(path, ignored)) {
-        if (!std::filesystem::exists(path / "__main__.py", ignored)) {
-            throw refused("it is a folder without __main__.py");
-        }
-        Entry folder = entry_for((path / "__main__.py").string(), "python");
-        folder.options["input_files"] = Json::array({entry});
-        return folder;
-    }
-    if (entry.ends_with(".py")) {
-        return entry_for(entry, "python");
-    }
-    if (!present) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "run",
-                     .subject = packaging::escaped(entry),
-                     .answer = "there is no such file"}};
-    }
-    const std::string start = detail::start_of(path);
-    if (codec::is_elf(start)) {
-        return entry_for(entry, "function");
-    }
-    const std::vector<std::string> interpreter = detail::interpreter_of(entry, start);
-    if (interpreter.empty()) {
-        throw refused("not an entry that can be told by its name or its first bytes");
-    }
-    Entry script = entry_for(entry, "python");
-    script.options["command"] = interpreter;
-    return script;
-}
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/frameworks/lightgbm/config.hpp - LightGBM's configuration: its file format, the names
 // that mean the same, and what a job needs of it (LightGBM's Parameters.rst). Pure.
 
@@ -41179,7 +42669,7 @@ struct Aliases {
     std::string_view name;
     std::array<std::string_view, 6> others;
 };
-inline constexpr std::array<Aliases, 10> aliases{{
+inline constexpr std::array<Aliases, 11> aliases{{
     {"data", {"train", "train_data", "train_data_file", "data_filename"}},
     {"valid",
      {"test", "valid_data", "valid_data_file", "test_data", "test_data_file", "valid_filenames"}},
@@ -41193,6 +42683,7 @@ inline constexpr std::array<Aliases, 10> aliases{{
     {"local_listen_port", {"local_port", "port"}},
     {"machine_list_filename", {"machine_list_file", "machine_list", "mlist"}},
     {"machines", {"workers", "nodes"}},
+    {"pre_partition", {"is_pre_partition"}},
 }};
 
 [[nodiscard]] inline Error bad_config(std::string subject, std::string answer,
@@ -41306,9 +42797,24 @@ inline void override_with(Parameters& config, const Parameters& parameters) {
 
 /// Whether each machine trains on data of its own (LightGBM's Parallel-Learning-Guide.rst).
 [[nodiscard]] inline bool splits_data(const Parameters& config) {
-    const std::string learner = value_of(config, "tree_learner");
+    std::string learner = value_of(config, "tree_learner");
+    std::transform(learner.begin(), learner.end(), learner.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
     return learner == "data" || learner == "voting" || learner == "data_parallel" ||
            learner == "voting_parallel";
+}
+
+/// Whether a path in the configuration begins with `scheme`.
+[[nodiscard]] inline bool uses_store(const Parameters& config, const std::string& scheme) {
+    for (const char* name : {"data", "valid", "input_model", "output_model", "output_result"}) {
+        for (const std::string& path : paths_of(config, name)) {
+            if (path.starts_with(scheme)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /// "gs://bucket/a" is; "a", "/a" and "C:/a" are not.
@@ -41331,13 +42837,12 @@ inline constexpr std::string_view runner =
     R"py(# Runs the command line of LightGBM: files of object stores, and the list of machines. Written by fairing.
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 
-COPY = {"gs": ["gsutil", "-q", "cp"], "s3": ["aws", "s3", "cp", "--only-show-errors"]}
-THERE = {"gs": ["gsutil", "-q", "stat"], "s3": ["aws", "s3", "ls"]}
 PATIENCE = 600  # seconds until every machine has a name
 
 def fail(sentence):
@@ -41350,11 +42855,23 @@ def call(command):
     except OSError as error:
         fail("cannot start %s: %s" % (command[0], error.strerror))
 
+def tools(scheme):
+    """The beginnings of the commands that copy, and that tell whether something is there."""
+    if scheme == "s3":
+        return ["aws", "s3", "cp", "--only-show-errors"], ["aws", "s3", "ls"]
+    key = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if key:  # which Google's own tools do not read
+        os.environ.setdefault("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", key)
+    if shutil.which("gsutil") is None and shutil.which("gcloud"):
+        return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "ls"]
+    gsutil = ["gsutil", "-q"] + (["-o", "Credentials:gs_service_key_file=" + key] if key else [])
+    return gsutil + ["cp"], gsutil + ["stat"]
+
 def copy(source, target, optional=False):
-    scheme = (source if "://" in source else target).split("://")[0]
-    if optional and call(THERE[scheme] + [source]) != 0:
+    copying, there = tools((source if "://" in source else target).split("://")[0])
+    if optional and call(there + [source]) != 0:
         return
-    if call(COPY[scheme] + [source, target]) != 0:
+    if call(copying + [source, target]) != 0:
         fail("cannot copy %s to %s" % (source, target))
     print("copied %s to %s" % (source, target), flush=True)
 
@@ -41375,9 +42892,12 @@ def cluster(machines):
         fail("%d machines are wanted, and %d are there" % (machines, len(hosts)))
     if rank is None:
         names = [host for host, _ in hosts]
-        if socket.gethostname() not in names:
+        own = socket.gethostname()
+        if own not in names:
+            names, own = [address(host) for host in names], address(own)
+        if own not in names:
             fail("this machine, %s, is not one of %s" % (socket.gethostname(), ", ".join(names)))
-        rank = names.index(socket.gethostname())
+        rank = names.index(own)
     return hosts, rank
 
 def address(host):
@@ -41427,7 +42947,8 @@ main()
 namespace fairing {
 
 /// A preprocessor that knows its own pipeline. Data and models that are here go along, below the
-/// path prefix; those at gs:// or s3:// are copied by the job (gsutil, aws). With num_machines
+/// path prefix; those at gs:// or s3:// are copied by the job (gsutil or gcloud, aws), as whom the
+/// secrets user-gcp-sa and aws-secret say where the namespace has them. With num_machines
 /// above 1 it is a TFJob of a chief and workers; a data- or voting-parallel learner gives each of
 /// them one of the files that `data` lists. Results go where the config says: to gs:// or s3://
 /// when the program has ended, else to a path of the pod, best on a volume.
@@ -41574,6 +43095,8 @@ private:
             const std::string name = files.take("data", path, own);
             partitions.push_back({{"data", name}, {"fetch", std::move(own)}});
         }
+        // Else each machine would drop the rows that it takes for the others'.
+        config.emplace("pre_partition", "true");
         return partitions;
     }
     if (data.size() > 1) {
@@ -41627,12 +43150,22 @@ inline Context LightGBM::prepare(const Session& session) const {
 }
 
 inline Fairing<AnyPreprocessor, AppendBuilder, AnyDeployer> LightGBM::fairing() const {
-    const int machines = lightgbm::machines_of(config());
-    AnyDeployer deployer =
-        machines == 1
-            ? AnyDeployer{JobDeployer{.kubernetes = kubernetes}}
-            : AnyDeployer{TFJobDeployer{
-                  .kubernetes = kubernetes, .worker_count = machines - 1, .chief_count = 1}};
+    const lightgbm::Parameters all = config();
+    const int machines = lightgbm::machines_of(all);
+    KubernetesOptions options = kubernetes;
+    std::vector<PodSpecMutator>& mutators = options.pod_spec_mutators;
+    // Before the caller's own, which may know better.
+    if (lightgbm::uses_store(all, "s3://")) {
+        mutators.insert(mutators.begin(), aws_credentials_if_exists());
+    }
+    if (lightgbm::uses_store(all, "gs://")) {
+        mutators.insert(mutators.begin(), gcp_credentials_if_exists());
+    }
+    AnyDeployer deployer = machines == 1
+                               ? AnyDeployer{JobDeployer{.kubernetes = std::move(options)}}
+                               : AnyDeployer{TFJobDeployer{.kubernetes = std::move(options),
+                                                           .worker_count = machines - 1,
+                                                           .chief_count = 1}};
     return {AnyPreprocessor{*this}, AppendBuilder{.base_image = base_image, .registry = registry},
             std::move(deployer)};
 }

@@ -12,6 +12,29 @@ struct Farm {
     std::string address = {};
     Image build(const Context&, const Session&) const { return {.reference = "farm " + address}; }
 };
+/// Names the image after what it would run.
+struct Naming {
+    Image build(const Context& context, const Session&) const {
+        std::string all;
+        for (const std::string& word : context.command) {
+            all += word.substr(word.rfind('/') + 1) + ' ';
+        }
+        const auto function = context.environment.find("FAIRING_FUNCTION");
+        return {.reference = all + (function == context.environment.end() ? "" : function->second)};
+    }
+};
+/// Remembers what it was to run.
+struct Remember {
+    std::string* image;
+    Workload deploy(const Image& given, const Session& session) const {
+        *image = given.reference + (session.registries.empty() ? "" : " with registries");
+        return {};
+    }
+};
+
+int train(const Worker&) { return 0; }
+int evaluate(const Worker&) { return 0; }
+int unknown(const Worker&) { return 0; }
 }  // namespace
 
 TEST_CASE("stages are chosen by name, with options by field") {
@@ -136,4 +159,59 @@ TEST_CASE("a Kubernetes deployer takes mutators before and after it is chosen") 
     CHECK(error_of([&] {
               config.set_deployer("job", {{"cpus", 2}});
           }).find("unknown name \"cpus\"") != std::string::npos);
+}
+
+TEST_CASE("fn: a function that runs another one as the job, with the stages of its moment") {
+    std::string ran;
+    Config config{Json{{"registries", {{"r.example", {{"insecure", true}}}}}}};
+    config.set_builder(Naming{}).set_deployer(Remember{&ran});
+    const support::Workspace space;
+    space.file("train.py", "def fit():\n    pass\n");
+    const auto remote_fit = config.fn(space / "train.py:fit", {{"arguments", {"--fast"}}});
+    char program[] = "p";
+    char* argv[] = {program, nullptr};
+    CHECK(
+        run_main(1, argv, {{"train", train}, {"evaluate", evaluate}}, [&](const Session& session) {
+            const auto remote_evaluate = config.fn(evaluate, {{"arguments", {"-x"}}});
+            config.set_builder("append").set_deployer("local");
+            remote_evaluate(session);
+            CHECK(ran.ends_with(" -x evaluate with registries"));
+            CHECK(error_of([&] {
+                      static_cast<void>(config.fn(unknown));
+                  }).find("none of those that run_main() was given") != std::string::npos);
+        }) == 0);
+    remote_fit();
+    CHECK(ran.find("function.py --file train.py --name fit -- --fast") != std::string::npos);
+    CHECK(error_of([&] {
+              static_cast<void>(config.fn("train.py:fit", {{"argument", 1}}));
+          }).find("did you mean arguments?") != std::string::npos);
+}
+
+TEST_CASE("an image that is there already is deployed as it is") {
+    std::string ran;
+    Config config;
+    config.set_deployer(Remember{&ran}).deploy({.reference = "r.example/a:1"});
+    CHECK(ran == "r.example/a:1");
+    config.set_deployer("job", {{"namespace", "a b"}});
+    CHECK(error_of([&] { config.deploy({.reference = "r.example/a:1"}); }).find("a b") !=
+          std::string::npos);
+}
+
+TEST_CASE("reset: the stages as at first; names of one's own stay") {
+    std::string ran;
+    Config config;
+    bool mutated = false;
+    config.add_pod_spec_mutator([&mutated](PodSpec&, PodContext&) { mutated = true; })
+        .add_builder("farm", [](const Json&) { return Farm{"a"}; })
+        .set_builder("farm")
+        .set_preprocessor("notebook")
+        .set_deployer(Remember{&ran})
+        .reset();
+    CHECK_FALSE(config.deployer().manifests({}, {}).empty());  // what runs here can say so
+    CHECK(error_of([&] { static_cast<void>(config.builder().build({}, {})); }).find("--registry") !=
+          std::string::npos);
+    static_cast<void>(
+        config.set_deployer("job").deployer().manifests({.reference = "r.example/a:1"}, {}));
+    CHECK_FALSE(mutated);
+    CHECK(config.set_builder("farm").builder().build({}, {}).reference == "farm a");
 }

@@ -34,7 +34,7 @@ LEVELS = [
     ["pods"],
     ["runs"],
     ["preprocessors", "builders", "deployers"],
-    ["pipeline.hpp", "run_main.hpp"],
+    ["pipeline.hpp", "run_main.hpp", "backends.hpp", "stages.hpp"],
     ["config.hpp"],
     ["tasks.hpp", "frameworks"],
 ]

@@ -55,27 +55,22 @@ public:
     /// Starts and lets go: whatever was made before a failure is removed, what is returned lives on
     /// by itself. In the job itself: does nothing, returns an empty handle.
     [[nodiscard]] auto start(const Session& session = {}) const requires Deployer<D> {
-        using Handle = decltype(deployer_.deploy(Image{}, session));
-        if (skipped_in_job(session)) {
-            return Handle{};
-        }
-        try {
-            check_deployer();
-            const Session ordered = session.ordered();
-            Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
-            RemoveOnExit guard{workload, ordered.log};
-            say_started(workload.object(), ordered);
-            guard.keep();
-            return workload;
-        } catch (...) {
-            throw;
-        }
+        return launch(session, [](const Workload&, const Session&) { return Outcome{}; });
     }
 
     /// Starts, follows to the end (or readiness) and gives every line to session.output. Throws
     /// WorkloadError when it failed; a stop, or any other error while following, removes it and is
     /// thrown on. In the job itself: does nothing, returns an empty handle.
     auto run(const Session& session = {}) const requires Deployer<D> {
+        return launch(session, [](const Workload& workload, const Session& ordered) {
+            return workload.follow(ordered.output, ordered.stop);
+        });
+    }
+
+private:
+    /// `watch` sees to the workload while a throw still removes it.
+    template <class Watch>
+    auto launch(const Session& session, const Watch& watch) const {
         using Handle = decltype(deployer_.deploy(Image{}, session));
         if (skipped_in_job(session)) {
             return Handle{};
@@ -86,13 +81,10 @@ public:
             Handle workload = deployer_.deploy(build_ordered(ordered), ordered);
             RemoveOnExit guard{workload, ordered.log};
             say_started(workload.object(), ordered);
-            Outcome outcome = workload.follow(ordered.output, ordered.stop);
+            Outcome outcome = watch(workload, ordered);
             guard.keep();
             if (outcome.state == State::failed) {
-                Error::Details details{.attempted = "run",
-                                       .subject = workload.object().name,
-                                       .answer = outcome.reason};
-                throw WorkloadError{std::move(details), std::move(outcome)};
+                throw WorkloadError{"run", workload.object(), std::move(outcome)};
             }
             return workload;
         } catch (...) {
@@ -100,7 +92,6 @@ public:
         }
     }
 
-private:
     /// What it would refuse in the end is refused before anything is built and sent.
     void check_deployer() const {
         if constexpr (SelfChecking<D>) {

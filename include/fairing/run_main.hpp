@@ -32,6 +32,30 @@ namespace fairing {
 using JobFunction = int (*)(const Worker&);
 using JobFunctions = std::map<std::string, JobFunction>;
 
+namespace detail {
+
+/// Those of run_main(), from the moment when it launches.
+[[nodiscard]] inline JobFunctions& job_functions() {
+    static JobFunctions functions;
+    return functions;
+}
+
+}  // namespace detail
+
+/// What the job will call `function` by. Throws Error{usage} unless it is one of those that this
+/// program's run_main() has: the job would not know it.
+[[nodiscard]] inline std::string job_function_name(JobFunction function) {
+    for (const auto& [name, known] : detail::job_functions()) {
+        if (known == function) {
+            return name;
+        }
+    }
+    throw Error{ErrorCode::usage,
+                {.attempted = "run a function as a job",
+                 .answer = "it is none of those that run_main() was given",
+                 .advice = "write run_main(argc, argv, function, launch), and launch it there"}};
+}
+
 /// Turns SIGINT, SIGTERM and SIGHUP into a stop for as long as it lives; a second one ends the
 /// program at once. Nothing else in the library touches signals. Make it before the first thread:
 /// it blocks them in the calling thread, and threads inherit that. No disposition is changed, so a
@@ -126,7 +150,10 @@ int run_main(Launch&& launch) noexcept {
 template <std::invocable<const Session&> Launch>
 int run_main(int argc, char** argv, const JobFunctions& functions, Launch&& launch) noexcept {
     if (!in_job()) {
-        return run_main(std::forward<Launch>(launch));
+        return run_main([&](const Session& session) {
+            detail::job_functions() = functions;
+            return std::invoke(launch, session);
+        });
     }
     return guarded([&] {
         const std::string name = env("FAIRING_FUNCTION", "");

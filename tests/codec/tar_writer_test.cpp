@@ -61,14 +61,6 @@ std::string path_of(std::size_t size) {
     return path;
 }
 
-bool same(const TarEntry& left, const TarEntry& right) {
-    return left.path == right.path && left.kind == right.kind && left.mode == right.mode &&
-           left.size == right.size && left.user == right.user && left.group == right.group &&
-           left.mtime == right.mtime && left.link_target == right.link_target &&
-           left.device_major == right.device_major && left.device_minor == right.device_minor &&
-           left.pax == right.pax;
-}
-
 std::string refusal(const TarEntry& entry) {
     std::vector<std::byte> out;
     try {
@@ -138,7 +130,7 @@ TEST_CASE("tar writer: our reader gives back every member, in every split") {
     for (std::size_t i = 0; i < entries.size(); ++i) {
         CAPTURE(entries[i].first.path);
         entries[i].first.size = entries[i].second.size();
-        CHECK(same(again[i].first, entries[i].first));
+        CHECK(bool{again[i].first == entries[i].first});
         CHECK(again[i].second == entries[i].second);
     }
 }

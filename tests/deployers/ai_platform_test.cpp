@@ -35,11 +35,14 @@ TEST_CASE("a job of AI Platform is Fairing's, and is followed like any other") {
     site.server.states = {"QUEUED", "PREPARING", "RUNNING", "FAILED"};
     site.server.failure = "The replica master 0 exited with a non-zero status of 2.";
     site.server.entries.emplace(1, GoogleServer::entry("a", "01", "hello", "master-replica-0"));
-    AiPlatformDeployer deployer{
-        .google = at_gateway(),
-        .scale_tier = "CUSTOM",
-        .job_config = {{"trainingInput", {{"masterType", "n1-standard-4"}, {"workerCount", 2}}},
-                       {"jobId", "theirs"}}};
+    AiPlatformDeployer deployer{.google = at_gateway(),
+                                .scale_tier = "CUSTOM",
+                                .job_config = {{"trainingInput",
+                                                {{"masterType", "n1-standard-4"},
+                                                 {"workerCount", 2},
+                                                 {"scaleTier", "BASIC"},
+                                                 {"masterConfig", {{"imageUri", "theirs"}}}}},
+                                               {"jobId", "theirs"}}};
     deployer.google.run_id = "run-1";
     const Json body = deployer.manifests(GoogleSite::image(), {}).at(0);
     CHECK(body == Json{{"jobId", "fairing_job_run_1"},
@@ -112,6 +115,73 @@ TEST_CASE("a version is made in a model that is made when it is missing") {
     CHECK_FALSE(site.server.resources.contains("projects/proj-1/models/Houses"));
 }
 
+TEST_CASE("a lost answer makes no second job, model or version; a stop undoes what came of one") {
+    for (const bool is_stopped : {false, true}) {
+        CAPTURE(is_stopped);
+        GoogleSite site;
+        site.server.states = {"RUNNING", "SUCCEEDED"};
+        site.server.operation_looks = 3;
+        if (!is_stopped) {
+            for (const char* part : {"jobs", "models", "models/Houses/versions"}) {
+                site.server.faults.push_back(
+                    {.where = std::string{"POST /v1/projects/proj-1/"} + part,
+                     .status = 503,
+                     .is_done = true});
+            }
+        }
+        site.server.on_request = [&](const support::GoogleRequest& request) {
+            if (request.method == "GET") {
+                site.server.go_on();
+            }
+            if (is_stopped && request.method == "POST" &&
+                (request.path.ends_with("/jobs") || request.path.ends_with("/versions"))) {
+                site.stopping.request_stop();
+            }
+        };
+        AiPlatformDeployer job{.google = at_gateway()};
+        job.google.name = "one";
+        AiPlatformServingDeployer service{.google = at_gateway(), .version_name = "v1"};
+        service.google.name = "Houses";
+        const auto here = [&](const char* name) {
+            return site.server.resources.contains(std::string{"projects/proj-1/"} + name);
+        };
+        if (is_stopped) {
+            CHECK_THROWS_AS((void)job.deploy(GoogleSite::image(), site.session()), Cancelled);
+            CHECK(site.server.resources["projects/proj-1/jobs/one"]["state"] == "CANCELLED");
+            site.stopping = {};
+            CHECK_THROWS_AS((void)service.deploy(GoogleSite::image(), site.session()), Cancelled);
+            CHECK_FALSE(here("models/Houses"));
+            CHECK_FALSE(here("models/Houses/versions/v1"));
+            continue;
+        }
+        CHECK(job.deploy(GoogleSite::image(), site.session()).wait().state == State::succeeded);
+        CHECK(site.server.count("POST", "/jobs") == 1);
+        CHECK(service.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+        CHECK(here("models/Houses/versions/v1"));
+    }
+}
+
+TEST_CASE("what a version says of itself; its lines") {
+    CHECK(detail::ai_platform_version_state({{"state", "READY"}}).state == State::ready);
+    CHECK(detail::ai_platform_version_state({{"state", "CREATING"}}).state == State::pending);
+    CHECK(detail::ai_platform_version_state({{"state", "FAILED"}, {"errorMessage", "no\nmodel"}})
+              .reason == "the model was not deployed: no?model");
+    GoogleSite site;
+    Json line = GoogleServer::entry("a", "01", "loaded");
+    line["resource"] = {{"type", "cloudml_model_version"},
+                        {"labels", {{"model_id", "Houses"}, {"version_id", "v1"}}}};
+    Json other = line;
+    other["insertId"] = "b";
+    other["resource"]["labels"]["version_id"] = "v2";
+    site.server.entries = {{0, line}, {0, other}};
+    AiPlatformServingDeployer deployer{.google = at_gateway(), .version_name = "v1"};
+    deployer.google.name = "Houses";
+    const Session session = site.session();
+    CHECK(deployer.deploy(GoogleSite::image(), session).follow(session.output).state ==
+          State::ready);
+    CHECK(site.lines == std::vector<std::string>{": loaded"});
+}
+
 TEST_CASE("a version that fails takes its model along") {
     GoogleSite site;
     site.server.operation_failures = {{"version", {{"code", 3}, {"message", "Bad model."}}}};
@@ -121,6 +191,12 @@ TEST_CASE("a version that fails takes its model along") {
     for (const auto& [name, resource] : site.server.resources) {
         CHECK(contains(name, "/operations/"));
     }
+    GoogleSite kept;
+    kept.server.operation_failures = site.server.operation_failures;
+    AiPlatformServingDeployer keeping{.google = at_gateway(), .keep_failed = true};
+    keeping.google.name = "Houses";
+    CHECK(keeping.deploy(GoogleSite::image(), kept.session()).wait().state == State::failed);
+    CHECK(kept.server.resources.contains("projects/proj-1/models/Houses"));
     AiPlatformServingDeployer wrong{.google = at_gateway(), .runtime_version = "2.11"};
     CHECK(contains(error_of([&] { wrong.check(); }), "there is no model_dir"));
 }

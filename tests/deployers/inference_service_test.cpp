@@ -29,17 +29,6 @@ Rendered rendered(InferenceServiceDeployer serving) {
 }
 Json spec(const InferenceServiceDeployer& serving) { return rendered(serving).service["spec"]; }
 
-Json told(const char* given, const char* status) {
-    return {{"apiVersion", "serving.kserve.io/v1beta1"},
-            {"metadata", {{"name", "s"}, {"generation", 2}}},
-            {"spec", Json::parse(given)},
-            {"status", Json::parse(status)}};
-}
-kube::Diagnosis judge(const char* given, const char* status) {
-    return kubernetes::diagnose_inference_service(told(given, status), {}, {});
-}
-constexpr const char* plain = R"({"predictor": {}})";
-
 }  // namespace
 
 TEST_CASE("a framework's model for KServe, without the image") {
@@ -163,71 +152,4 @@ TEST_CASE("what KServe's webhook would refuse is refused here") {
     CHECK(contains(said({.framework = "sklearn", .api = legacy}), "--storage-uri"));
     CHECK(contains(said({.framework = "sklearn", .storage_uri = "hf://m", .api = legacy}),
                    "KFServing knows"));
-}
-
-TEST_CASE("Ready, and with the share of requests that was asked for; else what stands against it") {
-    using kube::Phase;
-    CHECK(judge(plain, R"({"conditions": [{"type": "Ready", "status": "True"}]})").phase ==
-          Phase::succeeded);
-    CHECK(contains(judge(plain, "{}").reason, "its controller has not looked at it"));
-    CHECK(contains(judge(plain, R"({"observedGeneration": 1, "conditions": [{"type": "Ready",
-        "status": "True"}]})")
-                       .reason,
-                   "has just been changed"));
-    const char* ten = R"({"conditions": [{"type": "Ready", "status": "True"}], "components":
-        {"predictor": {"traffic": [{"latestRevision": true, "percent": 10},
-        {"revisionName": "a", "percent": 90}]}}})";
-    const auto partly = judge(plain, ten);
-    CHECK(partly.phase == Phase::running);
-    CHECK(contains(partly.reason, "gets 10 % of the requests, and is to get 100 %"));
-    CHECK(judge(R"({"predictor": {"canaryTrafficPercent": 10}})", ten).phase == Phase::succeeded);
-    const char* legacy = R"({"canaryTraffic": 10, "conditions": [{"type": "Ready",
-        "status": "True"}]})";
-    CHECK(judge(R"({"default": {}, "canaryTrafficPercent": 10})", legacy).phase ==
-          Phase::succeeded);
-    CHECK(judge(R"({"default": {}})", legacy).phase == Phase::running);
-
-    const auto failing = judge(plain, R"({"conditions": [
-        {"type": "IngressReady", "status": "Unknown"},
-        {"type": "PredictorReady", "status": "False", "reason": "RevisionFailed", "message": "m"},
-        {"type": "Ready", "status": "False", "reason": "x"}]})");
-    CHECK(failing.phase == Phase::failed);
-    CHECK(failing.reason == "InferenceService s: PredictorReady is False: RevisionFailed: m");
-    const auto passing = judge(plain, R"({"conditions": [{"type": "Ready", "status": "False",
-        "reason": "MinimumReplicasUnavailable"}]})");
-    CHECK(passing.phase != Phase::failed);
-    CHECK(contains(passing.reason, "Ready is False: MinimumReplicasUnavailable"));
-    CHECK(
-        contains(judge(plain, R"({"conditions": [{"type": "Ready", "status": "Unknown"}]})").reason,
-                 "is not Ready yet"));
-    const auto unloadable = judge(plain, R"({"modelStatus": {"transitionStatus": "InvalidSpec",
-        "lastFailureInfo": {"reason": "NoSupportingRuntime", "message": "none"}}})");
-    CHECK(unloadable.phase == Phase::failed);
-    CHECK(contains(unloadable.reason, "(InvalidSpec): NoSupportingRuntime: none"));
-}
-
-TEST_CASE("a canary by editing, promoted and taken back") {
-    using kubernetes::with_canary;
-    using kubernetes::with_traffic;
-    const Json service = told(R"({"predictor": {"model": {"storageUri": "one"}}})", "{}");
-    const Json canary = with_canary(
-        service,
-        {{"spec",
-          {{"predictor", {{"model", {{"storageUri", "two"}}}, {"canaryTrafficPercent", 10}}}}}});
-    CHECK(canary["spec"]["predictor"]["model"]["storageUri"] == "two");
-    CHECK(canary["metadata"] == service["metadata"]);
-    CHECK_FALSE(with_traffic(canary, 100)["spec"]["predictor"].contains("canaryTrafficPercent"));
-    CHECK(with_traffic(canary, 0)["spec"]["predictor"]["canaryTrafficPercent"] == 0);
-    CHECK_THROWS_AS((void)with_traffic(canary, 101), Error);
-
-    Json legacy = told(R"({"default": "one", "canary": {"predictor": "two"},
-        "canaryTrafficPercent": 10})",
-                       "{}");
-    legacy["apiVersion"] = "serving.kubeflow.org/v1alpha2";
-    CHECK(with_traffic(legacy, 50)["spec"]["canaryTrafficPercent"] == 50);
-    CHECK(with_traffic(legacy, 0)["spec"] == Json{{"default", "one"}});
-    const Json promoted = with_traffic(legacy, 100)["spec"];
-    CHECK(promoted == Json{{"default", {{"predictor", "two"}}}});
-    legacy["spec"] = promoted;
-    CHECK(contains(error_of([&] { (void)with_traffic(legacy, 10); }), "it has no canary"));
 }

@@ -24,7 +24,9 @@ VertexServingDeployer small_service() {
 std::size_t left(const GoogleSite& site, const std::string& collection) {
     std::size_t found = 0;
     for (const auto& [name, resource] : site.server.resources) {
-        found += name.starts_with(place + '/' + collection + '/') ? 1U : 0U;
+        found += name.starts_with(place + '/' + collection + '/') && !contains(name, "/operations/")
+                     ? 1U
+                     : 0U;
     }
     return found;
 }
@@ -68,7 +70,8 @@ TEST_CASE("every option of a served model is where Vertex AI reads it") {
                    {"healthRoute", "/ready"}}}}}});
     CHECK(bodies[1] == Json{{"displayName", "prices"}, {"labels", labels}});
     CHECK(bodies[2] == Json{{"deployedModel",
-                             {{"model", place + "/models/fairing-service-run-1"},
+                             {{"id", bodies[2]["deployedModel"]["id"]},
+                              {"model", place + "/models/fairing-service-run-1"},
                               {"displayName", "houses"},
                               {"enableAccessLogging", true},
                               {"serviceAccount", "serve@proj-1"},
@@ -88,6 +91,8 @@ TEST_CASE("every option of a served model is where Vertex AI reads it") {
     CHECK(deployer.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
     CHECK(site.server.count("POST", ":upload") == 1);
     CHECK(site.server.count("POST", "/endpoints") == 2);  // made, and deployed to
+    CHECK(left(site, "endpoints") == 1);
+    CHECK(site.server.resources.contains(place + "/endpoints/fairing-service-run-1"));
 }
 
 TEST_CASE("a model is uploaded, deployed, asked and removed") {
@@ -180,15 +185,230 @@ TEST_CASE("what can not be removed is said, and the rest is removed") {
     CHECK(left(site, "endpoints") == 1);
 }
 
-TEST_CASE("a lost answer makes no second model and no second endpoint") {
+TEST_CASE("a lost answer makes no second model, no second endpoint and no second deployment") {
+    for (const int looks : {0, 4}) {  // what is under way can not be seen yet
+        CAPTURE(looks);
+        GoogleSite site;
+        site.server.operation_looks = looks;
+        site.server.faults = {
+            {.where = "models:upload", .status = 503, .is_done = true},
+            {.where = "POST /v1/" + place + "/endpoints", .status = 503, .is_done = true},
+            {.where = ":deployModel", .status = 503, .is_done = true}};
+        // What is being made comes to be with time, whether anybody looks at its operation or not.
+        site.server.on_request = [&site](const support::GoogleRequest& request) {
+            if (request.method == "GET") {
+                site.server.go_on();
+            }
+        };
+        const Endpoint endpoint = small_service().deploy(GoogleSite::image(), site.session());
+        CHECK(endpoint.wait().state == State::ready);
+        CHECK(left(site, "models") == 1);
+        CHECK(left(site, "endpoints") == 1);
+        CHECK(site.server.resources[endpoint.object().name]["deployedModels"].size() == 1);
+        endpoint.remove();
+        CHECK(left(site, "models") + left(site, "endpoints") == 0);
+    }
+}
+
+TEST_CASE("a stop while a request is obeyed undoes what came of it") {
+    for (const char* part : {"models:upload", "/endpoints", ":deployModel"}) {
+        CAPTURE(part);
+        GoogleSite site;
+        site.server.on_request = [&](const support::GoogleRequest& request) {
+            if (request.method == "POST" && request.path.ends_with(part)) {
+                site.stopping.request_stop();
+            }
+            if (request.method == "GET") {
+                site.server.go_on();
+            }
+        };
+        CHECK_THROWS_AS((void)small_service().deploy(GoogleSite::image(), site.session()),
+                        Cancelled);
+        CHECK(left(site, "models") + left(site, "endpoints") == 0);
+    }
+}
+
+TEST_CASE("a deployment that takes too long is given up, and leaves nothing") {
     GoogleSite site;
-    site.server.operation_looks = 0;
-    site.server.faults = {
-        {.where = "models:upload", .status = 503, .is_done = true},
-        {.where = "POST /v1/" + place + "/endpoints", .status = 503, .is_done = true}};
-    CHECK(small_service().deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
-    CHECK(left(site, "models") == 1);
-    CHECK(left(site, "endpoints") == 1);
+    VertexServingDeployer deployer = small_service();
+    deployer.start_timeout = 1;
+    std::string slow;
+    SUBCASE("while the model is uploaded") { slow = "models:upload"; }
+    SUBCASE("while it is deployed") { slow = ":deployModel"; }
+    site.server.on_request = [&](const support::GoogleRequest& request) {
+        if (request.method == "POST") {
+            site.server.operation_looks = request.path.ends_with(slow) ? 1000000 : 0;
+        }
+    };
+    std::string said;
+    try {
+        said = deployer.deploy(GoogleSite::image(), site.session()).wait().reason;
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::timeout);
+        said = error.what();
+    }
+    CHECK(said == (slow == ":deployModel"
+                       ? "the model was not deployed: it takes longer than start_timeout"
+                       : "cannot upload model houses: it takes too long"));
+    CHECK(site.server.count("POST", ":cancel") == 1);
+    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+}
+
+TEST_CASE("what was made stays after a failure when it is to be looked at") {
+    for (const bool is_refused : {true, false}) {
+        GoogleSite site;
+        VertexServingDeployer deployer = small_service();
+        deployer.keep_failed = true;
+        if (is_refused) {
+            site.server.faults = {{.where = ":deployModel", .status = 403, .reason = "no quota"}};
+            CHECK(contains(
+                error_of([&] { (void)deployer.deploy(GoogleSite::image(), site.session()); }),
+                "no quota"));
+            CHECK(site.times_said("what was made for houses stays") == 1);
+        } else {
+            site.server.operation_failures = {{"deploy", {{"code", 9}, {"message", "no port"}}}};
+            const Endpoint endpoint = deployer.deploy(GoogleSite::image(), site.session());
+            CHECK(endpoint.wait().state == State::failed);
+            CHECK(site.times_said("and its model stay, as they are") == 1);
+            CHECK(left(site, "models") + left(site, "endpoints") == 2);
+            endpoint.remove();
+            CHECK(left(site, "models") + left(site, "endpoints") == 0);
+            continue;
+        }
+        CHECK(left(site, "models") + left(site, "endpoints") == 2);
+    }
+}
+
+TEST_CASE("the lines of a model on its way are shown once, and those of a failed one kept") {
+    for (const char* fails : {"", "deploy"}) {
+        CAPTURE(fails);
+        GoogleSite site;
+        site.server.operation_looks = 3;
+        if (*fails != '\0') {
+            site.server.operation_failures = {{fails, {{"code", 9}, {"message", "no port"}}}};
+        }
+        VertexServingDeployer deployer = small_service();
+        deployer.google.run_id = "r1";
+        const std::string id =
+            deployer.manifests(GoogleSite::image(), {})[2]["deployedModel"]["id"];
+        const auto line = [&](const char* second, const std::string& model) {
+            return support::GoogleServer::endpoint_entry(
+                second, second, std::string{"line "} + second,
+                {{"replica_id", "r1"}, {"deployed_model_id", model}});
+        };
+        site.server.entries.emplace(0, line("01", id));
+        site.server.entries.emplace(1, line("01", id));
+        site.server.entries.emplace(1, line("02", "7"));  // another model's
+        site.server.entries.emplace(2, line("03", id));
+        const Session session = site.session();
+        const Outcome outcome =
+            deployer.deploy(GoogleSite::image(), session).follow(session.output, session.stop);
+        CHECK(site.lines == std::vector<std::string>{"r1: line 01", "r1: line 03"});
+        CHECK(outcome.tail == std::vector<std::string>{"line 01", "line 03"});
+        CHECK((outcome.state == State::failed) == (*fails != '\0'));
+    }
+}
+
+TEST_CASE("what becomes of an endpoint later is told") {
+    GoogleSite site;
+    const Endpoint endpoint = small_service().deploy(GoogleSite::image(), site.session());
+    site.server.faults = {{.where = "/operations/", .status = 503, .reason = "down", .times = 5}};
+    CHECK(endpoint.wait().state == State::ready);
+    CHECK(site.times_said("503 Service Unavailable: UNAVAILABLE: down") == 1);
+    Json& resource = site.server.resources[endpoint.object().name];
+    const Json deployed = std::exchange(resource["deployedModels"], Json::array());
+    CHECK(endpoint.status().reason == "the model is not deployed any more");
+    CHECK(endpoint.wait().state == State::failed);
+    CHECK(left(site, "endpoints") == 1);  // somebody else's doing is not undone
+    resource["deployedModels"] = deployed;
+    CHECK(endpoint.status().state == State::ready);
+    site.server.resources.erase(endpoint.object().name);
+    CHECK(endpoint.status().state == State::removed);
+    CHECK(endpoint.status().reason == "it is not there any more");
+}
+
+TEST_CASE("an endpoint is found again by its resource name") {
+    GoogleSite site;
+    site.server.operation_looks = 3;
+    const std::string name =
+        small_service().deploy(GoogleSite::image(), site.session()).object().name;
+    GoogleOptions options = GoogleSite::options();
+    options.project = "";
+    const auto find = [&](const std::string& which) {
+        return find_vertex_endpoint(which, options, site.session());
+    };
+    const Endpoint endpoint = find(name);  // while the model is being deployed
+    CHECK(endpoint.status().state == State::pending);
+    CHECK(endpoint.wait().state == State::ready);
+    CHECK(find(name).wait().state == State::ready);
+    CHECK(endpoint.predict({{1}}) == Json{{"predictions", {2}}});
+    CHECK(contains(error_of([&] { (void)find(name + "9"); }), "it is not there"));
+    CHECK(contains(error_of([&] { (void)find("projects/p/locations/l/customJobs/1"); }),
+                   "/endpoints/ID"));
+
+    SUBCASE("its lines are read until it is removed") {
+        site.server.entries.emplace(0, support::GoogleServer::endpoint_entry("a", "01", "asked"));
+        int looks = 0;
+        site.server.on_request = [&](const support::GoogleRequest& request) {
+            if (request.method == "GET" && ++looks == 4) {
+                site.server.resources.erase(name);
+            }
+        };
+        CHECK(endpoint.follow(site.session().output).state == State::removed);
+        CHECK(site.lines == std::vector<std::string>{"r1: asked"});
+    }
+    SUBCASE("without a model it has failed, and waiting removes nothing") {
+        site.server.resources[name]["deployedModels"] = Json::array();
+        CHECK(find(name).wait().reason == "no model is deployed to it");
+        CHECK(left(site, "models") + left(site, "endpoints") == 2);
+    }
+    SUBCASE("and removed with what is ours") {
+        endpoint.remove();
+        CHECK(left(site, "models") + left(site, "endpoints") == 0);
+        endpoint.remove();
+        CHECK(site.server.count("POST", ":undeployModel") == 1);
+    }
+    SUBCASE("but what others have on it stays") {
+        const std::string theirs = place + "/models/theirs";
+        site.server.resources[theirs] = {{"name", theirs}};
+        site.server.resources[name]["deployedModels"].push_back({{"id", "7"}, {"model", theirs}});
+        endpoint.remove();
+        CHECK(left(site, "models") + left(site, "endpoints") == 2);
+        CHECK(site.server.resources[name]["trafficSplit"] == Json{{"7", 100}});
+        site.server.resources[name].erase("labels");
+        CHECK(contains(error_of([&] { find(name).remove(); }),
+                       "fairing has made neither it nor a model on it"));
+    }
+}
+
+TEST_CASE("requests are shifted to the newest model, and back") {
+    GoogleSite site;
+    const std::string name =
+        small_service().deploy(GoogleSite::image(), site.session()).object().name;
+    const auto shift = [&](int percent) {
+        return shift_vertex_traffic(name, percent, GoogleSite::options(), site.session());
+    };
+    CHECK(contains(error_of([&] { (void)shift(10); }), "it has no models that could share them"));
+    CHECK(find_vertex_endpoint(name, GoogleSite::options(), site.session()).wait().state ==
+          State::ready);
+    VertexServingDeployer canary = small_service();
+    canary.endpoint_name = "houses";
+    canary.traffic_percent = 10;
+    CHECK(canary.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+    const Json& split = site.server.resources[name]["trafficSplit"];
+    const auto shares = [&] {
+        std::string text;
+        for (const Json& deployed : site.server.resources[name]["deployedModels"]) {
+            text += std::to_string(split[deployed["id"].get<std::string>()].get<int>()) + ' ';
+        }
+        return text;
+    };
+    CHECK(shares() == "90 10 ");
+    CHECK(shift(100).status().state == State::ready);
+    CHECK(shares() == "0 100 ");
+    CHECK(shift(0).object().name == name);
+    CHECK(shares() == "100 0 ");
+    CHECK(contains(error_of([&] { (void)shift(101); }), "more than 100"));
 }
 
 TEST_CASE("a stop while something is made removes what is there") {
@@ -220,6 +440,7 @@ TEST_CASE("options of a served model that can not be right") {
     CHECK(refused([](auto&) {}).empty());
     CHECK(contains(refused([](auto& d) { d.traffic_percent = 101; }), "more than 100"));
     CHECK(contains(refused([](auto& d) { d.min_replica_count = 0; }), "less than 1"));
+    CHECK(contains(refused([](auto& d) { d.start_timeout = -1; }), "start_timeout -1"));
     CHECK(contains(refused([](auto& d) {
                        d.min_replica_count = 3;
                        d.max_replica_count = 2;

@@ -93,6 +93,26 @@ TEST_CASE("every option of a custom job is where Vertex AI reads it") {
     CHECK(site.server.count("POST", jobs) == 1);
 }
 
+TEST_CASE("what is not asked for is not in the request; parameter servers have no accelerators") {
+    VertexDeployer deployer = small_job();
+    const Json plain = deployer.manifests(GoogleSite::image(), {}).at(0)["jobSpec"];
+    CHECK(plain.size() == 1);
+    CHECK(plain["workerPoolSpecs"].size() == 1);
+    deployer.machine.accelerator_type = "NVIDIA_TESLA_T4";
+    deployer.parameter_server_count = 2;
+    deployer.strategy = VertexStrategy::spot;
+    deployer.disable_retries = true;
+    GoogleSite site;  // which checks it
+    CHECK(followed(site, deployer).state == State::succeeded);
+    const Json spec = site.server.body_of("/customJobs")["jobSpec"];
+    CHECK(spec["scheduling"] == Json{{"strategy", "SPOT"}, {"disableRetries", true}});
+    const Json& pools = spec["workerPoolSpecs"];
+    REQUIRE(pools.size() == 3);
+    CHECK(pools[1] == Json::object());
+    CHECK(pools[2]["replicaCount"] == 2);
+    CHECK(pools[2]["machineSpec"] == Json{{"machineType", "n1-standard-4"}});
+}
+
 TEST_CASE("what Google does not know is refused in its words") {
     GoogleSite site;
     VertexDeployer deployer = small_job();
@@ -211,6 +231,25 @@ TEST_CASE("a job whose log is not shown still ends with its last lines") {
     CHECK(site.server.count("POST", "entries:list") == 1);
 }
 
+TEST_CASE("a reading that breaks off between two pages repeats no line, and loses none") {
+    GoogleSite site;
+    site.server.page_size = 1;
+    for (const char* second : {"01", "02", "03"}) {
+        site.server.entries.emplace(1, GoogleServer::entry(second, second, second));
+    }
+    int pages = 0;
+    site.server.on_request = [&](const support::GoogleRequest& request) {
+        if (contains(request.path, "entries:list") && request.body.contains("pageToken") &&
+            ++pages == 1) {
+            site.server.faults = {{.where = "entries:list", .status = 403, .reason = "not now"}};
+        }
+    };
+    CHECK(followed(site).state == State::succeeded);
+    CHECK(site.lines ==
+          std::vector<std::string>{"workerpool0-0: 01", "workerpool0-0: 02", "workerpool0-0: 03"});
+    CHECK(site.times_said("not now") == 1);
+}
+
 TEST_CASE("a log that may not be read is said once, and does not end the run") {
     GoogleSite site;
     site.server.faults = {{.where = "entries:list",
@@ -316,6 +355,54 @@ TEST_CASE("a stop ends the following, and remove cancels") {
     CHECK(job.status().reason == "the job was cancelled");
     job.remove();
     CHECK(site.server.count("POST", ":cancel") == 1);
+}
+
+TEST_CASE("a stop while the job is being made cancels what came of it") {
+    GoogleSite site;
+    site.server.states = {"JOB_STATE_RUNNING"};
+    bool is_kept = true;
+    SUBCASE("when the service made it") {}
+    SUBCASE("and nothing, when it did not") {
+        is_kept = false;
+        site.server.faults = {{.where = "POST " + jobs, .status = 503, .reason = "busy"}};
+    }
+    site.server.on_request = [&](const support::GoogleRequest& request) {
+        if (request.method == "POST" && request.path == jobs) {
+            site.stopping.request_stop();
+        }
+    };
+    CHECK_THROWS_AS((void)followed(site), Cancelled);
+    CHECK(site.server.count("POST", ":cancel") == (is_kept ? 1 : 0));
+    if (is_kept) {
+        CHECK(site.server.resources.begin()->second["state"] == "JOB_STATE_CANCELLED");
+    }
+}
+
+TEST_CASE("a stop at any other time ends at once, and leaves nothing") {
+    struct Case {
+        std::string method, part;
+        std::size_t requests;  ///< after it
+    };
+    // before the job is looked for, while its lines are read, while it is looked at
+    for (const Case& each :
+         std::vector<Case>{{"", "", 0}, {"POST", "entries:list", 0}, {"GET", "customJobs/", 0}}) {
+        CAPTURE(each.part);
+        GoogleSite site;
+        site.server.states = {"JOB_STATE_RUNNING"};
+        std::size_t until = 0;
+        if (each.method.empty()) {
+            site.stopping.request_stop();
+        }
+        site.server.on_request = [&](const support::GoogleRequest& request) {
+            if (!each.method.empty() && request.method == each.method &&
+                contains(request.path, each.part)) {
+                site.stopping.request_stop();
+                until = site.server.requests.size() + 1;
+            }
+        };
+        CHECK_THROWS_AS((void)followed(site), Cancelled);
+        CHECK(site.server.requests.size() == until);
+    }
 }
 
 TEST_CASE("a job that ends while it is cancelled counts as removed") {

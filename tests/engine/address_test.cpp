@@ -5,8 +5,9 @@
 #include <sys/un.h>
 
 #include <cstring>
-#include <list>
+#include <map>
 
+#include "../support/variables.hpp"
 #include "../support/workspace.hpp"
 
 using namespace fairing;
@@ -15,32 +16,20 @@ using engine::Kind;
 
 namespace {
 
-/// Sets variables for a scope; all that the search looks at are gone, but for these.
-class Variables {
-public:
-    explicit Variables(const std::map<std::string, std::string>& values) {
+/// All that the search looks at are gone, but for these.
+struct Variables : support::Variables {
+    explicit Variables(std::map<std::string, std::string> values)
+        : support::Variables(among_all(std::move(values))) {}
+
+private:
+    static std::map<std::string, std::string> among_all(std::map<std::string, std::string> values) {
         for (const char* name :
              {"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH",
               "DOCKER_TLS_VERIFY", "CONTAINER_HOST", "XDG_RUNTIME_DIR", "HOME"}) {
-            before_.emplace_back(name, env(name));
-            const auto found = values.find(name);
-            ::setenv(name, found == values.end() ? "" : found->second.c_str(), 1);
+            values.try_emplace(name);
         }
+        return values;
     }
-    Variables(Variables&&) = delete;
-    Variables& operator=(Variables&&) = delete;
-    ~Variables() {
-        for (const auto& [name, value] : before_) {
-            if (value) {
-                ::setenv(name.c_str(), value->c_str(), 1);
-            } else {
-                ::unsetenv(name.c_str());
-            }
-        }
-    }
-
-private:
-    std::list<std::pair<std::string, std::optional<std::string>>> before_ = {};
 };
 
 std::string url_of(const std::string& given, Kind kind = Kind::any) {

@@ -70,6 +70,7 @@ TEST_CASE("remote files are fetched and stored by the job; each machine gets its
                                         {"num_machines", "2"}}};
     const Json plan = plan_of(stage.prepare({}));
     REQUIRE(plan["partitions"].size() == 2);
+    CHECK(plan["parameters"]["pre_partition"] == "true");
     CHECK(plan["partitions"][1]["data"] == "1.csv");
     CHECK(plan["partitions"][1]["fetch"][0] == Json{"gs://b/1.csv", "1.csv", false});
     CHECK(plan["partitions"][1]["fetch"][1] == Json{"gs://b/1.csv.weight", "1.csv.weight", true});
@@ -85,9 +86,17 @@ TEST_CASE("one machine is a Job, several are a TFJob of a chief and workers") {
                    .base_image = "scratch",
                    .registry = "registry.example/team"};
     const auto main_of = [&] { return stage.fairing().manifests(image, {}).back(); };
-    CHECK(main_of()["kind"] == "Job");
+    const Json alone = main_of();
+    CHECK(alone["kind"] == "Job");
+    CHECK(contains(alone.dump(), "user-gcp-sa"));  // for gs://
+    CHECK_FALSE(contains(alone.dump(), "aws-secret"));
     stage.parameters["num_machines"] = "3";
+    stage.parameters["output_model"] = "s3://b/model.txt";
+    stage.kubernetes.pod_spec_mutators = {gcp_credentials("mine")};
     const Json job = main_of();
+    CHECK(contains(job.dump(), "aws-secret"));
+    CHECK(contains(job.dump(), "/etc/secrets/mine.json"));  // the caller knows better
+    CHECK_FALSE(contains(job.dump(), "/etc/secrets/user-gcp-sa.json"));
     CHECK(job["kind"] == "TFJob");
     CHECK(job["spec"]["tfReplicaSpecs"]["Chief"]["replicas"] == 1);
     CHECK(job["spec"]["tfReplicaSpecs"]["Worker"]["replicas"] == 2);

@@ -52,14 +52,6 @@ Outcome read_in_pieces(std::span<const std::byte> archive, std::size_t piece) {
     return outcome;
 }
 
-bool same(const TarEntry& left, const TarEntry& right) {
-    return left.path == right.path && left.kind == right.kind && left.mode == right.mode &&
-           left.size == right.size && left.user == right.user && left.group == right.group &&
-           left.mtime == right.mtime && left.link_target == right.link_target &&
-           left.device_major == right.device_major && left.device_minor == right.device_minor &&
-           left.pax == right.pax;
-}
-
 void mend_checksums(std::vector<std::byte>& archive) {
     for (std::size_t at = 0; at + 512 <= archive.size(); at += 512) {
         if (archive[at + 257] != std::byte{'u'}) {
@@ -89,7 +81,7 @@ void check_writer(const TarEntry& entry) {
     TarReader reader{[&](const TarEntry& found) { again.push_back(found); },
                      [](std::span<const std::byte>) {}};
     reader.write(header);
-    require(again.size() == 1 && same(again.front(), entry));
+    require(again.size() == 1 && again.front() == entry);
 }
 
 }  // namespace
@@ -107,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(whole.entries.size() == pieces.entries.size());
     for (std::size_t i = 0; i < whole.entries.size(); ++i) {
         const auto& [entry, bytes] = whole.entries[i];
-        require(same(entry, pieces.entries[i].first) && bytes == pieces.entries[i].second);
+        require(entry == pieces.entries[i].first && bytes == pieces.entries[i].second);
         require(!entry.path.empty() && entry.path.find('\0') == std::string::npos);
         require(entry.kind == TarKind::file || entry.size == 0);
         require(bytes == entry.size || (i + 1 == whole.entries.size() && whole.is_refused));

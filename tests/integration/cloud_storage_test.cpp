@@ -14,6 +14,7 @@
 #include "../support/cloud_site.hpp"
 #include "../support/faulty_transport.hpp"
 #include "../support/http_server.hpp"
+#include "../support/samples.hpp"
 #include "fairing/builders/context_sources/azure.hpp"
 #include "fairing/builders/context_sources/gcs.hpp"
 #include "fairing/builders/context_sources/s3.hpp"
@@ -91,18 +92,8 @@ bool lacks(const std::string& program) {
     return true;
 }
 
-std::string patterned(std::size_t size) {
-    std::string bytes(size, '\0');
-    std::uint32_t state = 7;
-    for (char& byte : bytes) {
-        state = state * 1664525 + 1013904223;
-        byte = static_cast<char>(state >> 24);
-    }
-    return bytes;
-}
-
 constexpr std::uint64_t part = 5 << 20;
-const std::string large = patterned(12 << 20);  // three parts
+const std::string large = support::random_bytes(12 << 20, 7);  // three parts
 const std::string odd_key = "builds/a b+c~(1)/\xc3\xbc";
 
 /// Uploads by a context source, sees that it is there, and that it goes with its owner.

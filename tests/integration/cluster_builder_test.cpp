@@ -7,12 +7,14 @@
 #include <string>
 
 #include "../support/docker_registry.hpp"
+#include "../support/example_program.hpp"
 #include "../support/kube_testenv.hpp"
 #include "../support/shell.hpp"
 #include "../support/site.hpp"
 #include "../support/workspace.hpp"
 
 using namespace fairing;
+using support::contains;
 using support::count;
 using support::run;
 using support::ShellResult;
@@ -94,9 +96,11 @@ private:
 
 }  // namespace
 
-TEST_CASE("the same context by append and by a cluster: the same losses; nothing is left") {
+TEST_CASE(
+    "Fairing's kubernetes-in-cluster-builder/main.py: the same context by append and by a cluster, "
+    "the same losses; nothing is left") {
     const auto cluster = ClusterSite::make();
-    if (!cluster || support::missing("crun")) {
+    if (!cluster || support::missing("crun") || support::missing_examples()) {
         return;
     }
     const std::string train = "examples/train.py --input examples/data";
@@ -114,13 +118,19 @@ TEST_CASE("the same context by append and by a cluster: the same losses; nothing
               .output == reference.substr(reference.find('@') + 1) + '\n');
     CHECK(cluster->is_clean());
 
-    const ShellResult ran =
-        cluster->fairing("run", train + " --deployer local --isolation container");
-    CHECK(ran.exit_code == 0);
-    const ShellResult appended = cluster->site.fairing(
-        "run " + train + " --deployer local --isolation container --base-image " +
-        cluster->site.base() + " --registry " + cluster->site.host() + "/appended");
-    CHECK(count(appended.output, "loss") == 20);
+    const Json fields{{"namespace", cluster->space},
+                      {"config_file", cluster->kube.kubeconfig()},
+                      {"kaniko_image", cluster->site.host() + "/kaniko:1"},
+                      {"context_source", {{"image", cluster->site.base()}}}};
+    const std::string variables =
+        "BASE=" + cluster->site.base() + " REGISTRY=" + cluster->site.host() + "/demo";
+    const support::Launched ran =
+        support::launch_example("06_builders", variables, "cluster '" + fields.dump() + '\'');
+    CHECK_MESSAGE(ran.exit_code == 0, ran.said);
+    CHECK(count(ran.output, "loss") == 20);
+    CHECK(contains(ran.said, "COMMIT "));
+    CHECK(cluster->is_clean());
+    const support::Launched appended = support::launch_example("06_builders", variables);
     CHECK(ran.output == appended.output);
 }
 

@@ -15,8 +15,9 @@
 
 #include "../support/docker_site.hpp"
 #include "../support/podman_engine.hpp"
+#include "../support/variables.hpp"
 #include "../support/workspace.hpp"
-#include "fairing/builders/engine.hpp"
+#include "fairing/backends.hpp"
 #include "fairing/deployers/local.hpp"
 #include "fairing/pods/pod_template.hpp"
 
@@ -316,6 +317,18 @@ TEST_CASE("requirements are installed before the code is copied, and files land 
         CHECK_FALSE(runs_pip());
         std::erase_if(context.files,
                       [](const ContextFile& file) { return file.destination == "/app/added.py"; });
+        if (target.builder != "docker") {
+            continue;
+        }
+        // A backend finds this engine, and leaves to it what appending can not do.
+        said.clear();
+        const support::Variables found{{{"DOCKER_HOST", "unix://" + target.socket}}};
+        const BackendBuilder backend{.base_image = name + ":1",
+                                     .registry = site->site().host() + "/demo",
+                                     .image_name = "by-backend"};
+        const Image chosen = backend.build(context, session);
+        CHECK(chosen.reference.starts_with(site->site().host() + "/demo/by-backend:"));
+        CHECK(site->engine().run_image(chosen.reference).output == "one\n");
     }
 }
 

@@ -17,6 +17,7 @@
 #include "fairing/kube/kubeconfig.hpp"
 
 using namespace fairing;
+using support::contains;
 using support::in_time;
 using support::KubeTestenv;
 using support::ShellResult;
@@ -109,10 +110,6 @@ struct TurnedClock {
     }
 };
 
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("fault 53: a plugin's token opens the server; another is fetched when it must be") {
@@ -141,8 +138,8 @@ TEST_CASE("fault 53: a plugin's token opens the server; another is fetched when 
     site.answer({{"token", "stale-token"}});
     clock.now += minutes{30};
     const std::string refused = support::error_of([&] { static_cast<void>(user_of(client)); });
-    CHECK_MESSAGE(has(refused, "401"), refused);
-    CHECK_FALSE(has(refused, "stale-token"));
+    CHECK_MESSAGE(contains(refused, "401"), refused);
+    CHECK_FALSE(contains(refused, "stale-token"));
     CHECK(site.runs() == 4);
     site.answer({{"token", testenv->token()}});
     CHECK(user_of(client) == "admin");
@@ -166,15 +163,15 @@ TEST_CASE("fault 53: a plugin's certificate opens the server, one with another k
     const ShellResult nobody = site.list(Json::object());
     CAPTURE(nobody.output);
     CHECK(nobody.exit_code == 77);
-    CHECK(has(nobody.output, "system:anonymous"));
+    CHECK(contains(nobody.output, "system:anonymous"));
 
     site.answer(
         {{"clientCertificateData", certificate}, {"clientKeyData", site.key_file("kubelet.key")}});
     const ShellResult other = site.list(site.plugin());
     CAPTURE(other.output);
     CHECK(other.exit_code != 0);
-    CHECK(has(other.output, "certificate"));
-    CHECK_FALSE(has(other.output, "PRIVATE"));
+    CHECK(contains(other.output, "certificate"));
+    CHECK_FALSE(contains(other.output, "PRIVATE"));
 }
 
 TEST_CASE("fault 53: a plugin that does wrong is named, and the server is not asked") {
@@ -188,9 +185,9 @@ TEST_CASE("fault 53: a plugin that does wrong is named, and the server is not as
         const ShellResult ran = site.list(user);
         CAPTURE(ran.output);
         CHECK(ran.exit_code == 77);
-        CHECK_MESSAGE(has(ran.output, said), said);
-        CHECK(has(ran.output, site.folder / "plugin"));
-        CHECK_FALSE(has(ran.output, "hidden"));
+        CHECK_MESSAGE(contains(ran.output, said), said);
+        CHECK(contains(ran.output, site.folder / "plugin"));
+        CHECK_FALSE(contains(ran.output, "hidden"));
     };
     const Json plugin = site.plugin();
     site.answer({{"token", "hidden"}}, "v1beta1");
@@ -216,7 +213,7 @@ TEST_CASE("fault 53: a plugin that does wrong is named, and the server is not as
     const kube::Client impatient =
         site.client(hanging, {.exec_time_limit = std::chrono::milliseconds{700}});
     const std::string late = support::error_of([&] { static_cast<void>(user_of(impatient)); });
-    CHECK_MESSAGE(has(late, "it did not end within 700 ms"), late);
+    CHECK_MESSAGE(contains(late, "it did not end within 700 ms"), late);
     CHECK_FALSE(is_running());
     std::filesystem::remove(id);
     test::ChildProcess command{

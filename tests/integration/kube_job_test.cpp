@@ -8,19 +8,17 @@
 #include <vector>
 
 #include "../support/job_site.hpp"
+#include "fairing/tasks.hpp"
 
 using namespace fairing;
 using support::Fault;
+using support::has;
 using support::in_time;
 using support::JobSite;
 using support::SeenRequest;
 using support::ShellResult;
 
 namespace {
-
-bool has(const ShellResult& result, const std::string& text) {
-    return result.output.find(text) != std::string::npos;
-}
 
 /// Whether everything that `wanted` says is in `stored`; `path` is where it is not.
 bool holds(const Json& stored, const Json& wanted, std::string& path) {
@@ -337,4 +335,39 @@ TEST_CASE("fault 56: names and labels that Kubernetes refuses are refused before
         CHECK(ran.exit_code == 0);
     }
     CHECK(site->count(site->jobs()) == 0);
+}
+
+TEST_CASE("the task: a training through a backend, to its end; the code of one that fails") {
+    const auto site = JobSite::make();
+    if (!site) {
+        return;
+    }
+    site->folder.file("data/rows.csv", "1\n2\n3\n");
+    std::string said;
+    const Session session{.output = [&said](const OutputLine& line) { said += line.text + '\n'; }};
+    TrainJob job{.entry_point = site->program("print(sum(map(int, open('rows/rows.csv'))))"),
+                 .base_image = "scratch",
+                 .registry = site->host() + "/demo",
+                 .input_files = {site->folder / "data"},
+                 .output_map = {{site->folder / "data", "/app/rows"}},
+                 .kubernetes = {.namespace_ = site->space,
+                                .cleanup = Cleanup::never,
+                                .config_file = site->folder / "kubeconfig"},
+                 .backend = {.platform = Platform::kubeflow_aws}};
+    const Workload done = job.submit(session);
+    CHECK(said == "6\n");
+    CHECK(done.status().state == State::succeeded);
+    done.remove();
+    CHECK(site->is_clean());
+
+    job.entry_point = site->program("import sys\nprint('no data')\nsys.exit(7)");
+    job.kubernetes.cleanup = {};
+    try {
+        job.submit(session);
+        FAIL("it did not fail");
+    } catch (const WorkloadError& error) {
+        CHECK(error.outcome().exit_code == 7);
+        CHECK(error.outcome().tail == std::vector<std::string>{"no data"});
+    }
+    CHECK(site->is_clean());
 }

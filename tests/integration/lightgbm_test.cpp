@@ -5,55 +5,23 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "../support/lightgbm_program.hpp"
 #include "../support/shell.hpp"
 #include "../support/workspace.hpp"
-#include "fairing/core/env.hpp"
 #include "fairing/core/files.hpp"
 #include "fairing/deployers/local.hpp"
 #include "fairing/frameworks/lightgbm.hpp"
 
 using namespace fairing;
 using support::contains;
+using support::lightgbm_program;
 using support::run;
 using support::Workspace;
 
 namespace {
-
-/// The program `lightgbm` over the library; nullopt where PyPI can not be reached. The packages
-/// stay in the user's own cache.
-std::optional<std::string> lightgbm_program(const Workspace& space) {
-    const std::optional<std::string> source = env("FAIRING_SOURCE_ROOT");
-    if (!source) {
-        MESSAGE("skipped: FAIRING_SOURCE_ROOT is not set");
-        return std::nullopt;
-    }
-    const std::string tests = *source + "/tests";
-    const std::string cache =
-        env("XDG_CACHE_HOME", env("HOME", "/tmp") + "/.cache") + "/fairing/lightgbm-4.5.0";
-    const auto works = [&] {
-        return run("PYTHONPATH=" + cache + " python3 -c 'import lightgbm' 2>&1").exit_code == 0;
-    };
-    if (!works()) {
-        std::filesystem::create_directories(cache);
-        const auto got =
-            run("python3 -m pip install --quiet --disable-pip-version-check --no-input "
-                "--target " +
-                cache + " -r " + tests + "/support/lightgbm.txt 2>&1");
-        if (got.exit_code != 0 || !works()) {
-            MESSAGE("skipped: LightGBM can not be had from PyPI: " << got.output);
-            return std::nullopt;
-        }
-    }
-    space.file("lightgbm", "#!/bin/sh\nPYTHONPATH=" + cache + " exec python3 " + tests +
-                               "/support/lightgbm_command.py \"$@\"\n");
-    std::filesystem::permissions(space / "lightgbm", std::filesystem::perms::owner_all);
-    return space / "lightgbm";
-}
 
 /// y, and two columns that it depends on.
 std::string table(int begin, int end) {
@@ -140,7 +108,9 @@ TEST_CASE("three ranks train one model on data of their own, and a missing machi
         const std::string task =
             rank == 0 ? R"({"type":"chief","index":0})"
                       : R"({"type":"worker","index":)" + std::to_string(rank - 1) + '}';
-        commands += "(cd " + (space / folder) + "/app && TF_CONFIG='{\"cluster\":" + cluster +
+        // The last one is told as TFJob's operator once did.
+        commands += "(cd " + (space / folder) + "/app && " +
+                    (rank == 2 ? "CLUSTER_SPEC" : "TF_CONFIG") + "='{\"cluster\":" + cluster +
                     ",\"task\":" + task + "}' timeout 120 python3 .fairing/lightgbm.py) 2>&1 & ";
     }
     const support::ShellResult done = run(commands + "wait");

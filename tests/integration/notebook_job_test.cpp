@@ -1,12 +1,13 @@
-// A notebook that trains, as a job in dockerd through both preprocessors, on a base image with
-// papermill; its output notebook is read back. fairing itself makes that base, with the packages of
-// tests/support/papermill.txt out of PyPI.
+// A notebook that trains, as a job through both preprocessors (examples/02_notebook.cpp and
+// 03_full_notebook.cpp), on a base image with papermill; its output notebook is read back. fairing
+// itself makes that base, with the packages of tests/support/papermill.txt out of PyPI.
 #include <doctest/doctest.h>
 
 #include <optional>
 #include <string>
 
 #include "../support/docker_site.hpp"
+#include "../support/example_program.hpp"
 #include "../support/shell.hpp"
 #include "../support/site.hpp"
 #include "../support/workspace.hpp"
@@ -14,7 +15,10 @@
 #include "fairing/core/json_text.hpp"
 
 using namespace fairing;
+using support::contains;
 using support::count;
+using support::launch_example;
+using support::Launched;
 using support::run;
 using support::ShellResult;
 using support::Site;
@@ -42,13 +46,6 @@ std::optional<std::string> papermill_base(const Site& site, const support::Works
     return std::nullopt;
 }
 
-/// examples/train.ipynb without its last cell, which needs matplotlib.
-void write_notebook(const Site& site, const support::Workspace& space) {
-    Json notebook = parse_json(read_file(site.source() + "/examples/train.ipynb"), "the example");
-    notebook["cells"].erase(notebook["cells"].size() - 1);
-    space.file("train.ipynb", notebook.dump());
-}
-
 /// What all cells of an executed notebook printed.
 std::string printed_by(const Json& notebook) {
     std::string text;
@@ -64,9 +61,10 @@ std::string printed_by(const Json& notebook) {
 
 }  // namespace
 
-TEST_CASE("a notebook trains in dockerd through both preprocessors") {
-    const auto* docker = support::DockerSite::get();
-    if (docker == nullptr) {
+TEST_CASE(
+    "Fairing's train_job_api/train.ipynb: a notebook trains in dockerd, whole and as a script") {
+    const auto* docker = support::missing_examples() ? nullptr : support::DockerSite::get();
+    if (docker == nullptr || support::missing("crun")) {
         return;
     }
     const Site& site = docker->site();
@@ -75,30 +73,38 @@ TEST_CASE("a notebook trains in dockerd through both preprocessors") {
     if (!base) {
         return;
     }
-    write_notebook(site, space);
-    const std::string inputs = (space / "train.ipynb") + support::with_data(space, "train.ipynb");
+    const std::string variables = "BASE=" + *base + " REGISTRY=" + site.host() + "/examples ";
 
-    const ShellResult script = docker->engine().run_image(site.build_job(inputs, *base));
-    CAPTURE(script.output);
+    const Launched script = launch_example("02_notebook", variables);
+    CAPTURE(script.said);
     CHECK(script.exit_code == 0);
     CHECK(count(script.output, " loss ") == 20);
 
-    // What papermill runs; with an empty output folder of this machine in it.
-    const auto papermill = [&](const std::string& options) {
-        const std::string image = site.build_job(
-            inputs + "--preprocessor full_notebook --output-file /out/ran.ipynb " + options, *base);
-        return docker->engine().run_image(image, "-v " + (space / "out") + ":/out");
-    };
-    space.folder("out");
-    const ShellResult whole = papermill("--parameter epochs=7");
-    CAPTURE(whole.output);
+    const Launched whole = launch_example("03_full_notebook", variables + "OUTPUT=/tmp/ran.ipynb");
+    CAPTURE(whole.said);
     CHECK(whole.exit_code == 0);
     CHECK(count(whole.output, " loss ") == 7);
+    // The same in dockerd, with an empty folder of this machine for the output notebook.
+    space.folder("out");
+    const std::string mount = "-v " + (space / "out");
+    const ShellResult again = docker->engine().run_image(whole.image(), mount + ":/tmp");
+    CAPTURE(again.output);
+    CHECK(again.exit_code == 0);
+    CHECK(count(again.output, " loss ") == 7);
     const Json ran = parse_json(read_file(space / "out/ran.ipynb"), "the output notebook");
     CHECK(ran["metadata"]["papermill"]["exception"].is_null());
-    CHECK(ran["metadata"]["papermill"]["parameters"] == Json{{"epochs", 7}});
+    CHECK(ran["metadata"]["papermill"]["parameters"] == Json{{"epochs", 7}, {"rate", 0.05}});
     CHECK(count(printed_by(ran), " loss ") == 7);
+    CHECK(contains(ran["cells"].back().dump(), "image/svg+xml"));
 
+    // What else papermill can be told, and how it fails.
+    const std::string notebook = "examples/train.ipynb --input examples/data ";
+    const auto papermill = [&](const std::string& options) {
+        const std::string image = site.build_job(
+            notebook + "--preprocessor full_notebook --output-file /out/ran.ipynb " + options,
+            *base);
+        return docker->engine().run_image(image, mount + ":/out");
+    };
     const ShellResult silent = papermill("--no-log-output");
     CHECK(silent.exit_code == 0);
     CHECK(count(silent.output, " loss ") == 0);
@@ -110,17 +116,20 @@ TEST_CASE("a notebook trains in dockerd through both preprocessors") {
     CAPTURE(unknown.output);
     CHECK(unknown.exit_code == 65);
     CHECK(unknown.output ==
-          "fairing: cannot run notebook /app/train.ipynb: there is no kernel fortran here, only "
+          "fairing: cannot run notebook /app/examples/train.ipynb: there is no kernel fortran "
+          "here, only "
           "python3; name one that is here with --kernel, or install that one in the image\n");
     const ShellResult failing = papermill("--parameter epochs=many");
     CAPTURE(failing.output);
     CHECK(failing.exit_code == 1);
-    CHECK(failing.output.find("\nfairing: cannot run notebook /app/train.ipynb: cell In [") !=
+    CHECK(failing.output.find(
+              "\nfairing: cannot run notebook /app/examples/train.ipynb: cell In [") !=
           std::string::npos);
     CHECK(failing.output.find(" failed: TypeError: ") != std::string::npos);
-    const ShellResult bare = docker->run_job(inputs + "--preprocessor full_notebook");
+    const ShellResult bare = docker->run_job(notebook + "--preprocessor full_notebook");
     CHECK(bare.exit_code == 65);
     CHECK(bare.output ==
-          "fairing: cannot run notebook /app/train.ipynb: there is no papermill here; take a base "
+          "fairing: cannot run notebook /app/examples/train.ipynb: there is no papermill here; "
+          "take a base "
           "image that has it, or install it with --requirements (papermill and ipykernel)\n");
 }

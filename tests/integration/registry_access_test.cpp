@@ -59,7 +59,7 @@ private:
     bool running_ = false;
 };
 
-const Content layer{support::pseudo_random(1 << 20)};
+const Content layer{support::random_bytes(1 << 20, 1)};
 
 }  // namespace
 

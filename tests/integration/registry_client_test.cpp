@@ -20,7 +20,7 @@ using namespace fairing;
 using support::Content;
 using support::manifest_of;
 using support::missing_registry;
-using support::pseudo_random;
+using support::random_bytes;
 using support::read;
 using support::Registry;
 
@@ -32,7 +32,7 @@ TEST_CASE("docker-registry: a blob that is sent while it is made") {
     REQUIRE(registry.running());
     registry::Client client = registry.client("team/streamed");
     CHECK(client.is_new());
-    const Content layer{pseudo_random(5'000'001), std::string{oci::media_type::layer_gzip}};
+    const Content layer{random_bytes(5'000'001, 1), std::string{oci::media_type::layer_gzip}};
     const oci::BlobMaker make = [&](const net::BodySink& sink) {
         const auto bytes = std::as_bytes(std::span{layer.bytes});
         for (std::size_t at = 0; at < bytes.size(); at += 700'000) {
@@ -63,7 +63,7 @@ TEST_CASE("docker-registry: push, pull, mount, and all of it a second time") {
     control.progress = [&](const Progress& value) { last = value.done; };
     registry::Client client = registry.client("team/job", {}, control);
     const Content config = support::config();
-    const Content layer{pseudo_random(20 << 20), std::string{oci::media_type::layer_gzip}};
+    const Content layer{random_bytes(20 << 20, 1), std::string{oci::media_type::layer_gzip}};
     const oci::RawManifest manifest = manifest_of(config, layer);
 
     CHECK_FALSE(client.find_manifest("v1"));
@@ -146,7 +146,7 @@ TEST_CASE("docker-registry: a cancelled upload leaves no session") {
     REQUIRE(registry.running());
     std::stop_source stop;
     registry::Client client = registry.client("team/job", {}, {.stop = stop.get_token()});
-    const Content layer{pseudo_random(8 << 20)};
+    const Content layer{random_bytes(8 << 20, 1)};
     const std::filesystem::path sessions =
         registry.data() / "docker/registry/v2/repositories/team/job/_uploads";
     const auto begun = [&] {
@@ -181,7 +181,7 @@ TEST_CASE("docker-registry: users and passwords") {
             return Credential{.user = "me", .password = Secret{password}};
         });
     };
-    const Content layer{pseudo_random(3 << 20)};
+    const Content layer{random_bytes(3 << 20, 1)};
     registry::Client me = as("s3cret");
     CHECK(me.write_blob(layer.descriptor, net::Body::of(layer.bytes), {}) ==
           oci::Transfer::uploaded);
@@ -212,7 +212,7 @@ TEST_CASE("docker-registry: many blobs from several threads at once") {
     registry::Client client = registry.client("team/job");
     std::vector<Content> layers;
     for (int i = 0; i < 24; ++i) {
-        layers.emplace_back("layer " + std::to_string(i) + pseudo_random(100000));
+        layers.emplace_back("layer " + std::to_string(i) + random_bytes(100000, 1));
     }
     {
         std::vector<std::jthread> threads;

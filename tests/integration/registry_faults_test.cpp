@@ -32,8 +32,8 @@ using support::manifest_of;
 using support::missing_nginx;
 using support::missing_registry;
 using support::Nginx;
-using support::pseudo_random;
 using support::push;
+using support::random_bytes;
 using support::read;
 using support::Registry;
 using support::TcpProxy;
@@ -78,7 +78,7 @@ std::vector<std::string> registries() {
     return {"exec docker-registry"};
 }
 
-const Content large{pseudo_random(4 << 20)};
+const Content large{random_bytes(4 << 20, 1)};
 
 }  // namespace
 
@@ -97,7 +97,7 @@ TEST_CASE("fault 1: a PUT that is reset half way is sent again, once") {
     CHECK(read(client, large.descriptor) == large.bytes);
 
     // The same while it is made, and while it is read.
-    const Content other{pseudo_random(4 << 20) + "x"};
+    const Content other{random_bytes(4 << 20, 1) + "x"};
     proxy.cut_after(large.bytes.size() / 2, 1, Way::to_server);
     CHECK(push_new(client, other) == oci::Transfer::uploaded);
     proxy.cut_after(large.bytes.size() / 2, 1, Way::to_client);

@@ -12,12 +12,15 @@
 #include <thread>
 #include <vector>
 
+#include "../support/example_program.hpp"
 #include "../support/job_site.hpp"
+#include "../support/seldon_double.hpp"
 #include "fairing/core/yaml.hpp"
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/tasks.hpp"
 
 using namespace fairing;
+using support::contains;
 using support::in_time;
 using support::JobSite;
 using support::KubeTestenv;
@@ -89,19 +92,6 @@ print("serving on port", os.environ["PORT"], flush=True)
 Server(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
 )";
 
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-/// Whether a server may have that port of this machine.
-bool is_free(std::uint16_t port) {
-    const UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-
 /// A JobSite whose pods have an address that the API server's proxy takes.
 class ServingSite {
 public:
@@ -130,6 +120,8 @@ public:
         return fairing(subcommand + ' ' + site_->program(program) +
                        " --base-image scratch --registry " + site_->host() + "/demo " + options);
     }
+    /// Those of an example that deploys here.
+    [[nodiscard]] std::string variables() const { return site_->variables() + " PORT=" + port_; }
     /// The model server as an endpoint.
     [[nodiscard]] ShellResult serve(const std::string& options) const {
         return launch(
@@ -237,7 +229,7 @@ bool install_crd(KubeTestenv& kube, const std::string& project, const std::strin
     }));
     return in_time([&] {
         const std::string version = crd["spec"]["versions"][0]["name"];
-        return has(kube.api().text("/apis/" + group + '/' + version), "InferenceService");
+        return contains(kube.api().text("/apis/" + group + '/' + version), "InferenceService");
     });
 }
 
@@ -269,10 +261,10 @@ TEST_CASE("an endpoint is run, asked in Seldon's forms, listed, read and deleted
     const ShellResult ran = site->serve("--replicas 2 --readiness-path /ready --run-id one");
     CAPTURE(ran.output);
     REQUIRE(ran.exit_code == 0);
-    CHECK(has(ran.output, "fairing-deployer-one is ready after"));
+    CHECK(contains(ran.output, "fairing-deployer-one is ready after"));
     const std::string url = "http://fairing-service-one." + site->site().space +
                             ".svc.cluster.local:" + site->port() + "/predict";
-    CHECK(has(ran.output, '\n' + url + '\n'));
+    CHECK(contains(ran.output, '\n' + url + '\n'));
 
     const std::string ask = "predict fairing-deployer-one --data ";
     CHECK(site->fairing(ask + R"('{"data":{"names":["rooms","area"],"ndarray":[[1,37],[2,3]]}}')")
@@ -292,18 +284,18 @@ TEST_CASE("an endpoint is run, asked in Seldon's forms, listed, read and deleted
     CHECK(site->count("apps/v1", "deployments") == 1);
 
     const ShellResult status = site->fairing("status one");
-    CHECK(has(status.output, "Deployment fairing-deployer-one: ready\n" + url + '\n'));
+    CHECK(contains(status.output, "Deployment fairing-deployer-one: ready\n" + url + '\n'));
     const ShellResult list = site->fairing("list");
-    CHECK(has(list.output, "fairing-deployer-one  Deployment  ready"));
+    CHECK(contains(list.output, "fairing-deployer-one  Deployment  ready"));
     CHECK(site->fairing("wait one").exit_code == 0);
     const ShellResult logs = site->fairing("logs one", 4);
     CHECK(logs.exit_code == 124);  // it follows until the endpoint is gone
-    CHECK(has(logs.output, "serving on port " + site->port()));
+    CHECK(contains(logs.output, "serving on port " + site->port()));
 
     const ShellResult removed = site->fairing("delete one");
     CHECK(removed.exit_code == 0);
     CHECK(site->is_gone());
-    CHECK(has(site->fairing(ask + "1").output, "holds no run of that name or run id"));
+    CHECK(contains(site->fairing(ask + "1").output, "holds no run of that name or run id"));
 }
 
 TEST_CASE("the task: a Python class behind Seldon's command") {
@@ -311,32 +303,14 @@ TEST_CASE("the task: a Python class behind Seldon's command") {
     if (!site) {
         return;
     }
-    if (!is_free(5000)) {
-        MESSAGE("skipped: somebody listens on port 5000, which is Seldon's");
+    if (support::is_seldon_port_taken()) {
         return;
     }
-    // A double of Seldon's program: it loads the class that it is told, and asks that.
     const support::Workspace& folder = site->site().folder;
     folder.file("HousingServe.py",
                 "class HousingServe:\n    def predict(self, rows, names):\n"
                 "        return [[names[0], sum(row)] for row in rows]\n");
-    folder.file("seldon-core-microservice", R"(#!/usr/bin/env python3
-import http.server, importlib, json, os, sys
-sys.path.append(os.getcwd())
-assert sys.argv[2:] == ["REST", "--service-type=MODEL", "--persistence=0"], sys.argv
-model = getattr(importlib.import_module(sys.argv[1]), sys.argv[1])()
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        data = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["data"]
-        answer = json.dumps({"data": {"ndarray": model.predict(data["ndarray"], data["names"])}})
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer.encode())
-port = int(os.environ["PREDICTIVE_UNIT_HTTP_SERVICE_PORT"])
-http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()
-)",
-                0755);
+    support::write_seldon_double(folder / "seldon-core-microservice");
     const PredictionEndpoint task{
         .model_class = "HousingServe",
         .base_image = "scratch",
@@ -356,7 +330,7 @@ http.server.HTTPServer(("0.0.0.0", port), Handler).serve_forever()
     const Json answer = endpoint.predict(
         {{"data", {{"names", {"rooms", "area"}}, {"ndarray", Json::array({{1, 37}})}}}});
     CHECK(answer["data"]["ndarray"][0] == Json({"rooms", 38}));
-    CHECK(has(endpoint.url(), ".svc.cluster.local:5000/predict"));
+    CHECK(contains(endpoint.url(), ".svc.cluster.local:5000/predict"));
     const Workload plain = endpoint;
     CHECK(plain.wait().state == State::ready);
     plain.remove();
@@ -371,7 +345,7 @@ TEST_CASE("KServe's protocols, v1 and v2, and what a server may answer instead")
     const ShellResult ran = site->serve("--protocol v1 --model-name houses --name houses");
     CAPTURE(ran.output);
     REQUIRE(ran.exit_code == 0);
-    CHECK(has(ran.output, "/v1/models/houses:predict\n"));
+    CHECK(contains(ran.output, "/v1/models/houses:predict\n"));
     const Endpoint endpoint = site->find("houses");
     CHECK(endpoint.url() == "http://houses." + site->site().space +
                                 ".svc.cluster.local:" + site->port() + "/v1/models/houses:predict");
@@ -389,15 +363,15 @@ TEST_CASE("KServe's protocols, v1 and v2, and what a server may answer instead")
     const auto code = [](ErrorCode value) { return std::to_string(static_cast<int>(value)) + ' '; };
     const std::string missing = said("missing");
     CHECK(missing.starts_with(code(ErrorCode::not_found)));
-    CHECK(has(missing, "404 Not Found: Model with name missing does not exist."));
-    CHECK(has(missing, "--model-name missing"));
+    CHECK(contains(missing, "404 Not Found: Model with name missing does not exist."));
+    CHECK(contains(missing, "--model-name missing"));
     const std::string html = said("html");
     CHECK(html.starts_with(code(ErrorCode::integrity)));
-    CHECK(has(html, "no JSON: <html>not a model</html>"));
-    CHECK(has(said("broken"), "500 Internal Server Error: the weights are damaged"));
+    CHECK(contains(html, "no JSON: <html>not a model</html>"));
+    CHECK(contains(said("broken"), "500 Internal Server Error: the weights are damaged"));
     const std::string loading = said("loading");
     CHECK(loading.starts_with(code(ErrorCode::unavailable)));
-    CHECK(has(loading, "not ready"));
+    CHECK(contains(loading, "not ready"));
     CHECK(said("slow", 1).starts_with(code(ErrorCode::timeout)));
 
     site->annotate("houses", "fairing-model", "houses");
@@ -415,7 +389,7 @@ TEST_CASE("KServe's protocols, v1 and v2, and what a server may answer instead")
     REQUIRE(in_time([&] { return site->count("v1", "pods") == 0; }));
     const std::string empty = said("houses");
     CHECK(empty.starts_with(code(ErrorCode::unavailable)));
-    CHECK(has(empty, "503 Service Unavailable: no endpoints available"));
+    CHECK(contains(empty, "503 Service Unavailable: no endpoints available"));
     endpoint.remove();
     CHECK(site->is_gone());
 }
@@ -436,8 +410,8 @@ TEST_CASE("an address that arrives late, and a port of the nodes") {
     std::this_thread::sleep_for(std::chrono::seconds{2});
     const ShellResult waiting = site->fairing("predict late --data [[1]]");
     CHECK(waiting.exit_code == 69);
-    CHECK(has(waiting.output, "of type LoadBalancer has no address yet"));
-    CHECK(has(site->fairing("status late").output, "late: running: Service"));
+    CHECK(contains(waiting.output, "of type LoadBalancer has no address yet"));
+    CHECK(contains(site->fairing("status late").output, "late: running: Service"));
     // Here the load balancer is the test, and its address this machine's.
     const std::string address = support::machine_address();
     REQUIRE(site->kube()
@@ -449,8 +423,8 @@ TEST_CASE("an address that arrives late, and a port of the nodes") {
     launching.join();
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 0);
-    CHECK(has(ran.output, "has no address yet"));
-    CHECK(has(ran.output, "\nhttp://" + address + ':' + site->port() + "/predict\n"));
+    CHECK(contains(ran.output, "has no address yet"));
+    CHECK(contains(ran.output, "\nhttp://" + address + ':' + site->port() + "/predict\n"));
     CHECK(site->find("late").predict({{1, 2}})["data"]["ndarray"] == Json({{3}}));
     CHECK(site->site().proxy.count("POST", "/services/late%3A") == 0);  // straight to the address
     site->find("late").remove();
@@ -459,16 +433,16 @@ TEST_CASE("an address that arrives late, and a port of the nodes") {
         "--name never --service-type LoadBalancer --address-timeout 1 --cleanup when-done");
     CAPTURE(never.output);
     CHECK(never.exit_code == 1);
-    CHECK(has(never.output, "has no address yet"));
-    CHECK(has(never.output, "nothing came within 1 s"));
+    CHECK(contains(never.output, "has no address yet"));
+    CHECK(contains(never.output, "nothing came within 1 s"));
     CHECK(site->is_gone());
 
     const ShellResult node = site->serve("--name node --service-type NodePort");
     CAPTURE(node.output);
     CHECK(node.exit_code == 0);
     const Json service = site->object("v1", "services", "node");
-    CHECK(has(node.output, "\nhttp://127.0.0.1:" + service["spec"]["ports"][0]["nodePort"].dump() +
-                               "/predict\n"));
+    CHECK(contains(node.output, "\nhttp://127.0.0.1:" +
+                                    service["spec"]["ports"][0]["nodePort"].dump() + "/predict\n"));
     CHECK(site->find("node").predict({{1, 2}})["data"]["ndarray"] == Json({{3}}));
     site->find("node").remove();
     CHECK(site->is_gone());
@@ -506,7 +480,7 @@ TEST_CASE("what does not get ready fails early, by name, with the server's last 
         CAPTURE(ran.output);
         CHECK(ran.exit_code == 1);
         for (const std::string& words : each.said) {
-            CHECK_MESSAGE(has(ran.output, words), words);
+            CHECK_MESSAGE(contains(ran.output, words), words);
         }
         CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{60});
         CHECK(site->is_gone());
@@ -520,10 +494,10 @@ TEST_CASE("what does not get ready fails early, by name, with the server's last 
     const ShellResult refused = site->serve("--name refused");
     CAPTURE(refused.output);
     CHECK(refused.exit_code == 1);
-    CHECK(has(refused.output, "the cluster takes no pod of Deployment refused"));
-    CHECK(has(refused.output, "exceeded quota"));
+    CHECK(contains(refused.output, "the cluster takes no pod of Deployment refused"));
+    CHECK(contains(refused.output, "exceeded quota"));
     // Nothing is removed without --cleanup, so that it can be looked at.
-    CHECK(has(site->fairing("status refused").output, "exceeded quota"));
+    CHECK(contains(site->fairing("status refused").output, "exceeded quota"));
     CHECK(site->fairing("delete refused").exit_code == 0);
     CHECK(site->is_gone());
 }
@@ -545,16 +519,17 @@ TEST_CASE("who stops while it waits, or has it deleted, leaves nothing, and is t
     launching.join();
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 1);
-    CHECK(has(ran.output, "deaf was deleted"));
+    CHECK(contains(ran.output, "deaf was deleted"));
     CHECK(site->is_gone());
 
-    const ShellResult stopped = support::run(
-        "cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout -s INT 6 " + *env("FAIRING_COMMAND") +
-        " run " + site->site().program(deaf) + " --base-image scratch --registry " +
-        site->site().host() + "/demo --kubeconfig " + (site->site().folder / "kubeconfig") +
-        " --namespace " + site->site().space + ' ' + options + " 2>&1; echo code $?");
+    const ShellResult stopped =
+        support::run("cd " + *env("FAIRING_SOURCE_ROOT") + " && timeout --foreground -s INT 6 " +
+                     *env("FAIRING_COMMAND") + " run " + site->site().program(deaf) +
+                     " --base-image scratch --registry " + site->site().host() +
+                     "/demo --kubeconfig " + (site->site().folder / "kubeconfig") +
+                     " --namespace " + site->site().space + ' ' + options + " 2>&1; echo code $?");
     CAPTURE(stopped.output);
-    CHECK(has(stopped.output, "stopped on request"));
+    CHECK(contains(stopped.output, "stopped on request"));
     CHECK(site->is_gone());
 }
 
@@ -589,7 +564,7 @@ TEST_CASE("what Kubernetes would refuse of an endpoint is refused before any req
         const ShellResult ran = site->launch("run", "print('unused')", each.options);
         CAPTURE(ran.output);
         CHECK(ran.exit_code == 64);
-        CHECK(has(ran.output, each.said));
+        CHECK(contains(ran.output, each.said));
     }
     CHECK(site->site().proxy.seen().empty());
 }
@@ -605,8 +580,8 @@ TEST_CASE(
         const ShellResult absent = site->launch("run", "print(1)", model + "houses");
         CAPTURE(absent.output);
         CHECK(absent.exit_code == 65);
-        CHECK(has(absent.output, "the cluster does not know it"));
-        CHECK(has(absent.output, "install KServe"));
+        CHECK(contains(absent.output, "the cluster does not know it"));
+        CHECK(contains(absent.output, "install KServe"));
         CHECK(site->fairing("list").exit_code == 0);
     }
     if (!install_crd(site->kube(), "kserve", "kserve-v0.20.0")) {
@@ -626,8 +601,8 @@ TEST_CASE(
                 framework + " --runtime mine --runtime-version 1.0 --protocol v2" + options);
         CAPTURE(ran.output);
         CHECK(ran.exit_code == 0);
-        CHECK(has(ran.output, "\"protocolVersion\": \"v2\""));
-        CHECK_FALSE(has(ran.output, "\"kserve-container\""));
+        CHECK(contains(ran.output, "\"protocolVersion\": \"v2\""));
+        CHECK_FALSE(contains(ran.output, "\"kserve-container\""));
     }
     const ShellResult custom = site->launch(
         "run", "print(1)",
@@ -636,8 +611,8 @@ TEST_CASE(
             options);
     CAPTURE(custom.output);
     CHECK(custom.exit_code == 0);
-    CHECK(has(custom.output, "\"kserve-container\""));
-    CHECK(has(custom.output, "--runtime is left out"));
+    CHECK(contains(custom.output, "\"kserve-container\""));
+    CHECK(contains(custom.output, "--runtime is left out"));
 
     // Ready, when the controller says so; the model server stands in for KServe's.
     REQUIRE(site->serve("--run-id server --protocol v1 --model-name houses").exit_code == 0);
@@ -656,7 +631,7 @@ TEST_CASE(
     });
     CAPTURE(ran.output);
     REQUIRE(ran.exit_code == 0);
-    CHECK(has(ran.output, "\nhttp://houses.team.example.com/v1/models/houses:predict\n"));
+    CHECK(contains(ran.output, "\nhttp://houses.team.example.com/v1/models/houses:predict\n"));
     CHECK(site->kube()
               .api()
               .post(site->path("v1", "services"),
@@ -689,7 +664,7 @@ TEST_CASE(
     });
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 0);
-    CHECK(has(ran.output, "gets 100 % of the requests, and is to get 10 %"));
+    CHECK(contains(ran.output, "gets 100 % of the requests, and is to get 10 %"));
     CHECK(uri() == "s3://models/two");
     std::jthread controller{[&] {
         if (in_time([&] { return percent() == -1; })) {
@@ -700,7 +675,7 @@ TEST_CASE(
     controller.join();
     CAPTURE(promoted.output);
     CHECK(promoted.exit_code == 0);
-    CHECK(has(promoted.output, "gets 100 % of the requests"));
+    CHECK(contains(promoted.output, "gets 100 % of the requests"));
 
     // A canary that can not load its model: the error says why, and the one before serves on.
     launch_and_tell(
@@ -715,8 +690,9 @@ TEST_CASE(
         });
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 1);
-    CHECK(has(ran.output,
-              "PredictorReady is False: RevisionFailed: Revision houses-predictor-00003 failed"));
+    CHECK(contains(
+        ran.output,
+        "PredictorReady is False: RevisionFailed: Revision houses-predictor-00003 failed"));
     CHECK(uri() == "s3://models/two");
     CHECK(percent() == -1);
 
@@ -724,15 +700,16 @@ TEST_CASE(
     tell(*site, "houses", ready_status("True", 0));
     CHECK(site->fairing("traffic houses 0").exit_code == 0);
     CHECK(percent() == 0);
-    CHECK(has(site->fairing("traffic server 0").output, "it is no InferenceService"));
+    CHECK(contains(site->fairing("traffic server 0").output, "it is no InferenceService"));
 
     Json failed = ready_status("False", 0);
     failed["modelStatus"] = {
         {"transitionStatus", "BlockedByFailedLoad"},
         {"lastFailureInfo", {{"reason", "ModelLoadFailed"}, {"message", "no such bucket"}}}};
     tell(*site, "houses", failed);
-    CHECK(has(site->fairing("status houses").output,
-              "can not load its model (BlockedByFailedLoad): ModelLoadFailed: no such bucket"));
+    CHECK(
+        contains(site->fairing("status houses").output,
+                 "can not load its model (BlockedByFailedLoad): ModelLoadFailed: no such bucket"));
     CHECK(site->fairing("delete houses").exit_code == 0);
     // The garbage collector looks for new kinds every 30 s.
     CHECK(in_time([&] { return site->count(kserve, "inferenceservices") == 0; }));
@@ -742,7 +719,7 @@ TEST_CASE(
     const ShellResult lonely =
         site->launch("run", "print(1)", model + "x --name nobody --canary-traffic-percent 10");
     CHECK(lonely.exit_code == 65);
-    CHECK(has(lonely.output, "cannot make a canary of InferenceService"));
+    CHECK(contains(lonely.output, "cannot make a canary of InferenceService"));
 }
 
 TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say") {
@@ -767,8 +744,8 @@ TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say
         legacy + "--dry-run server --env A=b --node-selector disk=ssd --volume pvc:data:/mnt");
     CAPTURE(custom.output);
     CHECK(custom.exit_code == 0);
-    CHECK(has(custom.output, "has no place for nodeSelector"));
-    CHECK(has(custom.output, "has no place for volumes"));
+    CHECK(contains(custom.output, "has no place for nodeSelector"));
+    CHECK(contains(custom.output, "has no place for volumes"));
     const ShellResult unknown = site->launch("run", "print(1)", legacy + "--framework lightgbm");
     CHECK(unknown.exit_code == 64);
 
@@ -790,7 +767,7 @@ TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say
     launching.join();
     CAPTURE(ran.output);
     CHECK(ran.exit_code == 0);
-    CHECK(has(ran.output, "\nhttp://old.team.example.com/v1/models/old:predict\n"));
+    CHECK(contains(ran.output, "\nhttp://old.team.example.com/v1/models/old:predict\n"));
 
     std::jthread second{[&] {
         ran = site->launch("run", "print(1)",
@@ -810,4 +787,59 @@ TEST_CASE("InferenceServices of KFServing's v1alpha2, with what they can not say
     CHECK(spec()["default"]["predictor"]["sklearn"]["storageUri"] == "gs://m/two");
     CHECK_FALSE(spec().contains("canary"));
     CHECK(site->fairing("delete old").exit_code == 0);
+}
+
+TEST_CASE("Fairing's prediction/HousingServe.py: a class behind Seldon's server is asked") {
+    const auto site = ServingSite::make();
+    if (!site || support::missing_examples()) {
+        return;
+    }
+    support::write_seldon_double(site->kube().programs() / "seldon-core-microservice");
+    const support::Launched ran = support::launch_example("12_serving", site->variables());
+    CAPTURE(ran.said);
+    CHECK(ran.exit_code == 0);
+    CHECK(contains(ran.output,
+                   ".svc.cluster.local:" + site->port() + "/predict [[302.6],[551.1]]\n"));
+    CHECK(site->is_gone());
+}
+
+TEST_CASE("Fairing's mnist/mnist_e2e_on_prem.ipynb: a server behind an InferenceService is asked") {
+    const auto site = ServingSite::make();
+    if (!site || support::missing_examples() ||
+        !install_crd(site->kube(), "kserve", "kserve-v0.20.0")) {
+        return;
+    }
+    support::Launched ran;
+    std::jthread launching{
+        [&] { ran = support::launch_example("13_kfserving", site->variables()); }};
+    // KServe's controller: a pod of the container, a Service before it, and the status.
+    const auto spec = [&] {
+        return site->object(kserve, "inferenceservices", "houses").value("spec", Json::object());
+    };
+    REQUIRE(in_time([&] { return !spec().empty(); }));
+    Json container = spec()["predictor"]["containers"][0];
+    const int port = std::stoi(site->port());
+    container["readinessProbe"] = {{"tcpSocket", {{"port", port}}}, {"periodSeconds", 1}};
+    const Json metadata{{"name", "houses-predictor"}, {"labels", {{"app", "houses"}}}};
+    const auto post = [&](const std::string& plural, const Json& object) {
+        const support::ApiAnswer made = site->kube().api().post(site->path("v1", plural), object);
+        REQUIRE_MESSAGE(made.ok(), made.body.dump());
+    };
+    post("pods", {{"metadata", metadata}, {"spec", {{"containers", Json::array({container})}}}});
+    post("services",
+         {{"metadata", metadata},
+          {"spec",
+           {{"selector", {{"app", "houses"}}},
+            {"ports", Json::array({{{"name", "http"}, {"port", 80}, {"targetPort", port}}})}}}});
+    REQUIRE(in_time([&] {
+        return kube::condition(site->object("v1", "pods", "houses-predictor"), "Ready", "True")
+            .is_object();
+    }));
+    tell(*site, "houses", ready_status("True", 100));
+    launching.join();
+    CAPTURE(ran.said);
+    CHECK(ran.exit_code == 0);
+    CHECK(ran.output == "http://houses.team.example.com/v1/models/houses:predict [302.6,551.1]\n");
+    CHECK(in_time([&] { return site->count(kserve, "inferenceservices") == 0; }));
+    site->kube().api().remove(site->path("v1", "pods") + "/houses-predictor");
 }

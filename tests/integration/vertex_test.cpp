@@ -3,13 +3,19 @@
 // metadata server.
 #include <doctest/doctest.h>
 
+#include <signal.h>
+
+#include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "../support/docker_registry.hpp"
+#include "../support/example_program.hpp"
 #include "../support/google_server.hpp"
 #include "../support/workspace.hpp"
 #include "fairing/core/env.hpp"
+#include "fairing/core/files.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -42,10 +48,14 @@ public:
     }
     [[nodiscard]] ShellResult fairing(const std::string& arguments,
                                       const std::string& prefix = {}) const {
-        return run("cd " + home_.path().string() + " && env -u GOOGLE_APPLICATION_CREDENTIALS " +
-                   "-u GOOGLE_CLOUD_PROJECT HOME=" + home_.path().string() +
-                   " GCE_METADATA_HOST=127.0.0.1:" + std::to_string(listener_->port()) + ' ' +
-                   prefix + ' ' + *env("FAIRING_COMMAND") + ' ' + arguments + " 2>&1");
+        return run("cd " + home_.path().string() + " && env " + identity() + ' ' + prefix + ' ' +
+                   *env("FAIRING_COMMAND") + ' ' + arguments + " 2>&1");
+    }
+    /// Those of an example that goes to this Google.
+    [[nodiscard]] std::string variables() const {
+        return identity() + " BASE=scratch REGISTRY=" + registry_.host() +
+               "/team VERTEX_ENDPOINT=" + listener_->url("") +
+               " LOGGING_ENDPOINT=" + listener_->url("");
     }
     /// Where Google is, and how often to look at it.
     [[nodiscard]] std::string options() const {
@@ -61,6 +71,20 @@ public:
         }
         return {};
     }
+    /// The command is interrupted at the first such request. Needs the prefix `interruptible`.
+    void interrupt_at(const std::string& method, const std::string& part) {
+        server.on_request = [this, method, part](const support::GoogleRequest& request) {
+            if (request.method == "GET") {
+                server.go_on();
+            }
+            if (request.method == method && contains(request.path, part) &&
+                !is_interrupted_.exchange(true)) {
+                ::kill(std::stoi(read_file(home_ / "pid")), SIGINT);
+            }
+        };
+    }
+    static constexpr const char* interruptible = R"(sh -c 'echo $$ > pid; exec "$@"' sh)";
+
     void config(const std::string& deployer) const {
         home_.file("google.json", Json{{"deployer",
                                         {{"name", deployer},
@@ -72,9 +96,16 @@ public:
     GoogleServer server = {};
 
 private:
+    /// That of a machine of Google's, in variables.
+    [[nodiscard]] std::string identity() const {
+        return "-u GOOGLE_APPLICATION_CREDENTIALS -u GOOGLE_CLOUD_PROJECT HOME=" +
+               home_.path().string() +
+               " GCE_METADATA_HOST=127.0.0.1:" + std::to_string(listener_->port());
+    }
     GoogleCommand() { home_.file("train.py", "print('hello')\n"); }
 
     support::Workspace home_ = {};
+    std::atomic<bool> is_interrupted_ = false;
     support::DockerRegistry registry_ = support::DockerRegistry{};
     std::unique_ptr<test::HttpServer> listener_ = server.listen();
 };
@@ -132,6 +163,22 @@ TEST_CASE("a job of Vertex AI runs, and its lines are shown once") {
     CHECK(google->fairing("status " + name + "9 --config google.json").exit_code == 65);
 }
 
+TEST_CASE("Fairing's gcp/hello-world-gpu-pytorch.py: a job of Vertex AI with a GPU") {
+    const auto google = GoogleCommand::make();
+    if (!google || support::missing_examples()) {
+        return;
+    }
+    google->server.entries.emplace(1, GoogleServer::entry("a", "01", "epoch 1"));
+    const support::Launched ran = support::launch_example("15_vertex", google->variables());
+    CAPTURE(ran.said);
+    REQUIRE(ran.exit_code == 0);
+    CHECK(ran.output == "epoch 1\n");
+    const Json pool = google->server.resources.at(
+        google->resource("customJobs"))["jobSpec"]["workerPoolSpecs"][0];
+    CHECK(pool["machineSpec"]["acceleratorType"] == "NVIDIA_TESLA_T4");
+    CHECK(contains(pool["containerSpec"]["command"].dump(), "/app/examples/train.py"));
+}
+
 TEST_CASE("a job of Vertex AI that fails is told in one sentence") {
     const auto google = GoogleCommand::make();
     if (!google) {
@@ -153,18 +200,40 @@ TEST_CASE("a job of Vertex AI that fails is told in one sentence") {
     CHECK_FALSE(contains(refused.output, "stolen"));
 }
 
-TEST_CASE("an interrupted run cancels its job") {
-    const auto google = GoogleCommand::make();
-    if (!google) {
-        return;
+TEST_CASE("an interrupted run cancels its job, whatever it was about") {
+    using Place = std::pair<const char*, const char*>;
+    for (const auto& [method, part] : {Place{"POST", "/customJobs"}, Place{"GET", "/customJobs/"},
+                                       Place{"POST", "entries:list"}}) {
+        const auto google = GoogleCommand::make();
+        if (!google) {
+            return;
+        }
+        google->server.states = {"JOB_STATE_RUNNING"};
+        google->interrupt_at(method, part);
+        const ShellResult ran =
+            google->launch("run", "vertex" + google->options(), GoogleCommand::interruptible);
+        CAPTURE(ran.output);
+        CHECK(ran.exit_code == 130);
+        CHECK(google->server.count("POST", ":cancel") == 1);
+        CHECK(google->server.resources.at(google->resource("customJobs"))["state"] ==
+              "JOB_STATE_CANCELLED");
     }
-    google->server.states = {"JOB_STATE_RUNNING"};
-    const ShellResult ran =
-        google->launch("run", "vertex" + google->options(), "timeout --foreground -s INT 3");
-    CAPTURE(ran.output);
-    CHECK(google->server.count("POST", ":cancel") == 1);
-    CHECK(google->server.resources.at(google->resource("customJobs"))["state"] ==
-          "JOB_STATE_CANCELLED");
+}
+
+TEST_CASE("an interrupted deployment leaves neither model nor endpoint") {
+    for (const char* part : {"models:upload", ":deployModel", "/operations/deploy"}) {
+        const auto google = GoogleCommand::make();
+        if (!google) {
+            return;
+        }
+        google->server.operation_looks = 3;
+        google->interrupt_at(*part == '/' ? "GET" : "POST", part);
+        const ShellResult ran = google->launch("run", "vertex-serving" + google->options(),
+                                               GoogleCommand::interruptible);
+        CAPTURE(ran.output);
+        CHECK(ran.exit_code == 130);
+        CHECK(google->resource("models") + google->resource("endpoints") == "");
+    }
 }
 
 TEST_CASE("a model is served by Vertex AI") {
@@ -182,11 +251,46 @@ TEST_CASE("a model is served by Vertex AI") {
 
     google->server.operation_failures = {
         {"deploy", {{"code", 9}, {"message", "The container does not answer."}}}};
+    google->server.entries.emplace(0, GoogleServer::endpoint_entry("a", "01", "no such file"));
     const ShellResult failed =
         google->launch("run", "vertex-serving" + google->options() + "--name broken");
     CHECK(failed.exit_code == 1);
     CHECK(contains(failed.output, "the model was not deployed: The container does not answer."));
+    CHECK(times(failed.output, "no such file") > 0);
     CHECK(google->resource("endpoints") == endpoint);
+
+    google->server.operation_failures.clear();
+    google->server.operation_looks = 1000000;
+    const ShellResult late = google->launch(
+        "run", "vertex-serving" + google->options() + "--name late --start-timeout 1");
+    CHECK(late.exit_code == 69);
+    CHECK(contains(late.output, "cannot upload model late: it takes too long"));
+    CHECK(google->resource("endpoints") == endpoint);
+}
+
+TEST_CASE("the command finds an endpoint of Vertex AI again, asks it and removes it") {
+    const auto google = GoogleCommand::make();
+    if (!google) {
+        return;
+    }
+    REQUIRE(google->launch("run", "vertex-serving" + google->options()).exit_code == 0);
+    const std::string endpoint = google->resource("endpoints");
+    const auto ask = [&](const std::string& subcommand, const std::string& more = {}) {
+        return google->fairing(subcommand + ' ' + endpoint + google->options() + more);
+    };
+    const ShellResult status = ask("status");
+    CHECK(contains(status.output, "Endpoint " + endpoint + ": ready\nhttp://"));
+    CHECK(contains(status.output, "/v1/" + endpoint + ":predict\n"));
+    CHECK(ask("wait").exit_code == 0);
+    CHECK(ask("predict", "--data '[[1], [2]]'").output == "{\"predictions\":[2.0,4.0]}\n");
+    const ShellResult alone = ask("traffic", "10");
+    CHECK(alone.exit_code == 65);
+    CHECK(contains(alone.output, "it has no models that could share them"));
+    CHECK(ask("delete").exit_code == 0);
+    CHECK(google->resource("models") + google->resource("endpoints") == "");
+    const ShellResult gone = ask("logs");
+    CHECK(gone.exit_code == 65);
+    CHECK(contains(gone.output, "cannot find " + endpoint + ": it is not there"));
 }
 
 TEST_CASE("AI Platform v1 wants a gateway") {

@@ -52,13 +52,12 @@ ScriptedTransport& expect_discovery(ScriptedTransport& script) {
                             {{"name", "jobs/status"}, {"kind", "Job"}, {"namespaced", true}}}}}));
 }
 
-kube::Client client_of(ScriptedTransport& script, kube::Cluster cluster = {},
-                       Control control = {}) {
+kube::Client client_of(ScriptedTransport& script, kube::Cluster cluster = {}) {
     cluster.server = cluster.server.empty() ? "https://api" : cluster.server;
     cluster.context = "lab";
     return {cluster,
             std::ref(script),
-            std::move(control),
+            {},
             {.retry = {.attempts = 3, .first_delay = std::chrono::milliseconds{1}, .jitter = 0}}};
 }
 
@@ -266,56 +265,4 @@ TEST_CASE("a kind that the cluster does not know is named") {
               [&] { static_cast<void>(client_of(script).discover("kubeflow.org/v1", "TFJob")); }) ==
           "cannot use kubeflow.org/v1 TFJob: the cluster does not know it: it does not serve "
           "kubeflow.org/v1; install the Kubeflow Training Operator, or mpi-operator");
-}
-
-TEST_CASE("a 401 drops what can be renewed and tries once more; else it is told") {
-    ScriptedTransport script;
-    script.expect("GET", "https://api/apis/batch/v1", {.status = 401});
-    CHECK(error_of([&] {
-              static_cast<void>(
-                  client_of(script, {.token = Secret{"hidden"}}).discover("batch/v1", "Job"));
-          }) ==
-          "cannot discover batch/v1: 401 Unauthorized; check the credentials of context "
-          "\"lab\"");
-    CHECK(script.complaint() == "");
-}
-
-TEST_CASE("fault 54: a plain http server gets no credentials") {
-    ScriptedTransport script;
-    script.expect("GET", "http://api/apis/batch/v1", {.status = 404});
-    const kube::Cluster cluster{
-        .server = "http://api", .token = Secret{"hidden"}, .impersonation = {.user = "x"}};
-    CHECK_THROWS_AS(static_cast<void>(client_of(script, cluster).discover("batch/v1", "Job")),
-                    Error);
-    CHECK(script.recorded()[0].header("Authorization") == "");
-    CHECK(script.recorded()[0].header("Impersonate-User") == "");
-}
-
-TEST_CASE("the server's warnings are passed on, and no redirect is followed") {
-    ScriptedTransport script;
-    expect_discovery(script);
-    script.expect("GET", std::string{jobs_url} + "/train-1",
-                  json_answer(200, job("r1"), {{"Warning", "299 - \"batch/v1 is old\""}}));
-    script.expect("GET", std::string{jobs_url} + "/train-1",
-                  {.status = 302, .headers = {{"Location", "https://evil/"}}});
-    std::vector<std::string> log;
-    const kube::Client client = client_of(script, {}, {.log = [&log](const LogRecord& record) {
-                                              if (record.level == Level::warning) {
-                                                  log.push_back(record.text);
-                                              }
-                                          }});
-    static_cast<void>(client.get(train_1));
-    CHECK(log == std::vector<std::string>{"the API server warns: batch/v1 is old"});
-    CHECK_THROWS_AS(static_cast<void>(client.get(train_1)), kube::StatusError);
-    CHECK(script.complaint() == "");
-}
-
-TEST_CASE("an answer that is no object is refused") {
-    for (const char* body : {"", "[]", "<html>", "null"}) {
-        ScriptedTransport script;
-        expect_discovery(script);
-        script.expect("GET", std::string{jobs_url} + "/train-1", {.status = 200, .body = body});
-        CHECK(error_of([&] { static_cast<void>(client_of(script).get(train_1)); }) ==
-              "cannot get Job team/train-1: the API server's answer is no JSON object");
-    }
 }

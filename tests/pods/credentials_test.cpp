@@ -10,14 +10,12 @@ using namespace fairing;
 
 namespace {
 
-/// docker_credentials() as a deployer with a client calls it.
-std::vector<Json> objects_of(const DockerCredentials& wanted, const Session& session,
-                             PodSpec& pod) {
+/// The mutator as a deployer with a client calls it.
+std::vector<Json> objects_of(const PodSpecMutator& mutator, const Session& session, PodSpec& pod) {
     const std::string namespace_ = "ml", role, workload = "job-1";
     const kube::Client client{{.server = "https://k.example"}, session.transport, {}};
     std::vector<Json> objects;
     PodContext context{namespace_, role, &client, session, objects, workload};
-    const PodSpecMutator mutator = docker_credentials(wanted);
     mutator(pod, context);
     mutator(pod, context);  // another role
     return objects;
@@ -45,7 +43,8 @@ TEST_CASE("only the entry of the image's own registry goes into the secret") {
                                             "other.example": {"auth": "eDp5"}}})");
     PodSpec pod;
     pod.container()["image"] = "r.example:5000/team/job:1";
-    const auto objects = objects_of({.files = {place / "config.json"}}, {}, pod);
+    const auto objects =
+        objects_of(docker_credentials({.files = {place / "config.json"}}), {}, pod);
     REQUIRE(objects.size() == 1);
     CHECK(objects[0]["type"] == "kubernetes.io/dockerconfigjson");
     CHECK(objects[0]["metadata"]["name"] == "job-1-docker");
@@ -57,7 +56,7 @@ TEST_CASE("only the entry of the image's own registry goes into the secret") {
 TEST_CASE("the program's own credentials come first, and Docker Hub has a key of its own") {
     PodSpec pod;
     pod.container()["image"] = "docker.io/library/python:3.11";
-    const auto objects = objects_of({}, session_with("u", "p"), pod);
+    const auto objects = objects_of(docker_credentials(), session_with("u", "p"), pod);
     CHECK(codec::base64_decode(objects[0]["data"][".dockerconfigjson"].get<std::string>()) ==
           R"({"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}})");
 }
@@ -67,10 +66,18 @@ TEST_CASE("without credentials it is an error that says what to do, and names no
     place.file("config.json", R"({"auths": {"other.example": {"auth": "eDp5"}}})");
     PodSpec pod;
     pod.container()["image"] = "r.example/team/job:1";
-    CHECK(
-        support::error_of([&] { (void)objects_of({.files = {place / "config.json"}}, {}, pod); }) ==
-        "cannot give the cluster credentials for r.example: this machine has none; log in "
-        "(docker login r.example), or name a secret of the cluster with --image-pull-secrets");
+    CHECK(support::error_of([&] {
+              (void)objects_of(docker_credentials({.files = {place / "config.json"}}), {}, pod);
+          }) ==
+          "cannot give the cluster credentials for r.example: this machine has none; log in "
+          "(docker login r.example), or name a secret of the cluster with --image-pull-secrets");
+
+    support::Log log;
+    const Session session{.log = log.control().log};
+    CHECK(objects_of(docker_credentials_if_exists({.files = {place / "config.json"}}), session, pod)
+              .empty());
+    CHECK_FALSE(pod.json().contains("imagePullSecrets"));
+    CHECK(log.lines.size() == 2);  // for two roles
 }
 
 TEST_CASE("offline no file is read, and what is shown hides its content") {

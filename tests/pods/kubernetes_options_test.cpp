@@ -46,7 +46,7 @@ TEST_CASE("a wrong value is named with what the key takes") {
         return support::error_of([&] { (void)stage_from<Ship>(Json::parse(text), "ship"); });
     };
     CHECK(refusal(R"({"resources": {"cpu": "two"}})") ==
-          "cannot read option cpu of the object: it takes a number, not string");
+          "cannot read option cpu of resources of ship: it takes a number, not string");
     CHECK(support::contains(refusal(R"({"resources": {"cpus": 2}})"), "did you mean cpu?"));
     CHECK(support::contains(refusal(R"({"resources": 2})"), "not a JSON object"));
     CHECK(support::contains(refusal(R"({"cleanup": "soon"})"), "never, when-done, always"));

@@ -58,7 +58,7 @@ TEST_CASE("unknown keys, values and types are refused with what there is") {
     refused({{"tools", 1}},
             "cannot read option tools of painter: it takes a list of texts, not number");
     refused({{"colour", "blue"}},
-            "cannot choose a value: unknown name \"blue\"; there is red, green");
+            "cannot read option colour of painter: unknown name \"blue\"; there is red, green");
     refused(Json::array(), "cannot read the options of painter: not a JSON object");
 }
 

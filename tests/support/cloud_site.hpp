@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "fairing/cloud/aws/client.hpp"
+#include "fairing/cloud/azure/account.hpp"
 #include "fairing/cloud/connection.hpp"
 #include "scripted_transport.hpp"
 #include "workspace.hpp"
@@ -53,6 +55,36 @@ struct CloudSite {
 inline fairing::net::Response answer(int status, std::string body = {},
                                      fairing::net::Headers headers = {}) {
     return {.status = status, .headers = std::move(headers), .body = std::move(body)};
+}
+
+inline const std::string aws_secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// The same with keys of AWS.
+struct AwsSite : CloudSite {
+    std::string region = "eu-west-1";
+
+    [[nodiscard]] fairing::cloud::aws::Client client() {
+        const fairing::cloud::Connection here = connection();
+        return {here,
+                {[] {
+                     return fairing::cloud::aws::Credentials{
+                         .access_key_id = "AKID", .secret_access_key = fairing::Secret{aws_secret}};
+                 },
+                 here.control.clock},
+                region};
+    }
+};
+
+/// What S3 and STS say when they refuse; the last member is for nobody's eyes.
+inline std::string xml_error(const std::string& code, const std::string& message = "no") {
+    return "<?xml version=\"1.0\"?><Error><Code>" + code + "</Code><Message>" + message +
+           "</Message><StringToSign>AWS4</StringToSign></Error>";
+}
+
+/// A storage account with a key, whose bytes are "geheim".
+inline fairing::cloud::azure::StorageAccount azure_account() {
+    return {.name = "acct",
+            .credential = {.key = fairing::Secret{fairing::codec::base64_encode("geheim")}}};
 }
 
 }  // namespace support

@@ -1,10 +1,10 @@
 // tests/support/fake_pip.hpp - a python3 in front of all others whose pip does what a test says.
 #pragma once
 
-#include <cstdlib>
 #include <string>
 
 #include "fairing/core/env.hpp"
+#include "variables.hpp"
 #include "workspace.hpp"
 
 namespace support {
@@ -23,17 +23,8 @@ inline std::string installing(const Workspace& space) {
 }
 
 /// PATH with another value, for as long as it lives.
-class PathVariable {
-public:
-    explicit PathVariable(const std::string& value) : before_(fairing::env("PATH", "")) {
-        ::setenv("PATH", value.c_str(), 1);
-    }
-    PathVariable(PathVariable&&) = delete;
-    PathVariable& operator=(PathVariable&&) = delete;
-    ~PathVariable() { ::setenv("PATH", before_.c_str(), 1); }
-
-private:
-    std::string before_;
+struct PathVariable : Variables {
+    explicit PathVariable(const std::string& value) : Variables({{"PATH", value}}) {}
 };
 
 /// That folder in front.

@@ -231,8 +231,12 @@ public:
             });
         }
         const std::string target = fairing::net::parse_url(request.url).target;
-        return answer(request.method, target,
-                      fairing::net::header(request.headers, "Authorization"), body);
+        fairing::net::Response response = answer(
+            request.method, target, fairing::net::header(request.headers, "Authorization"), body);
+        if (stop.stop_requested()) {  // while it was obeyed
+            throw fairing::Cancelled{fairing::ErrorCode::cancelled, {.attempted = "reach"}};
+        }
+        return response;
     }
 
     /// The same on a port of this machine, as long as the result lives.
@@ -269,15 +273,33 @@ public:
                 return each.method == method && each.path.find(part) != std::string::npos;
             }));
     }
-    /// The body of the last request to a path with `part`.
+    /// The body of the last request with one to a path with `part`.
     [[nodiscard]] Json body_of(const std::string& part) const {
         const std::lock_guard lock{mutex_};
         for (auto each = requests.rbegin(); each != requests.rend(); ++each) {
-            if (each->path.find(part) != std::string::npos) {
+            if (each->path.find(part) != std::string::npos && !each->body.is_null()) {
                 return each->body;
             }
         }
         return {};
+    }
+
+    /// Time goes by for all operations that are going on.
+    void go_on() {
+        const std::lock_guard lock{mutex_};
+        std::vector<std::string> over;
+        for (auto& [name, resource] : resources) {
+            if (resource.contains("looks") && !resource.contains("done")) {
+                const int looks = resource["looks"].get<int>();
+                resource["looks"] = std::max(0, looks - 1);
+                if (looks <= 1) {
+                    over.push_back(name);
+                }
+            }
+        }
+        for (const std::string& name : over) {
+            static_cast<void>(finished(name));
+        }
     }
 
     /// An entry as a container writes it.
@@ -288,6 +310,17 @@ public:
                 {"timestamp", "2026-01-01T00:00:" + second + ".5Z"},
                 {"textPayload", text},
                 {"resource", {{"type", "ml_job"}, {"labels", {{"task_name", task}}}}}};
+    }
+
+    /// The same of a model's container.
+    [[nodiscard]] static Json endpoint_entry(const std::string& id, const std::string& second,
+                                             const std::string& text,
+                                             const Json& labels = {{"replica_id", "r1"}}) {
+        Json made = entry(id, second, text);
+        made["resource"] = {{"type", "aiplatform.googleapis.com/Endpoint"},
+                            {"labels", Json::object()}};
+        made["labels"] = labels;
+        return made;
     }
 
 private:
@@ -366,8 +399,10 @@ private:
         if (request.body.is_discarded()) {
             return refuse(400, "Invalid JSON payload received.");
         }
+        query_ = request.query;
         return request.method == "POST"     ? post(request)
                : request.method == "DELETE" ? remove(request)
+               : request.method == "PATCH"  ? patch(request)
                                             : get(request);
     }
 
@@ -411,6 +446,9 @@ private:
         if (!request.query.empty()) {
             return list(name, request.query);
         }
+        if (name.ends_with("/operations")) {
+            return list_operations(name);
+        }
         const auto found = resources.find(name);
         if (found == resources.end()) {
             return refuse(404, name + " is not found.");
@@ -427,6 +465,32 @@ private:
             advance(resource);
         }
         return {200, resource};
+    }
+
+    [[nodiscard]] Reply list_operations(const std::string& collection) const {
+        Json found = Json::array();
+        for (const auto& [name, resource] : resources) {
+            if (name.starts_with(collection + '/')) {
+                found.push_back({{"name", name}, {"done", resource.contains("done")}});
+            }
+        }
+        return {200, found.empty() ? Json::object() : Json{{"operations", found}}};
+    }
+
+    /// Of an endpoint's traffic.
+    [[nodiscard]] Reply patch(const GoogleRequest& request) {
+        const auto found = resources.find(request.path.substr(4));
+        if (found == resources.end()) {
+            return refuse(404, request.path + " is not found.");
+        }
+        Json endpoint = request.body;
+        endpoint["displayName"] = "needed only when it is made";
+        if (std::string wrong = shapes_.complaint(endpoint, "Endpoint", "Endpoint");
+            !wrong.empty() || request.query != "updateMask=trafficSplit") {
+            return refuse(400, wrong);
+        }
+        found->second["trafficSplit"] = request.body["trafficSplit"];
+        return {200, found->second};
     }
 
     void advance(Json& job) {
@@ -474,18 +538,22 @@ private:
             return refuse(400, "Endpoint " + name + " has deployed models.");
         }
         for (const auto& [other, resource] : resources) {
-            if (other.starts_with(name + "/versions/")) {
+            if (other.starts_with(name + "/versions/") &&
+                other.find("/operations/") == std::string::npos) {
                 return refuse(400, "Model " + name + " has versions.");
             }
+            if (deployed_id(resource, name)) {
+                return refuse(400, "Model " + name + " is deployed to " + other + '.');
+            }
         }
+        claims_.erase(name);
         return operation(name, "delete", Json::object(), [this, name] { resources.erase(name); });
     }
 
     /// Begins one; `effect` is what it does at its end.
     [[nodiscard]] Reply operation(const std::string& name, const std::string& what,
                                   const Json& response, std::function<void()> effect) {
-        const std::string place = name.substr(0, name.find('/', name.find('/') + 1));
-        const std::string id = place + "/operations/" + what + std::to_string(++numbers_);
+        const std::string id = name + "/operations/" + what + std::to_string(++numbers_);
         Json made{{"name", id}, {"looks", operation_looks}, {"response", response}};
         for (const auto& [part, failing] : operation_failures) {
             if (what == part) {
@@ -500,9 +568,9 @@ private:
     }
     [[nodiscard]] Json finished(const std::string& id) {
         std::exchange(effects_[id], [] {})();
+        resources.at(id)["done"] = true;
         Json operation = resources.at(id);
         operation.erase("looks");
-        operation["done"] = true;
         return operation;
     }
 
@@ -536,6 +604,14 @@ private:
             return refuse(404, name + " is not found.");
         }
         Json& job = found->second;
+        if (name.find("/operations/") != std::string::npos) {
+            if (!job.contains("done")) {
+                effects_[name] = [] {};
+                job["looks"] = 0;
+                job["error"] = {{"code", 1}, {"message", "The operation was cancelled."}};
+            }
+            return {200, Json::object()};
+        }
         job.erase("look");
         job["state"] =
             name.find("/customJobs/") == std::string::npos ? "CANCELLED" : "JOB_STATE_CANCELLED";
@@ -544,8 +620,8 @@ private:
 
     [[nodiscard]] Reply upload(const std::string& place, const Json& body) {
         const std::string name = place + "/models/" + body.value("modelId", std::string{"1"});
-        if (resources.contains(name)) {
-            return refuse(409, "Model " + name + " is there.");
+        if (resources.contains(name) || !claims_.insert(name).second) {
+            return refuse(409, "Model " + name + " is there, or being made.");
         }
         Json model = body["model"];
         model["name"] = name;
@@ -553,7 +629,13 @@ private:
                          [this, name, model] { resources[name] = model; });
     }
     [[nodiscard]] Reply make_endpoint(const std::string& place, const Json& body) {
-        const std::string name = place + "/endpoints/" + std::to_string(2000 + ++numbers_);
+        const std::string wanted = query_.starts_with("endpointId=")
+                                       ? query_.substr(11)
+                                       : std::to_string(2000 + ++numbers_);
+        const std::string name = place + "/endpoints/" + wanted;
+        if (resources.contains(name) || !claims_.insert(name).second) {
+            return refuse(409, "Endpoint " + name + " is there, or being made.");
+        }
         Json endpoint = body;
         endpoint["name"] = name;
         return operation(place, "endpoint", {{"name", name}},
@@ -567,8 +649,15 @@ private:
             return refuse(400, "There is no such model.");
         }
         Json deployed = body["deployedModel"];
-        const std::string id = std::to_string(3000 + ++numbers_);
+        const std::string id = deployed.value("id", std::to_string(3000 + ++numbers_));
+        if (id.size() > 10 || id.find_first_not_of("0123456789") != std::string::npos) {
+            return refuse(400, "The id of a deployed model is of ten digits at most.");
+        }
+        if (!claims_.insert(name + ':' + id).second) {
+            return refuse(400, "The deployed model " + id + " is there, or being deployed.");
+        }
         deployed["id"] = id;
+        deployed["createTime"] = "2026-01-01T00:00:" + std::to_string(10 + ++numbers_) + 'Z';
         return operation(name, "deploy", {{"deployedModel", deployed}},
                          [this, name, deployed, id, split = body["trafficSplit"]] {
                              Json& endpoint = resources[name];
@@ -587,6 +676,7 @@ private:
             (!body.contains("trafficSplit") || body["trafficSplit"].contains(id))) {
             return refuse(400, "The deployed model has traffic.");
         }
+        claims_.erase(name + ':' + id);
         return operation(name, "undeploy", Json::object(),
                          [this, name, id, split = body.value("trafficSplit", Json::object())] {
                              Json rest = Json::array();
@@ -628,7 +718,43 @@ private:
             return refuse(404, model + " is not found.");
         }
         const std::string name = model + "/versions/" + body["name"].get<std::string>();
-        return operation(model, "version", body, [this, name, body] { resources[name] = body; });
+        return operation(model, "version", body, [this, name, body] {
+            resources[name] = body;
+            resources[name]["state"] = "READY";
+        });
+    }
+
+    /// Of a model on an endpoint.
+    [[nodiscard]] static std::optional<std::string> deployed_id(const Json& endpoint,
+                                                                const std::string& model) {
+        if (endpoint.contains("deployedModels")) {
+            for (const Json& each : endpoint["deployedModels"]) {
+                if (each["model"] == model) {
+                    return each["id"].get<std::string>();
+                }
+            }
+        }
+        return std::nullopt;
+    }
+
+    /// Whether all that a filter says about what an entry has is so.
+    [[nodiscard]] static bool matches(const Json& entry, const std::string& filter) {
+        const auto says = [&filter](const std::string& path, const Json& value) {
+            const std::size_t at = filter.find(path + "=\"");
+            return at == std::string::npos ||
+                   filter.compare(at + path.size() + 2, value.get<std::string>().size() + 1,
+                                  value.get<std::string>() + '"') == 0;
+        };
+        bool fine = filter.find("resource.type=\"") == 0 &&
+                    says("resource.type", entry["resource"]["type"]);
+        for (const auto& [key, value] : entry["resource"]["labels"].items()) {
+            fine = fine && says("resource.labels." + key, value);
+        }
+        const Json labels = entry.value("labels", Json::object());
+        for (const auto& [key, value] : labels.items()) {
+            fine = fine && says(" labels." + key, value);
+        }
+        return fine;
     }
 
     [[nodiscard]] Reply list_entries(const std::string& /*name*/, const Json& body) {
@@ -641,7 +767,7 @@ private:
             const bool is_new =
                 since == std::string::npos || entry["timestamp"].get<std::string>().substr(0, 19) >=
                                                   filter.substr(since + 12, 19);
-            if (reading <= readings_ && is_new) {
+            if (reading <= readings_ && is_new && matches(entry, filter)) {
                 found.push_back(entry);
             }
         }
@@ -662,6 +788,8 @@ private:
     GoogleShapes shapes_ = {};
     int numbers_ = 0, readings_ = 0;
     std::map<std::string, std::function<void()>> effects_ = {};
+    std::set<std::string> claims_ = {};  ///< names that are taken, from the request on
+    std::string query_ = {};             ///< of the request that is answered
 };
 
 }  // namespace support

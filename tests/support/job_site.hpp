@@ -51,6 +51,11 @@ public:
                " --base-image scratch --registry " + host() + "/demo --deployer " + deployer +
                (with_namespace ? " --namespace " + space + ' ' : " ") + options;
     }
+    /// Those of an example that deploys here.
+    [[nodiscard]] std::string variables() const {
+        return "KUBECONFIG=" + (folder / "kubeconfig") + " NAMESPACE=" + space +
+               " BASE=scratch REGISTRY=" + host() + "/demo";
+    }
     /// A program, and the option that makes its pod play `steps` instead of running it.
     [[nodiscard]] ShellResult play(const std::string& steps,
                                    const std::string& options = {}) const {

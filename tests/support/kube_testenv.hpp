@@ -6,10 +6,14 @@
 #include <signal.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +26,41 @@
 #include "test_kubelet.hpp"
 
 namespace support {
+
+/// What a node is told about registries: those of one name are elsewhere.
+class Mirrors {
+public:
+    void add(const std::string& host, const std::string& url) {
+        const std::lock_guard lock{mutex_};
+        urls_["https://" + host + '/'] = url + '/';
+    }
+    /// The transport of a node that knows that.
+    [[nodiscard]] fairing::net::AnyTransport before(const fairing::net::AnyTransport& next) const {
+        return Before{*this, next};
+    }
+
+private:
+    struct Before {
+        const Mirrors& mirrors;
+        fairing::net::AnyTransport next;
+        fairing::net::Response send(fairing::net::Request request,
+                                    const fairing::net::BodySink& sink,
+                                    const std::stop_token& stop) const {
+            {
+                const std::lock_guard lock{mirrors.mutex_};
+                for (const auto& [from, to] : mirrors.urls_) {
+                    if (request.url.starts_with(from)) {
+                        request.url.replace(0, from.size(), to);
+                    }
+                }
+            }
+            return next.send(request, sink, stop);
+        }
+    };
+
+    mutable std::mutex mutex_;
+    std::map<std::string, std::string> urls_ = {};
+};
 
 /// Whether `condition` becomes true within a time that a loaded machine keeps.
 template <class Condition>
@@ -64,6 +103,10 @@ public:
     [[nodiscard]] std::filesystem::path folder() const { return folder_.path(); }
     [[nodiscard]] const KubeApi& api() const { return *api_; }
     [[nodiscard]] TestKubelet& kubelet() { return *kubelet_; }
+    /// Of the node.
+    [[nodiscard]] Mirrors& mirrors() noexcept { return mirrors_; }
+    /// A folder of programs that pods find on their PATH.
+    [[nodiscard]] std::filesystem::path programs() const { return folder_.path() / "bin"; }
     [[nodiscard]] std::string kubectl_program() const {
         return state_["assets"].get<std::string>() + "/kubectl";
     }
@@ -79,6 +122,31 @@ public:
             return api().get("/api/v1/namespaces/" + name + "/serviceaccounts/default").ok();
         }));
         return name;
+    }
+
+    /// A claim to a volume, and the volume. (The test kubelet mounts nothing; see pod_runner.hpp.)
+    void make_claim(const std::string& space, const std::string& name) const {
+        const std::string volume = space + '-' + name;
+        const fairing::Json size{{"storage", "1Gi"}};
+        const fairing::Json modes = fairing::Json::array({"ReadWriteMany"});
+        REQUIRE(api()
+                    .post("/api/v1/persistentvolumes",
+                          {{"metadata", {{"name", volume}}},
+                           {"spec",
+                            {{"capacity", size},
+                             {"accessModes", modes},
+                             {"claimRef", {{"namespace", space}, {"name", name}}},
+                             {"hostPath", {{"path", "/tmp"}}}}}})
+                    .ok());
+        REQUIRE(api()
+                    .post("/api/v1/namespaces/" + space + "/persistentvolumeclaims",
+                          {{"metadata", {{"name", name}}},
+                           {"spec",
+                            {{"storageClassName", ""},
+                             {"volumeName", volume},
+                             {"accessModes", modes},
+                             {"resources", {{"requests", size}}}}}})
+                    .ok());
     }
 
     /// SIGKILL: "etcd", "kube-apiserver", …
@@ -115,6 +183,8 @@ private:
         result->state_ =
             fairing::parse_json(fairing::read_file(folder + "/testenv.json"), "testenv.json");
         result->api_.emplace(result->server(), result->token(), make_transport(result->ca()));
+        std::filesystem::create_directory(result->programs());
+        ::setenv("PATH", (result->programs().string() + ':' + fairing::env("PATH", "")).c_str(), 1);
         result->start_all();
         result->start_node();
         return result;
@@ -155,9 +225,10 @@ private:
             *api_,
             TlsFiles{
                 .certificate = kubelet["certificate"], .key = kubelet["key"], .client_ca = ca()},
-            make_transport());
+            mirrors_.before(make_transport()));
     }
 
+    Mirrors mirrors_ = {};
     fairing::TemporaryDirectory folder_ = fairing::TemporaryDirectory{};
     fairing::Json state_ = {};
     std::map<std::string, std::unique_ptr<fairing::test::ChildProcess>> running_ = {};

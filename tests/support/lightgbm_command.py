@@ -13,9 +13,9 @@ def main():
         config = dict(line.rstrip("\n").split("=", 1) for line in file)
     data, valid, model = config.pop("data"), config.pop("valid", None), config.pop("output_model", "model.txt")
     if config.pop("task", "train") == "predict":
-        table = numpy.loadtxt(data, delimiter=",")
         booster = lightgbm.Booster(model_file=config["input_model"])
-        numpy.savetxt(config["output_result"], booster.predict(table[:, 1:]), fmt="%.6f")
+        answers = booster.predict(data, data_has_header=config.get("header") == "true")
+        numpy.savetxt(config["output_result"], answers, fmt="%.6f")
         return
     if "machine_list_filename" in config:
         with open(config.pop("machine_list_filename")) as file:

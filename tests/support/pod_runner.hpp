@@ -31,6 +31,7 @@
 #include "fairing/oci/unpack.hpp"
 #include "fairing/registry/open.hpp"
 #include "kube_api.hpp"
+#include "pod_names.hpp"
 #include "pod_prober.hpp"
 
 namespace support {
@@ -595,8 +596,8 @@ private:
                 value = referred_value(entry["valueFrom"], reason);
             }
             if (value) {
-                result.insert_or_assign(entry["name"].get<std::string>(),
-                                        resolved(*std::move(value)));
+                const auto name = entry["name"].get<std::string>();
+                result.insert_or_assign(name, resolved(name, *std::move(value)));
             } else if (!reason.empty()) {
                 return std::nullopt;
             }
@@ -604,17 +605,12 @@ private:
         return result;
     }
 
-    /// The cluster's DNS: HOST.SUBDOMAIN of the pod's own subdomain is this machine.
-    [[nodiscard]] std::string resolved(std::string value) const {
-        const std::string subdomain = fairing::text_or(pod_["spec"], "subdomain");
-        const std::size_t dot = value.find('.' + subdomain);
-        if (subdomain.empty() || dot == std::string::npos) {
-            return value;
-        }
-        const std::size_t before =
-            value.find_last_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", dot - 1);
-        const std::size_t start = before == std::string::npos ? 0 : before + 1;
-        return value.replace(start, dot + 1 + subdomain.size() - start, "127.0.0.1");
+    /// What a variable says of the other pods of its run.
+    [[nodiscard]] std::string resolved(const std::string& variable, std::string value) const {
+        const Json labels = pod_["metadata"].value("labels", Json::object());
+        return with_replicas_here(
+            with_subdomain_here(std::move(value), fairing::text_or(pod_["spec"], "subdomain")),
+            fairing::text_or(labels, "training.kubeflow.org/job-name"), variable);
     }
 
     enum class Kept { secret, config_map };

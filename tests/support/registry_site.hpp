@@ -17,6 +17,7 @@
 #include "fairing/oci/media_type.hpp"
 #include "fairing/oci/reference.hpp"
 #include "fairing/registry/client.hpp"
+#include "samples.hpp"
 #include "transport.hpp"
 
 namespace support {
@@ -85,16 +86,6 @@ inline std::string read(fairing::registry::Client& client, const fairing::oci::D
         got.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     });
     return got;
-}
-
-inline std::string pseudo_random(std::size_t size) {
-    std::string bytes(size, '\0');
-    std::uint32_t state = 1;
-    for (char& byte : bytes) {
-        state = state * 1664525 + 1013904223;
-        byte = static_cast<char>(state >> 24);
-    }
-    return bytes;
 }
 
 inline fairing::oci::RawManifest manifest_of(const Content& config, const Content& layer) {

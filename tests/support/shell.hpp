@@ -19,6 +19,10 @@ struct ShellResult {
     std::string output = {};
 };
 
+[[nodiscard]] inline bool has(const ShellResult& result, std::string_view text) {
+    return result.output.find(text) != std::string::npos;
+}
+
 /// Runs `command` by sh, with the locale "C". The output is what goes to stdout; add "2>&1" for the
 /// rest.
 inline ShellResult run(const std::string& command) {

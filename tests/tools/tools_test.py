@@ -191,14 +191,14 @@ class ToolsTest(unittest.TestCase):
 
 
 class JoinUnits(unittest.TestCase):
-    def joined(self, sources):
+    def joined(self, sources, *options):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             for path, text in sources.items():
                 (folder / path).parent.mkdir(exist_ok=True)
                 (folder / path).write_text(text, encoding="utf-8")
             units = [folder / path for path in sources if path.endswith(".cpp")]
-            subprocess.run([sys.executable, TOOLS / "join_units.py", folder, folder / "out", *units], check=True)
+            subprocess.run([sys.executable, TOOLS / "join_units.py", *options, folder, folder / "out", *units], check=True)
             return (folder / "out").read_text(encoding="utf-8")
 
     def test_includes_come_first_and_once_each_unit_in_its_namespace(self):
@@ -222,6 +222,25 @@ class JoinUnits(unittest.TestCase):
         })  # fmt: skip
         self.assertTrue(text.startswith('#include "b.cpp"\n#include "c.cpp"\nnamespace unit_a {\n'), text)
         self.assertNotIn("zlib", text)
+
+    def test_programs_are_run_by_their_names(self):
+        sources = {
+            "1_seven.cpp": "#include <cstdio>\nint main() {\n    return 7;\n}\n",
+            "2_count.cpp": "int main(int argc, char**) {\n    return argc;\n}\n",
+            "3_silent.cpp": "int main() {}\n",
+        }
+        text = self.joined(sources, "--programs")
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for path, source in sources.items():
+                (folder / path).write_text(source, encoding="utf-8")
+            (folder / "all.cpp").write_text(text, encoding="utf-8")
+            subprocess.run(["g++", "-std=c++20", "-w", folder / "all.cpp", "-o", folder / "all"], check=True)
+            codes = []
+            for program in ("1_seven", "2_count", "3_silent", "4_absent"):
+                os.link(folder / "all", folder / program)
+                codes.append(subprocess.run([folder / program, "a"], check=False).returncode)
+        self.assertEqual(codes, [7, 2, 0, 127])
 
 
 class Once(unittest.TestCase):

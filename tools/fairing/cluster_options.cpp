@@ -1,8 +1,11 @@
 // tools/fairing/cluster_options.cpp - see cluster_options.hpp.
 #include "cluster_options.hpp"
 
+#include <chrono>
 #include <fairing/deployers/find_workload.hpp>
-#include <fairing/deployers/vertex.hpp>
+#include <fairing/deployers/vertex_serving.hpp>
+#include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -10,6 +13,18 @@
 #include "options.hpp"
 
 namespace command {
+
+namespace {
+
+/// How Google Cloud is reached; what its resource names say themselves is no option.
+bool reaches_google(std::string_view key) {
+    return key == "endpoint" || key == "logging_endpoint" || key == "credentials_file" ||
+           key == "poll_milliseconds";
+}
+
+bool is_of_google(const std::string& name) { return name.starts_with("projects/"); }
+
+}  // namespace
 
 ClusterOptions::ClusterOptions(CLI::App& parser) {
     const auto add = [&](const auto& field) {
@@ -30,9 +45,24 @@ ClusterOptions::ClusterOptions(CLI::App& parser) {
 std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
     auto options = std::make_shared<ClusterOptions>(parser);
     parser
-        .add_option("NAME", options->name_,
-                    "name or run id, as fairing list shows it; projects/… of a job of Vertex AI")
+        .add_option(
+            "NAME", options->name_,
+            "name or run id, as fairing list shows it; of a job or an endpoint of Vertex AI "
+            "projects/…/customJobs/ID, projects/…/endpoints/ID")
         ->required();
+    const auto add = [&](const auto& field) {
+        const std::string key{field.name};
+        if (reaches_google(key)) {
+            parser.add_option_function<std::string>(
+                option_name(field.name, field.option),
+                [options = options.get(), key](const std::string& value) {
+                    options->google_[key] = value;
+                },
+                std::string{field.help});
+        }
+    };
+    std::apply([&add](const auto&... each) { (add(each), ...); },
+               fairing::fields<fairing::GoogleOptions>);
     return options;
 }
 
@@ -62,29 +92,32 @@ fairing::FindOptions ClusterOptions::find() const {
     return found;
 }
 
-/// How fairing.json reaches Google Cloud.
 fairing::GoogleOptions ClusterOptions::google() const {
     const fairing::Json deployer =
         read_config(config_file_).value("deployer", fairing::Json::object());
-    fairing::Json options = fairing::Json::object();
-    for (const char* key : {"endpoint", "logging_endpoint", "credentials_file"}) {
-        if (deployer.contains(key)) {
-            options[key] = deployer[key];
+    fairing::Json options = google_;
+    for (const auto& [key, value] : deployer.items()) {
+        if (reaches_google(key) && !options.contains(key)) {
+            options[key] = value;
         }
     }
     return fairing::stage_from<fairing::GoogleOptions>(options, "Google Cloud");
 }
 
 fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {
-    if (name_.starts_with("projects/")) {
-        return fairing::find_vertex_job(name_, google(), session);
+    if (!is_of_google(name_)) {
+        return fairing::find_workload(name_, find(), session);
     }
-    return fairing::find_workload(name_, find(), session);
+    return name_.find("/endpoints/") == std::string::npos
+               ? fairing::find_vertex_job(name_, google(), session)
+               : fairing::find_vertex_endpoint(name_, google(), session,
+                                               std::chrono::seconds{predict_timeout_});
 }
 
 fairing::Workload ClusterOptions::shift_traffic(int percent,
                                                 const fairing::Session& session) const {
-    return fairing::shift_traffic(name_, percent, find(), session);
+    return is_of_google(name_) ? fairing::shift_vertex_traffic(name_, percent, google(), session)
+                               : fairing::shift_traffic(name_, percent, find(), session);
 }
 
 fairing::Session ClusterOptions::session(std::stop_token stop) const {

@@ -33,13 +33,13 @@ public:
     [[nodiscard]] fairing::FindOptions find() const;
     [[nodiscard]] fairing::GoogleOptions google() const;
     [[nodiscard]] fairing::Session session(std::stop_token stop) const;
-    /// The run of that name or run id, or the job of Vertex AI of that resource name.
+    /// The run of that name or run id, or the job or endpoint of Vertex AI of that resource name.
     [[nodiscard]] fairing::Workload workload(const fairing::Session& session) const;
     [[nodiscard]] fairing::Workload shift_traffic(int percent,
                                                   const fairing::Session& session) const;
 
 private:
-    fairing::Json given_ = fairing::Json::object();
+    fairing::Json given_ = fairing::Json::object(), google_ = fairing::Json::object();
     std::string name_ = {}, pod_ = {}, config_file_ = {};
     int predict_timeout_ = 60;
     bool quiet_ = false, verbose_ = false;

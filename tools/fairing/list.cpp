@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cluster_options.hpp"
+#include "objects.hpp"
 #include "report.hpp"
 #include "subcommands.hpp"
 
@@ -54,10 +55,7 @@ Action add_list(CLI::App& app) {
     CLI::App* parser =
         app.add_subcommand("list", "Show what fairing created in a namespace and is still there.");
     auto options = std::make_shared<ClusterOptions>(*parser);
-    auto format = std::make_shared<std::string>("text");
-    parser->add_option("--output", *format, "text or json")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->capture_default_str();
+    auto format = add_output_option(*parser, "text");
     return [options, format](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const auto runs =

@@ -46,6 +46,37 @@ void check_subcommand(const CLI::App& app, const std::vector<std::string>& argum
     }
 }
 
+/// What nobody knows of a command line, with the nearest option; CLI11 would only repeat it.
+fairing::Error unknown_arguments(const CLI::App& app) {
+    std::string subject = "fairing";
+    std::vector<std::string> names;
+    for (const CLI::App* parser : app.get_subcommands()) {
+        subject += ' ' + parser->get_name();
+        for (const CLI::Option* option : parser->get_options()) {
+            for (const std::string& name : option->get_lnames()) {
+                names.push_back("--" + name);
+            }
+        }
+    }
+    std::string answer;
+    for (const std::string& argument : app.remaining(true)) {
+        const std::string name = argument.substr(0, argument.find('='));
+        const bool is_option = name.starts_with('-');
+        if (!is_option && !answer.empty()) {
+            continue;  // the value of an unknown option
+        }
+        const std::string near = is_option ? fairing::nearest_name(name, names) : "";
+        answer += (answer.empty() ? "" : ", ") +
+                  ((is_option ? "there is no " : "too much: ") + fairing::codec::escaped(name)) +
+                  (near.empty() ? "" : " (did you mean " + near + "?)");
+    }
+    return {fairing::ErrorCode::usage,
+            {.attempted = "understand the arguments of",
+             .subject = subject,
+             .answer = answer,
+             .advice = subject + " --help lists what there is"}};
+}
+
 int run(int argc, char** argv) {
     CLI::App app{description, "fairing"};
     app.footer(footer);
@@ -91,6 +122,8 @@ int run(int argc, char** argv) {
     try {
         std::reverse(own.begin(), own.end());  // as CLI11 wants it
         app.parse(own);
+    } catch (const CLI::ExtrasError&) {
+        throw unknown_arguments(app);
     } catch (const CLI::ParseError& error) {
         const int code = app.exit(error);
         return code == 0 ? 0 : fairing::exit_code(fairing::ErrorCode::usage);

@@ -6,12 +6,13 @@
 
 namespace command {
 
-std::shared_ptr<std::string> add_output_option(CLI::App& parser) {
-    auto format = std::make_shared<std::string>(FAIRING_YAML ? "yaml" : "json");
-    parser.add_option("--output", *format, "yaml or json")
-        ->check(CLI::IsMember({"yaml", "json"}))
+std::shared_ptr<std::string> add_output_option(CLI::App& parser, const std::string& format) {
+    const bool is_there = FAIRING_YAML || format != "yaml";
+    auto chosen = std::make_shared<std::string>(is_there ? format : "json");
+    parser.add_option("--output", *chosen, format + " or json")
+        ->check(CLI::IsMember({format, std::string{"json"}}))
         ->capture_default_str();
-    return format;
+    return chosen;
 }
 
 void print_objects(const std::vector<fairing::Json>& objects, const std::string& format) {

@@ -130,7 +130,7 @@ void LaunchOptions::declare(const std::string& stage, const std::string& path) {
     const Stage defaults;
     const auto add = [&](const auto& field) {
         using Member = std::remove_cvref_t<decltype(field.of(defaults))>;
-        if (field.option == fairing::not_an_option) {
+        if (!fairing::is_option(field.option)) {
             return;
         }
         if constexpr (fairing::has_fields<Member>) {
@@ -142,7 +142,9 @@ void LaunchOptions::declare(const std::string& stage, const std::string& path) {
             const std::string flag = is_on
                                          ? "--no-" + option_name(field.name, field.option).substr(2)
                                          : option_name(field.name, field.option);
+            const std::string help = std::exchange(made.help, {});
             Option& option = options_.try_emplace(flag, std::move(made)).first->second;
+            option.meanings[help].push_back(stage.substr(stage.find(' ') + 1));
             option.keys[stage] = path + std::string{field.name};
         }
     };
@@ -178,34 +180,12 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
 
-    declare<fairing::PythonPreprocessor>("preprocessor python");
-    declare<fairing::NotebookPreprocessor>("preprocessor notebook");
-    declare<fairing::FullNotebookPreprocessor>("preprocessor full_notebook");
-    declare<fairing::FunctionPreprocessor>("preprocessor function");
-    declare<fairing::PythonFunctionPreprocessor>("preprocessor python_function");
-    declare<fairing::AppendBuilder>("builder append");
-    declare<fairing::ClusterBuilder>("builder cluster");
-    declare<fairing::DockerBuilder>("builder docker");
-    declare<fairing::PodmanBuilder>("builder podman");
-    declare<fairing::LocalDeployer>("deployer local");
-    declare<fairing::JobDeployer>("deployer job");
-    declare<fairing::ServingDeployer>("deployer serving");
-    declare<fairing::InferenceServiceDeployer>("deployer kfserving");
-    declare<fairing::TrainJobDeployer>("deployer trainjob");
-    declare<fairing::VertexDeployer>("deployer vertex");
-    declare<fairing::VertexServingDeployer>("deployer vertex-serving");
-    declare<fairing::AiPlatformDeployer>("deployer gcp");
-    declare<fairing::AiPlatformServingDeployer>("deployer gcpserving");
-    declare<fairing::TrainingJobDeployer>("deployer tfjob");
+    fairing::for_each_stage([this](const auto& each) {
+        using Stage = typename std::remove_cvref_t<decltype(each)>::Stage;
+        declare<Stage>(std::string{each.role()} + ' ' + each.name);
+    });
     for (auto& [name, option] : options_) {
-        if (const auto found = option.keys.find("deployer tfjob"); found != option.keys.end()) {
-            const std::string path = found->second;
-            for (const fairing::TrainingKind& kind : fairing::training_kinds) {
-                option.keys[std::string{"deployer "} + kind.deployer] = path;
-            }
-        }
-    }
-    for (auto& [name, option] : options_) {
+        option.help = help_of(option);
         add_to(parser, name, option);
     }
 }
@@ -243,6 +223,21 @@ void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& op
     } else if (option.keys.size() == 1 && option.keys.contains("builder cluster")) {
         added->group("Options of the builder cluster");
     }
+}
+
+/// One sentence; of an option that means different things, one for each, with the names of the
+/// stages unless they are many.
+std::string LaunchOptions::help_of(const Option& option) {
+    std::string all;
+    for (const auto& [help, stages] : option.meanings) {
+        all += all.empty() ? "" : "; ";
+        for (const std::string& stage : stages) {
+            const bool named = option.meanings.size() > 1 && stages.size() <= 3;
+            all += !named ? "" : stage + (stage == stages.back() ? ": " : ", ");
+        }
+        all += help;
+    }
+    return all;
 }
 
 /// Whose an option is, for --help.
@@ -385,8 +380,7 @@ Json LaunchOptions::options_for(const std::string& role, const std::string& name
     Json result = Json::object();
     const bool guessed = role == "preprocessor" && guesses_preprocessor(config);
     if (guessed || chosen(config, role, {}) == name) {
-        section.erase("name");
-        result = std::move(section);
+        result = fairing::section_options(std::move(section));
     }
     for (const auto& [flag, option] : options_) {
         const auto key = option.keys.find(role + ' ' + name);
@@ -420,8 +414,11 @@ LaunchOptions::Stages LaunchOptions::stages() const {
             continue;
         }
         if (foreign != Foreign::note || !is_of_deployers(option)) {
-            throw usage(flag, "none of the chosen stages has it",
-                        "it belongs to " + option.keys.begin()->first);
+            std::string owners;
+            for (const auto& [stage, path] : option.keys) {
+                owners += (owners.empty() ? "it belongs to " : ", ") + stage;
+            }
+            throw usage(flag, "none of the chosen stages has it", owners);
         }
         notes.push_back("the deployer " + names.at("deployer") + " can not express " + flag +
                         ": it is left out");

@@ -71,6 +71,8 @@ private:
         /// "builder append" → JSON pointer of its field: "/tag", "/resources/cpu"
         std::map<std::string, std::string> keys = {};
         std::string help = {};
+        std::map<std::string, std::vector<std::string>> meanings =
+            {};                     ///< sentence → the stages that it is of
         std::string type = "TEXT";  ///< as --help shows it
     };
 
@@ -82,6 +84,7 @@ private:
     [[nodiscard]] fairing::Json value_of(const std::string& name, const Option& option) const;
     [[nodiscard]] fairing::Json options_for(const std::string& role, const std::string& name,
                                             const fairing::Json& defaults) const;
+    [[nodiscard]] static std::string help_of(const Option& option);
     [[nodiscard]] static std::string group_of(const Option& option);
     [[nodiscard]] static bool is_of_deployers(const Option& option);
     [[nodiscard]] bool given(const std::string& option) const;

@@ -51,8 +51,10 @@ Action add_predict(CLI::App& app) {
 Action add_traffic(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
         "traffic",
-        "Give the newest model of an InferenceService PERCENT of the requests: 100 makes it the "
-        "only one, 0 goes back to the one before. Waits until that is so.");
+        "Give the newest model of an InferenceService, or of an endpoint of Vertex AI, PERCENT of "
+        "the "
+        "requests: 100 makes it the only one, 0 goes back to the one before. Waits until that is "
+        "so.");
     auto options = ClusterOptions::with_name(*parser);
     auto percent = std::make_shared<int>(100);
     parser->add_option("PERCENT", *percent)->required();
@@ -62,10 +64,8 @@ Action add_traffic(CLI::App& app) {
         const fairing::Workload endpoint = options->shift_traffic(*percent, session);
         fairing::Outcome outcome = endpoint.wait(session.stop);
         if (outcome.state != fairing::State::ready) {
-            fairing::Error::Details details{.attempted = "divide the requests to",
-                                            .subject = endpoint.object().name,
-                                            .answer = outcome.reason};
-            throw fairing::WorkloadError{std::move(details), std::move(outcome)};
+            throw fairing::WorkloadError{"divide the requests to", endpoint.object(),
+                                         std::move(outcome)};
         }
         session.log({.text = "the newest model of " + endpoint.object().name + " gets " +
                              std::to_string(*percent) + " % of the requests"});

@@ -3,6 +3,7 @@
 #include <fairing/run_main.hpp>
 
 #include "cluster_options.hpp"
+#include "objects.hpp"
 #include "report.hpp"
 #include "subcommands.hpp"
 
@@ -11,10 +12,7 @@ namespace command {
 Action add_status(CLI::App& app) {
     CLI::App* parser = app.add_subcommand("status", "Tell how a run is, and why.");
     auto options = ClusterOptions::with_name(*parser);
-    auto format = std::make_shared<std::string>("text");
-    parser->add_option("--output", *format, "text or json")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->capture_default_str();
+    auto format = add_output_option(*parser, "text");
     return [options, format](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Workload workload = options->workload(options->session(signals.token()));

@@ -21,10 +21,8 @@ Action add_wait(CLI::App& app) {
         fairing::Outcome outcome = workload.wait(session.stop);
         const bool is_ready = outcome.state == fairing::State::ready;
         if (!is_ready && outcome.state != fairing::State::succeeded) {
-            fairing::Error::Details details{.attempted = "wait for the success of",
-                                            .subject = workload.object().name,
-                                            .answer = outcome.reason};
-            throw fairing::WorkloadError{std::move(details), std::move(outcome)};
+            throw fairing::WorkloadError{"wait for the success of", workload.object(),
+                                         std::move(outcome)};
         }
         session.log({.text = workload.object().name + (is_ready ? " is ready" : " succeeded")});
         return 0;

@@ -7,8 +7,6 @@
 // What the layer cache knows is not made again, and what the registry has is not sent again.
 #pragma once
 
-#include <cstdint>
-#include <ctime>
 #include <future>
 #include <memory>
 #include <optional>
@@ -19,24 +17,24 @@
 
 #include "../core/control.hpp"
 #include "../core/parallel.hpp"
-#include "../core/process.hpp"
+#include "../core/stopwatch.hpp"
 #include "../oci/append.hpp"
 #include "../oci/platforms.hpp"
 #include "../oci/reference.hpp"
-#include "../packaging/cached_store.hpp"
 #include "../packaging/context.hpp"
-#include "../packaging/context_digest.hpp"
 #include "../packaging/layer_cache.hpp"
-#include "../packaging/text.hpp"
 #include "../registry/lost_blobs.hpp"
 #include "../registry/open.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
+#include "appended_image.hpp"
 #include "base_fit.hpp"
+#include "base_image.hpp"
 #include "engine_load.hpp"
 #include "image_layers.hpp"
 #include "layer_compressor.hpp"
+#include "target.hpp"
 
 namespace fairing {
 
@@ -75,16 +73,16 @@ struct AppendBuilder {
 template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
-          "image to append to, oci:DIR, docker-archive:FILE, or scratch (default: "
-          "python:<yours>-slim)"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
-          "where the image goes: HOST[:PORT]/PATH, oci:DIR for a directory, docker-archive:FILE "
-          "for a file that docker load takes"),
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &AppendBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &AppendBuilder::tag, "tag of the image (default: from its content)"),
-    field("platform", &AppendBuilder::platform,
-          "which image of a multi-platform base: OS/ARCHITECTURE[/VARIANT]"),
+    field("platform", &AppendBuilder::platform, "what to build for: OS/ARCHITECTURE[/VARIANT]"),
     field("all_platforms", &AppendBuilder::all_platforms,
           "append to every Linux image of a multi-platform base, and push an index"),
     field("push", &AppendBuilder::push, "build, but send nothing"),
@@ -104,128 +102,17 @@ inline constexpr auto fields<AppendBuilder> = std::tuple{
 
 namespace detail {
 
-/// "python:3.11-slim" for a host whose python3 is 3.11, so that what runs here runs there.
-[[nodiscard]] inline std::string default_base_image(const Session& session) {
-    std::string version;
-    if (find_program("python3")) {
-        version = run({.arguments = {"python3", "-c",
-                                     "import sys; print('%d.%d' % sys.version_info[:2], end='')"}},
-                      {}, session.stop)
-                      .output;
-    }
-    if (version.empty() || !oci::is_tag(version)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "choose a base image",
-                     .answer = "there is no python3 here whose version it could have",
-                     .advice = "name one with --base-image"}};
-    }
-    return "python:" + version + "-slim";
-}
-
-/// The base as documents, and where its layers are.
-struct Base {
-    oci::Reference reference = {};
-    oci::StoredIndex index = {};             ///< without a document when the base is one image
-    std::unique_ptr<oci::Store> store = {};  ///< null for scratch
-
-    [[nodiscard]] const std::vector<oci::StoredImage>& images() const { return index.images; }
-};
-
-[[nodiscard]] inline oci::StoredImage load_one(oci::Store& store, const oci::Reference& reference,
-                                               const std::string& platform) {
-    const std::string name = reference.text();
-    oci::StoredImage stored =
-        oci::load_image(store, reference.wanted(), oci::parse_platform(platform), name);
-    if (!platform.empty() && !oci::parse_platform(platform).accepts(stored.image.platform())) {
-        throw Error{
-            ErrorCode::unsupported,
-            {.attempted = "use base image",
-             .subject = name,
-             .answer = "it is for " + stored.image.platform().text() + ", not " + platform}};
-    }
-    return stored;
-}
-
-/// `target_options` are for the target's registry: a base of another one is not read in the clear
-/// because of them.
-[[nodiscard]] inline Base open_base(const AppendBuilder& builder, const oci::Reference& target,
-                                    const registry::ClientOptions& target_options,
-                                    const Session& session, const packaging::LayerCache& cache) {
-    Base base{.reference = oci::parse_reference(
-                  builder.base_image.empty() ? default_base_image(session) : builder.base_image)};
-    if (base.reference.kind == oci::ReferenceKind::scratch) {
-        if (builder.all_platforms) {
-            throw Error{ErrorCode::usage,
-                        {.attempted = "use all platforms of",
-                         .subject = "scratch",
-                         .answer = "it is of no platform",
-                         .advice = "name one with --platform"}};
-        }
-        base.index.images.push_back({.image = oci::scratch(oci::parse_platform(builder.platform))});
-        return base;
-    }
-    const bool same_registry = target.kind == oci::ReferenceKind::registry &&
-                               target.api_host() == base.reference.api_host();
-    const registry::ClientOptions options =
-        same_registry
-            ? target_options
-            : registry_options(session, {.ca_file = builder.ca_file}, base.reference.host);
-    const Control control = session.control();
-    base.store = std::make_unique<packaging::CachedStore>(
-        through_mirrors(base.reference, registry::open_store(base.reference, options, control),
-                        session),
-        base.reference.name(), cache);
-    if (!builder.all_platforms) {
-        base.index.images.push_back(load_one(*base.store, base.reference, builder.platform));
-        return base;
-    }
-    base.index = oci::load_index(*base.store, base.reference.wanted(), base.reference.text());
-    for (const std::string& platform : base.index.left_out) {
-        control.say(Level::info, "left out of the index: " + platform + ", which is not Linux");
-    }
-    return base;
-}
-
-/// The target: "registry/image_name", or the layout or archive itself.
+/// Throws Error{usage} for what contradicts itself.
 [[nodiscard]] inline oci::Reference check_and_name(const AppendBuilder& builder) {
-    if (builder.registry.empty() && builder.push) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "push the image",
-                     .answer = "no registry is given",
-                     .advice = "name one with --registry HOST/PATH, or a directory with "
-                               "--registry oci:DIR, or build with --no-push"}};
-    }
-    if (!oci::is_repository(builder.image_name)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use image name",
-                     .subject = '"' + packaging::escaped(builder.image_name) + '"',
-                     .answer = "not of lower-case letters, digits and single separators"}};
-    }
-    oci::Reference target = oci::parse_reference(
-        oci::is_local_reference(builder.registry) ? builder.registry
-        : builder.registry.empty()                ? "localhost/" + builder.image_name
-                                                  : builder.registry + '/' + builder.image_name);
+    oci::Reference target = name_target({.registry = builder.registry,
+                                         .image_name = builder.image_name,
+                                         .tag = builder.tag,
+                                         .push = builder.push});
     if (builder.compression < 1 || builder.compression > 9) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use compression level",
                      .subject = std::to_string(builder.compression),
                      .answer = "it goes from 1 (fast) to 9 (small)"}};
-    }
-    if (!builder.tag.empty() && !oci::is_tag(builder.tag)) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use tag",
-                     .subject = '"' + packaging::escaped(builder.tag) + '"',
-                     .answer = "not of the form [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"}};
-    }
-    if (!target.digest.empty() || (!builder.tag.empty() && !target.tag.empty() &&
-                                   oci::is_local_reference(builder.registry))) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "use registry",
-                     .subject = builder.registry,
-                     .answer = "it names a digest, or a second tag"}};
-    }
-    if (!oci::is_local_reference(builder.registry) || !builder.tag.empty()) {
-        target.tag = builder.tag;  // what parse_reference() adds is "latest"
     }
     const bool to_archive = target.kind == oci::ReferenceKind::archive;
     if (builder.all_platforms && (to_archive || !builder.platform.empty())) {
@@ -237,63 +124,6 @@ struct Base {
                                           : "leave out one of the two"}};
     }
     return target;
-}
-
-/// RFC 3339 in UTC of SOURCE_DATE_EPOCH, which is 0 unless set (reproducible-builds.org).
-[[nodiscard]] inline std::string created_time(std::int64_t seconds) {
-    const auto time = static_cast<std::time_t>(seconds);
-    std::tm parts{};
-    ::gmtime_r(&time, &parts);
-    char text[32];
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
-/// Of all images, what several have in common once.
-[[nodiscard]] inline std::vector<Layer> layers_of(const std::vector<oci::StoredImage>& bases) {
-    std::vector<Layer> layers;
-    std::set<std::string> seen;
-    for (const oci::StoredImage& base : bases) {
-        const std::vector<std::string> diff_ids = base.image.diff_ids();
-        const std::vector<oci::Descriptor> own = base.image.layers();
-        for (std::size_t i = 0; i < own.size(); ++i) {
-            if (!seen.contains(own[i].digest)) {
-                layers.push_back({.digest = own[i].digest,
-                                  .diff_id = diff_ids[i],
-                                  .media_type = own[i].media_type,
-                                  .size = own[i].size,
-                                  .origin = Origin::base});
-            }
-        }
-        for (const oci::Descriptor& layer : own) {
-            seen.insert(layer.digest);
-        }
-    }
-    return layers;
-}
-
-/// What `layers` cost, and what they say about the context.
-struct LayerSummary {
-    std::vector<oci::NewLayer> additions = {};
-    std::string context_digest = {};  ///< "sha256:…"
-    BuildFigures figures = {};
-};
-
-[[nodiscard]] inline LayerSummary summarize(const Context& context,
-                                            const std::vector<OwnLayer>& layers) {
-    LayerSummary summary;
-    packaging::ContextDigest digest;
-    for (const OwnLayer& own : layers) {
-        digest.add(own.group.files, own.contents);
-        summary.additions.push_back({.descriptor = {.media_type = {},  // the base's family
-                                                    .digest = own.layer.digest,
-                                                    .size = own.layer.size},
-                                     .diff_id = own.layer.diff_id,
-                                     .comment = own.group.name});
-        summary.figures.bytes_read += own.bytes_read;
-        summary.figures.bytes_compressed += own.bytes_compressed;
-    }
-    summary.context_digest = digest.finish(context);
-    return summary;
 }
 
 /// Empty when nothing is to be remembered.
@@ -330,7 +160,11 @@ public:
             target_ = registry::open_store(name_, options, control_);
         }
         base_reading_ = std::async(std::launch::async, [this, options, session, name = name_] {
-            return open_base(builder_, name, options, session, cache_);
+            return open_base({.image = builder_.base_image,
+                              .platform = builder_.platform,
+                              .all_platforms = builder_.all_platforms,
+                              .ca_file = builder_.ca_file},
+                             name, options, session, cache_);
         });
     }
 
@@ -433,28 +267,12 @@ private:
         if (tag_by_content_) {
             name_.tag = packaging::context_tag(summary_.context_digest);
         }
-        const bool named_base = base_.reference.kind == oci::ReferenceKind::registry;
-        const std::string base_name = named_base ? base_.reference.text() : "";
-        images_.clear();
-        for (const oci::StoredImage& base : base_.images()) {
-            for (oci::NewLayer& layer : summary_.additions) {
-                layer.descriptor.media_type = oci::layer_media_type(base.image, work_.suffix());
-            }
-            images_.push_back(oci::append(base.image, summary_.additions,
-                                          {.command = context_->command,
-                                           .user = "0",
-                                           .working_directory = context_->working_directory,
-                                           .environment = environment_on(base.image, *context_),
-                                           .created = created_time(packaging::source_date_epoch()),
-                                           .base_name = base_name,
-                                           .base_digest = base.manifest.digest}));
-        }
-        root_ = builder_.all_platforms ? oci::index_of(base_.index, images_, base_name)
-                                       : oci::serialize(images_.front());
+        documents_ =
+            appended(base_, summary_.additions, *context_, work_.suffix(), builder_.all_platforms);
     }
 
     void push_configs() {
-        for (const oci::Image& image : images_) {
+        for (const oci::Image& image : documents_.images) {
             const auto config =
                 oci::Descriptor::from(image.manifest.at("config"), "the new config");
             if (configs_pushed_.contains(config.digest)) {
@@ -474,7 +292,7 @@ private:
     void push_documents() {
         push_configs();
         control_.check("push image");
-        if (tagged_ != root_.descriptor().digest) {
+        if (tagged_ != documents_.root.descriptor().digest) {
             registry::write_in_spite_of_losses(
                 [this] { write_manifests(); },
                 [this](const registry::LostBlobs& lost) { push_again(lost); });
@@ -483,13 +301,13 @@ private:
     }
     void write_manifests() {
         if (builder_.all_platforms) {
-            for (const oci::Image& image : images_) {
+            for (const oci::Image& image : documents_.images) {
                 target_->write_child(oci::serialize(image));
             }
         }
         const bool named_by_us =
             name_.kind == oci::ReferenceKind::archive && (tag_by_content_ || !builder_.tag.empty());
-        target_->write_manifest(root_,
+        target_->write_manifest(documents_.root,
                                 named_by_us ? builder_.image_name + ':' + name_.tag : name_.tag);
     }
     void push_again(const registry::LostBlobs& lost) {
@@ -523,11 +341,7 @@ private:
                 layer.transfer == Transfer::uploaded ? layer.size : 0;
         }
         const bool is_local = name_.kind != oci::ReferenceKind::registry;
-        const std::string digest = root_.descriptor().digest;
-        std::string platforms;
-        for (const oci::Image& image : images_) {
-            platforms += (platforms.empty() ? "" : ",") + image.platform().text();
-        }
+        const std::string digest = documents_.root.descriptor().digest;
         return {.reference = (is_local                    ? name_.name()
                               : builder_.registry.empty() ? builder_.image_name + ':' + name_.tag
                                                           : name_.text()) +
@@ -540,7 +354,7 @@ private:
                 .command = context_->command,
                 .environment = context_->environment,
                 .working_directory = context_->working_directory,
-                .platform = platforms,
+                .platform = documents_.platforms(),
                 .tag = name_.tag,
                 .context_digest = summary_.context_digest,
                 .figures = summary_.figures};
@@ -559,18 +373,13 @@ private:
     Base base_ = {};
     std::vector<Layer> base_layers_ = {};
     LayerSummary summary_ = {};
-    std::vector<oci::Image> images_ = {};  ///< one for each of the base
-    oci::RawManifest root_ = {};           ///< what the tag points at: the image's, or the index
+    AppendedImage documents_ = {};
     std::set<std::string> configs_pushed_ = {};
     std::string tagged_ = {};              ///< the digest that the tag has, where it was asked for
     std::future<Base> base_reading_ = {};  // last: waited for before the rest goes
 };
 
 }  // inline namespace FAIRING_ABI
-
-}  // namespace detail
-
-namespace detail {
 
 /// Builds into a layout of its own, and loads that.
 [[nodiscard]] inline Image append_and_load(const AppendBuilder& builder, const Context& context,

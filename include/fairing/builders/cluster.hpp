@@ -17,6 +17,7 @@
 #include "../core/control.hpp"
 #include "../core/error.hpp"
 #include "../core/files.hpp"
+#include "../core/stopwatch.hpp"
 #include "../kube/client.hpp"
 #include "../oci/image.hpp"
 #include "../oci/platform.hpp"
@@ -33,10 +34,12 @@
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
 #include "append.hpp"
+#include "builder_job.hpp"
 #include "context_sources/choice.hpp"
 #include "context_sources/registry.hpp"
 #include "dockerfile_build.hpp"
 #include "kaniko_job.hpp"
+#include "target.hpp"
 
 namespace fairing {
 
@@ -47,7 +50,7 @@ inline namespace FAIRING_ABI {
 /// with the credentials for the registries of the target and of the bases, the context in a store -
 /// is removed when it ends, also by an error or a stop.
 struct ClusterBuilder {
-    static constexpr const char* name_prefix = "fairing-builder-";
+    static constexpr const char* name_prefix = detail::builder_prefix;
 
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< "registry.example:5000/team", as the cluster reaches it too
@@ -58,6 +61,8 @@ struct ClusterBuilder {
     bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
     std::string ca_file = {};  ///< PEM file of the certificate authorities to trust
     std::string dockerfile_path = {};  ///< empty: it is generated
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
     bool cache = false;  ///< layers of RUN are kept in, and taken from, REGISTRY/IMAGE_NAME/cache
     /// What takes Kaniko's arguments. Google's own image is no longer maintained; this is of a fork
     /// that is.
@@ -91,8 +96,12 @@ struct ClusterBuilder {
 template <>
 inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("base_image", &ClusterBuilder::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &ClusterBuilder::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &ClusterBuilder::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &ClusterBuilder::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &ClusterBuilder::tag, "tag of the image (default: from its content)"),
@@ -103,6 +112,8 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("ca_file", &ClusterBuilder::ca_file, "PEM file of the certificate authorities to trust"),
     field("dockerfile_path", &ClusterBuilder::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &ClusterBuilder::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &ClusterBuilder::cache, "keep layers in the registry, and take them from there"),
     field("kaniko_image", &ClusterBuilder::kaniko_image,
           "image of the builder, which takes Kaniko's arguments (default: a fork of Kaniko)"),
@@ -117,7 +128,7 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
     part_field("profile", &ClusterBuilder::kubernetes, &KubernetesOptions::profile,
                "profile of Kubeflow: its namespace, and its service account default-editor"),
     part_field("service_account", &ClusterBuilder::kubernetes, &KubernetesOptions::service_account,
-               "service account that the pods run as"),
+               "service account that the program runs as"),
     part_field("image_pull_secrets", &ClusterBuilder::kubernetes,
                &KubernetesOptions::image_pull_secrets,
                "secrets of the namespace that the image is pulled with"),
@@ -132,17 +143,17 @@ inline constexpr auto fields<ClusterBuilder> = std::tuple{
                "fail when the build does not start after so many seconds (default: wait)",
                "builder-start-timeout"),
     part_field("resources", &ClusterBuilder::kubernetes, &KubernetesOptions::resources, "limits",
-               not_an_option),
+               only_in_a_file),
     part_field("environment", &ClusterBuilder::kubernetes, &KubernetesOptions::environment,
-               "variables", not_an_option),
+               "variables", only_in_a_file),
     part_field("volumes", &ClusterBuilder::kubernetes, &KubernetesOptions::volumes, "volumes",
-               not_an_option),
+               only_in_a_file),
     part_field("node_selector", &ClusterBuilder::kubernetes, &KubernetesOptions::node_selector,
-               "nodes", not_an_option),
+               "nodes", only_in_a_file),
     part_field("priority_class", &ClusterBuilder::kubernetes, &KubernetesOptions::priority_class,
-               "PriorityClass", not_an_option),
+               "PriorityClass", only_in_a_file),
     part_field("queue", &ClusterBuilder::kubernetes, &KubernetesOptions::queue, "Kueue queue",
-               not_an_option),
+               only_in_a_file),
 };
 
 namespace detail {
@@ -150,19 +161,16 @@ namespace detail {
 [[nodiscard]] inline DockerfileOptions dockerfile_options(const ClusterBuilder& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
 }
 
-/// The target, as the builder that appends would have it.
-[[nodiscard]] inline AppendBuilder target_of(const ClusterBuilder& builder) {
-    return {.registry = builder.registry,
-            .image_name = builder.image_name,
-            .tag = builder.tag,
-            .platform = builder.platform,
-            .push = builder.push,
-            .insecure = builder.insecure,
-            .ca_file = builder.ca_file};
+[[nodiscard]] inline oci::Reference target_of(const ClusterBuilder& builder) {
+    return name_target({.registry = builder.registry,
+                        .image_name = builder.image_name,
+                        .tag = builder.tag,
+                        .push = builder.push});
 }
 
 [[nodiscard]] inline bool uses_registry(const ClusterBuilder& builder) {
@@ -178,94 +186,6 @@ namespace detail {
     return options;
 }
 
-[[nodiscard]] inline RunIdentity builder_identity(const KubernetesOptions& options,
-                                                  const std::string& id) {
-    return run_identity(options, id, ClusterBuilder::name_prefix, "builder");
-}
-
-/// The Job and what it needs beside it, the Job last. `secret` adds the credentials.
-[[nodiscard]] inline std::vector<Json> builder_objects(
-    const KubernetesOptions& options, const std::string& id, const KanikoCall& call,
-    const UploadedContext& uploaded,
-    const std::function<void(PodSpec&, std::vector<Json>&, const std::string& name)>& secret,
-    const kubernetes::Place& place, const Session& session) {
-    const RunIdentity identity = builder_identity(options, id);
-    const std::string role;
-    std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
-    PodSpec pod = kaniko_pod(call);
-    secret(pod, objects, identity.name + "-registries");
-    uploaded.prepare(pod, context);
-    Json template_ = mutated_template(std::move(pod), options, identity, context);
-    Json spec{{"backoffLimit", 0}, {"template", std::move(template_)}};
-    if (options.cleanup == Cleanup::always) {
-        spec["ttlSecondsAfterFinished"] = 300;
-    }
-    Json metadata = run_metadata(options, identity, place.namespace_);
-    objects = adopted(std::move(objects), options, identity, place.namespace_);
-    objects.push_back({{"apiVersion", "batch/v1"},
-                       {"kind", "Job"},
-                       {"metadata", std::move(metadata)},
-                       {"spec", std::move(spec)}});
-    return objects;
-}
-
-/// The Job of one build, removed with what stands beside it unless it is kept.
-class BuilderJob {
-public:
-    BuilderJob(const kube::Client& client, const kubernetes::Submitted& submitted,
-               const KubernetesOptions& options)
-        : client_(client),
-          subject_(kubernetes::job_subject(submitted.main)),
-          workload_(client, subject_, submitted.beside,
-                    {.stream_log = options.stream_log,
-                     .start_timeout = std::chrono::seconds{options.start_timeout}}),
-          keeps_when_ended_(options.cleanup == Cleanup::never) {}
-    BuilderJob(BuilderJob&&) = delete;
-    BuilderJob& operator=(BuilderJob&&) = delete;
-    ~BuilderJob() {
-        if (kept_) {
-            return;
-        }
-        try {
-            workload_.remove({});
-        } catch (const std::exception& error) {
-            try {
-                client_.control().say(Level::warning, error.what());
-            } catch (const std::exception&) {
-                // a sink that throws must not end the program here
-            }
-        }
-    }
-
-    /// Follows it to its end. Gives the digest that it left, or "". Throws Error{input} or
-    /// Error{unavailable} for a build that fails.
-    [[nodiscard]] std::string follow() {
-        const Control& control = client_.control();
-        const Outcome outcome = workload_.follow(
-            [&control](const OutputLine& line) { control.say(Level::info, line.text); },
-            control.stop);
-        kept_ = keeps_when_ended_;
-        if (outcome.state == State::succeeded) {
-            return digest_in(kubernetes::pods_of(client_, subject_));
-        }
-        std::string answer = outcome.reason;
-        for (const std::string& line : outcome.tail) {
-            answer += (&line == &outcome.tail.front() ? "; its last words: " : "\n") + line;
-        }
-        throw Error{outcome.exit_code != 0 ? ErrorCode::input : ErrorCode::unavailable,
-                    {.attempted = "build an image in the cluster with",
-                     .subject = subject_.key.text(),
-                     .answer = std::move(answer)}};
-    }
-
-private:
-    const kube::Client& client_;
-    kubernetes::Subject subject_;
-    kubernetes::ClusterWorkload workload_;
-    bool keeps_when_ended_ = false, kept_ = false;
-};
-
 /// One build.
 class ClusterBuildRun {
 public:
@@ -276,7 +196,7 @@ public:
           control_(session_.control()),
           id_(builder.kubernetes.run_id.empty() ? draw_run_id() : builder.kubernetes.run_id),
           options_(builder_options(builder, id_)),
-          target_(check_and_name(target_of(builder))) {}
+          target_(target_of(builder)) {}
 
     [[nodiscard]] Image build() {
         const DockerfileBuild plan =
@@ -316,10 +236,14 @@ private:
     /// Also computes the context's digest.
     [[nodiscard]] UploadedContext upload(const DockerfileBuild& plan, const kube::Client& client) {
         if (uses_registry(builder_)) {
-            AppendBuilder carrier = target_of(builder_);
-            carrier.base_image = builder_.context_source.image.empty()
-                                     ? "busybox:1.37.0"
-                                     : builder_.context_source.image;
+            const AppendBuilder carrier{.base_image = builder_.context_source.image.empty()
+                                                          ? "busybox:1.37.0"
+                                                          : builder_.context_source.image,
+                                        .registry = builder_.registry,
+                                        .image_name = builder_.image_name,
+                                        .platform = builder_.platform,
+                                        .insecure = builder_.insecure,
+                                        .ca_file = builder_.ca_file};
             PushedContext pushed = push_context(carrier, plan.context, plan.text, id_, session_);
             image_.context_digest = std::move(pushed.context_digest);
             image_.figures = pushed.figures;
@@ -451,7 +375,7 @@ private:
 }  // namespace detail
 
 inline void ClusterBuilder::check() const {
-    const oci::Reference target = detail::check_and_name(detail::target_of(*this));
+    const oci::Reference target = detail::target_of(*this);
     if (target.kind != oci::ReferenceKind::registry) {
         throw Error{ErrorCode::unsupported,
                     {.attempted = "build into",
@@ -487,9 +411,8 @@ inline void ClusterBuilder::check() const {
 
 inline Image ClusterBuilder::foresee(const Context& context, const Session& session) const {
     check();
-    Image image =
-        detail::foresee_image(detail::dockerfile_options(*this),
-                              detail::check_and_name(detail::target_of(*this)), context, session);
+    Image image = detail::foresee_image(detail::dockerfile_options(*this), detail::target_of(*this),
+                                        context, session);
     if (registry.empty()) {
         image.reference = image_name + ':' + image.tag;
     }

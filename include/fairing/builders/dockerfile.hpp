@@ -150,6 +150,13 @@ namespace detail {
 
 }  // namespace detail
 
+/// Whether the generated Dockerfile runs pip: for a requirements.txt in the working directory.
+[[nodiscard]] inline bool installs_packages(const Context& context) {
+    const std::string& folder = context.working_directory;
+    return !detail::requirement_files(context, folder.ends_with('/') ? folder : folder + '/')
+                .empty();
+}
+
 /// The Dockerfile that puts the context onto `base`: the requirements are installed before the code
 /// is copied, so that an edit of the code installs nothing. The build's context is expected to hold
 /// each file at its destination, without the "/" in front. Files below the working directory may

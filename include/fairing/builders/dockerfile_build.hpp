@@ -19,8 +19,8 @@
 #include "../packaging/context_tar.hpp"
 #include "../stage/image.hpp"
 #include "../stage/registry_access.hpp"
-#include "append.hpp"
 #include "base_fit.hpp"
+#include "base_image.hpp"
 #include "dockerfile.hpp"
 
 namespace fairing::detail {
@@ -29,6 +29,7 @@ namespace fairing::detail {
 struct DockerfileOptions {
     std::string base_image = {};       ///< empty: default_base_image()
     std::string dockerfile_path = {};  ///< empty: it is generated
+    std::string executable_path_prefix = {};
     std::string platform = {};
     RegistryAccess access = {};
 };
@@ -67,6 +68,10 @@ struct DockerfileBuild {
                      .subject = name,
                      .answer = "whoever builds by a Dockerfile takes its bases from registries",
                      .advice = "push it to one, or use --builder append"}};
+    }
+    if (!options.executable_path_prefix.empty()) {
+        std::string& path = context.search_paths["PATH"];
+        path = options.executable_path_prefix + (path.empty() ? "" : ":") + path;
     }
     DockerfileBuild build{.context = fitted_context(options, std::move(context), base, session)};
     build.text = dockerfile::generate(build.context, name);

@@ -19,6 +19,7 @@
 #include "../core/control.hpp"
 #include "../core/error.hpp"
 #include "../core/files.hpp"
+#include "../core/stopwatch.hpp"
 #include "../engine/address.hpp"
 #include "../engine/engine.hpp"
 #include "../oci/image.hpp"
@@ -32,10 +33,10 @@
 #include "../stage/engine_access.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
-#include "append.hpp"
 #include "dockerfile.hpp"
 #include "dockerfile_build.hpp"
 #include "engine_progress.hpp"
+#include "target.hpp"
 
 namespace fairing {
 
@@ -55,7 +56,9 @@ struct EngineBuilder {
     bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
                             ///< settings of its own for that
     std::string dockerfile_path = {};  ///< empty: it is generated
-    bool cache = true;                 ///< take what the engine has built before
+    /// A folder of the image for the front of PATH; not for a Dockerfile of one's own.
+    std::string executable_path_prefix = {};
+    bool cache = true;  ///< take what the engine has built before
     /// A socket's path, tcp://HOST:PORT or context:NAME; empty: DOCKER_HOST and Docker's context
     /// (CONTAINER_HOST for Podman), then the usual sockets.
     std::string engine = {};
@@ -78,8 +81,12 @@ using PodmanBuilder = EngineBuilder<engine::Kind::podman>;
 template <engine::Kind kind>
 inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
     field("base_image", &EngineBuilder<kind>::base_image,
-          "image to build on, or scratch (default: python:<yours>-slim)"),
-    field("registry", &EngineBuilder<kind>::registry, "where the image goes: HOST[:PORT]/PATH"),
+          "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
+          "scratch "
+          "(default: python:<yours>-slim)"),
+    field("registry", &EngineBuilder<kind>::registry,
+          "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
+          "docker-archive:FILE, which docker load takes"),
     field("image_name", &EngineBuilder<kind>::image_name,
           "name below the registry (default: fairing-job)"),
     field("tag", &EngineBuilder<kind>::tag, "tag of the image (default: from its content)"),
@@ -90,6 +97,8 @@ inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
           "speak plain http to the registry (those of this machine always may)"),
     field("dockerfile_path", &EngineBuilder<kind>::dockerfile_path,
           "Dockerfile to build by (default: one is generated)", "dockerfile"),
+    field("executable_path_prefix", &EngineBuilder<kind>::executable_path_prefix,
+          "folder of the image that stands first in PATH"),
     field("cache", &EngineBuilder<kind>::cache, "make every layer anew, and remember none"),
     field("engine", &EngineBuilder<kind>::engine,
           "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
@@ -159,10 +168,10 @@ private:
 /// Throws Error{unsupported} for what an engine can not push to.
 template <engine::Kind kind>
 [[nodiscard]] oci::Reference engine_target(const EngineBuilder<kind>& builder) {
-    oci::Reference target = check_and_name({.registry = builder.registry,
-                                            .image_name = builder.image_name,
-                                            .tag = builder.tag,
-                                            .push = builder.push});
+    oci::Reference target = name_target({.registry = builder.registry,
+                                         .image_name = builder.image_name,
+                                         .tag = builder.tag,
+                                         .push = builder.push});
     if (target.kind != oci::ReferenceKind::registry) {
         throw Error{ErrorCode::unsupported,
                     {.attempted = "build into",
@@ -177,6 +186,7 @@ template <engine::Kind kind>
 [[nodiscard]] DockerfileOptions dockerfile_options(const EngineBuilder<kind>& builder) {
     return {.base_image = builder.base_image,
             .dockerfile_path = builder.dockerfile_path,
+            .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
             .access = {.insecure = builder.insecure}};
 }
@@ -348,6 +358,7 @@ Image EngineBuilder<kind>::build(const Context& context, const Session& session)
                                       .push = push,
                                       .insecure = insecure,
                                       .dockerfile_path = dockerfile_path,
+                                      .executable_path_prefix = executable_path_prefix,
                                       .cache = cache,
                                       .engine = engine};
     return detail::EngineBuildRun{builder, kind, context, session}.build();

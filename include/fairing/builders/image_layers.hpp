@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -20,6 +19,7 @@
 
 #include "../core/control.hpp"
 #include "../core/parallel.hpp"
+#include "../core/stopwatch.hpp"
 #include "../oci/append.hpp"
 #include "../oci/reference.hpp"
 #include "../packaging/context.hpp"
@@ -31,17 +31,6 @@
 #include "layer_compressor.hpp"
 
 namespace fairing::detail {
-
-/// Seconds since it was made.
-class Stopwatch {
-public:
-    [[nodiscard]] double seconds() const {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    }
-
-private:
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 /// Where the layers go.
 struct LayerRoute {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../core/clock.hpp"
 #include "../core/control.hpp"
 #include "../core/env.hpp"
 #include "../core/error.hpp"
@@ -130,7 +131,7 @@ inline constexpr std::chrono::milliseconds metadata_limit = std::chrono::millise
     std::tm parts{};
     return ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr
                ? std::nullopt
-               : std::optional{std::chrono::system_clock::from_time_t(::timegm(&parts))};
+               : std::optional{clock_time(::timegm(&parts))};
 }
 
 /// Why a service refused, in its own words.

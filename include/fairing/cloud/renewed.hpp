@@ -1,14 +1,19 @@
 // fairing/cloud/renewed.hpp - a credential that ends, fetched anew before it does.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "../core/control.hpp"
+#include "../core/error.hpp"
+#include "../core/json_text.hpp"
 #include "../core/secret.hpp"
 
 namespace fairing::cloud {
@@ -18,6 +23,27 @@ struct AccessToken {
     Secret value = {};
     std::optional<std::chrono::system_clock::time_point> expires = {};
 };
+
+/// The answer of a token endpoint (RFC 6749, 5.1), which came at `now`; a minute when it does not
+/// say how long the token lives. Throws Error{unavailable} when it holds none.
+[[nodiscard]] inline AccessToken parse_access_token(const std::string& body,
+                                                    const std::string& subject,
+                                                    std::chrono::system_clock::time_point now) {
+    const Json document = parse_json(body, "the token of " + subject);
+    AccessToken token{.value = Secret{text_or(document, "access_token")}};
+    if (token.value.empty()) {
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = "get a token for",
+                     .subject = subject,
+                     .answer = "the answer holds none"}};
+    }
+    const Json lifetime = document.value("expires_in", Json());
+    token.expires = now + std::chrono::seconds{
+                              lifetime.is_number_integer()
+                                  ? std::clamp<std::int64_t>(lifetime.get<std::int64_t>(), 0, 86400)
+                                  : 60};
+    return token;
+}
 
 /// `Value` has a member `expires`, as AccessToken. Copies share what was fetched; may be used from
 /// several threads, which wait while one of them fetches. Expensive to make, cheap to copy.

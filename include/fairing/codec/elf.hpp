@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -40,24 +41,19 @@ struct ElfFile {
 
     /// As GOARCH and OCI name it: "amd64"; "machine 40" when there is no name.
     [[nodiscard]] std::string architecture() const {
-        switch (machine) {
-            case 3:
-                return "386";
-            case 21:
-                return "ppc64le";
-            case 22:
-                return "s390x";
-            case 40:
-                return "arm";
-            case 62:
-                return "amd64";
-            case 183:
-                return "arm64";
-            case 243:
-                return "riscv64";
-            default:
-                return "machine " + std::to_string(machine);
+        static constexpr std::array<std::pair<unsigned, const char*>, 7> names{{{3, "386"},
+                                                                                {21, "ppc64le"},
+                                                                                {22, "s390x"},
+                                                                                {40, "arm"},
+                                                                                {62, "amd64"},
+                                                                                {183, "arm64"},
+                                                                                {243, "riscv64"}}};
+        for (const auto& [number, name] : names) {
+            if (number == machine) {
+                return name;
+            }
         }
+        return "machine " + std::to_string(machine);
     }
 };
 

@@ -26,6 +26,8 @@ struct TarEntry {
     std::uint32_t device_major = 0;
     std::uint32_t device_minor = 0;
     std::map<std::string, std::string> pax = {};  ///< records that no member above stands for
+
+    bool operator==(const TarEntry&) const = default;
 };
 
 /// How many zero bytes follow a file of this size.
@@ -34,6 +36,8 @@ struct TarEntry {
 }
 
 namespace detail {
+
+using PaxRecords = std::map<std::string, std::string>;
 
 inline constexpr std::size_t tar_block_size = 512;
 using TarBlock = std::array<char, tar_block_size>;

@@ -6,12 +6,10 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,7 +18,9 @@
 
 #include "../core/error.hpp"
 #include "compressor.hpp"
+#include "pax.hpp"
 #include "tar_entry.hpp"
+#include "tar_header.hpp"
 #include "utf8.hpp"
 
 namespace fairing::codec {
@@ -65,16 +65,11 @@ private:
     static constexpr std::size_t metadata_limit = std::size_t{1} << 20;
     static constexpr std::size_t global_limit = std::size_t{16} << 10;
 
-    using Records = std::map<std::string, std::string, std::less<>>;
-
     [[noreturn]] void malformed(const std::string& reason,
                                 ErrorCode code = ErrorCode::integrity) const {
-        throw Error{code,
-                    {.attempted = "read",
-                     .subject = entry_.path.empty() ? "a tar archive"
-                                                    : "a tar archive after " + escaped(entry_.path),
-                     .answer = reason}};
+        detail::malformed_tar(entry_.path, reason, code);
     }
+    [[nodiscard]] detail::TarHeader header() const { return {block_, entry_.path}; }
 
     // Blocks ------------------------------------------------------------------------------------
 
@@ -131,7 +126,7 @@ private:
     // Headers -----------------------------------------------------------------------------------
 
     void read_header() {
-        if (std::all_of(block_.begin(), block_.end(), [](char c) { return c == '\0'; })) {
+        if (header().is_zero()) {
             check_nothing_pending();
             state_ = saw_zero_block_ ? State::end : State::header;
             saw_zero_block_ = true;
@@ -140,10 +135,10 @@ private:
         if (saw_zero_block_) {
             malformed("an entry follows half an end marker");
         }
-        check_checksum();
-        type_ = detail::tar_text(block_, detail::tar_type).front();
+        header().check_checksum();
+        type_ = header().type();
         if (type_ == 'x' || type_ == 'g' || type_ == 'L' || type_ == 'K') {
-            const std::uint64_t size = unsigned_field(detail::tar_size, "size");
+            const std::uint64_t size = header().unsigned_number(detail::tar_size, "size");
             if (size > metadata_limit) {
                 malformed("an extended header of " + std::to_string(size) + " bytes");
             }
@@ -155,35 +150,20 @@ private:
         begin_body(State::data, entry_.size);
     }
 
-    /// The sum of all bytes, its own field taken for spaces; some old writers summed signed
-    /// characters.
-    void check_checksum() const {
-        std::int64_t plain = 0, with_sign = 0;
-        for (std::size_t i = 0; i < block_.size(); ++i) {
-            const bool own = i >= detail::tar_checksum.offset &&
-                             i < detail::tar_checksum.offset + detail::tar_checksum.size;
-            const char character = own ? ' ' : block_[i];
-            plain += static_cast<unsigned char>(character);
-            with_sign += static_cast<signed char>(character);
-        }
-        const std::int64_t stated = number_field(detail::tar_checksum, "checksum");
-        if (stated != plain && stated != with_sign) {
-            malformed("a header does not match its checksum");
-        }
-    }
-
     void read_entry() {
+        const detail::TarHeader header = this->header();
         TarEntry entry;
-        entry.mode = static_cast<unsigned>(unsigned_field(detail::tar_mode, "mode") & 07777);
-        entry.size = unsigned_field(detail::tar_size, "size");
-        entry.user = unsigned_field(detail::tar_user, "user");
-        entry.group = unsigned_field(detail::tar_group, "group");
-        entry.mtime = number_field(detail::tar_mtime, "time");
-        entry.path = long_name_ ? *long_name_ : name_field();
-        entry.link_target = long_link_ ? *long_link_ : text_field(detail::tar_link);
+        entry.mode =
+            static_cast<unsigned>(header.unsigned_number(detail::tar_mode, "mode") & 07777);
+        entry.size = header.unsigned_number(detail::tar_size, "size");
+        entry.user = header.unsigned_number(detail::tar_user, "user");
+        entry.group = header.unsigned_number(detail::tar_group, "group");
+        entry.mtime = header.number(detail::tar_mtime, "time");
+        entry.path = long_name_ ? *long_name_ : header.name();
+        entry.link_target = long_link_ ? *long_link_ : header.text(detail::tar_link);
         apply_records(entry);
         for (auto& [key, value] : records_) {
-            if (!value.empty() && !is_member(key)) {
+            if (!value.empty() && !detail::is_tar_member(key)) {
                 entry.pax.emplace(key, std::move(value));
             }
         }
@@ -205,36 +185,25 @@ private:
     }
 
     void set_kind(TarEntry& entry) const {
-        switch (type_) {
-            case '0':
-            case '\0':
-            case '7':
-                // Before POSIX, a directory was a file with a "/" at the end of its name.
-                entry.kind =
-                    type_ == '\0' && entry.path.ends_with('/') ? TarKind::directory : TarKind::file;
-                break;
-            case '1':
-                entry.kind = TarKind::hardlink;
-                break;
-            case '2':
-                entry.kind = TarKind::symlink;
-                break;
-            case '3':
-                entry.kind = TarKind::character_device;
-                break;
-            case '4':
-                entry.kind = TarKind::block_device;
-                break;
-            case '5':
-                entry.kind = TarKind::directory;
-                break;
-            case '6':
-                entry.kind = TarKind::fifo;
-                break;
-            default:
-                malformed("an entry of the unknown type " + escaped({&type_, 1}),
-                          ErrorCode::unsupported);
+        static constexpr std::array<std::pair<char, TarKind>, 9> kinds{
+            {{'0', TarKind::file},
+             {'\0', TarKind::file},
+             {'7', TarKind::file},
+             {'1', TarKind::hardlink},
+             {'2', TarKind::symlink},
+             {'3', TarKind::character_device},
+             {'4', TarKind::block_device},
+             {'5', TarKind::directory},
+             {'6', TarKind::fifo}}};
+        const auto* const known = std::find_if(
+            kinds.begin(), kinds.end(), [this](const auto& each) { return each.first == type_; });
+        if (known == kinds.end()) {
+            malformed("an entry of the unknown type " + escaped({&type_, 1}),
+                      ErrorCode::unsupported);
         }
+        // Before POSIX, a directory was a file with a "/" at the end of its name.
+        entry.kind =
+            type_ == '\0' && entry.path.ends_with('/') ? TarKind::directory : known->second;
         const bool is_link = entry.kind == TarKind::symlink || entry.kind == TarKind::hardlink;
         if (is_link && entry.link_target.empty()) {
             malformed("a link without a target");
@@ -246,80 +215,9 @@ private:
             entry.size = 0;  // some writers put the size of the target there, and no bytes follow
         }
         if (entry.kind == TarKind::character_device || entry.kind == TarKind::block_device) {
-            entry.device_major = device_field(detail::tar_device_major);
-            entry.device_minor = device_field(detail::tar_device_minor);
+            entry.device_major = header().device(detail::tar_device_major);
+            entry.device_minor = header().device(detail::tar_device_minor);
         }
-    }
-
-    [[nodiscard]] std::string text_field(detail::TarField field) const {
-        const std::string_view text = detail::tar_text(block_, field);
-        return std::string{text.substr(0, text.find('\0'))};
-    }
-
-    /// The prefix is POSIX's; GNU keeps other things there.
-    [[nodiscard]] std::string name_field() const {
-        std::string name = text_field(detail::tar_name);
-        if (detail::tar_text(block_, detail::tar_magic).substr(0, 6) ==
-            detail::tar_magic_posix.substr(0, 6)) {
-            const std::string prefix = text_field(detail::tar_prefix);
-            name = prefix.empty() ? name : prefix + '/' + name;
-        }
-        return name;
-    }
-
-    // Numbers -----------------------------------------------------------------------------------
-
-    /// Octal digits with spaces or NULs around them (none: 0), or GNU's base 256, of which the
-    /// first bit is set.
-    [[nodiscard]] std::int64_t number_field(detail::TarField field, const std::string& what) const {
-        std::string_view text = detail::tar_text(block_, field);
-        const auto first = static_cast<unsigned char>(text.front());
-        if ((first & 0x80) != 0) {
-            return base_256(text, what);
-        }
-        text = text.substr(std::min(text.find_first_not_of(' '), text.size()));
-        const std::size_t end =
-            std::min(text.find_first_of(std::string_view{" \0", 2}), text.size());
-        std::int64_t value = 0;
-        for (const char digit : text.substr(0, end)) {
-            if (digit < '0' || digit > '7') {
-                malformed("a " + what + " that is not a number");
-            }
-            value = value << 3 | (digit - '0');  // at most twelve digits
-        }
-        return value;
-    }
-
-    /// Two's complement, of 63 or 95 bits, the highest first.
-    [[nodiscard]] std::int64_t base_256(std::string_view text, const std::string& what) const {
-        const bool is_negative = (static_cast<unsigned char>(text.front()) & 0x40) != 0;
-        const std::uint64_t sign = is_negative ? ~std::uint64_t{0} : 0;
-        std::uint64_t value = sign << 6 | (static_cast<unsigned char>(text.front()) & 0x3fU);
-        for (const char character : text.substr(1)) {
-            // The byte that falls out and the next one's first bit must only repeat the sign.
-            if (value >> 55 != sign >> 55) {
-                malformed("a " + what + " that is too large");
-            }
-            value = value << 8 | static_cast<unsigned char>(character);
-        }
-        return static_cast<std::int64_t>(value);
-    }
-
-    [[nodiscard]] std::uint64_t unsigned_field(detail::TarField field,
-                                               const std::string& what) const {
-        const std::int64_t value = number_field(field, what);
-        if (value < 0) {
-            malformed("a negative " + what);
-        }
-        return static_cast<std::uint64_t>(value);
-    }
-
-    [[nodiscard]] std::uint32_t device_field(detail::TarField field) const {
-        const std::uint64_t value = unsigned_field(field, "device number");
-        if (value > std::numeric_limits<std::uint32_t>::max()) {
-            malformed("a device number that is too large");
-        }
-        return static_cast<std::uint32_t>(value);
     }
 
     // Extended headers --------------------------------------------------------------------------
@@ -329,54 +227,20 @@ private:
             std::string text = metadata_.substr(0, metadata_.find('\0'));
             (type_ == 'L' ? long_name_ : long_link_) = std::move(text);
         } else if (type_ == 'x') {
-            records_ = parse_records();
+            records_ = detail::parse_pax(metadata_, entry_.path);
         } else {
-            merge_global(parse_records());
+            merge_global(detail::parse_pax(metadata_, entry_.path));
         }
         metadata_.clear();
     }
 
-    /// "LENGTH KEY=VALUE\n" and so on.
-    [[nodiscard]] Records parse_records() const {
-        Records records;
-        for (std::string_view rest = metadata_; !rest.empty();) {
-            std::size_t length = 0;
-            const auto [end, error] =
-                std::from_chars(rest.data(), rest.data() + rest.size(), length);
-            const auto digits = static_cast<std::size_t>(end - rest.data());
-            if (error != std::errc{} || length > rest.size() || digits + 1 >= length ||
-                rest[digits] != ' ' || rest[length - 1] != '\n') {
-                malformed("a pax record with a wrong length");
-            }
-            const std::string_view record = rest.substr(digits + 1, length - digits - 2);
-            const std::size_t equals = record.find('=');
-            if (equals == std::string_view::npos || equals == 0 ||
-                record.substr(0, equals).find('\0') != std::string_view::npos) {
-                malformed("a pax record without a key");
-            }
-            if (record.starts_with("GNU.sparse.")) {
-                malformed("a sparse file", ErrorCode::unsupported);
-            }
-            records.insert_or_assign(std::string{record.substr(0, equals)},
-                                     std::string{record.substr(equals + 1)});
-            rest.remove_prefix(length);
-        }
-        return records;
-    }
-
-    /// The records that a member of TarEntry stands for.
-    [[nodiscard]] static bool is_member(std::string_view key) {
-        return key == "path" || key == "linkpath" || key == "size" || key == "uid" ||
-               key == "gid" || key == "mtime";
-    }
-
     /// Keeps what has a member, so that a large header costs nothing for each of many entries.
-    void merge_global(const Records& records) {
+    void merge_global(const detail::PaxRecords& records) {
         for (const auto& [key, value] : records) {
             if (value.size() > global_limit) {
                 malformed("a global pax record of " + std::to_string(value.size()) + " bytes");
             }
-            if (is_member(key)) {
+            if (detail::is_tar_member(key)) {
                 global_records_.insert_or_assign(key, value);
             }
         }
@@ -384,9 +248,9 @@ private:
 
     void apply_records(TarEntry& entry) const {
         // An empty value takes a global one back; what the header says then holds.
-        const auto take = [&](std::string_view key) -> std::optional<std::string> {
+        const auto take = [&](const std::string& key) -> std::optional<std::string> {
             const bool is_local = records_.find(key) != records_.end();
-            const Records& records = is_local ? records_ : global_records_;
+            const detail::PaxRecords& records = is_local ? records_ : global_records_;
             const auto record = records.find(key);
             return record == records.end() || record->second.empty()
                        ? std::nullopt
@@ -399,45 +263,17 @@ private:
             entry.link_target = std::move(*target);
         }
         if (const auto size = take("size")) {
-            entry.size = record_number(*size);
+            entry.size = detail::pax_number(*size, entry_.path);
         }
         if (const auto user = take("uid")) {
-            entry.user = record_number(*user);
+            entry.user = detail::pax_number(*user, entry_.path);
         }
         if (const auto group = take("gid")) {
-            entry.group = record_number(*group);
+            entry.group = detail::pax_number(*group, entry_.path);
         }
         if (const auto time = take("mtime")) {
-            entry.mtime = record_time(*time);
+            entry.mtime = detail::pax_time(*time, entry_.path);
         }
-    }
-
-    [[nodiscard]] std::uint64_t record_number(std::string_view text) const {
-        std::int64_t value = 0;
-        const char* const end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data(), end, value);
-        if (error != std::errc{} || stop != end || value < 0 || text.starts_with('-')) {
-            malformed("a pax record that is not a number");
-        }
-        return static_cast<std::uint64_t>(value);
-    }
-
-    /// Seconds with or without a fraction, rounded down.
-    [[nodiscard]] std::int64_t record_time(std::string_view text) const {
-        std::int64_t seconds = 0;
-        const char* const end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data(), end, seconds);
-        const std::string_view fraction{stop, static_cast<std::size_t>(end - stop)};
-        const bool has_fraction = fraction.find_first_not_of('0', 1) < fraction.size();
-        if (error != std::errc{} || (!fraction.empty() && !fraction.starts_with('.')) ||
-            fraction.find_first_not_of("0123456789", 1) < fraction.size()) {
-            malformed("a pax record that is not a time");
-        }
-        const bool below = text.starts_with('-') && has_fraction;
-        if (below && seconds == std::numeric_limits<std::int64_t>::min()) {
-            malformed("a pax record that is not a time");
-        }
-        return seconds - (below ? 1 : 0);
     }
 
     void check_nothing_pending() const {
@@ -456,8 +292,8 @@ private:
     std::uint64_t left_ = 0;
     std::uint64_t padding_ = 0;
     std::string metadata_ = {};
-    Records records_ = {};
-    Records global_records_ = {};
+    detail::PaxRecords records_ = {};
+    detail::PaxRecords global_records_ = {};
     std::optional<std::string> long_name_ = {};
     std::optional<std::string> long_link_ = {};
     TarEntry entry_ = {};

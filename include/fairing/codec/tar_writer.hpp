@@ -22,8 +22,6 @@ namespace fairing::codec {
 
 namespace detail {
 
-using PaxRecords = std::map<std::string, std::string>;
-
 [[noreturn]] inline void refuse_tar_entry(std::string_view name, std::string answer) {
     throw Error{ErrorCode::input,
                 {.attempted = "pack", .subject = escaped(name), .answer = std::move(answer)}};

@@ -23,80 +23,13 @@
 #include "error.hpp"
 #include "files.hpp"
 #include "line_splitter.hpp"
+#include "pipe.hpp"
+#include "process_end.hpp"
 #include "supervisor.hpp"
 
 namespace fairing {
 
 enum class Stream { output, errors };
-
-/// The name of a signal with its number: "signal 9 (SIGKILL)".
-[[nodiscard]] inline std::string signal_text(int number) {
-    static constexpr std::array<std::pair<int, const char*>, 14> names{{{SIGHUP, "SIGHUP"},
-                                                                        {SIGINT, "SIGINT"},
-                                                                        {SIGQUIT, "SIGQUIT"},
-                                                                        {SIGILL, "SIGILL"},
-                                                                        {SIGTRAP, "SIGTRAP"},
-                                                                        {SIGABRT, "SIGABRT"},
-                                                                        {SIGBUS, "SIGBUS"},
-                                                                        {SIGFPE, "SIGFPE"},
-                                                                        {SIGKILL, "SIGKILL"},
-                                                                        {SIGSEGV, "SIGSEGV"},
-                                                                        {SIGPIPE, "SIGPIPE"},
-                                                                        {SIGALRM, "SIGALRM"},
-                                                                        {SIGTERM, "SIGTERM"},
-                                                                        {SIGXCPU, "SIGXCPU"}}};
-    const auto* const found = std::find_if(
-        names.begin(), names.end(), [number](const auto& entry) { return entry.first == number; });
-    return "signal " + std::to_string(number) +
-           (found == names.end() ? std::string{} : std::string{" ("} + found->second + ')');
-}
-
-/// How a program ended.
-struct ProcessEnd {
-    int exit_code = 0;  ///< its own, or 128 + the signal that killed it
-    int signal = 0;     ///< 0 when it ended by itself
-
-    /// "exited with 3", "killed by signal 9 (SIGKILL)"; empty for success.
-    [[nodiscard]] std::string reason() const {
-        if (signal != 0) {
-            return "killed by " + signal_text(signal);
-        }
-        return exit_code == 0 ? std::string{} : "exited with " + std::to_string(exit_code);
-    }
-};
-
-namespace detail {
-
-/// The same descriptor with a number that no standard stream has.
-[[nodiscard]] inline UniqueFd above_standard_streams(int fd) {
-    UniqueFd given{fd};
-    if (fd > 2) {
-        return given;
-    }
-    UniqueFd moved{fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
-    if (!moved) {
-        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-    }
-    return moved;
-}
-
-struct PipeEnds {
-    UniqueFd reader, writer;
-};
-
-[[nodiscard]] inline PipeEnds make_pipe() {
-    std::array<int, 2> ends{-1, -1};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-        throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-    }
-    UniqueFd second{ends[1]};
-    PipeEnds result;
-    result.reader = above_standard_streams(ends[0]);
-    result.writer = above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
-    return result;
-}
-
-}  // namespace detail
 
 /// A running program in a session of its own. A small supervisor process stands between it and us:
 /// it adopts every descendant, also one that daemonizes, and kills them all when the program ends,
@@ -114,11 +47,10 @@ public:
     explicit Process(const Command& command, std::string_view input = {}) {
         const detail::PreparedCommand prepared{command};
         const UniqueFd input_file = open_input(input);
-        detail::PipeEnds output = detail::make_pipe();
-        detail::PipeEnds errors = detail::make_pipe();
-        detail::PipeEnds failure = detail::make_pipe();
-        UniqueFd theirs;
-        open_control(theirs);
+        detail::Ends output = detail::make_pipe();
+        detail::Ends errors = detail::make_pipe();
+        detail::Ends failure = detail::make_pipe();
+        detail::Ends control = detail::make_sockets();
         wake_ = detail::above_standard_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
         constexpr std::size_t most_processes = 32768;
         const auto table = std::make_unique_for_overwrite<detail::ProcessEntry[]>(most_processes);
@@ -129,27 +61,28 @@ public:
                                        .directory = directory.empty() ? nullptr : directory.c_str(),
                                        .if_we_die = prepared.if_we_die(),
                                        .input = input_file.get(),
-                                       .output = output.writer.get(),
-                                       .errors = errors.writer.get(),
-                                       .control = theirs.get(),
-                                       .failure = failure.writer.get(),
+                                       .output = output.theirs.get(),
+                                       .errors = errors.theirs.get(),
+                                       .control = control.theirs.get(),
+                                       .failure = failure.theirs.get(),
                                        .table = table.get(),
                                        .table_size = most_processes},
                                       command.arguments.front());
-        output.writer.reset();
-        errors.writer.reset();
-        failure.writer.reset();
-        theirs.reset();
+        output.theirs.reset();
+        errors.theirs.reset();
+        failure.theirs.reset();
+        control.theirs.reset();
+        control_ = std::move(control.ours);
         detail::StartFailure reason;
         const std::size_t got =
-            read_some(failure.reader.get(), std::as_writable_bytes(std::span{&reason, 1}),
+            read_some(failure.ours.get(), std::as_writable_bytes(std::span{&reason, 1}),
                       command.arguments.front());
         if (got != 0) {
             release();
             throw start_error(command, reason);
         }
-        output_ = std::move(output.reader);
-        errors_ = std::move(errors.reader);
+        output_ = std::move(output.ours);
+        errors_ = std::move(errors.ours);
         for (const int fd : {output_.get(), errors_.get()}) {
             ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
         }
@@ -228,16 +161,6 @@ private:
         write_all(file.get(), std::as_bytes(std::span{input}), "a program's input");
         ::lseek(file.get(), 0, SEEK_SET);
         return file;
-    }
-
-    void open_control(UniqueFd& theirs) {
-        std::array<int, 2> ends{-1, -1};
-        if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-            throw system_error(errno, "run", "a program", ErrorCode::unavailable);
-        }
-        const UniqueFd second{ends[1]};
-        control_ = detail::above_standard_streams(ends[0]);
-        theirs = detail::above_standard_streams(::fcntl(second.get(), F_DUPFD_CLOEXEC, 3));
     }
 
     /// Forks with all signals blocked, so that no handler of ours runs in the child.

@@ -29,7 +29,7 @@ struct AiPlatformDeployer {
 
     GoogleOptions google = {};
     std::string scale_tier = {};                  ///< BASIC, STANDARD_1, BASIC_GPU, CUSTOM, …
-    std::map<std::string, Json> job_config = {};  ///< Job, over what is made here
+    std::map<std::string, Json> job_config = {};  ///< Job; the options above count more, if given
 
     /// Throws Error{unsupported} without an endpoint.
     void check() const;
@@ -45,7 +45,7 @@ inline constexpr auto fields<AiPlatformDeployer> = std::tuple_cat(
         field("scale_tier", &AiPlatformDeployer::scale_tier,
               "machines of AI Platform: BASIC, STANDARD_1, BASIC_GPU, CUSTOM"),
         field("job_config", &AiPlatformDeployer::job_config,
-              "member of the Job, over what is made from the other options; repeatable"),
+              "member of the Job; image, name and scale_tier count more; repeatable"),
     });
 
 /// Serves a version of a model; the model is made when it is missing, and the version on top. Its
@@ -60,6 +60,7 @@ struct AiPlatformServingDeployer {
     std::string framework = {};  ///< SCIKIT_LEARN, XGBOOST, TENSORFLOW
     std::string machine_type = {};
     std::map<std::string, Json> version_config = {};  ///< Version, over what is made here
+    bool keep_failed = false;                         ///< as VertexServingDeployer's
 
     /// Throws Error{unsupported} without an endpoint.
     void check() const;
@@ -87,6 +88,8 @@ inline constexpr auto fields<AiPlatformServingDeployer> = std::tuple_cat(
               "machine: n1-standard-4, a2-highgpu-1g"),
         field("version_config", &AiPlatformServingDeployer::version_config,
               "member of the Version, over what is made from the other options; repeatable"),
+        field("keep_failed", &AiPlatformServingDeployer::keep_failed,
+              "leave what was made for a deployment that failed"),
     });
 
 namespace detail {
@@ -112,6 +115,17 @@ inline void check_ai_platform(const GoogleOptions& options, const char* successo
     google::check_options(options);
 }
 
+/// What a version says of itself (projects.models.versions, State).
+[[nodiscard]] inline Outcome ai_platform_version_state(const Json& made) {
+    const std::string state = text_or(made, "state");
+    if (state == "FAILED") {
+        return {.state = State::failed,
+                .reason = "the model was not deployed: " +
+                          net::printable(text_or(made, "errorMessage"), 1000)};
+    }
+    return {.state = state == "CREATING" ? State::pending : State::ready};
+}
+
 /// Names of AI Platform are of letters, digits and underscores.
 inline void check_ai_platform_name(const std::string& what, const std::string& name) {
     std::string small = name;
@@ -134,17 +148,16 @@ inline void check_ai_platform_name(const std::string& what, const std::string& n
     const std::string id =
         ai_platform_id(AiPlatformDeployer::name_prefix, deployer.google.name, run_id);
     check_ai_platform_name("name", id);
-    Json input{{"region", deployer.google.region},
-               {"masterConfig",
-                {{"imageUri", google::image_uri(image)}, {"containerCommand", image.command}}}};
+    const Json input{{"region", deployer.google.region},
+                     {"masterConfig", {{"containerCommand", image.command}}}};
+    Json ours{{"jobId", id},
+              {"labels", google::labels_of(deployer.google, run_id, "gcp")},
+              {"trainingInput", {{"masterConfig", {{"imageUri", google::image_uri(image)}}}}}};
     if (!deployer.scale_tier.empty()) {
-        input["scaleTier"] = deployer.scale_tier;
+        ours["trainingInput"]["scaleTier"] = deployer.scale_tier;
     }
-    Json job = google::merged({{"labels", google::labels_of(deployer.google, run_id, "gcp")},
-                               {"trainingInput", std::move(input)}},
-                              Json(deployer.job_config));
-    job["jobId"] = id;
-    return job;
+    return google::merged(google::merged({{"trainingInput", input}}, Json(deployer.job_config)),
+                          ours);
 }
 
 [[nodiscard]] inline Json ai_platform_version(const AiPlatformServingDeployer& deployer,
@@ -199,16 +212,28 @@ inline Workload AiPlatformDeployer::deploy(const Image& image, const Session& se
     const std::string id = text_or(body, "jobId");
     const std::string jobs =
         cloud::checked_endpoint(google.endpoint) + "/v1/projects/" + project + "/jobs";
-    const auto find = [&] { return client.find(jobs + '/' + id, "look for job", id); };
-    if (google.run_id.empty() || !find()) {
-        static_cast<void>(client.create(jobs, body, "create job", id, find));
+    const auto workload = [&](const google::Client& with) {
+        return Workload{std::make_shared<google::JobWorkload>(
+            with, google::Job{
+                      .object = {.api_version = "ml.googleapis.com/v1", .kind = "Job", .name = id},
+                      .url = jobs + '/' + id,
+                      .log = google::job_log(google, project, id),
+                      .states = detail::ai_platform_states})};
+    };
+    const google::Creation job{
+        .url = jobs,
+        .body = body,
+        .attempted = "create job",
+        .subject = id,
+        .made =
+            [&](const google::Client& with) {
+                return with.find(jobs + '/' + id, "look for job", id);
+            },
+        .undo = [&](const google::Client& with, const Json& /*made*/) { workload(with).remove(); }};
+    if (google.run_id.empty() || !job.made(client)) {
+        static_cast<void>(client.create(job));
     }
-    return Workload{std::make_shared<google::JobWorkload>(
-        client,
-        google::Job{.object = {.api_version = "ml.googleapis.com/v1", .kind = "Job", .name = id},
-                    .url = jobs + '/' + id,
-                    .log = {.endpoint = google.logging_endpoint, .project = project, .job_id = id},
-                    .states = detail::ai_platform_states})};
+    return workload(client);
 }
 
 inline void AiPlatformServingDeployer::check() const {
@@ -250,30 +275,72 @@ inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
     const Json made = detail::ai_platform_version(*this, image, run_id);
     const std::string made_name = text_or(made, "name");
     google::Undo undo{client};
-    const auto remove = [root](const google::Client& with, const std::string& url,
-                               const std::string& subject) {
-        if (const std::optional<Json> operation = with.remove(url, subject)) {
-            static_cast<void>(with.finish(*operation, root, "remove", subject));
-        }
+    const auto removal = [root](std::string url, std::string subject) {
+        return
+            [root, url = std::move(url), subject = std::move(subject)](const google::Client& with) {
+                if (const std::optional<Json> operation = with.remove(url, subject)) {
+                    static_cast<void>(with.finish(*operation, root, "remove", subject));
+                }
+            };
     };
-
-    const auto find_model = [&] { return client.find(model_url, "look for model", model_name); };
-    if (!find_model()) {
-        static_cast<void>(client.create(models, model, "create model", model_name, find_model));
-        undo.add([=](const google::Client& with) { remove(with, model_url, model_name); });
+    const auto creation = [&](const std::string& collection, const Json& body,
+                              const std::string& what, const std::string& name) {
+        const std::string url = collection + '/' + name;
+        return google::Creation{
+            .url = collection,
+            .body = body,
+            .attempted = "create " + what,
+            .subject = name,
+            .made =
+                [=](const google::Client& with) {
+                    return with.find(url, "look for " + what, name);
+                },
+            .undo = [remove = removal(url, name)](const google::Client& with,
+                                                  const Json& /*made*/) { remove(with); }};
+    };
+    try {
+        const google::Creation new_model = creation(models, model, "model", model_name);
+        if (!new_model.made(client)) {
+            static_cast<void>(client.create(new_model));
+            undo.add(removal(model_url, model_name));
+        }
+        const std::string version_url = model_url + "/versions/" + made_name;
+        const google::Creation new_version =
+            creation(model_url + "/versions", made, "version", made_name);
+        std::optional<Json> operation =
+            google.run_id.empty() ? std::nullopt : new_version.made(client);
+        if (!operation) {
+            operation = client.create(new_version);
+        }
+        undo.add(removal(version_url, made_name));
+        const bool is_operation =
+            text_or(*operation, "name").find("operations/") != std::string::npos;
+        return Endpoint{std::make_shared<google::EndpointWorkload>(
+            client, google::Served{.object = {.api_version = "ml.googleapis.com/v1",
+                                              .kind = "Version",
+                                              .name = model_name + '/' + made_name},
+                                   .url = version_url,
+                                   .predict_url = version_url + ":predict",
+                                   .operation_root = root,
+                                   .operation = is_operation ? *operation : Json{{"done", true}},
+                                   .state = detail::ai_platform_version_state,
+                                   .log = {.endpoint = google.logging_endpoint,
+                                           .project = client.project(),
+                                           .filter = google::log_filter(
+                                               "cloudml_model_version",
+                                               {{"resource.labels.model_id", model_name},
+                                                {"resource.labels.version_id", made_name}}),
+                                           .subject = "version " + made_name},
+                                   .undo = undo.keep(),
+                                   .keep_failed = keep_failed})};
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error&) {
+        if (keep_failed && !undo.keep().empty()) {
+            session.control().say(Level::warning, "what was made for " + made_name + " stays");
+        }
+        throw;
     }
-    const std::string version_url = model_url + "/versions/" + made_name;
-    const Json operation =
-        client.create(model_url + "/versions", made, "create version", made_name);
-    undo.add([=](const google::Client& with) { remove(with, version_url, made_name); });
-    return Endpoint{std::make_shared<google::EndpointWorkload>(
-        client, google::Served{.object = {.api_version = "ml.googleapis.com/v1",
-                                          .kind = "Version",
-                                          .name = model_name + '/' + made_name},
-                               .predict_url = version_url + ":predict",
-                               .operation_root = root,
-                               .operation = operation,
-                               .undo = undo.keep()})};
 }
 
 static_assert(Deployer<AiPlatformDeployer> && SelfChecking<AiPlatformDeployer> &&

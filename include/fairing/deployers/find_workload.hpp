@@ -20,10 +20,11 @@
 #include "../runs/connection.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/workload.hpp"
-#include "inference_service.hpp"
 #include "job.hpp"
-#include "serving.hpp"
+#include "serving/canary.hpp"
+#include "serving/deployment_kind.hpp"
 #include "serving/endpoint_workload.hpp"
+#include "serving/inference_kind.hpp"
 #include "training/objects.hpp"
 #include "trainjob.hpp"
 

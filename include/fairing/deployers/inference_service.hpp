@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,14 +14,14 @@
 #include <vector>
 
 #include "../kube/client.hpp"
-#include "../kube/state.hpp"
-#include "../net/url.hpp"
 #include "../pods/pod_template.hpp"
 #include "../runs/plan.hpp"
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
+#include "serving/canary.hpp"
 #include "serving/endpoint_plan.hpp"
 #include "serving/endpoint_workload.hpp"
+#include "serving/inference_kind.hpp"
 #include "serving/predict_protocol.hpp"
 
 namespace fairing {
@@ -89,10 +87,11 @@ inline constexpr auto fields<InferenceServiceDeployer> = std::tuple_cat(
         field("deployment_mode", &InferenceServiceDeployer::deployment_mode,
               "Standard or Knative (default: as KServe is set up)"),
         field("serving_command", &InferenceServiceDeployer::serving_command,
-              "command of the server, instead of the image's own"),
-        field("port", &InferenceServiceDeployer::port, "port of the image's server"),
+              "command of the server, instead of Seldon's and the image's own"),
+        field("port", &InferenceServiceDeployer::port,
+              "port of the server (default: 5000, KServe: 8080)"),
         field("readiness_path", &InferenceServiceDeployer::readiness_path,
-              "path that a ready server answers with 2xx"),
+              "path that a ready server answers with 2xx (serving's default: its port is open)"),
         field("model_name", &InferenceServiceDeployer::model_name,
               "name of the model in the paths of v1 and v2"),
         field("api", &InferenceServiceDeployer::api, "version of the InferenceService"),
@@ -387,259 +386,6 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
 
 }  // namespace detail
 
-namespace kubernetes {
-
-namespace detail {
-
-/// Which share of the requests the newest revision gets; nullopt where the status does not say.
-[[nodiscard]] inline std::optional<std::int64_t> told_traffic(const Json& service) {
-    if (const Json& legacy = kube::member(service, {"status", "canaryTraffic"});
-        legacy.is_number_integer()) {
-        return legacy.get<std::int64_t>();
-    }
-    const Json& traffic = kube::list(service, {"status", "components", "predictor", "traffic"});
-    if (traffic.empty()) {
-        return std::nullopt;
-    }
-    std::int64_t percent = 0;
-    for (const Json& each : traffic) {
-        if (kube::member(each, {"latestRevision"}) == true) {
-            percent += kube::number(each, {"percent"});
-        }
-    }
-    return percent;
-}
-
-/// Which share it is to get.
-[[nodiscard]] inline std::int64_t wanted_traffic(const Json& service) {
-    const bool is_legacy = kube::member(service, {"spec", "default"}).is_object();
-    const Json& percent =
-        is_legacy ? kube::member(service, {"spec", "canaryTrafficPercent"})
-                  : kube::member(service, {"spec", "predictor", "canaryTrafficPercent"});
-    return percent.is_number_integer() ? percent.get<std::int64_t>() : is_legacy ? 0 : 100;
-}
-
-/// "PredictorReady is False: RevisionFailed: …": the first condition that says no, the parts before
-/// the whole.
-[[nodiscard]] inline const Json& failing_condition(const Json& service) {
-    const Json* found = &kube::condition(service, "Ready", "False");
-    for (const Json& each : kube::list(service, {"status", "conditions"})) {
-        if (kube::text(each, {"status"}) == "False" && kube::text(each, {"type"}) != "Ready") {
-            return each;
-        }
-    }
-    return *found;
-}
-
-}  // namespace detail
-
-/// An InferenceService of either version with its pods; Phase::succeeded stands for ready.
-[[nodiscard]] inline kube::Diagnosis diagnose_inference_service(const Json& service,
-                                                                const std::vector<Json>& pods,
-                                                                const std::vector<Json>& events) {
-    const std::string what = "InferenceService " + kube::name_of(service);
-    const std::int64_t seen = kube::number(service, {"status", "observedGeneration"});
-    if (seen > 0 && seen < kube::number(service, {"metadata", "generation"})) {
-        return {.cause = kube::Cause::starting, .reason = what + " has just been changed"};
-    }
-    const Json& model = kube::member(service, {"status", "modelStatus"});
-    const std::string transition = kube::text(model, {"transitionStatus"});
-    if (transition == "BlockedByFailedLoad" || transition == "InvalidSpec") {
-        const Json& last = kube::member(model, {"lastFailureInfo"});
-        kube::Diagnosis failed = diagnose_servers(pods, events);
-        failed.phase = kube::Phase::failed;
-        failed.reason =
-            what + " can not load its model (" + transition + "): " +
-            kube::detail::joined(kube::text(last, {"reason"}), kube::text(last, {"message"}));
-        return failed;
-    }
-    const auto told = detail::told_traffic(service);
-    const std::int64_t wanted = detail::wanted_traffic(service);
-    if (kube::condition(service, "Ready").is_object()) {
-        if (!told || *told == wanted) {
-            return {.phase = kube::Phase::succeeded};
-        }
-        return {.phase = kube::Phase::running,
-                .reason = "the newest revision of " + what + " gets " + std::to_string(*told) +
-                          " % of the requests, and is to get " + std::to_string(wanted) + " %"};
-    }
-    kube::Diagnosis result = diagnose_servers(pods, events);
-    const Json& failing = detail::failing_condition(service);
-    if (failing.is_object()) {
-        const std::string reason = kube::text(failing, {"reason"});
-        const std::string said = what + ": " + kube::text(failing, {"type"}) + " is False: " +
-                                 kube::detail::joined(reason, kube::text(failing, {"message"}));
-        // These do not pass by waiting.
-        const bool is_final = reason == "RevisionFailed" || reason == "ContainerMissing" ||
-                              reason == "ProgressDeadlineExceeded" || reason == "InvalidSpec";
-        result.phase = is_final ? kube::Phase::failed : result.phase;
-        result.reason = said + (result.reason.empty() ? "" : "; " + result.reason);
-    } else if (kube::list(service, {"status", "conditions"}).empty()) {
-        result.reason = what + " has no status yet: its controller has not looked at it";
-    } else if (result.reason.empty()) {
-        result.reason = what + " is not Ready yet";
-    }
-    return result;
-}
-
-[[nodiscard]] inline std::string inference_pods(const Json& service) {
-    const bool is_legacy = text_or(service, "apiVersion").starts_with("serving.kubeflow.org/");
-    return (is_legacy ? "serving.kubeflow.org/inferenceservice="
-                      : "serving.kserve.io/inferenceservice=") +
-           kube::name_of(service);
-}
-
-[[nodiscard]] inline PredictTarget inference_target(const Json& service) {
-    return annotated_target(service,
-                            {.protocol = PredictProtocol::v1, .model = kube::name_of(service)});
-}
-
-/// The predictor's Service, which the API server reaches unless it is a name for Knative's; else
-/// the URLs that KServe tells.
-[[nodiscard]] inline EndpointAddress locate_inference_service(const kube::Client& client,
-                                                              const Json& service) {
-    const auto origin = [&service](kube::Path path) {
-        const std::string url = kube::text(service, path);
-        return url.empty() ? url : net::parse_url(url).origin();
-    };
-    EndpointAddress address;
-    const auto predictor = client.find({.api_version = "v1",
-                                        .kind = "Service",
-                                        .namespace_ = kube::key_of(service).namespace_,
-                                        .name = kube::name_of(service) + "-predictor"});
-    if (predictor && kube::text(*predictor, {"spec", "type"}) != "ExternalName") {
-        address = service_address(client, *predictor);
-    }
-    address.outside = origin({"status", "url"});
-    if (std::string inside = origin({"status", "address", "url"}); !inside.empty()) {
-        address.inside = std::move(inside);
-    }
-    if (address.url().empty()) {
-        address.missing =
-            "InferenceService " + kube::name_of(service) + " has been given no URL yet";
-    }
-    return address;
-}
-
-inline constexpr EndpointKind inference_service_kind{.api_version = "serving.kserve.io/v1beta1",
-                                                     .kind = "InferenceService",
-                                                     .diagnose = diagnose_inference_service,
-                                                     .pod_selector = inference_pods,
-                                                     .target = inference_target,
-                                                     .locate = locate_inference_service};
-inline constexpr EndpointKind legacy_inference_service_kind{
-    .api_version = "serving.kubeflow.org/v1alpha2",
-    .kind = "InferenceService",
-    .diagnose = diagnose_inference_service,
-    .pod_selector = inference_pods,
-    .target = inference_target,
-    .locate = locate_inference_service};
-
-/// `service` with the newer model of `wanted`, and the share of requests that it gets: both as
-/// they were rendered.
-[[nodiscard]] inline Json with_canary(Json service, const Json& wanted) {
-    for (const auto& [key, value] : wanted.at("spec").items()) {
-        service["spec"][key] = value;
-    }
-    return service;
-}
-
-/// `service` with another share of the requests for its newest model: 100 makes it the only one,
-/// 0 goes back to the one before. Throws Error{usage} when there is nothing to divide.
-[[nodiscard]] inline Json with_traffic(Json service, int percent) {
-    check_range("percent", percent, 0, 100);
-    Json& spec = service["spec"];
-    if (text_or(service, "apiVersion") == inference_service_kind.api_version) {
-        if (percent == 100) {
-            spec["predictor"].erase("canaryTrafficPercent");
-        } else {
-            spec["predictor"]["canaryTrafficPercent"] = percent;
-        }
-        return service;
-    }
-    if (!spec.contains("canary") || !spec["canary"].is_object()) {
-        throw Error{ErrorCode::usage,
-                    {.attempted = "divide the requests to",
-                     .subject = "InferenceService " + kube::name_of(service),
-                     .answer = "it has no canary"}};
-    }
-    if (percent == 100) {
-        spec["default"] = spec["canary"];
-    }
-    if (percent == 0 || percent == 100) {
-        spec.erase("canary");
-        spec.erase("canaryTrafficPercent");
-    } else {
-        spec["canaryTrafficPercent"] = percent;
-    }
-    return service;
-}
-
-/// Changes what is stored; again when somebody else was faster.
-inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
-                 const std::function<Json(Json)>& change) {
-    constexpr int most_attempts = 5;
-    for (int attempt = 1;; ++attempt) {
-        Json now = client.get(key);
-        const std::string mode = kube::text(now, {"status", "deploymentMode"});
-        if (mode == "Standard" || mode == "RawDeployment") {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "divide the requests to",
-                         .subject = key.text(),
-                         .answer = "KServe runs it in the mode " + mode +
-                                   ", and only Knative divides requests"}};
-        }
-        try {
-            return client.replace(change(std::move(now)));
-        } catch (const kube::StatusError& error) {
-            if (error.status() != 409 || attempt == most_attempts) {
-                throw;
-            }
-        }
-    }
-}
-
-/// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
-/// created as for a new one. remove() of the handle takes the canary back.
-[[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
-                                           EndpointHabits habits, const Session& session) {
-    const kube::Client client = connect(plan.options, session);
-    const kube::ObjectKey key{.api_version = kind.api_version,
-                              .kind = kind.kind,
-                              .namespace_ = client.cluster().namespace_,
-                              .name = plan.options.name};
-    const std::optional<Json> there = client.find(key);
-    const std::string run_id = there ? kube::label_of(*there, kube::run_label) : "";
-    if (run_id.empty()) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "make a canary of",
-                     .subject = key.text(),
-                     .answer = there ? "it is not ours" : "it is not there",
-                     .advice = "deploy it first, without --canary-traffic-percent"}};
-    }
-    std::vector<Json> objects =
-        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
-    const Json wanted = std::move(objects.back());
-    objects.pop_back();
-    std::vector<kube::ObjectKey> beside;
-    for (const Json& object : objects) {
-        beside.push_back(kube::key_of(client.create(object)));
-        detail::set_owner(client, beside.back(), *there);
-    }
-    const Json stored =
-        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
-    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
-        edit(undoing, key, [&spec](Json now) {
-            now["spec"] = spec;
-            return now;
-        });
-    };
-    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
-                                                       std::move(habits))};
-}
-
-}  // namespace kubernetes
-
 inline void InferenceServiceDeployer::check() const {
     const KubernetesOptions options = with_profile(kubernetes);
     kubernetes::check_options(options);
@@ -667,17 +413,9 @@ inline void InferenceServiceDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan inference_plan(InferenceServiceDeployer serving,
+[[nodiscard]] inline kubernetes::Plan inference_plan(const InferenceServiceDeployer& deployer,
                                                      const Image& image, const Session& session) {
-    serving.check();
-    serving.kubernetes = with_profile(std::move(serving.kubernetes));
-    const KubernetesOptions options = serving.kubernetes;
-    return {.options = options,
-            .objects = [serving = std::move(serving), &image, &session](
-                           const std::string& run_id, const kubernetes::Place& place) {
-                return inference_objects(serving, image, session, run_id, place);
-            }};
+    return kubernetes::plan_of(deployer, image, session, inference_objects);
 }
 
 }  // namespace detail

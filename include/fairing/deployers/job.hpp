@@ -69,16 +69,14 @@ inline constexpr auto fields<JobDeployer> = std::tuple_cat(
     std::tuple{
         field("runs", &JobDeployer::runs, "how many pods run the program (default: 1)"),
         field("backoff_limit", &JobDeployer::backoff_limit,
-              "how many pods may fail before the Job does (default: 0)"),
+              "how many pods may fail before the job does"),
         field("ttl_seconds_after_finished", &JobDeployer::ttl_seconds_after_finished,
-              "the cluster removes the Job so long after its end"),
+              "the cluster removes the job so long after its end"),
         field("active_deadline_seconds", &JobDeployer::active_deadline_seconds,
-              "the cluster stops the Job after so long"),
+              "the cluster stops the job after so long"),
         field("completion_mode", &JobDeployer::completion_mode, "whether the pods are numbered"),
         field("suspend", &JobDeployer::suspend, "create it, but let nothing run yet"),
-        field("workers", &JobDeployer::workers,
-              "how many pods train together; of a Job they know rank, world size and rank 0's "
-              "address"),
+        field("workers", &JobDeployer::workers, "how many workers train together"),
         field("main_port", &JobDeployer::main_port, "port of rank 0 (default: 29500)"),
     });
 
@@ -223,19 +221,9 @@ inline void JobDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan job_plan(JobDeployer job, const Image& image,
+[[nodiscard]] inline kubernetes::Plan job_plan(const JobDeployer& deployer, const Image& image,
                                                const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return job_objects(job, image, session, run_id, place);
-                },
-            .subject = kubernetes::job_subject};
+    return kubernetes::plan_of(deployer, image, session, job_objects, kubernetes::job_subject);
 }
 
 }  // namespace detail

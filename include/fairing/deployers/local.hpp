@@ -86,12 +86,11 @@ inline constexpr auto fields<LocalDeployer> = std::tuple{
           "container, process, or auto: a container when the image holds the command's program"),
     field("runtime", &LocalDeployer::runtime, "container runtime: crun, runc or a path"),
     field("engine", &LocalDeployer::engine,
-          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME, where there is no "
-          "runtime"),
+          "socket of Docker or Podman, tcp://HOST:PORT, or context:NAME"),
     field("grace_seconds", &LocalDeployer::grace_seconds,
           "seconds between SIGTERM and SIGKILL (default: 3)"),
     field("insecure", &LocalDeployer::insecure,
-          "speak plain http to these registries (those of this machine always may)"),
+          "speak plain http to the registry (those of this machine always may)"),
     field("ca_file", &LocalDeployer::ca_file, "PEM file of the certificate authorities to trust"),
 };
 

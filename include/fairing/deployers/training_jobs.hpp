@@ -16,20 +16,10 @@ namespace fairing {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan training_plan(TrainingJobDeployer job, const Image& image,
-                                                    const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return training_objects(job, image, session, run_id, place);
-                },
-            .subject = training_subject,
-            .cleanup = Cleanup::never};
+[[nodiscard]] inline kubernetes::Plan training_plan(const TrainingJobDeployer& deployer,
+                                                    const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, training_objects, training_subject,
+                               Cleanup::never);
 }
 
 }  // namespace detail

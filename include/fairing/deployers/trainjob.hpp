@@ -55,7 +55,7 @@ inline constexpr auto fields<TrainJobDeployer> = std::tuple_cat(
     std::tuple{
         field("runtime", &TrainJobDeployer::runtime,
               "training runtime of the cluster (default: torch-distributed)"),
-        field("nodes", &TrainJobDeployer::nodes, "how many nodes train together", "workers"),
+        field("nodes", &TrainJobDeployer::nodes, "how many workers train together", "workers"),
         field("runtime_kind", &TrainJobDeployer::runtime_kind,
               "ClusterTrainingRuntime (default) or TrainingRuntime"),
         field("processes_per_node", &TrainJobDeployer::processes_per_node,
@@ -311,20 +311,10 @@ inline void TrainJobDeployer::check() const {
 
 namespace detail {
 
-/// Lives as long as `image` and `session`.
-[[nodiscard]] inline kubernetes::Plan trainjob_plan(TrainJobDeployer job, const Image& image,
-                                                    const Session& session) {
-    job.check();
-    job.kubernetes = with_profile(std::move(job.kubernetes));
-    const KubernetesOptions options = job.kubernetes;
-    return {.options = options,
-            .objects =
-                [job = std::move(job), &image, &session](const std::string& run_id,
-                                                         const kubernetes::Place& place) {
-                    return trainjob_objects(job, image, session, run_id, place);
-                },
-            .subject = trainjob_subject,
-            .cleanup = Cleanup::never};
+[[nodiscard]] inline kubernetes::Plan trainjob_plan(const TrainJobDeployer& deployer,
+                                                    const Image& image, const Session& session) {
+    return kubernetes::plan_of(deployer, image, session, trainjob_objects, trainjob_subject,
+                               Cleanup::never);
 }
 
 }  // namespace detail

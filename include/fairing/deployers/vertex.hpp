@@ -71,7 +71,8 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
               "workers beside the first replica (default: none)", "workers"),
         field("parameter_server_count", &VertexDeployer::parameter_server_count,
               "parameter servers (default: none)", "ps"),
-        field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)"),
+        field("evaluator_count", &VertexDeployer::evaluator_count, "evaluators (default: none)",
+              "evaluators"),
         field("strategy", &VertexDeployer::strategy, "on what terms machines are had"),
         field("timeout_seconds", &VertexDeployer::timeout_seconds,
               "Vertex AI ends the job after so long (default: 7 days)"),
@@ -82,7 +83,7 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
         field("disable_retries", &VertexDeployer::disable_retries,
               "do not restart the job after errors of Vertex AI itself"),
         field("service_account", &VertexDeployer::service_account,
-              "service account that the job runs as"),
+              "service account that the program runs as"),
         field("network", &VertexDeployer::network,
               "VPC network to peer with: projects/NUMBER/global/networks/NAME"),
         field("base_output_directory", &VertexDeployer::base_output_directory,
@@ -94,6 +95,8 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
     });
 
 namespace detail {
+
+inline constexpr const char* vertex_api = "aiplatform.googleapis.com/v1";
 
 inline constexpr std::array<google::JobState, 11> vertex_states{
     {{"JOB_STATE_QUEUED", State::pending},
@@ -197,26 +200,26 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
                           Json(job.job_config));
 }
 
-/// A custom job by its resource name: projects/…/locations/…/customJobs/….
-[[nodiscard]] inline Workload vertex_workload(const google::Client& client,
-                                              const std::string& name) {
-    const std::string project = name.substr(9, name.find('/', 9) - 9);
+/// A custom job by its resource name: projects/…/locations/…/customJobs/…. `project` is the log's.
+[[nodiscard]] inline Workload vertex_workload(const google::Client& client, const std::string& name,
+                                              const std::string& project) {
     return Workload{std::make_shared<google::JobWorkload>(
         client,
-        google::Job{.object = {.api_version = "aiplatform.googleapis.com/v1",
-                               .kind = "CustomJob",
-                               .name = name},
-                    .url = vertex_endpoint(client.options()) + "/v1/" + name,
-                    .log = {.endpoint = client.options().logging_endpoint,
-                            .project = client.options().project.empty() ? project
-                                                                        : client.options().project,
-                            .job_id = name.substr(name.rfind('/') + 1)},
-                    .states = vertex_states})};
+        google::Job{
+            .object = {.api_version = vertex_api, .kind = "CustomJob", .name = name},
+            .url = vertex_endpoint(client.options()) + "/v1/" + name,
+            .log = google::job_log(client.options(), project, name.substr(name.rfind('/') + 1)),
+            .states = vertex_states})};
 }
 
-/// Throws Error{usage} unless `name` is projects/PROJECT/locations/REGION/COLLECTION/ID; gives the
-/// region.
-[[nodiscard]] inline std::string region_of(const std::string& name, const std::string& collection) {
+/// Parts of the resource name projects/PROJECT/locations/REGION/COLLECTION/ID.
+struct VertexName {
+    std::string project = {}, region = {}, id = {};
+};
+
+/// Throws Error{usage} unless `name` is such a one in `collection`.
+[[nodiscard]] inline VertexName parse_vertex_name(const std::string& name,
+                                                  const std::string& collection) {
     std::vector<std::string> parts{""};
     for (const char c : name) {
         if (c == '/') {
@@ -237,7 +240,27 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
     google::check_characters("project", parts[1], "-:.");
     google::check_characters("region", parts[3], "-");
     google::check_characters("id", parts[5], "-_");
-    return parts[3];
+    return {parts[1], parts[3], parts[5]};
+}
+
+/// A client for what has this resource name. The options say how it is reached.
+[[nodiscard]] inline google::Client client_for(const VertexName& name, GoogleOptions options,
+                                               const Session& session) {
+    options.project = name.project;
+    options.region = name.region;
+    google::check_options(options);
+    return google::Client{options, session};
+}
+
+/// Throws Error{not_found} when that is the workload's state.
+template <class Found>
+[[nodiscard]] Found need_there(Found workload, const Session& session) {
+    if (workload.status(session.stop).state == State::removed) {
+        throw Error{
+            ErrorCode::not_found,
+            {.attempted = "find", .subject = workload.object().name, .answer = "it is not there"}};
+    }
+    return workload;
 }
 
 }  // namespace detail
@@ -245,15 +268,12 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
 /// The custom job of this resource name (projects/P/locations/R/customJobs/ID), wherever it was
 /// started. The options say how it is reached; their project and region are the name's.
 [[nodiscard]] inline Workload find_vertex_job(const std::string& resource_name,
-                                              GoogleOptions options, const Session& session) {
-    options.region = detail::region_of(resource_name, "customJobs");
-    google::check_options(options);
-    Workload job = detail::vertex_workload(google::Client{options, session}, resource_name);
-    if (job.status(session.stop).state == State::removed) {
-        throw Error{ErrorCode::not_found,
-                    {.attempted = "find", .subject = resource_name, .answer = "it is not there"}};
-    }
-    return job;
+                                              const GoogleOptions& options,
+                                              const Session& session) {
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "customJobs");
+    return detail::need_there(detail::vertex_workload(detail::client_for(name, options, session),
+                                                      resource_name, name.project),
+                              session);
 }
 
 inline void VertexDeployer::check() const {
@@ -301,23 +321,27 @@ inline Workload VertexDeployer::deploy(const Image& image, const Session& sessio
     const std::string run_id = google.run_id.empty() ? draw_run_id() : google.run_id;
     const std::string url = detail::vertex_endpoint(google) + "/v1/" +
                             detail::vertex_place(client.project(), google) + "/customJobs";
-    const Json body = detail::custom_job(*this, image, run_id);
-    const google::Client::Find find = [&]() -> std::optional<Json> {
-        const Json found =
-            client.get(url + "?filter=" +
-                           net::percent_encode(std::string{"labels."} + kube::run_label + "=\"" +
-                                               run_id + '"'),
-                       "look for", "custom job " + run_id);
+    const auto workload = [project = client.project()](const google::Client& with,
+                                                       const Json& job) {
+        const std::string name = text_or(job, "name");
+        static_cast<void>(detail::parse_vertex_name(name, "customJobs"));
+        return detail::vertex_workload(with, name, project);
+    };
+    google::Creation job{.url = url,
+                         .body = detail::custom_job(*this, image, run_id),
+                         .attempted = "create custom job"};
+    job.subject = text_or(job.body, "displayName");
+    job.made = [&](const google::Client& with) -> std::optional<Json> {
+        const Json found = with.get(url + "?filter=" +
+                                        net::percent_encode(std::string{"labels."} +
+                                                            kube::run_label + "=\"" + run_id + '"'),
+                                    "look for", "custom job " + run_id);
         const Json& jobs = kube::list(found, {"customJobs"});
         return jobs.empty() ? std::nullopt : std::optional{jobs.front()};
     };
-    std::optional<Json> made = google.run_id.empty() ? std::nullopt : find();
-    if (!made) {
-        made = client.create(url, body, "create custom job", text_or(body, "displayName"), find);
-    }
-    const std::string name = text_or(*made, "name");
-    static_cast<void>(detail::region_of(name, "customJobs"));
-    return detail::vertex_workload(client, name);
+    job.undo = [&](const google::Client& with, const Json& made) { workload(with, made).remove(); };
+    const std::optional<Json> before = google.run_id.empty() ? std::nullopt : job.made(client);
+    return workload(client, before ? *before : client.create(job));
 }
 
 static_assert(Deployer<VertexDeployer> && Renderer<VertexDeployer> && SelfChecking<VertexDeployer>);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,11 +38,13 @@ struct VertexServingDeployer {
     Labels environment = {};
     std::map<std::string, Json> model_config = {};   ///< Model, over what is made here
     std::map<std::string, Json> deploy_config = {};  ///< DeployedModel, over what is made here
+    int start_timeout = 0;     ///< seconds until the model is deployed; 0: as long as Google tries
+    bool keep_failed = false;  ///< model and endpoint of a deployment that failed stay
 
     /// As VertexDeployer's.
     void check() const;
     /// The deployment has begun when this returns; follow() and wait() end when the model answers.
-    /// What was made before a failure is removed.
+    /// What was made before a failure is removed, unless it is to be kept.
     [[nodiscard]] Endpoint deploy(const Image& image, const Session& session) const;
     /// The bodies of the three requests: model, endpoint, deployment.
     [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
@@ -69,13 +72,17 @@ inline constexpr auto fields<VertexServingDeployer> = std::tuple_cat(
               "share of the endpoint's traffic; models that are there keep the rest (default: "
               "100)"),
         field("service_account", &VertexServingDeployer::service_account,
-              "service account that the model runs as"),
+              "service account that the program runs as"),
         field("environment", &VertexServingDeployer::environment,
               "variable of the program; repeatable", "env"),
         field("model_config", &VertexServingDeployer::model_config,
               "member of the Model, over what is made from the other options; repeatable"),
         field("deploy_config", &VertexServingDeployer::deploy_config,
               "member of the DeployedModel, over what is made from the other options; repeatable"),
+        field("start_timeout", &VertexServingDeployer::start_timeout,
+              "fail when nothing runs after so many seconds (default: wait)"),
+        field("keep_failed", &VertexServingDeployer::keep_failed,
+              "leave what was made for a deployment that failed"),
     });
 
 namespace detail {
@@ -88,7 +95,7 @@ public:
           run_id_(std::move(run_id)),
           name_(options.google.name.empty() ? VertexServingDeployer::name_prefix + run_id_
                                             : options.google.name),
-          model_id_(VertexServingDeployer::name_prefix + run_id_) {}
+          id_(VertexServingDeployer::name_prefix + run_id_) {}
 
     [[nodiscard]] Json model_request(const Image& image) const {
         Labels environment = image.environment;
@@ -107,7 +114,7 @@ public:
         Json model{
             {"displayName", name_}, {"labels", labels()}, {"containerSpec", std::move(container)}};
         set(model, "artifactUri", options_.artifact_uri);
-        return {{"modelId", model_id_},
+        return {{"modelId", id_},
                 {"model", google::merged(std::move(model), Json(options_.model_config))}};
     }
     [[nodiscard]] std::string endpoint_name() const {
@@ -119,7 +126,8 @@ public:
     /// `model` is its resource name, `others` the endpoint's traffic split so far.
     [[nodiscard]] Json deploy_request(const std::string& model,
                                       const google::TrafficSplit& others) const {
-        Json deployed{{"model", model},
+        Json deployed{{"id", deployed_id()},
+                      {"model", model},
                       {"displayName", name_},
                       {"dedicatedResources",
                        {{"machineSpec", google::machine_spec(options_.machine)},
@@ -134,7 +142,14 @@ public:
             {"trafficSplit", split}};
     }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
-    [[nodiscard]] const std::string& model_id() const noexcept { return model_id_; }
+    /// Of the model, and of an endpoint that is made. Chosen here, so that a lost answer never
+    /// makes a second one.
+    [[nodiscard]] const std::string& id() const noexcept { return id_; }
+    /// Of the deployed model: ten digits at most.
+    [[nodiscard]] std::string deployed_id() const {
+        return std::to_string(1 +
+                              std::stoull(codec::sha256_hex(run_id_).substr(0, 7), nullptr, 16));
+    }
 
 private:
     [[nodiscard]] Labels labels() const {
@@ -147,7 +162,7 @@ private:
     }
 
     const VertexServingDeployer& options_;
-    std::string run_id_, name_, model_id_;
+    std::string run_id_, name_, id_;
 };
 
 /// Takes `model` off the endpoint; the models that stay share its traffic.
@@ -166,8 +181,10 @@ inline void undeploy(const google::Client& client, const std::string& root,
         if (const google::TrafficSplit rest = google::traffic_without(*found, id); !rest.empty()) {
             body["trafficSplit"] = rest;
         }
-        const Json operation =
-            client.create(root + endpoint + ":undeployModel", body, "undeploy", model);
+        const Json operation = client.create({.url = root + endpoint + ":undeployModel",
+                                              .body = std::move(body),
+                                              .attempted = "undeploy",
+                                              .subject = model});
         static_cast<void>(client.finish(operation, root, "undeploy", model));
     }
 }
@@ -180,10 +197,11 @@ inline void delete_resource(const google::Client& client, const std::string& roo
     }
 }
 
-/// Deletes what an operation makes, once it has made it: nothing under way can be deleted.
+/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
 /// `member` of its response is the name.
 inline void delete_made(const google::Client& client, const std::string& root,
                         const Json& operation, const char* member) {
+    client.cancel(operation, root, "what has to be removed");
     const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
     if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
         delete_resource(client, root, name);
@@ -199,37 +217,66 @@ inline void delete_endpoint(const google::Client& client, const std::string& roo
     }
 }
 
+/// The operations on `name` that are going on.
+[[nodiscard]] inline std::vector<Json> running_operations(const google::Client& client,
+                                                          const std::string& url,
+                                                          const std::string& name) {
+    std::vector<Json> running;
+    const Json answer = client.get(url + "/operations", "look at the operations of", name);
+    for (const Json& operation : kube::list(answer, {"operations"})) {
+        if (!google::is_done(operation)) {
+            running.push_back(operation);
+        }
+    }
+    return running;
+}
+
+[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        if (text_or(deployed, "model") == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// The steps of one run, each of which knows how it is undone.
 class VertexLaunch {
 public:
-    VertexLaunch(const google::Client& client, const VertexServing& run, google::Undo& undo)
-        : client_(client),
+    VertexLaunch(google::Client client, const VertexServing& run, google::Undo& undo)
+        : client_(std::move(client)),
           run_(run),
           undo_(undo),
-          root_(vertex_endpoint(client.options()) + "/v1/"),
-          place_(root_ + vertex_place(client.project(), client.options())) {}
+          root_(vertex_endpoint(client_.options()) + "/v1/"),
+          place_(root_ + vertex_place(client_.project(), client_.options())) {}
 
     [[nodiscard]] const std::string& root() const noexcept { return root_; }
 
     /// The model's resource name.
     [[nodiscard]] std::string upload(const Image& image) const {
-        const auto find = [this]() -> std::optional<Json> {
-            const auto found = client_.find(place_ + "/models/" + run_.model_id(), "look for model",
-                                            run_.model_id());
+        google::Creation wanted{.url = place_ + "/models:upload",
+                                .body = run_.model_request(image),
+                                .attempted = "upload model",
+                                .subject = run_.name()};
+        wanted.made = [this](const google::Client& with) -> std::optional<Json> {
+            const auto found =
+                with.find(place_ + "/models/" + run_.id(), "look for model", run_.id());
             return found ? std::optional{ended({{"model", text_or(*found, "name")}})}
                          : std::nullopt;
         };
-        std::optional<Json> operation = again() ? find() : std::nullopt;
+        wanted.undo = [this](const google::Client& with, const Json& operation) {
+            delete_made(with, root_, operation, "model");
+        };
+        std::optional<Json> operation = again() ? wanted.made(client_) : std::nullopt;
         if (!operation) {
-            operation = client_.create(place_ + "/models:upload", run_.model_request(image),
-                                       "upload model", run_.name(), find);
+            operation = client_.create(wanted);
         }
         undo_.add([root = root_, begun = *operation](const google::Client& with) {
             delete_made(with, root, begun, "model");
         });
         const Json end = client_.finish(*operation, root_, "upload model", run_.name());
         std::string model = kube::text(end, {"response", "model"});
-        static_cast<void>(region_of(model, "models"));
+        static_cast<void>(parse_vertex_name(model, "models"));
         undo_.amend([root = root_, model](const google::Client& with) {
             delete_resource(with, root, model);
         });
@@ -238,47 +285,36 @@ public:
 
     /// The endpoint, found or made.
     [[nodiscard]] Json target() const {
-        const auto find = [this]() -> std::optional<Json> {
-            const Json found =
-                client_.get(place_ + "/endpoints?filter=" +
-                                net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
-                            "look for endpoint", run_.endpoint_name());
-            const Json& endpoints = kube::list(found, {"endpoints"});
-            return endpoints.empty() ? std::nullopt : std::optional{ended(endpoints.front())};
-        };
-        std::optional<Json> operation = find();
-        const bool is_made = !operation;
-        if (is_made) {
-            operation = client_.create(place_ + "/endpoints", run_.endpoint_request(),
-                                       "create endpoint", run_.endpoint_name(), find);
-            undo_.add([root = root_, begun = *operation](const google::Client& with) {
-                delete_made(with, root, begun, "name");
-            });
-        }
-        const Json end = client_.finish(*operation, root_, "create endpoint", run_.endpoint_name());
-        Json endpoint = kube::member(end, {"response"});
-        const std::string name = text_or(endpoint, "name");
-        static_cast<void>(region_of(name, "endpoints"));
-        if (is_made) {
-            undo_.amend([root = root_, name](const google::Client& with) {
-                delete_endpoint(with, root, name);
-            });
-        }
-        return endpoint;
+        const Json found =
+            client_.get(place_ + "/endpoints?filter=" +
+                            net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
+                        "look for endpoint", run_.endpoint_name());
+        const Json& endpoints = kube::list(found, {"endpoints"});
+        return endpoints.empty() ? make_endpoint() : checked(endpoints.front());
     }
 
     /// The operation of the deployment.
     [[nodiscard]] Json deploy(const std::string& model, const Json& endpoint) const {
         const std::string name = text_or(endpoint, "name");
-        bool is_there = false;
-        for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
-            is_there = is_there || text_or(deployed, "model") == model;
-        }
-        Json operation =
-            is_there ? ended(endpoint)
-                     : client_.create(root_ + name + ":deployModel",
-                                      run_.deploy_request(model, google::traffic_of(endpoint)),
-                                      "deploy model", run_.name());
+        google::Creation wanted{.url = root_ + name + ":deployModel",
+                                .body = run_.deploy_request(model, google::traffic_of(endpoint)),
+                                .attempted = "deploy model",
+                                .subject = run_.name()};
+        // While it is being deployed the endpoint does not show it.
+        wanted.made = [&](const google::Client& with) -> std::optional<Json> {
+            for (const Json& running : running_operations(with, root_ + name, name)) {
+                static_cast<void>(with.end_of(running, root_, wanted.attempted, wanted.subject));
+            }
+            const Json now = with.get(root_ + name, "look at", name);
+            return is_deployed(now, model) ? std::optional{ended(now)} : std::nullopt;
+        };
+        wanted.undo = [&](const google::Client& with, const Json& /*operation*/) {
+            undeploy(with, root_, name, model);
+        };
+        std::optional<Json> there = is_deployed(endpoint, model) ? std::optional{ended(endpoint)}
+                                    : again()                    ? wanted.made(client_)
+                                                                 : std::nullopt;
+        Json operation = there ? *std::move(there) : client_.create(wanted);
         undo_.add([root = root_, name, model](const google::Client& with) {
             undeploy(with, root, name, model);
         });
@@ -286,6 +322,34 @@ public:
     }
 
 private:
+    [[nodiscard]] Json make_endpoint() const {
+        google::Creation wanted{.url = place_ + "/endpoints?endpointId=" + run_.id(),
+                                .body = run_.endpoint_request(),
+                                .attempted = "create endpoint",
+                                .subject = run_.endpoint_name()};
+        wanted.made = [this](const google::Client& with) -> std::optional<Json> {
+            const auto found =
+                with.find(place_ + "/endpoints/" + run_.id(), "look for endpoint", run_.id());
+            return found ? std::optional{ended(*found)} : std::nullopt;
+        };
+        wanted.undo = [this](const google::Client& with, const Json& operation) {
+            delete_made(with, root_, operation, "name");
+        };
+        const Json operation = client_.create(wanted);
+        undo_.add([root = root_, operation](const google::Client& with) {
+            delete_made(with, root, operation, "name");
+        });
+        const Json end = client_.finish(operation, root_, "create endpoint", run_.endpoint_name());
+        Json endpoint = checked(kube::member(end, {"response"}));
+        undo_.amend([root = root_, name = text_or(endpoint, "name")](const google::Client& with) {
+            delete_endpoint(with, root, name);
+        });
+        return endpoint;
+    }
+    [[nodiscard]] static Json checked(Json endpoint) {
+        static_cast<void>(parse_vertex_name(text_or(endpoint, "name"), "endpoints"));
+        return endpoint;
+    }
     /// Whether this run may have been here before.
     [[nodiscard]] bool again() const { return !client_.options().run_id.empty(); }
     /// What is there already is an operation that has ended.
@@ -293,11 +357,68 @@ private:
         return {{"done", true}, {"response", result}};
     }
 
-    const google::Client& client_;
+    google::Client client_;
     const VertexServing& run_;
     google::Undo& undo_;
     std::string root_, place_;
 };
+
+/// What an endpoint is to us, by its resource name; the rest is the caller's.
+[[nodiscard]] inline google::Served served_by(const google::Client& client, const std::string& name,
+                                              const std::string& project, std::string filter) {
+    const std::string root = vertex_endpoint(client.options()) + "/v1/";
+    return {.object = {.api_version = vertex_api, .kind = "Endpoint", .name = name},
+            .url = root + name,
+            .predict_url = root + name + ":predict",
+            .operation_root = root,
+            .log = {.endpoint = client.options().logging_endpoint,
+                    .project = project,
+                    .filter = std::move(filter),
+                    .subject = "endpoint " + name}};
+}
+
+/// The lines of all models of an endpoint, or of one.
+[[nodiscard]] inline std::string endpoint_log(const std::string& name,
+                                              const std::string& deployed_id = {}) {
+    const std::string type = "aiplatform.googleapis.com/Endpoint";
+    const std::pair<const char*, std::string> endpoint{"resource.labels.endpoint_id",
+                                                       name.substr(name.rfind('/') + 1)};
+    return deployed_id.empty()
+               ? google::log_filter(type, {endpoint})
+               : google::log_filter(type, {endpoint, {"labels.deployed_model_id", deployed_id}});
+}
+
+[[nodiscard]] inline bool is_ours(const Json& resource) {
+    return kube::member(resource, {"labels", kube::run_label}).is_string();
+}
+
+/// Removes what runs of ours have left on an endpoint and, when it is ours and empty then, itself.
+inline void remove_ours(const google::Client& client, const std::string& root,
+                        const std::string& name) {
+    const std::optional<Json> endpoint = client.find(root + name, "look at", name);
+    if (!endpoint) {
+        return;
+    }
+    bool is_touched = is_ours(*endpoint);
+    for (const Json& deployed : kube::list(*endpoint, {"deployedModels"})) {
+        const std::string model = text_or(deployed, "model");
+        const std::optional<Json> resource = client.find(root + model, "look at", model);
+        if (resource && is_ours(*resource)) {
+            is_touched = true;
+            undeploy(client, root, name, model);
+            delete_resource(client, root, model);
+        }
+    }
+    if (!is_touched) {
+        throw Error{ErrorCode::denied,
+                    {.attempted = "remove",
+                     .subject = name,
+                     .answer = "fairing has made neither it nor a model on it"}};
+    }
+    if (is_ours(*endpoint)) {
+        delete_endpoint(client, root, name);
+    }
+}
 
 }  // namespace detail
 
@@ -308,6 +429,7 @@ inline void VertexServingDeployer::check() const {
     google::check_least("min_replica_count", min_replica_count, 1);
     google::check_least("max_replica_count", max_replica_count, 0);
     google::check_least("traffic_percent", traffic_percent, 0);
+    google::check_least("start_timeout", start_timeout, 0);
     if (machine.machine_type.empty()) {
         throw google::bad_option("machine_type", "\"\"", "a deployed model needs one");
     }
@@ -331,8 +453,7 @@ inline std::vector<Json> VertexServingDeployer::manifests(const Image& image,
                                     google.run_id.empty() ? derive_run_id(image) : google.run_id};
     const std::string project = google.project.empty() ? "-" : google.project;
     return {run.model_request(image), run.endpoint_request(),
-            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.model_id(),
-                               {})};
+            run.deploy_request(detail::vertex_place(project, google) + "/models/" + run.id(), {})};
 }
 
 inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session& session) const {
@@ -340,27 +461,101 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
     check_pullable(image);
     const google::Client client{google, session};
     const detail::VertexServing run{*this, google.run_id.empty() ? draw_run_id() : google.run_id};
+    const std::optional<google::Steady::time_point> deadline =
+        start_timeout > 0
+            ? std::optional{google::Steady::now() + std::chrono::seconds{start_timeout}}
+            : std::nullopt;
     google::Undo undo{client};
-    const detail::VertexLaunch launch{client, run, undo};
-    const std::string model = launch.upload(image);
-    const Json target = launch.target();
-    const std::string endpoint = text_or(target, "name");
-    const std::string& root = launch.root();
-    const bool has_others = !google::traffic_of(target).empty();
-    if (!has_others && traffic_percent != 100) {
-        throw google::bad_option(
-            "traffic_percent", std::to_string(traffic_percent),
-            "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
+    const detail::VertexLaunch launch{client.with_deadline(deadline), run, undo};
+    try {
+        const std::string model = launch.upload(image);
+        const Json target = launch.target();
+        const std::string endpoint = text_or(target, "name");
+        if (google::traffic_of(target).empty() && traffic_percent != 100) {
+            throw google::bad_option(
+                "traffic_percent", std::to_string(traffic_percent),
+                "the endpoint " + run.endpoint_name() + " has no other model that takes the rest");
+        }
+        const Json deployment = launch.deploy(model, target);
+        google::Served served = detail::served_by(
+            client, endpoint, client.project(), detail::endpoint_log(endpoint, run.deployed_id()));
+        served.operation = deployment;
+        served.state = [model](const Json& resource) {
+            return detail::is_deployed(resource, model)
+                       ? Outcome{.state = State::ready}
+                       : Outcome{.state = State::failed,
+                                 .reason = "the model is not deployed any more"};
+        };
+        served.deadline = deadline;
+        served.keep_failed = keep_failed;
+        served.undo = undo.keep();
+        return Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))};
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error&) {
+        if (keep_failed && !undo.keep().empty()) {
+            session.control().say(Level::warning, "what was made for " + run.name() + " stays");
+        }
+        throw;
     }
-    const Json deployment = launch.deploy(model, target);
-    return Endpoint{std::make_shared<google::EndpointWorkload>(
-        client, google::Served{.object = {.api_version = "aiplatform.googleapis.com/v1",
-                                          .kind = "Endpoint",
-                                          .name = endpoint},
-                               .predict_url = root + endpoint + ":predict",
-                               .operation_root = root,
-                               .operation = deployment,
-                               .undo = undo.keep()})};
+}
+
+/// The endpoint of this resource name (projects/P/locations/R/endpoints/ID), wherever it was made;
+/// the options as find_vertex_job()'s. Its follow() removes nothing and gives the log until it is
+/// removed; wait() returns when a model is deployed. remove() undeploys and deletes what fairing
+/// made: its models, then the endpoint, unless others have models on it.
+[[nodiscard]] inline Endpoint find_vertex_endpoint(
+    const std::string& resource_name, const GoogleOptions& options, const Session& session,
+    std::chrono::seconds predict_timeout = std::chrono::seconds{60}) {
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    google::Served served =
+        detail::served_by(client, resource_name, name.project, detail::endpoint_log(resource_name));
+    served.state = [](const Json& endpoint) {
+        return kube::list(endpoint, {"deployedModels"}).empty()
+                   ? Outcome{.state = State::failed, .reason = "no model is deployed to it"}
+                   : Outcome{.state = State::ready};
+    };
+    served.is_found = true;
+    served.predict_timeout = predict_timeout;
+    served.undo.emplace_back(
+        [root = served.operation_root, resource_name](const google::Client& with) {
+            detail::remove_ours(with, root, resource_name);
+        });
+    served.operation = {{"done", true}};
+    const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
+    if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
+        for (Json& running : detail::running_operations(client, served.url, resource_name)) {
+            served.operation = std::move(running);
+        }
+    }
+    return detail::need_there(
+        Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))}, session);
+}
+
+/// Gives the newest model of the endpoint of this resource name another share of its requests, as
+/// shift_traffic() does in a cluster: 100 makes it the only one, 0 goes back to those before.
+[[nodiscard]] inline Endpoint shift_vertex_traffic(const std::string& resource_name, int percent,
+                                                   const GoogleOptions& options,
+                                                   const Session& session) {
+    google::check_least("traffic", percent, 0);
+    if (percent > 100) {
+        throw google::bad_option("traffic", std::to_string(percent), "it is more than 100");
+    }
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    const std::string url = detail::vertex_endpoint(client.options()) + "/v1/" + resource_name;
+    const google::TrafficSplit split = google::traffic_with_newest(
+        client.get(url, "divide the requests to", resource_name), percent);
+    if (split.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "divide the requests to",
+                     .subject = resource_name,
+                     .answer = "it has no models that could share them"}};
+    }
+    static_cast<void>(client.patch(url + "?updateMask=trafficSplit", {{"trafficSplit", split}},
+                                   "divide the requests to", resource_name));
+    return find_vertex_endpoint(resource_name, options, session);
 }
 
 static_assert(Deployer<VertexServingDeployer> && Renderer<VertexServingDeployer> &&

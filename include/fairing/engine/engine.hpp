@@ -5,25 +5,23 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <functional>
+#include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "../codec/base64.hpp"
 #include "../core/json_text.hpp"
-#include "../core/line_splitter.hpp"
-#include "../core/process.hpp"
+#include "../core/secret.hpp"
 #include "../net/transport.hpp"
 #include "../net/url.hpp"
 #include "../oci/digest.hpp"
 #include "address.hpp"
+#include "connection.hpp"
 #include "frames.hpp"
 
 namespace fairing::engine {
-
-/// What an engine says while it works: one JSON object of a stream.
-using EventSink = std::function<void(const Json&)>;
 
 /// Credentials as engines take them in a header: Base64 for URLs (RFC 4648, 5), with padding.
 [[nodiscard]] inline Secret header_of(const Json& credentials) {
@@ -64,8 +62,8 @@ public:
     [[nodiscard]] static Engine connect(net::AnyTransport transport, const Address& address,
                                         const std::stop_token& stop = {}) {
         Engine engine{std::move(transport), address};
-        const Json answer = engine.json({.method = "GET", .url = engine.base_ + "/version"},
-                                        "ask for the version of", stop);
+        const Json answer = engine.connection_.json(
+            {.method = "GET", .url = engine.base_ + "/version"}, "ask for the version of", stop);
         const Version theirs = parse_version(text_or(answer, "ApiVersion"));
         if (theirs < oldest) {
             throw Error{ErrorCode::unsupported,
@@ -90,10 +88,10 @@ public:
 
     [[nodiscard]] const std::string& version() const noexcept { return version_; }
     /// Where it listens, as it was named.
-    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const std::string& name() const noexcept { return connection_.name(); }
 
     void ping(const std::stop_token& stop = {}) const {
-        send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
+        connection_.send({.method = "GET", .url = base_ + "/_ping"}, "reach", {}, stop);
     }
 
     /// By id, or by any reference.
@@ -105,25 +103,25 @@ public:
     [[nodiscard]] Json find_image(const std::string& image,
                                   const std::stop_token& stop = {}) const {
         const std::string attempted = "look for image " + image + " in";
-        const auto answer =
-            exchange({.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"},
-                     attempted, {}, stop);
+        const auto answer = connection_.exchange(
+            {.method = "GET", .url = base_ + "/images/" + path_of(image) + "/json"}, attempted, {},
+            stop);
         if (answer.status == 404) {
             return {};
         }
-        check(answer, attempted);
-        return parse(answer);
+        connection_.check(answer, attempted);
+        return connection_.parse(answer);
     }
 
     /// Loads a docker_archive(). Throws Error when the stream of answers holds one, is malformed,
     /// or ends early.
     void load(const net::Body& archive, const std::stop_token& stop = {}) const {
-        stream({.method = "POST",
-                .url = base_ + "/images/load?quiet=1",
-                .headers = {{"Content-Type", "application/x-tar"}},
-                .body = archive,
-                .idle_timeout = std::chrono::minutes{10}},
-               "load an image into", {}, stop);
+        connection_.stream({.method = "POST",
+                            .url = base_ + "/images/load?quiet=1",
+                            .headers = {{"Content-Type", "application/x-tar"}},
+                            .body = archive,
+                            .idle_timeout = std::chrono::minutes{10}},
+                           "load an image into", {}, stop);
     }
 
     /// Builds an image out of a tar archive and gives its id. The end of the connection, as by a
@@ -148,7 +146,7 @@ public:
             request.headers.emplace("X-Registry-Config", options.credentials.reveal());
         }
         std::string id;
-        stream(
+        connection_.stream(
             request, attempted,
             [&](const Json& event) {
                 constexpr std::string_view built = "Successfully built ";  // before Podman 4
@@ -166,8 +164,8 @@ public:
             },
             stop);
         if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended before the image was there");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended before the image was there");
         }
         return id;
     }
@@ -175,10 +173,11 @@ public:
     /// Names an image "repository:tag"; what had that name before has it no more.
     void tag(const std::string& image, const std::string& repository, const std::string& tag,
              const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = base_ + "/images/" + path_of(image) + "/tag?repo=" +
-                     net::percent_encode(repository) + "&tag=" + net::percent_encode(tag)},
-             "name image " + image + " in", {}, stop);
+        connection_.send({.method = "POST",
+                          .url = base_ + "/images/" + path_of(image) +
+                                 "/tag?repo=" + net::percent_encode(repository) +
+                                 "&tag=" + net::percent_encode(tag)},
+                         "name image " + image + " in", {}, stop);
     }
 
     /// Pushes "repository:tag" and gives the manifest's digest in the registry.
@@ -188,7 +187,7 @@ public:
         const std::string attempted = "push " + repository + ':' + tag + " with";
         const Secret nobody = header_of(Json::object());  // the header has to be there
         std::string digest;
-        stream(
+        connection_.stream(
             {.method = "POST",
              .url = base_ + "/images/" + path_of(repository) + "/push?tag=" +
                     net::percent_encode(tag) + tls_parameter(options.verify_registries),
@@ -206,8 +205,8 @@ public:
             },
             stop);
         if (!oci::is_digest(digest)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended before the image was pushed");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended before the image was pushed");
         }
         return digest;
     }
@@ -215,18 +214,20 @@ public:
     /// Makes the engine pull "host/repository@sha256:…", anonymously.
     void pull(const std::string& reference, const std::stop_token& stop = {}) const {
         const std::string attempted = "pull " + reference + " with";
-        stream({.method = "POST",
-                .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
-                .idle_timeout = std::chrono::minutes{10}},
-               attempted, {}, stop);
+        connection_.stream(
+            {.method = "POST",
+             .url = base_ + "/images/create?fromImage=" + net::percent_encode(reference),
+             .idle_timeout = std::chrono::minutes{10}},
+            attempted, {}, stop);
         if (!has_image(reference, stop)) {
-            throw failure(ErrorCode::unavailable, attempted,
-                          "its answer ended, and the image is not there");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer ended, and the image is not there");
         }
     }
 
     void remove_image(const std::string& image, const std::stop_token& stop = {}) const {
-        remove("/images/" + path_of(image), "remove image " + image + " from", stop);
+        connection_.remove(base_ + "/images/" + path_of(image), "remove image " + image + " from",
+                           stop);
     }
 
     /// Creates a container and gives its id; `settings` is the body of POST /containers/create.
@@ -234,21 +235,22 @@ public:
                                      const std::stop_token& stop = {}) const {
         const std::string attempted = "create container " + name + " with";
         const Json answer =
-            json({.method = "POST",
-                  .url = base_ + "/containers/create?name=" + net::percent_encode(name),
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = net::Body::of(settings.dump())},
-                 attempted, stop);
+            connection_.json({.method = "POST",
+                              .url = base_ + "/containers/create?name=" + net::percent_encode(name),
+                              .headers = {{"Content-Type", "application/json"}},
+                              .body = net::Body::of(settings.dump())},
+                             attempted, stop);
         std::string id = text_or(answer, "Id");
         if (id.empty()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer names no container");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer names no container");
         }
         return id;
     }
 
     void start(const std::string& id, const std::stop_token& stop = {}) const {
-        send({.method = "POST", .url = container(id) + "/start"}, "start a container with", {},
-             stop);
+        connection_.send({.method = "POST", .url = container(id) + "/start"},
+                         "start a container with", {}, stop);
     }
 
     /// Gives what the container writes, from its beginning to its end.
@@ -264,8 +266,8 @@ public:
 
     /// Whether it was started and has not ended.
     [[nodiscard]] bool is_running(const std::string& id, const std::stop_token& stop = {}) const {
-        const Json answer = json({.method = "GET", .url = container(id) + "/json"},
-                                 "look for a container of", stop);
+        const Json answer = connection_.json({.method = "GET", .url = container(id) + "/json"},
+                                             "look for a container of", stop);
         const Json state = answer.is_object() ? answer.value("State", Json()) : Json();
         return state.is_object() && state.value("Running", Json()) == Json(true);
     }
@@ -273,12 +275,13 @@ public:
     /// Waits for the container's end.
     [[nodiscard]] ContainerEnd wait(const std::string& id, const std::stop_token& stop = {}) const {
         const std::string attempted = "wait for a container of";
-        const Json answer =
-            json({.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence},
-                 attempted, stop);
+        const Json answer = connection_.json(
+            {.method = "POST", .url = container(id) + "/wait", .idle_timeout = silence}, attempted,
+            stop);
         const Json code = answer.is_object() ? answer.value("StatusCode", Json()) : Json();
         if (!code.is_number_integer()) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer has no StatusCode");
+            throw connection_.failure(ErrorCode::unavailable, attempted,
+                                      "its answer has no StatusCode");
         }
         return {.exit_code = code.get<int>(),
                 .error = text_or(answer.value("Error", Json()), "Message")};
@@ -287,24 +290,23 @@ public:
     /// SIGTERM, and SIGKILL after `grace`; a container that does not run is no error.
     void stop(const std::string& id, std::chrono::seconds grace,
               const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
-              .idle_timeout = grace + std::chrono::seconds{30}},
-             "stop a container of", {}, stop);
+        connection_.send({.method = "POST",
+                          .url = container(id) + "/stop?t=" + std::to_string(grace.count()),
+                          .idle_timeout = grace + std::chrono::seconds{30}},
+                         "stop a container of", {}, stop);
     }
 
     /// Throws Error{conflict} when it does not run.
     void kill(const std::string& id, const std::string& signal = "SIGKILL",
               const std::stop_token& stop = {}) const {
-        send({.method = "POST",
-              .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
-             "kill a container of", {}, stop);
+        connection_.send({.method = "POST",
+                          .url = container(id) + "/kill?signal=" + net::percent_encode(signal)},
+                         "kill a container of", {}, stop);
     }
 
     /// Kills and removes it with its anonymous volumes; one that is not there is no error.
     void remove(const std::string& id, const std::stop_token& stop = {}) const {
-        remove("/containers/" + net::percent_encode(id) + "?force=1&v=1", "remove a container of",
-               stop);
+        connection_.remove(container(id) + "?force=1&v=1", "remove a container of", stop);
     }
 
 private:
@@ -314,7 +316,7 @@ private:
     static constexpr std::chrono::hours silence{480};
 
     Engine(net::AnyTransport transport, const Address& address)
-        : transport_(std::move(transport)), name_(address.name), base_(address.url) {}
+        : connection_(std::move(transport), address), base_(address.url) {}
 
     /// Docker passes over it: its own settings say which registries are insecure.
     static const char* tls_parameter(bool verified) { return verified ? "" : "&tlsVerify=false"; }
@@ -361,164 +363,15 @@ private:
     void logs(const std::string& id, const char* query, const FrameReader::Sink& sink,
               const std::stop_token& stop) const {
         FrameReader reader{sink};
-        send(
+        connection_.send(
             {.method = "GET", .url = container(id) + "/logs" + query, .idle_timeout = silence},
             "read the output of a container of",
             [&reader](std::span<const std::byte> bytes) { reader.write(bytes); }, stop);
         reader.finish();
     }
 
-    [[nodiscard]] Error failure(ErrorCode code, const std::string& attempted,
-                                std::string answer) const {
-        return Error{code,
-                     {.attempted = attempted + " the container engine at",
-                      .subject = name_,
-                      .answer = std::move(answer)}};
-    }
-
-    [[nodiscard]] net::Response exchange(const net::Request& request, const std::string& attempted,
-                                         const net::BodySink& sink,
-                                         const std::stop_token& stop) const {
-        // What our own sink or body throws is about something else than the engine.
-        bool own = false;
-        const auto marked = [&own](const auto& function, const auto& argument) {
-            try {
-                function(argument);
-            } catch (...) {
-                own = true;
-                throw;
-            }
-        };
-        net::Request sent = request;
-        if (request.body.write) {
-            sent.body.write = [&](const net::BodySink& piece) {
-                marked(request.body.write, piece);
-            };
-        }
-        net::BodySink received;
-        if (sink) {
-            received = [&](std::span<const std::byte> bytes) { marked(sink, bytes); };
-        }
-        try {
-            return transport_.send(sent, received, stop);
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool denied = error.code() == ErrorCode::denied;      // TLS
-            const bool strange = error.code() == ErrorCode::integrity;  // no HTTP, or not plain
-            if (own || (!denied && !strange && error.code() != ErrorCode::unavailable &&
-                        error.code() != ErrorCode::not_found)) {
-                throw;
-            }
-            const ErrorCode code = denied || strange ? error.code() : ErrorCode::unavailable;
-            Error::Details details = failure(code, attempted, error.details().answer).details();
-            details.advice =
-                denied ? "check ca.pem, cert.pem and key.pem in the folder DOCKER_CERT_PATH names"
-                : strange && base_.starts_with("http://")
-                    ? "when it speaks TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
-                    : "check that Docker or Podman runs, or name its socket in DOCKER_HOST";
-            throw Error{code, std::move(details)};
-        }
-    }
-
-    void check(const net::Response& answer, const std::string& attempted) const {
-        if ((answer.status >= 200 && answer.status < 300) || answer.status == 304) {
-            return;
-        }
-        const ErrorCode code = answer.status == 404                           ? ErrorCode::not_found
-                               : answer.status == 401 || answer.status == 403 ? ErrorCode::denied
-                               : answer.status == 409                         ? ErrorCode::conflict
-                               : answer.status >= 400 && answer.status < 500
-                                   ? ErrorCode::input
-                                   : ErrorCode::unavailable;
-        const Json document = Json::parse(answer.body, nullptr, false);
-        std::string message = text_or(document, "message");
-        for (char& c : message) {
-            c = static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-        }
-        Error::Details details =
-            failure(code, attempted,
-                    std::to_string(answer.status) + (message.empty() ? "" : ' ' + message))
-                .details();
-        details.http_status = answer.status;
-        throw Error{code, std::move(details)};
-    }
-
-    net::Response send(const net::Request& request, const std::string& attempted,
-                       const net::BodySink& sink, const std::stop_token& stop) const {
-        net::Response answer = exchange(request, attempted, sink, stop);
-        check(answer, attempted);
-        return answer;
-    }
-
-    [[nodiscard]] Json json(const net::Request& request, const std::string& attempted,
-                            const std::stop_token& stop) const {
-        return parse(send(request, attempted, {}, stop));
-    }
-    [[nodiscard]] Json parse(const net::Response& answer) const {
-        return parse_json(answer.body, "the answer of the container engine at " + name_);
-    }
-
-    void remove(const std::string& target, const std::string& attempted,
-                const std::stop_token& stop) const {
-        const net::Response answer =
-            exchange({.method = "DELETE", .url = base_ + target}, attempted, {}, stop);
-        if (answer.status != 404) {
-            check(answer, attempted);
-        }
-    }
-
-    /// What an object with an error says. Docker gives the exit code of a step that failed; Podman
-    /// says so.
-    [[nodiscard]] Error stream_error(const Json& event, const std::string& attempted) const {
-        const Json detail = event.value("errorDetail", Json());
-        std::string text = text_or(event, "error", text_or(detail, "message"));
-        text.resize(text.find_last_not_of(" \r\n") + 1);
-        const auto says = [&text](const char* part) { return text.find(part) != text.npos; };
-        const bool step_failed =
-            (detail.is_object() && detail.contains("code")) || says("building at STEP ");
-        const ErrorCode code = step_failed                              ? ErrorCode::input
-                               : says("unauthorized") || says("denied") ? ErrorCode::denied
-                               : says("manifest unknown") || says("not found")
-                                   ? ErrorCode::not_found
-                                   : ErrorCode::unavailable;
-        return failure(code, attempted, text.empty() ? "an error without a text" : text);
-    }
-
-    /// Reads one JSON object per line; one with an error is an Error.
-    void stream(const net::Request& request, const std::string& attempted, const EventSink& events,
-                const std::stop_token& stop) const {
-        LineSplitter lines;
-        bool answered = false;
-        const auto on_line = [&](const std::string& line) {
-            if (line.find_first_not_of(" \t\r") == std::string::npos) {
-                return;
-            }
-            const Json event = Json::parse(line, nullptr, false);
-            if (!event.is_object()) {
-                throw failure(ErrorCode::unavailable, attempted,
-                              "a line of its answer is not JSON");
-            }
-            answered = true;
-            if (event.contains("error") || event.contains("errorDetail")) {
-                throw stream_error(event, attempted);
-            }
-            if (events) {
-                events(event);
-            }
-        };
-        send(
-            request, attempted,
-            [&](std::span<const std::byte> bytes) { lines.write(bytes, on_line); }, stop);
-        lines.finish(on_line);
-        if (!answered) {
-            throw failure(ErrorCode::unavailable, attempted, "its answer is empty");
-        }
-    }
-
-    net::AnyTransport transport_;
-    std::string name_;
-    std::string base_;
+    Connection connection_;
+    std::string base_;  ///< of all URLs, with the version
     std::string version_ = {};
 };
 

@@ -14,6 +14,7 @@
 #include "../deployers/job.hpp"
 #include "../deployers/training_jobs.hpp"
 #include "../pipeline.hpp"
+#include "../pods/cloud_credentials.hpp"
 #include "../preprocessors/payload.hpp"
 #include "../stage/any.hpp"
 #include "../stage/concepts.hpp"
@@ -23,7 +24,8 @@
 namespace fairing {
 
 /// A preprocessor that knows its own pipeline. Data and models that are here go along, below the
-/// path prefix; those at gs:// or s3:// are copied by the job (gsutil, aws). With num_machines
+/// path prefix; those at gs:// or s3:// are copied by the job (gsutil or gcloud, aws), as whom the
+/// secrets user-gcp-sa and aws-secret say where the namespace has them. With num_machines
 /// above 1 it is a TFJob of a chief and workers; a data- or voting-parallel learner gives each of
 /// them one of the files that `data` lists. Results go where the config says: to gs:// or s3://
 /// when the program has ended, else to a path of the pod, best on a volume.
@@ -170,6 +172,8 @@ private:
             const std::string name = files.take("data", path, own);
             partitions.push_back({{"data", name}, {"fetch", std::move(own)}});
         }
+        // Else each machine would drop the rows that it takes for the others'.
+        config.emplace("pre_partition", "true");
         return partitions;
     }
     if (data.size() > 1) {
@@ -223,12 +227,22 @@ inline Context LightGBM::prepare(const Session& session) const {
 }
 
 inline Fairing<AnyPreprocessor, AppendBuilder, AnyDeployer> LightGBM::fairing() const {
-    const int machines = lightgbm::machines_of(config());
-    AnyDeployer deployer =
-        machines == 1
-            ? AnyDeployer{JobDeployer{.kubernetes = kubernetes}}
-            : AnyDeployer{TFJobDeployer{
-                  .kubernetes = kubernetes, .worker_count = machines - 1, .chief_count = 1}};
+    const lightgbm::Parameters all = config();
+    const int machines = lightgbm::machines_of(all);
+    KubernetesOptions options = kubernetes;
+    std::vector<PodSpecMutator>& mutators = options.pod_spec_mutators;
+    // Before the caller's own, which may know better.
+    if (lightgbm::uses_store(all, "s3://")) {
+        mutators.insert(mutators.begin(), aws_credentials_if_exists());
+    }
+    if (lightgbm::uses_store(all, "gs://")) {
+        mutators.insert(mutators.begin(), gcp_credentials_if_exists());
+    }
+    AnyDeployer deployer = machines == 1
+                               ? AnyDeployer{JobDeployer{.kubernetes = std::move(options)}}
+                               : AnyDeployer{TFJobDeployer{.kubernetes = std::move(options),
+                                                           .worker_count = machines - 1,
+                                                           .chief_count = 1}};
     return {AnyPreprocessor{*this}, AppendBuilder{.base_image = base_image, .registry = registry},
             std::move(deployer)};
 }

@@ -2,12 +2,9 @@
 // using-api/api-concepts): created once, read, changed, removed.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -15,6 +12,7 @@
 
 #include "../core/control.hpp"
 #include "../net/exchange.hpp"
+#include "api_server.hpp"
 #include "cluster.hpp"
 #include "credentials.hpp"
 #include "discovery.hpp"
@@ -75,12 +73,6 @@ struct LogQuery {
     std::optional<int> tail = {};  ///< only so many of the last lines
 };
 
-struct ClientOptions {
-    net::RetryPolicy retry = {};
-    std::chrono::milliseconds deadline = std::chrono::seconds{60};  ///< of one request
-    std::string field_manager = "fairing";
-};
-
 /// Cheap to copy; copies share what was discovered and the credentials. All members may be called
 /// from any thread. What the server refuses is a StatusError. A stop of the Control ends whatever a
 /// member waits for.
@@ -88,46 +80,38 @@ class Client {
 public:
     Client(Cluster cluster, net::AnyTransport transport, Control control,
            ClientOptions options = {}, std::shared_ptr<Credentials> credentials = {})
-        : shared_(std::make_shared<Shared>(std::move(cluster), std::move(transport),
-                                           std::move(options), std::move(credentials),
-                                           control.clock)),
-          control_(std::move(control)) {}
+        : server_(std::move(cluster), std::move(transport), std::move(control), std::move(options),
+                  std::move(credentials)) {}
 
     /// The same client, which stops and speaks as `control` says.
     [[nodiscard]] Client with(Control control) const {
         Client copy = *this;
-        copy.control_ = std::move(control);
+        copy.server_ = server_.with(std::move(control));
         return copy;
     }
     /// The same client, stopped by another token.
     [[nodiscard]] Client with_stop(std::stop_token stop) const {
-        Client copy = *this;
-        copy.control_.stop = std::move(stop);
-        return copy;
+        Control stopped = control();
+        stopped.stop = std::move(stop);
+        return with(std::move(stopped));
     }
-    [[nodiscard]] const Cluster& cluster() const noexcept { return shared_->cluster; }
-    [[nodiscard]] const Control& control() const noexcept { return control_; }
-    [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return shared_->options.retry; }
+    [[nodiscard]] const Cluster& cluster() const noexcept { return server_.cluster(); }
+    [[nodiscard]] const Control& control() const noexcept { return server_.control(); }
+    [[nodiscard]] const net::RetryPolicy& retry() const noexcept { return server_.options().retry; }
 
     /// Plural, scope and verbs of a kind; asks once for each group version.
     [[nodiscard]] Resource discover(const std::string& api_version, const std::string& kind) const {
-        return shared_->discovery.find(
-            api_version, kind, [this](const std::string& version) -> std::optional<Json> {
-                const Call call{
-                    .path = group_path(version), .attempted = "discover", .subject = version};
-                const net::Answer answer = send(call);
-                return answer.status == 404 ? std::nullopt
-                                            : std::optional<Json>{document(call, answer)};
-            });
+        return discovery_->find(api_version, kind, [this](const std::string& version) {
+            return server_.find(
+                {.path = group_path(version), .attempted = "discover", .subject = version});
+        });
     }
 
     /// The OpenAPI v3 document of a group version, "GROUP/VERSION"; nullopt when there is none.
     [[nodiscard]] std::optional<Json> find_schema(const std::string& api_version) const {
-        const Call call{.path = "/openapi/v3" + group_path(api_version),
-                        .attempted = "read the schema of",
-                        .subject = api_version};
-        const net::Answer answer = send(call);
-        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+        return server_.find({.path = "/openapi/v3" + group_path(api_version),
+                             .attempted = "read the schema of",
+                             .subject = api_version});
     }
 
     /// Creates `object` once, whatever happens to replies: after a lost one, and when there is an
@@ -136,14 +120,11 @@ public:
     Json create(const Json& object, const CreateOptions& options = {}) const;
 
     [[nodiscard]] Json get(const ObjectKey& key, const std::string& subresource = {}) const {
-        const Call call = on_object(key, subresource, "get");
-        return document(call, send(call));
+        return server_.ask(on_object(key, subresource, "get"));
     }
     /// nullopt when there is none.
     [[nodiscard]] std::optional<Json> find(const ObjectKey& key) const {
-        const Call call = on_object(key, {}, "get");
-        const net::Answer answer = send(call);
-        return answer.status == 404 ? std::nullopt : std::optional<Json>{document(call, answer)};
+        return server_.find(on_object(key, {}, "get"));
     }
     /// Of all namespaces when `namespace_` is empty. Comes in pages; should a list expire between
     /// two of them, it is read anew.
@@ -164,7 +145,7 @@ public:
             call.query.emplace_back("force",
                                     options.conflicts == Conflicts::take_over ? "true" : "false");
         }
-        return document(call, send(call));
+        return server_.ask(call);
     }
     /// `object` holds the resourceVersion that it replaces: a change by somebody else meanwhile is
     /// a conflict.
@@ -173,7 +154,7 @@ public:
         call.method = "PUT";
         call.body = object.dump();
         call.query = writing(options.dry_run);
-        return document(call, send(call));
+        return server_.ask(call);
     }
     /// Whether there was such an object. One of that name with another uid is left alone.
     bool remove(const ObjectKey& key, DeleteOptions options = {}) const;
@@ -190,7 +171,7 @@ public:
                       {"timestamps", flag(query.timestamps)},
                       {"sinceTime", query.since_time},
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
-        stream(std::move(call), sink, idle);
+        server_.stream(std::move(call), sink, idle);
     }
     /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
     /// answers, and with whatever status, it is given as it is. Is not repeated.
@@ -204,7 +185,7 @@ public:
         call.body = body;
         call.repeat = net::Repeat::never;
         call.deadline = deadline;
-        return send(call);
+        return server_.send(call);
     }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
     void read_watch(const std::string& api_version, const std::string& kind,
@@ -215,45 +196,16 @@ public:
                   .attempted = "watch",
                   .subject = plural_text(kind, namespace_)};
         call.query.emplace_back("watch", "true");
-        stream(std::move(call), sink, idle);
+        server_.stream(std::move(call), sink, idle);
     }
 
 private:
-    struct Shared {
-        Shared(Cluster which, net::AnyTransport door, ClientOptions settings,
-               std::shared_ptr<Credentials> given, Clock clock)
-            : cluster(std::move(which)),
-              transport(std::move(door)),
-              options(std::move(settings)),
-              credentials(given ? std::move(given)
-                                : std::make_shared<Credentials>(
-                                      cluster, CredentialsOptions{.clock = std::move(clock)})) {}
-        const Cluster cluster;
-        const net::AnyTransport transport;
-        const ClientOptions options;
-        const std::shared_ptr<Credentials> credentials;
-        Discovery discovery;
-    };
-
-    /// One request in our words.
-    struct Call {
-        std::string method = "GET";
-        std::string path = {};
-        Query query = {};
-        std::string body = {};
-        std::string content_type = "application/json";
-        std::string attempted = {}, subject = {};
-        net::Repeat repeat = net::Repeat::automatic;
-        int attempts = 0;                         ///< of ours so far, for the error
-        std::chrono::milliseconds deadline = {};  ///< zero: that of the options
-    };
-
     [[nodiscard]] static std::string plural_text(const std::string& kind,
                                                  const std::string& namespace_) {
         return kind + " objects" + (namespace_.empty() ? "" : " in " + namespace_);
     }
     [[nodiscard]] ObjectKey with_namespace(const Json& object) const {
-        return key_of(object, shared_->cluster.namespace_);
+        return key_of(object, server_.cluster().namespace_);
     }
     [[nodiscard]] Call on_object(const ObjectKey& key, const std::string& subresource,
                                  std::string attempted) const {
@@ -276,110 +228,15 @@ private:
     }
     /// What every writing request states: an unknown field is an error, not dropped in silence.
     [[nodiscard]] Query writing(DryRun dry_run) const {
-        return {{"fieldManager", shared_->options.field_manager},
+        return {{"fieldManager", server_.options().field_manager},
                 {"fieldValidation", "Strict"},
                 {"dryRun", dry_run == DryRun::server ? "All" : ""}};
     }
 
-    [[nodiscard]] net::Request request_of(const Call& call) const {
-        net::Request request{
-            .method = call.method,
-            .url = shared_->cluster.server + call.path + query_text(call.query),
-            .headers = {{"Accept", "application/json"}},
-            .deadline = call.deadline.count() > 0 ? call.deadline : shared_->options.deadline,
-            .idle_timeout = std::max(call.deadline, net::Request{}.idle_timeout),
-            .max_body = std::uint64_t{256} << 20};
-        if (!call.body.empty()) {
-            request.headers.emplace("Content-Type", call.content_type);
-            request.body = net::Body::of(call.body);
-        }
-        shared_->credentials->add_to(request.headers, control_.stop);
-        return request;
-    }
-    [[nodiscard]] net::ExchangeOptions exchange_options(const Call& call) const {
-        return {.attempted = call.attempted,
-                .subject = call.subject,
-                .retry = shared_->options.retry,
-                .repeat = call.repeat,
-                .redirects = 0};
-    }
-    /// Any answer; after a 401 one more attempt with fresh credentials.
-    [[nodiscard]] net::Answer send(const Call& call) const {
-        net::Answer answer =
-            net::exchange(shared_->transport, request_of(call), exchange_options(call), control_);
-        if (answer.status == 401 && shared_->credentials->drop()) {
-            answer = net::exchange(shared_->transport, request_of(call), exchange_options(call),
-                                   control_);
-        }
-        warn(answer);
-        return answer;
-    }
-    void stream(Call call, const net::BodySink& sink, std::chrono::milliseconds idle) const {
-        call.repeat = net::Repeat::never;
-        for (const bool is_last : {false, true}) {
-            net::Request request = request_of(call);
-            request.deadline = {};
-            request.idle_timeout = idle;
-            const net::Answer answer = net::exchange(shared_->transport, std::move(request),
-                                                     exchange_options(call), control_, sink);
-            if (answer.status == 401 && !is_last && shared_->credentials->drop()) {
-                continue;
-            }
-            if (answer.status != 200) {
-                throw failure(call, answer);
-            }
-            warn(answer);
-            return;
-        }
-    }
-    /// The server's own warnings (RFC 7234, 5.5): `299 - "text"`.
-    void warn(const net::Answer& answer) const {
-        for (const auto& [name, value] : answer.headers) {
-            if (net::header({{name, value}}, "Warning").empty()) {
-                continue;
-            }
-            const std::size_t open = value.find('"');
-            const std::size_t close = value.rfind('"');
-            if (open != std::string::npos && close > open) {
-                control_.say(Level::warning,
-                             "the API server warns: " +
-                                 net::printable(value.substr(open + 1, close - open - 1)));
-            }
-        }
-    }
-    [[nodiscard]] StatusError failure(const Call& call, const net::Answer& answer) const {
-        std::string subject = call.subject;
-        if (const int count = std::max(call.attempts, answer.attempts); count > 1) {
-            subject += " after " + std::to_string(count) + " attempts";
-        }
-        return status_error(answer.status, answer.body, call.attempted, std::move(subject),
-                            shared_->cluster.context);
-    }
-    /// The object in a successful answer.
-    [[nodiscard]] Json document(const Call& call, const net::Answer& answer) const {
-        if (answer.status < 200 || answer.status > 299) {
-            throw failure(call, answer);
-        }
-        const auto refuse = [&call] {
-            return Error{ErrorCode::integrity,
-                         {.attempted = call.attempted,
-                          .subject = call.subject,
-                          .answer = "the API server's answer is no JSON object"}};
-        };
-        if (is_too_deep(answer.body)) {
-            throw refuse();
-        }
-        Json object = Json::parse(answer.body, nullptr, false);
-        if (!object.is_object()) {
-            throw refuse();
-        }
-        return object;
-    }
-
     [[nodiscard]] std::optional<Json> find_own(const ObjectKey& key, const std::string& run) const;
 
-    std::shared_ptr<Shared> shared_;
-    Control control_;
+    ApiServer server_;
+    std::shared_ptr<Discovery> discovery_ = std::make_shared<Discovery>();
 };
 
 /// The object of that name when it carries the run label `run` and is not on its way out.
@@ -397,7 +254,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     const ObjectKey key = with_namespace(object);
     const std::string run = label_of(object, run_label);
     const bool is_findable = !run.empty() && !key.name.empty();
-    const net::RetryPolicy& retry = shared_->options.retry;
+    const net::RetryPolicy& retry = server_.options().retry;
     Call call{.method = "POST",
               .path = collection_path(discover(key.api_version, key.kind), key.namespace_),
               .query = writing(options.dry_run),
@@ -408,7 +265,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     for (call.attempts = 1;; ++call.attempts) {
         std::string retry_after, why;
         try {
-            const net::Answer answer = send(call);
+            const net::Answer answer = server_.send(call);
             if (answer.status == 409) {
                 if (auto own = find_own(key, run)) {
                     return *std::move(own);
@@ -421,7 +278,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
             const bool is_told = net::is_temporary(answer.status) && !retry_after.empty();
             const bool may_repeat = answer.status == 429 || is_told || (is_lost && is_findable);
             if (!may_repeat || call.attempts >= retry.attempts) {
-                return document(call, answer);
+                return server_.document(call, answer);
             }
             why = net::status_text(answer.status);
         } catch (const StatusError&) {
@@ -437,10 +294,10 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
             }
             why = error.details().answer;
         }
-        control_.say(Level::debug, "create " + key.text() + ": no answer that counts (" + why +
-                                       "), looking whether it is there");
-        control_.sleep(net::retry_delay(retry, call.attempts, retry_after, control_.now()));
-        control_.check("create " + key.text());
+        control().say(Level::debug, "create " + key.text() + ": no answer that counts (" + why +
+                                        "), looking whether it is there");
+        control().sleep(net::retry_delay(retry, call.attempts, retry_after, control().now()));
+        control().check("create " + key.text());
         if (options.dry_run == DryRun::off) {
             if (auto own = find_own(key, run)) {
                 return *std::move(own);
@@ -463,12 +320,12 @@ inline ObjectList Client::list(const std::string& api_version, const std::string
                           {"fieldSelector", options.field_selector},
                           {"limit", std::to_string(options.page)},
                           {"continue", next}};
-            const net::Answer answer = send(call);
+            const net::Answer answer = server_.send(call);
             if (answer.status == 410 && !next.empty() && restarts < most_restarts) {
                 next = "expired";
                 break;
             }
-            Json page = document(call, answer);
+            Json page = server_.document(call, answer);
             const Json metadata = page.value("metadata", Json::object());
             next = text_or(metadata, "continue");
             result.resource_version = text_or(metadata, "resourceVersion");
@@ -514,7 +371,7 @@ inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
     Call call = on_object(key, {}, "delete");
     call.method = "DELETE";
     call.body = body.dump();
-    const net::Answer answer = send(call);
+    const net::Answer answer = server_.send(call);
     if (answer.status == 404) {
         return false;
     }
@@ -525,7 +382,7 @@ inline bool Client::remove(const ObjectKey& key, DeleteOptions options) const {
             return false;
         }
     }
-    static_cast<void>(document(call, answer));
+    static_cast<void>(server_.document(call, answer));
     return true;
 }
 

@@ -77,8 +77,7 @@ struct ExecCredential {
         if (!parsed) {
             throw refuse("its expirationTimestamp is no time");
         }
-        credential.expires =
-            std::chrono::time_point_cast<std::chrono::system_clock::duration>(parsed->rounded());
+        credential.expires = parsed->rounded();
         if (*credential.expires <= now) {
             throw refuse("it gave credentials that have expired at " + net::printable(expiry, 40));
         }

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "../core/clock.hpp"
+
 namespace fairing::kube {
 
 /// Seconds and nanoseconds since 1970, as the logs of containers count.
@@ -20,7 +22,7 @@ struct Time {
     friend auto operator<=>(const Time&, const Time&) = default;
 
     [[nodiscard]] std::chrono::system_clock::time_point rounded() const {
-        return std::chrono::system_clock::time_point{std::chrono::seconds{seconds}};
+        return clock_time(seconds);
     }
 };
 

@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+#include "../core/clock.hpp"
+
 namespace fairing::net {
 
 /// Five attempts, 1 s × 2 ± 20 %, never more than 60 s apart.
@@ -69,7 +71,7 @@ namespace detail {
         return std::nullopt;
     }
     parts.tm_mon = static_cast<int>(month / 3);
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+    return clock_time(::timegm(&parts));
 }
 
 /// How long Retry-After asks to wait; nullopt when it is empty, nonsense or not in the future.

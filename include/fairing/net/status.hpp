@@ -1,7 +1,9 @@
 // fairing/net/status.hpp - status codes in words, and as kinds of error (RFC 9110, section 15).
 #pragma once
 
+#include <array>
 #include <string>
+#include <utility>
 
 #include "../core/error.hpp"
 
@@ -9,87 +11,38 @@ namespace fairing::net {
 
 /// "401 Unauthorized"; the bare number for codes without a name here.
 [[nodiscard]] inline std::string status_text(int status) {
-    const char* name = nullptr;
-    switch (status) {
-        case 200:
-            name = "OK";
-            break;
-        case 201:
-            name = "Created";
-            break;
-        case 202:
-            name = "Accepted";
-            break;
-        case 204:
-            name = "No Content";
-            break;
-        case 301:
-            name = "Moved Permanently";
-            break;
-        case 302:
-            name = "Found";
-            break;
-        case 303:
-            name = "See Other";
-            break;
-        case 307:
-            name = "Temporary Redirect";
-            break;
-        case 308:
-            name = "Permanent Redirect";
-            break;
-        case 400:
-            name = "Bad Request";
-            break;
-        case 401:
-            name = "Unauthorized";
-            break;
-        case 403:
-            name = "Forbidden";
-            break;
-        case 404:
-            name = "Not Found";
-            break;
-        case 405:
-            name = "Method Not Allowed";
-            break;
-        case 408:
-            name = "Request Timeout";
-            break;
-        case 409:
-            name = "Conflict";
-            break;
-        case 413:
-            name = "Content Too Large";
-            break;
-        case 416:
-            name = "Range Not Satisfiable";
-            break;
-        case 422:
-            name = "Unprocessable Content";
-            break;
-        case 429:
-            name = "Too Many Requests";
-            break;
-        case 500:
-            name = "Internal Server Error";
-            break;
-        case 501:
-            name = "Not Implemented";
-            break;
-        case 502:
-            name = "Bad Gateway";
-            break;
-        case 503:
-            name = "Service Unavailable";
-            break;
-        case 504:
-            name = "Gateway Timeout";
-            break;
-        default:
-            break;
+    static constexpr std::array<std::pair<int, const char*>, 25> names{
+        {{200, "OK"},
+         {201, "Created"},
+         {202, "Accepted"},
+         {204, "No Content"},
+         {301, "Moved Permanently"},
+         {302, "Found"},
+         {303, "See Other"},
+         {307, "Temporary Redirect"},
+         {308, "Permanent Redirect"},
+         {400, "Bad Request"},
+         {401, "Unauthorized"},
+         {403, "Forbidden"},
+         {404, "Not Found"},
+         {405, "Method Not Allowed"},
+         {408, "Request Timeout"},
+         {409, "Conflict"},
+         {413, "Content Too Large"},
+         {416, "Range Not Satisfiable"},
+         {422, "Unprocessable Content"},
+         {429, "Too Many Requests"},
+         {500, "Internal Server Error"},
+         {501, "Not Implemented"},
+         {502, "Bad Gateway"},
+         {503, "Service Unavailable"},
+         {504, "Gateway Timeout"}}};
+    for (const auto& [number, name] : names) {
+        if (number == status) {
+            return std::to_string(status) + ' ' + name;
+        }
     }
-    return name == nullptr ? std::to_string(status) : std::to_string(status) + ' ' + name;
+    return std::to_string(status);
 }
 
 /// The kind of Error that an unwelcome status is.

@@ -100,6 +100,20 @@ namespace detail {
     };
 }
 
+/// The same; that this machine has none is a warning.
+[[nodiscard]] inline PodSpecMutator docker_credentials_if_exists(DockerCredentials wanted = {}) {
+    return [add = docker_credentials(std::move(wanted))](PodSpec& pod, PodContext& context) {
+        try {
+            add(pod, context);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::input) {
+                throw;
+            }
+            context.session.control().say(Level::warning, error.what());
+        }
+    };
+}
+
 /// The same object without what it hides: the values of a Secret are replaced, nothing else is.
 [[nodiscard]] inline Json redacted(Json object) {
     if (kube::text(object, {"kind"}) != "Secret") {

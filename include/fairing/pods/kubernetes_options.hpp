@@ -60,7 +60,7 @@ inline constexpr auto value_names<Cleanup> = std::array<std::pair<std::string_vi
 
 template <>
 inline constexpr auto fields<KubernetesOptions> = std::tuple{
-    field("name", &KubernetesOptions::name, "name of the object (default: from the run id)"),
+    field("name", &KubernetesOptions::name, "name of what is created (default: from the run id)"),
     field("namespace", &KubernetesOptions::namespace_,
           "namespace (default: the context's, or the pod's own in a cluster)"),
     field("labels", &KubernetesOptions::labels, "label of everything that is created; repeatable",
@@ -82,7 +82,7 @@ inline constexpr auto fields<KubernetesOptions> = std::tuple{
     field("node_selector", &KubernetesOptions::node_selector,
           "only nodes with this label; repeatable"),
     field("service_account", &KubernetesOptions::service_account,
-          "service account that the pods run as"),
+          "service account that the program runs as"),
     field("image_pull_secrets", &KubernetesOptions::image_pull_secrets,
           "secrets of the namespace that the image is pulled with"),
     field("docker_credentials", &KubernetesOptions::docker_credentials,

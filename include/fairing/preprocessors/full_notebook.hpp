@@ -129,7 +129,8 @@ private:
 
 template <>
 inline constexpr auto fields<FullNotebookPreprocessor> = std::tuple{
-    field("notebook_file", &FullNotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("notebook_file", &FullNotebookPreprocessor::notebook_file, "the notebook",
+          given_by_entry),
     field("output_file", &FullNotebookPreprocessor::output_file,
           "where the executed notebook goes: a path of the image, or a URL (default: "
           "fairing_output_notebook.ipynb)"),

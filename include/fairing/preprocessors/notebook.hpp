@@ -200,7 +200,7 @@ private:
 
 template <>
 inline constexpr auto fields<NotebookPreprocessor> = std::tuple{
-    field("notebook_file", &NotebookPreprocessor::notebook_file, "the notebook", not_an_option),
+    field("notebook_file", &NotebookPreprocessor::notebook_file, "the notebook", given_by_entry),
     field("input_files", &NotebookPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &NotebookPreprocessor::command,

@@ -149,7 +149,7 @@ private:
 
 template <>
 inline constexpr auto fields<PythonPreprocessor> = std::tuple{
-    field("executable", &PythonPreprocessor::executable, "the Python file to run", not_an_option),
+    field("executable", &PythonPreprocessor::executable, "the Python file to run", given_by_entry),
     field("input_files", &PythonPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &PythonPreprocessor::command,

@@ -329,9 +329,9 @@ private:
 template <>
 inline constexpr auto fields<PythonFunctionPreprocessor> = std::tuple{
     field("function", &PythonFunctionPreprocessor::function,
-          "file.py:name, package.module:name, or a pickle", not_an_option),
+          "file.py:name, package.module:name, or a pickle", given_by_entry),
     field("arguments", &PythonFunctionPreprocessor::arguments, "sys.argv in the job",
-          not_an_option),
+          given_behind_dashes),
     field("input_files", &PythonFunctionPreprocessor::input_files,
           "file, folder or glob to package as well; repeatable", "input"),
     field("command", &PythonFunctionPreprocessor::command,

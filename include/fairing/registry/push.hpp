@@ -1,12 +1,10 @@
 // fairing/registry/push.hpp - blobs and manifests into a registry (OCI distribution-spec, "Push").
 #pragma once
 
-#include <charconv>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -17,7 +15,7 @@
 #include "../oci/store.hpp"
 #include "api.hpp"
 #include "attempts.hpp"
-#include "chunked_upload.hpp"
+#include "blob_upload.hpp"
 #include "pull.hpp"
 #include "upload_session.hpp"
 
@@ -27,19 +25,19 @@ namespace fairing::registry {
 /// finished is cancelled at the registry.
 class Push {
 public:
-    Push(Api& api, const Control& control) : api_(api), control_(control) {}
+    Push(Api& api, const Control& control) : api_(api), control_(control), uploads_(api, control) {}
 
     oci::Transfer write_blob(const oci::Descriptor& blob, const net::Body& body,
                              const std::string& mount_from) {
         check_body(blob, body);
-        if (has_blob(blob, api_.retry())) {
+        if (uploads_.has_blob(blob, api_.retry())) {
             return done(blob, oci::Transfer::present);
         }
         std::optional<UploadSession> session;
-        if (!mount_from.empty() && mount(blob, mount_from, session)) {
+        if (!mount_from.empty() && uploads_.mount(blob, mount_from, session)) {
             return done(blob, oci::Transfer::mounted);
         }
-        upload(blob, body, std::move(session));
+        uploads_.upload(blob, body, std::move(session));
         return done(blob, oci::Transfer::uploaded);
     }
 
@@ -50,13 +48,13 @@ public:
         check_body(blob, body);
         if (!mount_from.empty()) {
             std::optional<UploadSession> session;
-            if (!mount(blob, mount_from, session)) {
+            if (!uploads_.mount(blob, mount_from, session)) {
                 session.reset();
                 return write_blob(blob, body, {});
             }
             return done(blob, oci::Transfer::mounted);
         }
-        upload(blob, body, std::nullopt);
+        uploads_.upload(blob, body, std::nullopt);
         return done(blob, oci::Transfer::uploaded);
     }
 
@@ -69,10 +67,11 @@ public:
             const oci::Descriptor blob = make({});
             return write_absent_blob(blob, again(), {});
         }
-        Making making{.make = make};
+        BlobInMaking making{.make = make};
         bool sent = false;
         try {
-            sent = stream(making, again, size);
+            uploads_.stream(making, again, size);
+            sent = true;
         } catch (const Cancelled&) {
             throw;
         } catch (const Error& error) {
@@ -92,7 +91,6 @@ public:
                     : write_blob(*making.made, again(), {});
     }
 
-    /// Throws MissingBlobs when the registry lacks a blob of it.
     /// One that is not there is no error.
     void remove_manifest(const std::string& digest) {
         const net::ExchangeOptions options{
@@ -102,11 +100,12 @@ public:
                                               .deadline = Limits::question,
                                               .max_body = Limits::error_body},
                                              options, api_.scopes(Access::remove), control_);
-        if (!is_success(answer) && answer.status != 404) {
+        if (!detail::is_success(answer) && answer.status != 404) {
             throw api_.failure(answer, options);
         }
     }
 
+    /// Throws MissingBlobs when the registry lacks a blob of it.
     void write_manifest(const oci::RawManifest& manifest, const std::string& tag) {
         const std::string digest = oci::digest_of(manifest.body);
         const std::string& name = tag.empty() ? digest : tag;
@@ -126,8 +125,8 @@ public:
                 return std::nullopt;  // only the reply was lost
             }
             net::Answer answer = api_.call(request, options, api_.scopes(Access::push), control_);
-            if (is_success(answer)) {
-                check_stated_digest(answer, digest, options);
+            if (detail::is_success(answer)) {
+                detail::check_stated_digest(answer, digest, options);
                 return std::nullopt;
             }
             if (auto missing = missing_blobs(answer.body)) {
@@ -141,38 +140,6 @@ public:
     }
 
 private:
-    /// A blob on its way into being.
-    struct Making {
-        const oci::BlobMaker& make;
-        std::optional<oci::Descriptor> made = {};  ///< as soon as it is
-        std::exception_ptr own = {};               ///< what `make` threw
-
-        /// Makes it, whatever happens to `out`; throws what that threw when it is done.
-        void into(const net::BodySink& out) {
-            std::exception_ptr gone;
-            try {
-                made = make([&](std::span<const std::byte> bytes) {
-                    try {
-                        if (!gone) {
-                            out(bytes);
-                        }
-                    } catch (...) {
-                        gone = std::current_exception();
-                    }
-                });
-            } catch (...) {
-                own = std::current_exception();
-                throw;
-            }
-            if (gone) {
-                std::rethrow_exception(gone);
-            }
-        }
-    };
-
-    [[nodiscard]] static bool is_success(const net::Answer& answer) noexcept {
-        return answer.status >= 200 && answer.status <= 299;
-    }
     static void check_body(const oci::Descriptor& blob, const net::Body& body) {
         if (!oci::is_digest(blob.digest) || body.size != blob.size) {
             throw Error{ErrorCode::usage,
@@ -181,277 +148,13 @@ private:
                          .answer = "descriptor and body do not belong together"}};
         }
     }
-    void show(const oci::Descriptor& blob, std::uint64_t bytes) const {
-        control_.show({.step = "push", .item = blob.digest, .done = bytes, .total = blob.size});
-    }
     oci::Transfer done(const oci::Descriptor& blob, oci::Transfer how) const {
-        show(blob, blob.size);
+        uploads_.show(blob, blob.size);
         return how;
     }
-    /// After a push: does the registry say that it stored something else?
-    static void check_stated_digest(const net::Answer& answer, const std::string& digest,
-                                    const net::ExchangeOptions& options) {
-        const std::string stated = net::header(answer.headers, "Docker-Content-Digest");
-        if (oci::is_digest(stated)) {
-            check_digest(digest, stated, options);
-        }
-    }
-
-    [[nodiscard]] bool has_blob(const oci::Descriptor& blob, const net::RetryPolicy& retry) {
-        const net::ExchangeOptions options{.attempted = "look for blob",
-                                           .subject = blob.digest + " in " + api_.name(),
-                                           .retry = retry};
-        const net::Answer answer =
-            api_.call({.method = "HEAD", .url = api_.blob_url(blob), .deadline = Limits::question},
-                      options, api_.scopes(Access::push), control_);
-        if (answer.status == 403 || net::is_temporary(answer.status)) {
-            throw api_.failure(answer, options);
-        }
-        return answer.status == 200;
-    }
-    [[nodiscard]] bool arrived(const oci::Descriptor& blob) {
-        try {
-            return has_blob(blob, {.attempts = 1});
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error&) {
-            return false;
-        }
-    }
-
-    /// True when the registry took the blob out of its repository `from`. When it began an upload
-    /// instead, that is in `session`. Whatever else happens means a plain upload.
-    [[nodiscard]] bool mount(const oci::Descriptor& blob, const std::string& from,
-                             std::optional<UploadSession>& session) {
-        const net::ExchangeOptions options{.attempted = "mount blob",
-                                           .subject = blob.digest + " from " + from,
-                                           .repeat = net::Repeat::never};
-        try {
-            const net::Answer answer = api_.call(
-                {.method = "POST",
-                 .url = api_.url("blobs/uploads/?mount=" + net::percent_encode(blob.digest) +
-                                 "&from=" + net::percent_encode(from)),
-                 .deadline = Limits::question},
-                options, api_.scopes(Access::push, from), control_);
-            if (answer.status == 202) {
-                session.emplace(session_of(answer, options));
-            }
-            return answer.status == 201;
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            control_.say(Level::debug, std::string{error.what()} + "; it is uploaded");
-            return false;
-        }
-    }
-
-    /// nullopt leaves the registry's answer in `refusal`.
-    [[nodiscard]] std::optional<UploadSession> begin_upload(const net::ExchangeOptions& options,
-                                                            net::Answer& refusal) {
-        net::Answer answer = api_.call(
-            {.method = "POST", .url = api_.url("blobs/uploads/"), .deadline = Limits::question},
-            options, api_.scopes(Access::push), control_);
-        if (answer.status != 202) {
-            refusal = std::move(answer);
-            return std::nullopt;
-        }
-        return session_of(answer, options);
-    }
-    [[nodiscard]] UploadSession session_of(const net::Answer& answer,
-                                           const net::ExchangeOptions& options) {
-        const std::string least = net::header(answer.headers, "OCI-Chunk-Min-Length");
-        std::uint64_t bytes = 0;
-        std::from_chars(least.data(), least.data() + least.size(), bytes);  // nonsense is none
-        return {api_, control_, api_.location(answer, options), bytes};
-    }
-
-    /// A blob that is known; begins again as often as the policy says.
-    void upload(const oci::Descriptor& blob, const net::Body& body,
-                std::optional<UploadSession> begun) {
-        const net::ExchangeOptions options{.attempted = "upload blob",
-                                           .subject = blob.digest + " to " + api_.name(),
-                                           .retry = api_.retry(),
-                                           .repeat = net::Repeat::never};
-        repeat(api_, control_, options, [&](int attempt) -> std::optional<net::Answer> {
-            if (attempt > 1 && arrived(blob)) {
-                return std::nullopt;  // only the reply was lost
-            }
-            net::Answer answer;
-            std::optional<UploadSession> session = std::exchange(begun, std::nullopt);
-            if (!session) {
-                session = begin_upload(options, answer);
-                if (!session) {
-                    return answer;
-                }
-            }
-            return send(*session, blob, body, options);
-        });
-    }
-    [[nodiscard]] std::optional<net::Answer> send(UploadSession& session,
-                                                  const oci::Descriptor& blob,
-                                                  const net::Body& body,
-                                                  const net::ExchangeOptions& options) {
-        const bool in_chunks = api_.upload() == Upload::chunked && blob.size > api_.chunk_size();
-        if (in_chunks) {
-            send_chunks(session, blob, body, options);
-        }
-        session.sending();
-        net::Answer answer = put_blob(session, blob, in_chunks ? net::Body{} : body, options);
-        session.answered();
-        if (is_success(answer)) {
-            session.finished();
-            check_stated_digest(answer, blob.digest, options);
-            return std::nullopt;
-        }
-        if (answer.status == 404 || answer.status == 416) {  // the session is gone: begin again
-            session.finished();
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = options.attempted,
-                         .subject = options.subject,
-                         .answer = api_.failure(answer, options).details().answer}};
-        }
-        if (answer.status == 413) {
-            throw FinalFailure{std::make_exception_ptr(too_large(answer, options))};
-        }
-        return answer;
-    }
-    [[nodiscard]] Error too_large(const net::Answer& answer,
-                                  const net::ExchangeOptions& options) const {
-        const Error failure = api_.failure(answer, options);
-        Error::Details details = failure.details();
-        if (api_.upload() != Upload::chunked) {
-            details.advice =
-                "the registry, or what stands before it, limits bodies: try --upload chunked";
-        }
-        return Error{failure.code(), std::move(details)};
-    }
-
-    void send_chunks(UploadSession& session, const oci::Descriptor& blob, const net::Body& body,
-                     const net::ExchangeOptions& options) {
-        ChunkedUpload chunks{api_, control_, session, options, [&](std::uint64_t bytes) {
-                                 if (bytes < blob.size) {
-                                     show(blob, bytes);
-                                 }
-                             }};
-        std::exception_ptr own;
-        try {
-            net::detail::watch_body(body, own).write(
-                [&](std::span<const std::byte> bytes) { chunks.write(bytes); });
-        } catch (...) {
-            if (own) {
-                throw FinalFailure{own};  // the body's own trouble is not the network's
-            }
-            throw;
-        }
-        chunks.flush();
-    }
-
-    /// The upload of a blob that is made meanwhile: whether the registry has all of it.
-    [[nodiscard]] bool stream(Making& making, const std::function<net::Body()>& again,
-                              std::uint64_t size) {
-        const net::ExchangeOptions options{.attempted = "upload a new blob",
-                                           .subject = "to " + api_.name(),
-                                           .retry = api_.retry(),
-                                           .repeat = net::Repeat::never};
-        net::Answer answer;
-        std::optional<UploadSession> session = begin_upload(options, answer);
-        if (!session) {
-            throw api_.failure(answer, options);
-        }
-        if (api_.upload() == Upload::chunked) {
-            stream_chunks(*session, making, options);
-        } else {
-            stream_patch(*session, making, again, size, options);
-        }
-        answer = put_blob(*session, *making.made, {}, options);
-        if (!is_success(answer)) {
-            throw api_.failure(answer, options);
-        }
-        session->finished();
-        check_stated_digest(answer, making.made->digest, options);
-        return true;
-    }
-    void stream_chunks(UploadSession& session, Making& making,
-                       const net::ExchangeOptions& options) const {
-        try {
-            ChunkedUpload chunks{api_, control_, session, options};
-            making.into([&](std::span<const std::byte> bytes) { chunks.write(bytes); });
-            chunks.flush();
-        } catch (const FinalFailure& failure) {
-            std::rethrow_exception(failure.cause);
-        }
-    }
-    /// One PATCH with the whole body and without a range: what every registry takes.
-    void stream_patch(UploadSession& session, Making& making,
-                      const std::function<net::Body()>& again, std::uint64_t size,
-                      const net::ExchangeOptions& options) const {
-        const net::Body body{.size = net::Body::unknown_size,
-                             .write = [&](const net::BodySink& out) {
-                                 if (making.made) {
-                                     again().write(out);  // the registry wanted to be asked again
-                                 } else {
-                                     making.into(out);
-                                 }
-                             }};
-        session.sending();
-        const net::Answer answer =
-            api_.call({.method = "PATCH",
-                       .url = session.location(),
-                       .headers = {{"Content-Type", "application/octet-stream"}},
-                       .body = body,
-                       .deadline = Limits::transfer(size),
-                       .idle_timeout = Limits::commit,
-                       .max_body = Limits::error_body},
-                      options, api_.scopes(Access::push), control_);
-        session.answered();
-        if (answer.status == 413) {
-            throw too_large(answer, options);
-        }
-        if (!is_success(answer) || !making.made) {
-            throw api_.failure(answer, options);
-        }
-        session.moved(api_.location(answer, options));
-    }
-
-    /// The end of an upload, with the bytes that are not there yet.
-    [[nodiscard]] net::Answer put_blob(const UploadSession& session, const oci::Descriptor& blob,
-                                       const net::Body& body,
-                                       const net::ExchangeOptions& options) const {
-        const char separator = session.location().find('?') == std::string::npos ? '?' : '&';
-        const net::Body shown{.size = body.size, .write = [&](const net::BodySink& sink) {
-                                  if (!body.write) {
-                                      return;  // all of it is there already
-                                  }
-                                  std::uint64_t sent = 0;
-                                  body.write([&](std::span<const std::byte> bytes) {
-                                      sink(bytes);
-                                      sent += bytes.size();
-                                      if (sent < blob.size) {
-                                          show(blob, sent);
-                                      }
-                                  });
-                              }};
-        std::exception_ptr own;
-        try {
-            return api_.call({.method = "PUT",
-                              .url = session.location() + separator +
-                                     "digest=" + net::percent_encode(blob.digest),
-                              .headers = {{"Content-Type", "application/octet-stream"}},
-                              .body = net::detail::watch_body(shown, own),
-                              .deadline = Limits::transfer(blob.size),
-                              .idle_timeout = Limits::commit,
-                              .max_body = Limits::error_body},
-                             options, api_.scopes(Access::push), control_);
-        } catch (const Error&) {
-            if (own) {
-                throw FinalFailure{own};  // the body's own trouble is not the network's
-            }
-            throw;
-        }
-    }
-
     Api& api_;
     const Control& control_;
+    BlobUpload uploads_;
 };
 
 }  // namespace fairing::registry

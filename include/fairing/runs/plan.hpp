@@ -59,6 +59,25 @@ namespace detail {
 
 }  // namespace detail
 
+/// The run of a deployer, which is checked first; `objects` takes it, both references and what
+/// Plan::objects takes. Lives as long as `image` and `session`.
+template <class Deployer, class Objects>
+[[nodiscard]] Plan plan_of(Deployer deployer, const Image& image, const Session& session,
+                           Objects* objects, Subject (*subject)(const Json&) = nullptr,
+                           Cleanup cleanup = Cleanup::when_done) {
+    deployer.check();
+    deployer.kubernetes = with_profile(std::move(deployer.kubernetes));
+    const KubernetesOptions options = deployer.kubernetes;
+    return {.options = options,
+            .objects =
+                [deployer = std::move(deployer), &image, &session, objects](
+                    const std::string& run_id, const Place& place) {
+                    return objects(deployer, image, session, run_id, place);
+                },
+            .subject = subject,
+            .cleanup = cleanup};
+}
+
 /// Stores the objects; all of them, or none. A kind that the cluster does not know is an error
 /// before anything is created.
 [[nodiscard]] inline Workload start(const Plan& plan, const Image& image, const Session& session) {

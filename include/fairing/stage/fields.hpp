@@ -49,8 +49,11 @@ struct PartField {
     }
 };
 
-/// For Field::option: the field is not on the command line.
-inline constexpr std::string_view not_an_option = "-";
+/// For Field::option: the field is not on the command line, and why.
+inline constexpr std::string_view given_by_entry = "-ENTRY says it";
+inline constexpr std::string_view given_behind_dashes = "-what stands behind -- says it";
+inline constexpr std::string_view only_in_a_file = "-the program has an option of this name";
+[[nodiscard]] constexpr bool is_option(std::string_view option) { return !option.starts_with('-'); }
 
 template <class Stage, class Member>
 [[nodiscard]] constexpr Field<Stage, Member> field(std::string_view name, Member Stage::*member,
@@ -148,10 +151,11 @@ template <class Stage>
 
 namespace detail {
 
+/// `where` is for errors: "isolation of deployer local".
 template <class T>
-void read_value(const Json& value, T& target) {
+void read_value(const Json& value, T& target, const std::string& where) {
     if constexpr (has_fields<T>) {
-        target = stage_from<T>(value, "the object");
+        target = stage_from<T>(value, where);
     } else if constexpr (std::is_enum_v<T>) {
         std::vector<std::string> names;
         for (const auto& [name, one] : value_names<T>) {
@@ -161,7 +165,7 @@ void read_value(const Json& value, T& target) {
             }
             names.emplace_back(name);
         }
-        throw unknown_name("choose", "a value",
+        throw unknown_name("read option", where,
                            value.is_string() ? value.get<std::string>() : value.dump(), names);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
         const auto number = value.is_number_integer() ? value.get<std::int64_t>()
@@ -178,15 +182,15 @@ void read_value(const Json& value, T& target) {
 }
 
 template <class T>
-void read_value(const Json& value, std::optional<T>& target) {
-    read_value(value, target.emplace());
+void read_value(const Json& value, std::optional<T>& target, const std::string& where) {
+    read_value(value, target.emplace(), where);
 }
 
 /// A list of texts; one text alone is a list of one. For types that are made from a text, such as
 /// Input.
 template <class T>
 requires std::is_constructible_v<T, std::string>
-void read_value(const Json& value, std::vector<T>& target) {
+void read_value(const Json& value, std::vector<T>& target, const std::string& /*where*/) {
     target.clear();
     if (value.is_string()) {
         target.emplace_back(value.get<std::string>());
@@ -249,7 +253,7 @@ template <class Stage>
             known = true;
             auto& target = field.of(stage);
             try {
-                detail::read_value(value, target);
+                detail::read_value(value, target, key + " of " + stage_name);
             } catch (const Json::exception&) {
                 throw Error{
                     ErrorCode::usage,

@@ -25,20 +25,26 @@ struct Outcome {
     std::vector<std::string> tail = {};  ///< the last lines of its output
 };
 
+struct ObjectName {
+    std::string api_version = {}, kind = {}, namespace_ = {}, name = {};
+};
+
 /// The workload ended badly. Its outcome holds the exit code, the reason and the last lines.
 class WorkloadError : public Error {
 public:
     WorkloadError(Details details, Outcome outcome)
         : Error(ErrorCode::workload_failed, std::move(details)),
           outcome_(std::make_shared<const Outcome>(std::move(outcome))) {}
+    /// "cannot ATTEMPTED NAME: REASON".
+    WorkloadError(std::string attempted, const ObjectName& object, Outcome outcome)
+        : Error(ErrorCode::workload_failed, {.attempted = std::move(attempted),
+                                             .subject = object.name,
+                                             .answer = outcome.reason}),
+          outcome_(std::make_shared<const Outcome>(std::move(outcome))) {}
     [[nodiscard]] const Outcome& outcome() const noexcept { return *outcome_; }
 
 private:
     std::shared_ptr<const Outcome> outcome_;
-};
-
-struct ObjectName {
-    std::string api_version = {}, kind = {}, namespace_ = {}, name = {};
 };
 
 /// What a deployer started. Copies name the same thing, every member may be called from any thread,

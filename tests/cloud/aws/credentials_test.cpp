@@ -66,7 +66,8 @@ TEST_CASE("profiles stand in two files") {
     CHECK(aws::CredentialChain{site.connection(), {.profile = "dev"}}.region() == "us-west-2");
     CHECK(aws::CredentialChain{site.connection()}.region() == "eu-west-1");
     CHECK(contains(site.failure({.profile = "half"}), "are not both set"));
-    CHECK(contains(site.failure({.profile = "sso"}), "aws configure export-credentials"));
+    CHECK(contains(site.failure({.profile = "sso"}),
+                   "sso_account_id and sso_role_name are not all set"));
     CHECK(contains(site.failure({.profile = "gone"}), "profile gone: neither "));
     site.variables["AWS_REGION"] = "ap-south-1";
     CHECK(aws::CredentialChain{site.connection()}.region() == "ap-south-1");
@@ -86,6 +87,38 @@ TEST_CASE("a role is taken on with the keys of its source profile") {
     CHECK(found.expires == site.now + std::chrono::hours{1});
     CHECK(contains(site.script.recorded().at(0).header("Authorization"), "Credential=B/"));
     CHECK(contains(site.failure({.profile = "a"}), "go round in a circle"));
+}
+
+TEST_CASE("a profile's program and its login give keys, and a role's source may be one") {
+    ChainSite site;
+    site.home.file("keys",
+                   "#!/bin/sh\necho '{\"Version\": 1, \"AccessKeyId\": \"'$1'\", "
+                   "\"SecretAccessKey\": \"geheim\"}'\n",
+                   0755);
+    site.home.file(".aws/config",
+                   "[profile tool]\ncredential_process = \"" + (site.home / "keys") +
+                       "\" 'P Q'\n[profile role]\nrole_arn = arn\nsource_profile = tool\n"
+                       "[profile login]\nsso_session = s\nsso_account_id = 1\n"
+                       "sso_role_name = r/1\n[sso-session s]\nsso_region = eu-west-1\n"
+                       "sso_start_url = https://d.awsapps.com/start\n");
+    CHECK(site.find({.profile = "tool"}).access_key_id == "P Q");
+    site.script.expect("POST", "", answer(200, role_answer("R")));
+    CHECK(site.find({.profile = "role"}).access_key_id == "R");
+    CHECK(contains(site.failure({.profile = "login"}),
+                   "cannot use AWS credentials from the login of profile login: there is none that "
+                   "still holds; run aws sso login --profile login"));
+    site.home.file(".aws/sso/cache/x.json",
+                   R"({"startUrl": "https://d.awsapps.com/start", "accessToken": "geheim",
+                       "expiresAt": "2026-01-01T08:00:00Z"})");
+    site.script.expect("GET",
+                       "https://portal.sso.eu-west-1.amazonaws.com/federation/credentials?"
+                       "role_name=r%2F1&account_id=1",
+                       answer(200, R"({"roleCredentials": {"accessKeyId": "L",
+                                       "secretAccessKey": "s", "expiration": 1767229200000}})"));
+    const auto found = site.find({.profile = "login"});
+    CHECK(found.access_key_id == "L");
+    CHECK(found.expires == site.now + std::chrono::hours{1});
+    CHECK(site.script.complaint() == "");
 }
 
 TEST_CASE("a web identity is exchanged for a role's keys, unsigned") {

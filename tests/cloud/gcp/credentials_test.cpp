@@ -82,8 +82,9 @@ TEST_CASE("a bad file is named, and no word of its key is shown") {
         {service_account(key), "it is no RSA key in PEM"},
         {service_account(key).substr(0, 120), "not valid JSON"},
         {R"({"type": "service_account", "private_key": "geheim"})", "it has no token_uri"},
-        {R"({"type": "external_account", "secret": "geheim"})",
-         "external_account are not supported"},
+        {R"({"type": "external_account", "secret": "geheim"})", "it has no token_url"},
+        {R"({"type": "gdch_service_account", "secret": "geheim"})",
+         "gdch_service_account are not supported"},
         {R"(["geheim"])", "it has no type"},
         {service_account(key, "http://evil.example/"), "it is not https"}};
     for (const auto& [text, expected] : cases) {
@@ -112,6 +113,65 @@ TEST_CASE("an authorized user's refresh token is exchanged") {
     CHECK_FALSE(contains(error, "geheim"));
     CHECK_FALSE(contains(site.said(), "geheim"));
     CHECK(site.project() == "quota");
+}
+
+TEST_CASE("another cloud's workload exchanges its token, and becomes a service account") {
+    GoogleSite site;
+    site.home.file("jwt", "geheim.jwt");
+    Json file{{"type", "external_account"},
+              {"audience", "//iam.googleapis.com/projects/1/providers/p"},
+              {"subject_token_type", "urn:ietf:params:oauth:token-type:jwt"},
+              {"token_url", "https://sts.googleapis.com/v1/token"},
+              {"credential_source", {{"file", site.home / "jwt"}}}};
+    site.name_file(file.dump());
+    const auto exchanged = answer(200, R"({"access_token": "federated", "expires_in": 3600})");
+    site.script.expect("POST", "https://sts.googleapis.com/v1/token", exchanged);
+    CHECK(site.token().value.reveal() == "federated");
+    const std::string body = site.script.recorded().at(0).body;
+    CHECK(body.starts_with(
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&audience="));
+    CHECK(body.ends_with("&subject_token=geheim.jwt"));
+
+    const std::string account =
+        "https://iamcredentials.googleapis.com/v1/projects/-/"
+        "serviceAccounts/a@p.example:generateAccessToken";
+    file["service_account_impersonation_url"] = account;
+    site.name_file(file.dump());
+    site.script.expect("POST", "https://sts.googleapis.com/v1/token", exchanged);
+    site.script.expect(
+        "POST", account,
+        answer(200, R"({"accessToken": "other", "expireTime": "2026-01-01T01:00:00Z"})"));
+    const AccessToken other = site.token();
+    CHECK(other.value.reveal() == "other");
+    CHECK(other.expires == site.now + std::chrono::hours{1});
+    CHECK(site.script.recorded().at(2).header("Authorization") == "Bearer federated");
+
+    site.script.expect("POST", "", answer(400, R"({"error": "invalid_grant"})"));
+    const std::string error = site.failure();
+    CHECK(contains(error, "400 Bad Request: invalid_grant"));
+    CHECK_FALSE(contains(error + site.said(), "geheim"));
+    CHECK(site.script.complaint() == "");
+}
+
+TEST_CASE("a user may act as a service account") {
+    GoogleSite site;
+    const std::string account =
+        "https://iamcredentials.googleapis.com/v1/projects/-/"
+        "serviceAccounts/a@p.example:generateAccessToken";
+    site.name_file(Json{{"type", "impersonated_service_account"},
+                        {"service_account_impersonation_url", account},
+                        {"source_credentials", Json::parse(user)}}
+                       .dump());
+    site.script.expect("POST", "https://oauth2.googleapis.com/token",
+                       answer(200, R"({"access_token": "mine", "expires_in": 60})"));
+    site.script.expect("POST", account, answer(200, R"({"accessToken": "other"})"));
+    CHECK(site.token().value.reveal() == "other");
+    site.script.expect("POST", "", answer(200, R"({"access_token": "mine", "expires_in": 60})"));
+    site.script.expect("POST", account,
+                       answer(403, R"({"error": {"status": "PERMISSION_DENIED"}})"));
+    CHECK(contains(site.failure(),
+                   "cannot become a@p.example:generateAccessToken: 403 Forbidden: "
+                   "PERMISSION_DENIED"));
 }
 
 TEST_CASE("a metadata server says that it is one") {

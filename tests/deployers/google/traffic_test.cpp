@@ -23,3 +23,21 @@ TEST_CASE("who goes leaves its traffic to the others") {
     CHECK(google::traffic_without(idle, "2") == TrafficSplit{{"1", 100}});
     CHECK(google::traffic_without({{"trafficSplit", {{"1", 100}}}}, "1").empty());
 }
+
+TEST_CASE("the newest model gets a share, and the others the rest as they had it") {
+    Json endpoint{{"trafficSplit", {{"1", 30}, {"2", 60}, {"3", 10}}},
+                  {"deployedModels", Json::array({{{"id", "3"}, {"createTime", "c"}},
+                                                  {{"id", "1"}, {"createTime", "a"}},
+                                                  {{"id", "2"}, {"createTime", "b"}}})}};
+    const auto shifted = [&](int percent) {
+        return google::traffic_with_newest(endpoint, percent);
+    };
+    CHECK(shifted(40) == TrafficSplit{{"1", 20}, {"2", 40}, {"3", 40}});
+    CHECK(shifted(100) == TrafficSplit{{"1", 0}, {"2", 0}, {"3", 100}});
+    endpoint["trafficSplit"] = {{"3", 100}};
+    CHECK(shifted(0) == TrafficSplit{{"2", 100}, {"3", 0}});  // the one before
+    endpoint["deployedModels"] = Json::array({{{"id", "3"}}});
+    CHECK(shifted(50).empty());
+    CHECK(shifted(100) == TrafficSplit{{"3", 100}});
+    CHECK(google::traffic_with_newest(Json::object(), 100).empty());
+}

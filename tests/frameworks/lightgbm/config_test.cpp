@@ -26,6 +26,9 @@ TEST_CASE("a config file: comments, quotes, blanks, and every name of a paramete
     CHECK(lightgbm::machines_of({}) == 1);
     CHECK(lightgbm::splits_data(config));
     CHECK_FALSE(lightgbm::splits_data({{"tree_learner", "feature"}}));
+    CHECK(lightgbm::splits_data({{"tree_learner", "Data_Parallel"}}));
+    CHECK(lightgbm::uses_store({{"valid", "a.csv, gs://b/c"}}, "gs://"));
+    CHECK_FALSE(lightgbm::uses_store({{"data", "a.csv"}, {"metric", "gs://"}}, "gs://"));
 }
 
 TEST_CASE("what a config file says twice, or not at all, is refused by name") {

@@ -1,5 +1,6 @@
 // fairing/cloud/aws/credentials.hpp - who we are to AWS, found as its own tools find it: the
-// environment, the files in ~/.aws, a web identity, a container's endpoint, the instance's metadata
+// environment, the files in ~/.aws with the logins and programs that they name, a web identity, a
+// container's endpoint, the instance's metadata
 // (docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
 #pragma once
 
@@ -11,6 +12,8 @@
 
 #include "../../core/files.hpp"
 #include "../ini.hpp"
+#include "credential_process.hpp"
+#include "sso.hpp"
 #include "sts.hpp"
 
 namespace fairing::cloud::aws {
@@ -86,14 +89,6 @@ public:
 private:
     using Found = std::optional<Credentials>;
 
-    [[nodiscard]] static Error broken(std::string source, std::string answer,
-                                      std::string advice = {}) {
-        return Error{ErrorCode::denied,
-                     {.attempted = "use AWS credentials from",
-                      .subject = std::move(source),
-                      .answer = std::move(answer),
-                      .advice = std::move(advice)}};
-    }
     [[nodiscard]] static std::string config_section(const std::string& profile) {
         return profile == "default" ? profile : "profile " + profile;
     }
@@ -113,9 +108,9 @@ private:
         const std::string key = connection_.env("AWS_ACCESS_KEY_ID");
         const std::string secret = connection_.env("AWS_SECRET_ACCESS_KEY");
         if (key.empty() != secret.empty()) {
-            throw broken("the environment",
-                         "only one of AWS_ACCESS_KEY_ID and "
-                         "AWS_SECRET_ACCESS_KEY is set");
+            throw detail::no_keys("the environment",
+                                  "only one of AWS_ACCESS_KEY_ID and "
+                                  "AWS_SECRET_ACCESS_KEY is set");
         }
         return key.empty()
                    ? Found{}
@@ -133,9 +128,9 @@ private:
         }
         if (named_ && !credentials.contains(options_.profile) &&
             !config.contains(config_section(options_.profile))) {
-            throw broken("profile " + options_.profile, "neither " + credentials_file_.string() +
-                                                            " nor " + config_file_.string() +
-                                                            " has it");
+            throw detail::no_keys("profile " + options_.profile,
+                                  "neither " + credentials_file_.string() + " nor " +
+                                      config_file_.string() + " has it");
         }
         return std::nullopt;
     }
@@ -153,13 +148,14 @@ private:
         const std::string secret = value("aws_secret_access_key");
         if (!role.empty() && !parent.empty() && !(parent == profile && depth > 0)) {
             if (depth > 4) {
-                throw broken(source, "its source profiles go round in a circle");
+                throw detail::no_keys(source, "its source profiles go round in a circle");
             }
             // A profile that is its own source has the keys itself.
             Found base = parent == profile ? Found{static_keys(key, secret, value, source)}
                                            : of_profile(parent, credentials, config, depth + 1);
             if (!base) {
-                throw broken(source, "its source profile " + parent + " has no credentials");
+                throw detail::no_keys(source,
+                                      "its source profile " + parent + " has no credentials");
             }
             const std::string here = region();
             const Client client{connection_,
@@ -173,12 +169,21 @@ private:
         if (!key.empty() || !secret.empty()) {
             return static_keys(key, secret, value, source);
         }
-        for (const char* other : {"sso_session", "sso_start_url", "credential_process"}) {
-            if (!value(other).empty()) {
-                throw broken(source, std::string{"it uses "} + other + ", which is not followed",
-                             "run eval \"$(aws configure export-credentials --profile " + profile +
-                                 " --format env)\" first");
-            }
+        if (!(value("sso_session") + value("sso_start_url") + value("sso_account_id")).empty()) {
+            const std::string session = "sso-session " + value("sso_session");
+            const auto shared = [&](const char* name) {
+                const std::string own = value(name);
+                return own.empty() ? setting(config, session, name) : own;
+            };
+            return credentials_by_sso(connection_,
+                                      {.start_url = shared("sso_start_url"),
+                                       .region = shared("sso_region"),
+                                       .account = value("sso_account_id"),
+                                       .role = value("sso_role_name")},
+                                      profile);
+        }
+        if (const std::string line = value("credential_process"); !line.empty()) {
+            return credentials_by_process(connection_, line, source);
         }
         return std::nullopt;
     }
@@ -187,7 +192,8 @@ private:
     [[nodiscard]] static Credentials static_keys(const std::string& key, const std::string& secret,
                                                  const Value& value, const std::string& source) {
         if (key.empty() || secret.empty()) {
-            throw broken(source, "aws_access_key_id and aws_secret_access_key are not both set");
+            throw detail::no_keys(source,
+                                  "aws_access_key_id and aws_secret_access_key are not both set");
         }
         return {.access_key_id = key,
                 .secret_access_key = Secret{secret},
@@ -220,8 +226,8 @@ private:
             const bool of_aws = parsed.host == "169.254.170.2" || parsed.host == "169.254.170.23" ||
                                 parsed.host == "fd00:ec2::23";
             if (!parsed.is_tls() && !net::is_loopback(parsed) && !of_aws) {
-                throw broken("AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                             "its host may not be asked without TLS");
+                throw detail::no_keys("AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                      "its host may not be asked without TLS");
             }
         }
         if (url.empty()) {
@@ -239,8 +245,8 @@ private:
         }
         const auto answer = connection_.ask_metadata(std::move(request), std::chrono::seconds{5});
         if (!answer || answer->status != 200) {
-            throw broken("the container's endpoint",
-                         answer ? net::status_text(answer->status) : "it does not answer");
+            throw detail::no_keys("the container's endpoint",
+                                  answer ? net::status_text(answer->status) : "it does not answer");
         }
         return of_document(answer->body, "the container's endpoint");
     }
@@ -272,8 +278,8 @@ private:
         const std::string name = role->body.substr(0, role->body.find('\n'));
         const auto answer = ask({.url = folder + net::percent_encode(name), .headers = headers});
         if (!answer || answer->status != 200) {
-            throw broken("the instance's metadata",
-                         answer ? net::status_text(answer->status) : "it does not answer");
+            throw detail::no_keys("the instance's metadata",
+                                  answer ? net::status_text(answer->status) : "it does not answer");
         }
         return of_document(answer->body, "the instance's metadata");
     }
@@ -286,7 +292,7 @@ private:
                           .expires = parse_utc(text_or(document, "Expiration")),
                           .source = source};
         if (found.access_key_id.empty() || found.secret_access_key.empty()) {
-            throw broken(std::move(source), "it gave no keys");
+            throw detail::no_keys(source, "it gave no keys");
         }
         return found;
     }

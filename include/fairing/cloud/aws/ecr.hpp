@@ -2,12 +2,15 @@
 // (docs.aws.amazon.com/AmazonECR/latest/APIReference).
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "../../codec/base64.hpp"
+#include "../../core/clock.hpp"
 #include "client.hpp"
 
 namespace fairing::cloud::aws {
@@ -96,8 +99,8 @@ inline namespace FAIRING_ABI {
     EcrAuthorization result{.user = pair.substr(0, colon),
                             .password = Secret{pair.substr(colon + 1)}};
     if (first.contains("expiresAt") && first["expiresAt"].is_number()) {
-        result.expires = std::chrono::system_clock::from_time_t(
-            static_cast<std::time_t>(first["expiresAt"].get<double>()));
+        const double seconds = first["expiresAt"].get<double>();
+        result.expires = clock_time(static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e10)));
     }
     return result;
 }

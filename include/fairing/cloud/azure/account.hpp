@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -81,19 +80,7 @@ inline namespace FAIRING_ABI {
             throw Error{ErrorCode::denied, refuse(answer, "get a token for", subject).details()};
         }
         need_success(answer, "get a token for", subject);
-        const Json document = parse_json(answer.body, "the token of " + subject);
-        const Json lifetime = document.value("expires_in", Json());
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        token.expires =
-            connection.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(answer.body, subject, connection.control.now());
     };
     return {fetch, connection.control.clock};
 }

@@ -1,6 +1,6 @@
 // fairing/cloud/gcp/credentials.hpp - who we are to Google Cloud: application default credentials
 // (cloud.google.com/docs/authentication/application-default-credentials; RFC 7523 for service
-// accounts).
+// accounts, RFC 8693 for identities of others).
 #pragma once
 
 #include <chrono>
@@ -15,6 +15,7 @@
 #include "../connection.hpp"
 #include "../ini.hpp"
 #include "../renewed.hpp"
+#include "external_account.hpp"
 
 namespace fairing::cloud::gcp {
 
@@ -26,7 +27,8 @@ struct CredentialOptions {
     std::string token_url = "https://oauth2.googleapis.com/token";  ///< of authorized users
 };
 
-/// Finds a token: the file of a service account or an authorized user, else the metadata server. No
+/// Finds a token: the file of a service account, an authorized user or a workload of another cloud,
+/// else the metadata server. No
 /// error quotes a key or a token.
 class CredentialChain {
 public:
@@ -158,8 +160,53 @@ private:
                                                   {"client_secret", need("client_secret")},
                                                   {"refresh_token", need("refresh_token")}}));
         }
+        if (type == "external_account") {
+            const std::string url = need("token_url");
+            check_token_url(url);
+            const Secret theirs = subject_token(connection_, document, options_.file.string());
+            AccessToken token = ask(form_request(
+                url, {{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"},
+                      {"audience", need("audience")},
+                      {"scope", options_.scope},
+                      {"requested_token_type", "urn:ietf:params:oauth:token-type:access_token"},
+                      {"subject_token_type", need("subject_token_type")},
+                      {"subject_token", theirs.reveal()}}));
+            const std::string account = text_or(document, "service_account_impersonation_url");
+            return account.empty() ? token : token_as(account, token);
+        }
+        if (type == "impersonated_service_account") {
+            return token_as(need("service_account_impersonation_url"),
+                            token_of(document.value("source_credentials", Json::object())));
+        }
         throw broken("credentials of type " + net::printable(type, 60) + " are not supported",
                      ErrorCode::unsupported);
+    }
+
+    /// A service account's token, which the owner of `token` may have
+    /// (cloud.google.com/iam/docs/reference/credentials/rest).
+    [[nodiscard]] AccessToken token_as(const std::string& url, const AccessToken& token) const {
+        check_token_url(url);
+        const std::string attempted = "become";
+        const std::string account = url.substr(url.rfind('/') + 1);
+        const net::Answer answer = connection_.send(
+            {.method = "POST",
+             .url = url,
+             .headers = {{"Content-Type", "application/json; charset=utf-8"},
+                         {"Authorization", "Bearer " + token.value.reveal()}},
+             .body = net::Body::of(Json{{"scope", {options_.scope}}, {"lifetime", "3600s"}}.dump()),
+             .max_body = std::uint64_t{1} << 20},
+            attempted, account, net::Repeat::always);
+        need_success(answer, attempted, account);
+        const Json document = parse_json(answer.body, "the token of " + account);
+        AccessToken given{.value = Secret{text_or(document, "accessToken")},
+                          .expires = parse_utc(text_or(document, "expireTime"))};
+        if (given.value.empty()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = attempted,
+                         .subject = account,
+                         .answer = "the answer holds no token"}};
+        }
+        return given;
     }
 
     /// A signed statement of who we are, good for an hour (RFC 7523, section 3).
@@ -197,19 +244,7 @@ private:
     }
 
     [[nodiscard]] AccessToken parsed(const std::string& body, const std::string& subject) const {
-        const Json document = parse_json(body, "the token of " + subject);
-        AccessToken token{.value = Secret{text_or(document, "access_token")}};
-        if (token.value.empty()) {
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = "get a token for",
-                         .subject = subject,
-                         .answer = "the answer holds none"}};
-        }
-        const Json lifetime = document.value("expires_in", Json());
-        token.expires =
-            connection_.control.now() +
-            std::chrono::seconds{lifetime.is_number_integer() ? lifetime.get<std::int64_t>() : 60};
-        return token;
+        return parse_access_token(body, subject, connection_.control.now());
     }
 
     [[nodiscard]] std::optional<AccessToken> metadata_token() const {

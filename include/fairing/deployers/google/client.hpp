@@ -24,6 +24,8 @@
 
 namespace fairing::google {
 
+using Steady = std::chrono::steady_clock;
+
 /// Pauses that grow from the first to twenty times that.
 class Pace {
 public:
@@ -88,6 +90,17 @@ inline void need_result(const Json& operation, const std::string& attempted,
     }
 }
 
+class Client;
+
+/// One thing to make.
+struct Creation {
+    std::string url = {};
+    Json body = {};
+    std::string attempted = {}, subject = {};
+    std::function<std::optional<Json>(const Client&)> made = {};  ///< looks for it
+    std::function<void(const Client&, const Json&)> undo = {};    ///< removes what `made` found
+};
+
 /// A cheap value; copies share the token. The program's own credentials come before application
 /// default credentials.
 class Client {
@@ -115,6 +128,19 @@ public:
         copy.connection_.control.stop = std::move(stop);
         return copy;
     }
+    /// Operations may take until then; nullopt: as long as they like.
+    [[nodiscard]] Client with_deadline(std::optional<Steady::time_point> deadline) const {
+        Client copy = *this;
+        copy.deadline_ = deadline;
+        return copy;
+    }
+    [[nodiscard]] bool is_late() const { return deadline_ && Steady::now() >= *deadline_; }
+    /// One request may take so long, with all its repetitions; zero means no limit.
+    [[nodiscard]] Client with_patience(std::chrono::milliseconds limit) const {
+        Client copy = *this;
+        copy.connection_.deadline = limit;
+        return copy;
+    }
     /// Sleeps; throws Cancelled on a stop.
     void sleep(std::chrono::milliseconds pause, const std::string& attempted) const {
         control().sleep(pause);
@@ -138,6 +164,13 @@ public:
         return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
                         attempted, subject);
     }
+    /// Changes members of what is there; may be done twice.
+    [[nodiscard]] Json patch(const std::string& url, const Json& body, const std::string& attempted,
+                             const std::string& subject) const {
+        net::Request request = post_request(url, body);
+        request.method = "PATCH";
+        return document(ask(request, attempted, subject, net::Repeat::always), attempted, subject);
+    }
     /// The operation that removes it; nullopt for what is not there.
     [[nodiscard]] std::optional<Json> remove(const std::string& url,
                                              const std::string& subject) const {
@@ -147,43 +180,34 @@ public:
                                     : std::optional{document(answer, "remove", subject)};
     }
 
-    using Find = std::function<std::optional<Json>()>;
-    /// Makes one thing, and never a second one: when the answer is lost, `made` looks for it first.
-    /// Without `made` only what was refused for the moment (429) is sent again.
-    [[nodiscard]] Json create(const std::string& url, const Json& body,
-                              const std::string& attempted, const std::string& subject,
-                              const Find& made = {}) const {
-        for (int attempt = 1;; ++attempt) {
-            std::optional<Error> failure;
-            std::string retry_after;
-            bool lost = true;
-            try {
-                const net::Answer answer =
-                    ask(post_request(url, body), attempted, subject, net::Repeat::never);
-                if (!net::is_temporary(answer.status)) {
-                    return document(answer, attempted, subject);
-                }
-                lost = answer.status != 429;
-                retry_after = net::header(answer.headers, "Retry-After");
-                failure = cloud::refuse(answer, attempted, subject, advice(answer.status));
-            } catch (const Cancelled&) {
-                throw;
-            } catch (const Error& error) {
-                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
-                    throw;
-                }
-                failure = error;
+    /// Makes it, and never a second one: when the answer is lost, `made` looks for it first.
+    /// Without `made` only what was refused for the moment (429) is sent again. What nobody saw the
+    /// end of, for a stop or a dead service, is looked for and undone.
+    [[nodiscard]] Json create(const Creation& wanted) const {
+        control().check(wanted.attempted + ' ' + wanted.subject);
+        bool is_in_doubt = false;
+        try {
+            return create(wanted, is_in_doubt);
+        } catch (const Error&) {
+            if (is_in_doubt && wanted.made && wanted.undo) {
+                undo_unseen(wanted);
             }
-            if (attempt >= connection_.retry.attempts || (lost && !made)) {
-                throw *failure;
-            }
-            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
-                  attempted + ' ' + subject);
-            if (lost) {
-                if (std::optional<Json> found = made()) {
-                    return *std::move(found);
-                }
-            }
+            throw;
+        }
+    }
+
+    /// Asks to give up an operation that is still going on. Not all can be: its end tells.
+    void cancel(const Json& operation, const std::string& root, const std::string& subject) const {
+        if (is_done(operation)) {
+            return;
+        }
+        try {
+            static_cast<void>(post(root + text_or(operation, "name") + ":cancel", Json::object(),
+                                   "cancel the operation of", subject));
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            control().say(Level::debug, error.what());
         }
     }
 
@@ -191,6 +215,11 @@ public:
     [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
                               const std::string& subject) const {
         for (Pace pace{options_}; !is_done(operation);) {
+            if (is_late()) {
+                throw Error{
+                    ErrorCode::timeout,
+                    {.attempted = attempted, .subject = subject, .answer = "it takes too long"}};
+            }
             sleep(pace.next(), attempted + ' ' + subject);
             operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
         }
@@ -232,6 +261,74 @@ private:
             current = chain.renewed();
         }
     };
+
+    /// `is_in_doubt` afterwards: it may be there all the same.
+    [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
+        for (int attempt = 1;; ++attempt) {
+            const bool was_lost = std::exchange(is_in_doubt, true);
+            std::optional<Error> failure;
+            std::string retry_after;
+            try {
+                const net::Answer answer =
+                    ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
+                        net::Repeat::never);
+                is_in_doubt =
+                    was_lost || (net::is_temporary(answer.status) && answer.status != 429);
+                if (was_lost && answer.status == 409) {
+                    return made_meanwhile(wanted, answer);
+                }
+                if (!net::is_temporary(answer.status)) {
+                    return document(answer, wanted.attempted, wanted.subject);
+                }
+                retry_after = net::header(answer.headers, "Retry-After");
+                failure =
+                    cloud::refuse(answer, wanted.attempted, wanted.subject, advice(answer.status));
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    is_in_doubt = was_lost;
+                    throw;
+                }
+                failure = error;
+            }
+            if (attempt >= connection_.retry.attempts || (is_in_doubt && !wanted.made)) {
+                throw *failure;
+            }
+            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
+                  wanted.attempted + ' ' + wanted.subject);
+            if (is_in_doubt) {
+                if (std::optional<Json> found = wanted.made(*this)) {
+                    return *std::move(found);
+                }
+            }
+        }
+    }
+    /// It is being made by the request whose answer was lost, and can not be seen yet.
+    [[nodiscard]] Json made_meanwhile(const Creation& wanted, const net::Answer& conflict) const {
+        Pace pace{options_};
+        for (int look = 0; look < 40; ++look) {
+            if (std::optional<Json> found = wanted.made(*this)) {
+                return *std::move(found);
+            }
+            sleep(pace.next(), wanted.attempted + ' ' + wanted.subject);
+        }
+        throw cloud::refuse(conflict, wanted.attempted, wanted.subject);
+    }
+    void undo_unseen(const Creation& wanted) const {
+        try {
+            const Client free = with_stop({});
+            Pace pace{options_};
+            for (int look = 0; look < 5; ++look) {
+                if (const std::optional<Json> found = wanted.made(free)) {
+                    return wanted.undo(free, *found);
+                }
+                free.control().sleep(pace.next());
+            }
+        } catch (const Error& error) {
+            control().say(Level::warning, error.what());
+        }
+    }
 
     [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
         return {.method = "POST",
@@ -291,6 +388,7 @@ private:
     cloud::Connection connection_;
     GoogleOptions options_;
     std::shared_ptr<Tokens> tokens_;
+    std::optional<Steady::time_point> deadline_ = {};
 };
 
 }  // namespace fairing::google

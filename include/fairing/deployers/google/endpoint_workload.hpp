@@ -2,6 +2,7 @@
 // is followed, it is asked, and everything that was made for it is removed.
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -12,7 +13,7 @@
 #include <vector>
 
 #include "../../stage/workload.hpp"
-#include "client.hpp"
+#include "follower.hpp"
 
 namespace fairing::google {
 
@@ -54,13 +55,22 @@ private:
     std::vector<Step> steps_ = {};
 };
 
-/// A model on its way to an endpoint.
+/// A model on its way to an endpoint, or an endpoint that is there.
 struct Served {
     ObjectName object = {};
+    std::string url = {};  ///< of the resource that is asked once the model is deployed
     std::string predict_url = {};
     std::string operation_root = {};  ///< what stands before an operation's name
     Json operation = {};              ///< the deployment
+    /// What the resource says of itself.
+    std::function<Outcome(const Json& resource)> state = {};
+    LogPlace log = {};
     std::vector<Undo::Step> undo = {};
+    std::optional<Steady::time_point> deadline = {};  ///< of the deployment
+    bool keep_failed = false;                         ///< nothing is removed when it fails
+    /// By its name: following removes nothing, and whoever reads the log reads on until it is gone.
+    bool is_found = false;
+    std::chrono::seconds predict_timeout{0};  ///< zero: no limit
 };
 
 /// A request of the service: rows alone are its instances.
@@ -87,51 +97,52 @@ public:
     [[nodiscard]] std::string url() const override { return served_.predict_url; }
 
     [[nodiscard]] Outcome poll(std::stop_token stop) override {
-        const std::lock_guard lock{mutex_};
         return look(client_.with_stop(std::move(stop)));
     }
 
     /// Until the model is deployed. When that fails, what was made for it is removed.
-    Outcome follow(const OutputSink& /*sink*/, std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
-        for (Pace pace{client.options()};;) {
-            Outcome outcome = poll(client.control().stop);
-            if (outcome.state == State::failed) {
-                clean_up_quietly();
-            }
-            if (outcome.state != State::pending) {
-                return outcome;
-            }
-            client.sleep(pace.next(), "wait for " + served_.object.name);
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        const bool reads_on = served_.is_found && sink;
+        Follower follower{client_.with_stop(std::move(stop)), served_.log, served_.object.name,
+                          sink};
+        Outcome outcome =
+            follower.follow([this](const Client& client) { return look(client); },
+                            [reads_on](State state) {
+                                return is_terminal(state) || (state == State::ready && !reads_on);
+                            });
+        if (outcome.state == State::failed && !served_.is_found) {
+            clean_up_quietly();
         }
+        return outcome;
     }
 
-    /// A deployment that is still going on is waited for: Google removes nothing under way.
+    /// A deployment that is still going on is given up, and its end waited for: Google removes
+    /// nothing under way.
     void remove(std::stop_token stop) override {
         const std::lock_guard lock{mutex_};
         const Client client = client_.with_stop(std::move(stop));
         client.control().say(Level::info, "removing " + served_.object.name);
-        for (Pace pace{client.options()}; look(client).state == State::pending;) {
-            client.sleep(pace.next(), "remove " + served_.object.name);
-        }
+        end_operation(client);
         while (!served_.undo.empty()) {
             served_.undo.back()(client);
             served_.undo.pop_back();
         }
-        is_removed_ = true;
+        end_ = Outcome{.state = State::removed};
     }
 
     [[nodiscard]] Json call(const Json& input, std::stop_token stop) override {
         const std::string subject = served_.object.kind + ' ' + served_.object.name;
         return client_.with_stop(std::move(stop))
+            .with_patience(served_.predict_timeout)
             .post(served_.predict_url, instances_of(input, subject), "get a prediction from",
                   subject);
     }
 
 private:
     [[nodiscard]] Outcome look(const Client& client) {
-        if (is_removed_) {
-            return {.state = State::removed};
+        const std::lock_guard lock{mutex_};
+        if (end_) {
+            return *end_;
         }
         if (!is_done(served_.operation)) {
             served_.operation =
@@ -139,25 +150,56 @@ private:
                            "follow the deployment of", served_.object.name);
         }
         if (!is_done(served_.operation)) {
-            return {.state = State::pending};
+            return served_.deadline && Steady::now() >= *served_.deadline
+                       ? failed("it takes longer than start_timeout")
+                       : Outcome{.state = State::pending};
         }
-        const std::string words = failure_of(served_.operation);
-        return words.empty() ? Outcome{.state = State::ready}
-                             : Outcome{.state = State::failed,
-                                       .reason = "the model was not deployed: " + words};
+        if (const std::string words = failure_of(served_.operation); !words.empty()) {
+            return failed(words);
+        }
+        const std::optional<Json> resource =
+            client.find(served_.url, "look at", served_.object.name);
+        if (!resource) {
+            return {.state = State::removed, .reason = "it is not there any more"};
+        }
+        Outcome outcome = served_.state(*resource);
+        was_ready_ = was_ready_ || outcome.state == State::ready;
+        if (outcome.state == State::failed && !was_ready_ && !served_.is_found) {
+            end_ = outcome;
+        }
+        return outcome;
+    }
+    /// What has failed stays so, whatever becomes of the resource.
+    [[nodiscard]] Outcome failed(const std::string& words) {
+        end_ = Outcome{.state = State::failed, .reason = "the model was not deployed: " + words};
+        return *end_;
+    }
+    void end_operation(const Client& client) {
+        client.cancel(served_.operation, served_.operation_root, served_.object.name);
+        served_.operation =
+            client.end_of(served_.operation, served_.operation_root, "remove", served_.object.name);
     }
     void clean_up_quietly() {
         const std::lock_guard lock{mutex_};
+        if (!end_) {
+            return;  // it was deployed, and somebody took it away
+        }
+        if (served_.keep_failed) {
+            return client_.control().say(Level::warning,
+                                         served_.object.name + " and its model stay, as they are");
+        }
         Undo undo{client_};
         for (Undo::Step& step : std::exchange(served_.undo, {})) {
             undo.add(std::move(step));
         }
+        undo.add([this](const Client& with) { end_operation(with); });
     }
 
     Client client_;
     std::mutex mutex_ = {};
     Served served_;
-    bool is_removed_ = false;
+    std::optional<Outcome> end_ = {};
+    bool was_ready_ = false;
 };
 
 }  // namespace fairing::google

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -15,12 +16,32 @@
 
 namespace fairing::google {
 
-/// Where a job's lines are.
+/// Where the lines of a job or of a model are.
 struct LogPlace {
     std::string endpoint = {};  ///< empty: Google's own
     std::string project = {};
-    std::string job_id = {};  ///< what the entries carry as resource.labels.job_id
+    std::string filter = {};   ///< what its entries have in common; empty: there are none
+    std::string subject = {};  ///< "job 1234"
 };
+
+/// `labels` by their paths: {"resource.labels.job_id", "1234"}.
+[[nodiscard]] inline std::string log_filter(
+    const std::string& type, std::initializer_list<std::pair<const char*, std::string>> labels) {
+    std::string text = "resource.type=\"" + type + '"';
+    for (const auto& [path, value] : labels) {
+        text += std::string{" AND "} + path + "=\"" + value + '"';
+    }
+    return text;
+}
+
+/// The lines of a job, of both services.
+[[nodiscard]] inline LogPlace job_log(const GoogleOptions& options, const std::string& project,
+                                      const std::string& id) {
+    return {.endpoint = options.logging_endpoint,
+            .project = project,
+            .filter = log_filter("ml_job", {{"resource.labels.job_id", id}}),
+            .subject = "job " + id};
+}
 
 /// Entries come late and not in the order of their times, so each reading goes back two minutes
 /// before the newest one and drops what it has seen.
@@ -35,6 +56,9 @@ public:
 
     /// Gives what is new, oldest first.
     void read(const Client& client, const OutputSink& sink) {
+        if (place_.filter.empty()) {
+            return;
+        }
         Json body{{"resourceNames", {"projects/" + place_.project}},
                   {"filter", filter()},
                   {"orderBy", "timestamp asc"},
@@ -42,7 +66,7 @@ public:
         const Time now = client.control().now();
         for (bool more = true; more;) {
             const Json page = client.post(place_.endpoint + "/v2/entries:list", body,
-                                          "read the log of", "job " + place_.job_id);
+                                          "read the log of", place_.subject);
             for (const Json& entry : kube::list(page, {"entries"})) {
                 take(entry, now, sink);
             }
@@ -57,8 +81,7 @@ private:
     using Time = std::chrono::system_clock::time_point;
 
     [[nodiscard]] std::string filter() const {
-        std::string text =
-            "resource.type=\"ml_job\" AND resource.labels.job_id=\"" + place_.job_id + '"';
+        std::string text = place_.filter;
         if (newest_ != Time{}) {
             text += " AND timestamp>=\"" +
                     cloud::utc_text(newest_ - overlap, "%Y-%m-%dT%H:%M:%SZ") + '"';
@@ -76,11 +99,12 @@ private:
         newest_ =
             std::max(newest_, std::min(time, Time{std::chrono::floor<std::chrono::seconds>(now)}));
         if (const std::optional<std::string> text = text_of(entry)) {
-            give(kube::text(entry, {"resource", "labels", "task_name"}), *text, sink);
+            const std::string task = kube::text(entry, {"resource", "labels", "task_name"});
+            give(task.empty() ? kube::text(entry, {"labels", "replica_id"}) : task, *text, sink);
         }
     }
 
-    /// `task` is "workerpool0-0", "master-replica-0".
+    /// `task` is "workerpool0-0", "master-replica-0", of a model the id of its replica.
     static void give(const std::string& task, std::string_view text, const OutputSink& sink) {
         if (text.ends_with('\n')) {
             text.remove_suffix(1);

@@ -37,7 +37,7 @@ inline constexpr auto fields<GoogleOptions> = std::tuple{
     field("project", &GoogleOptions::project,
           "project of Google Cloud (default: that of the credentials)"),
     field("region", &GoogleOptions::region, "region of Google Cloud (default: us-central1)"),
-    field("name", &GoogleOptions::name, "display name (default: from the run id)"),
+    field("name", &GoogleOptions::name, "name of what is created (default: from the run id)"),
     field("labels", &GoogleOptions::labels, "label of everything that is created; repeatable",
           "label"),
     field("endpoint", &GoogleOptions::endpoint,
@@ -100,6 +100,10 @@ inline void check_options(const GoogleOptions& options) {
     check_characters("project", options.project, "-:.");
     check_characters("region", options.region, "-");
     check_characters("run id", options.run_id, "-");
+    constexpr std::size_t longest_run_id = 46;  // names of 63 bytes have prefixes before it
+    if (options.run_id.size() > longest_run_id || options.run_id.ends_with('-')) {
+        throw bad_option("run id", options.run_id, "it is longer than 46, or ends with -");
+    }
     if (options.region.empty()) {
         throw bad_option("region", "\"\"", "it is empty");
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "../../core/json.hpp"
 #include "../../core/json_text.hpp"
@@ -42,6 +43,34 @@ using TrafficSplit = std::map<std::string, int>;
         largest->second += total - given;
     }
     return split;
+}
+
+/// The split when the newest deployed model gets `percent`, and the others share the rest as they
+/// do now; one that had nothing gets it when nobody else is there. Empty when there is no model to
+/// share with, and `percent` is less than all.
+[[nodiscard]] inline TrafficSplit traffic_with_newest(const Json& endpoint, int percent) {
+    std::string newest, before, newest_time, before_time;
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        const std::string id = text_or(deployed, "id"), time = text_or(deployed, "createTime");
+        if (newest.empty() || time > newest_time) {
+            before = std::exchange(newest, id);
+            before_time = std::exchange(newest_time, time);
+        } else if (before.empty() || time > before_time) {
+            before = id;
+            before_time = time;
+        }
+    }
+    TrafficSplit others = traffic_of(endpoint);
+    others.erase(newest);
+    if (others.empty() && !before.empty()) {
+        others = {{before, 100}};
+    }
+    if (newest.empty() || (others.empty() && percent < 100)) {
+        return {};
+    }
+    others = shared_traffic(std::move(others), 100 - percent);
+    others[newest] = percent;
+    return others;
 }
 
 /// The split when the deployed model `id` goes; empty when it was the only one. When it had all the

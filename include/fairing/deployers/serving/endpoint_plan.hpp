@@ -1,5 +1,5 @@
 // fairing/deployers/serving/endpoint_plan.hpp - what the deployers of endpoints share: their
-// checks, what they write down for later requests, and the start.
+// checks, what they can not do, and the start.
 #pragma once
 
 #include <chrono>
@@ -8,20 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "../../kube/document.hpp"
 #include "../../kube/names.hpp"
 #include "../../runs/connection.hpp"
 #include "../../runs/plan.hpp"
 #include "../../runs/submission.hpp"
 #include "../../stage/workload.hpp"
+#include "endpoint_kind.hpp"
 #include "endpoint_workload.hpp"
-#include "predict_protocol.hpp"
 
 namespace fairing::kubernetes {
-
-/// Annotations of our own: how an endpoint that is found again is asked.
-inline constexpr const char* protocol_annotation = "fairing-protocol";
-inline constexpr const char* model_annotation = "fairing-model";
 
 /// Throws Error{usage} unless `value` is between the two.
 inline void check_range(const char* what, int value, int least, int most) {
@@ -42,20 +37,6 @@ inline void check_probe_path(const char* what, const std::string& path) {
                      .subject = kube::detail::quoted(path),
                      .answer = "a path begins with '/'"}};
     }
-}
-
-/// What our annotations say of an endpoint; `target` where they say nothing.
-[[nodiscard]] inline PredictTarget annotated_target(const Json& object, PredictTarget target) {
-    const Json& annotations = kube::member(object, {"metadata", "annotations"});
-    for (const auto& [name, protocol] : value_names<PredictProtocol>) {
-        if (kube::text(annotations, {protocol_annotation}) == name) {
-            target.protocol = protocol;
-        }
-    }
-    if (std::string model = kube::text(annotations, {model_annotation}); !model.empty()) {
-        target.model = std::move(model);
-    }
-    return target;
 }
 
 /// Stores the objects of a plan, and gives the handle of the last.

@@ -28,34 +28,10 @@
 #include "../../runs/run_watch.hpp"
 #include "../../runs/subject.hpp"
 #include "../../stage/workload.hpp"
+#include "endpoint_kind.hpp"
 #include "predict_protocol.hpp"
 
 namespace fairing::kubernetes {
-
-/// Where an endpoint takes requests. Empty members are ways that there are not.
-struct EndpointAddress {
-    std::string outside = {};       ///< "http://203.0.113.7:5000"
-    std::string inside = {};        ///< "http://name.team.svc.cluster.local:5000", for pods
-    kube::ObjectKey service = {};   ///< what the API server's proxy reaches, and its port
-    std::string service_port = {};  ///< by its number
-    std::string missing = {};       ///< why requests can not reach it yet
-    bool is_public = false;         ///< everybody reaches `outside`, as far as we know
-
-    [[nodiscard]] const std::string& url() const { return outside.empty() ? inside : outside; }
-};
-
-/// What a kind of endpoint has of its own: functions over documents, and where it listens.
-struct EndpointKind {
-    const char* api_version;
-    const char* kind;
-    /// Phase::succeeded stands for ready. Events are about the object or its pods.
-    kube::Diagnosis (*diagnose)(const Json& object, const std::vector<Json>& pods,
-                                const std::vector<Json>& events);
-    std::string (*pod_selector)(const Json& object);
-    PredictTarget (*target)(const Json& object);
-    /// Asks the cluster: addresses are given late, and by others.
-    EndpointAddress (*locate)(const kube::Client& client, const Json& object);
-};
 
 /// Until when a log is followed: an endpoint has no end of its own.
 enum class EndpointEnd { ready, removed };
@@ -72,123 +48,6 @@ struct EndpointHabits {
     /// Of an edit of what was there before: remove() takes it back, and removes nothing.
     std::function<void(const kube::Client& client)> undo = {};
 };
-
-namespace detail {
-
-/// Host and port of a URL; an IPv6 address in brackets.
-[[nodiscard]] inline std::string http_url(const std::string& host, const std::string& port) {
-    const bool is_ipv6 = host.find(':') != std::string::npos;
-    return "http://" + (is_ipv6 ? '[' + host + ']' : host) + (port == "80" ? "" : ':' + port);
-}
-
-/// The address of a node, its external one if it has any; empty when nodes are not ours to see.
-[[nodiscard]] inline std::string node_address(const kube::Client& client) {
-    std::string found;
-    try {
-        for (const Json& node : client.list("v1", "Node", "").items) {
-            for (const Json& address : kube::list(node, {"status", "addresses"})) {
-                const std::string type = kube::text(address, {"type"});
-                if (type == "ExternalIP" || (type == "InternalIP" && found.empty())) {
-                    found = kube::text(address, {"address"});
-                }
-            }
-        }
-    } catch (const kube::StatusError&) {
-        // nodes belong to the cluster, and many users may not list them
-    }
-    return found;
-}
-
-}  // namespace detail
-
-/// The address of a core/v1 Service, by its type.
-[[nodiscard]] inline EndpointAddress service_address(const kube::Client& client,
-                                                     const Json& service) {
-    const Json& ports = kube::list(service, {"spec", "ports"});
-    const Json port = ports.empty() ? Json::object() : ports.front();
-    EndpointAddress address{.service = kube::key_of(service, client.cluster().namespace_),
-                            .service_port = std::to_string(kube::number(port, {"port"}))};
-    address.inside = detail::http_url(
-        address.service.name + '.' + address.service.namespace_ + ".svc.cluster.local",
-        address.service_port);
-    const std::string type = kube::text(service, {"spec", "type"});
-    if (type == "NodePort") {
-        const std::string node = detail::node_address(client);
-        if (!node.empty()) {
-            address.outside =
-                detail::http_url(node, std::to_string(kube::number(port, {"nodePort"})));
-        }
-    } else if (type == "LoadBalancer") {
-        const Json& ingress = kube::list(service, {"status", "loadBalancer", "ingress"});
-        const Json first = ingress.empty() ? Json::object() : ingress.front();
-        const std::string ip = kube::text(first, {"ip"});
-        const std::string host = ip.empty() ? kube::text(first, {"hostname"}) : ip;
-        if (host.empty()) {
-            address.missing = address.service.text() +
-                              " of type LoadBalancer has no address yet: the cluster's load "
-                              "balancer gives it";
-        } else {
-            address.outside = detail::http_url(host, address.service_port);
-            address.is_public = true;
-        }
-    }
-    return address;
-}
-
-/// The first pod that runs and is not ready; "" when there is none.
-[[nodiscard]] inline std::string unready_pod(const std::vector<Json>& pods) {
-    for (const Json& pod : pods) {
-        if (kube::text(pod, {"status", "phase"}) == "Running" &&
-            !kube::condition(pod, "Ready").is_object()) {
-            return kube::name_of(pod);
-        }
-    }
-    return {};
-}
-
-/// What keeps the pods of an endpoint from being ready: which one, and why. A server that was
-/// started over and over, and is not up, is given up.
-[[nodiscard]] inline kube::Diagnosis diagnose_servers(const std::vector<Json>& pods,
-                                                      const std::vector<Json>& events) {
-    constexpr std::int64_t most_restarts = 3;
-    for (const Json& pod : pods) {
-        for (const Json& status : kube::list(pod, {"status", "containerStatuses"})) {
-            const std::int64_t restarts = kube::number(status, {"restartCount"});
-            if (restarts < most_restarts || kube::member(status, {"ready"}) == true) {
-                continue;
-            }
-            kube::Diagnosis result{.phase = kube::Phase::failed,
-                                   .cause = kube::Cause::restarting,
-                                   .pod = kube::name_of(pod),
-                                   .container = kube::text(status, {"name"})};
-            const std::string last =
-                kube::text(status, {"lastState", "terminated", "reason"}) == "OOMKilled"
-                    ? "it ran out of memory (OOMKilled); raise its limit with --memory"
-                    : "its last exit code was " +
-                          std::to_string(
-                              kube::number(status, {"lastState", "terminated", "exitCode"}));
-            result.reason = "container " + result.container + " of pod " + result.pod +
-                            " does not stay up, and was restarted " + std::to_string(restarts) +
-                            " times: " + last;
-            return result;
-        }
-    }
-    kube::Diagnosis result = kube::diagnose_pods(pods);
-    if (result.phase == kube::Phase::failed || result.phase == kube::Phase::succeeded) {
-        result.phase = kube::Phase::pending;  // its controller starts another one
-    }
-    const std::string unready = unready_pod(pods);
-    const bool is_starting = result.cause == kube::Cause::starting;
-    if (result.cause == kube::Cause::none && !unready.empty()) {
-        result.pod = unready;
-        result.reason = "pod " + unready + " runs, and is not ready yet";
-    }
-    if (is_starting || (result.cause == kube::Cause::none && !unready.empty())) {
-        const std::string complaint = kube::last_complaint(events, result.pod);
-        result.reason += complaint.empty() ? "" : ": " + complaint;
-    }
-    return result;
-}
 
 /// How a diagnosis reads to somebody who waits for readiness.
 [[nodiscard]] inline Outcome endpoint_outcome(const kube::Diagnosis& diagnosis) {

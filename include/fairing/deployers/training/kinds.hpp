@@ -58,14 +58,16 @@ template <>
 inline constexpr auto fields<TrainingJobDeployer> = std::tuple_cat(
     fields_of_part(&TrainingJobDeployer::kubernetes),
     std::tuple{
-        field("worker_count", &TrainingJobDeployer::worker_count, "workers", "workers"),
-        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers of a TFJob", "ps"),
+        field("worker_count", &TrainingJobDeployer::worker_count, "how many workers train together",
+              "workers"),
+        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers (default: none)",
+              "ps"),
         field("chief_count", &TrainingJobDeployer::chief_count, "chief of a TFJob: 0 or 1",
               "chief"),
         field("master_count", &TrainingJobDeployer::master_count,
               "master of a PyTorchJob, XGBoostJob or PaddleJob: 0 or 1", "master"),
-        field("evaluator_count", &TrainingJobDeployer::evaluator_count, "evaluators of a TFJob",
-              "evaluators"),
+        field("evaluator_count", &TrainingJobDeployer::evaluator_count,
+              "evaluators (default: none)", "evaluators"),
     },
     fields_of_part(&TrainingJobDeployer::policy),
     std::tuple{

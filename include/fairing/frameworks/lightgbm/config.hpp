@@ -26,7 +26,7 @@ struct Aliases {
     std::string_view name;
     std::array<std::string_view, 6> others;
 };
-inline constexpr std::array<Aliases, 10> aliases{{
+inline constexpr std::array<Aliases, 11> aliases{{
     {"data", {"train", "train_data", "train_data_file", "data_filename"}},
     {"valid",
      {"test", "valid_data", "valid_data_file", "test_data", "test_data_file", "valid_filenames"}},
@@ -40,6 +40,7 @@ inline constexpr std::array<Aliases, 10> aliases{{
     {"local_listen_port", {"local_port", "port"}},
     {"machine_list_filename", {"machine_list_file", "machine_list", "mlist"}},
     {"machines", {"workers", "nodes"}},
+    {"pre_partition", {"is_pre_partition"}},
 }};
 
 [[nodiscard]] inline Error bad_config(std::string subject, std::string answer,
@@ -153,9 +154,24 @@ inline void override_with(Parameters& config, const Parameters& parameters) {
 
 /// Whether each machine trains on data of its own (LightGBM's Parallel-Learning-Guide.rst).
 [[nodiscard]] inline bool splits_data(const Parameters& config) {
-    const std::string learner = value_of(config, "tree_learner");
+    std::string learner = value_of(config, "tree_learner");
+    std::transform(learner.begin(), learner.end(), learner.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
     return learner == "data" || learner == "voting" || learner == "data_parallel" ||
            learner == "voting_parallel";
+}
+
+/// Whether a path in the configuration begins with `scheme`.
+[[nodiscard]] inline bool uses_store(const Parameters& config, const std::string& scheme) {
+    for (const char* name : {"data", "valid", "input_model", "output_model", "output_result"}) {
+        for (const std::string& path : paths_of(config, name)) {
+            if (path.starts_with(scheme)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /// "gs://bucket/a" is; "a", "/a" and "C:/a" are not.

@@ -13,13 +13,12 @@ inline constexpr std::string_view runner =
     R"py(# Runs the command line of LightGBM: files of object stores, and the list of machines. Written by fairing.
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 
-COPY = {"gs": ["gsutil", "-q", "cp"], "s3": ["aws", "s3", "cp", "--only-show-errors"]}
-THERE = {"gs": ["gsutil", "-q", "stat"], "s3": ["aws", "s3", "ls"]}
 PATIENCE = 600  # seconds until every machine has a name
 
 
@@ -35,11 +34,24 @@ def call(command):
         fail("cannot start %s: %s" % (command[0], error.strerror))
 
 
+def tools(scheme):
+    """The beginnings of the commands that copy, and that tell whether something is there."""
+    if scheme == "s3":
+        return ["aws", "s3", "cp", "--only-show-errors"], ["aws", "s3", "ls"]
+    key = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if key:  # which Google's own tools do not read
+        os.environ.setdefault("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", key)
+    if shutil.which("gsutil") is None and shutil.which("gcloud"):
+        return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "ls"]
+    gsutil = ["gsutil", "-q"] + (["-o", "Credentials:gs_service_key_file=" + key] if key else [])
+    return gsutil + ["cp"], gsutil + ["stat"]
+
+
 def copy(source, target, optional=False):
-    scheme = (source if "://" in source else target).split("://")[0]
-    if optional and call(THERE[scheme] + [source]) != 0:
+    copying, there = tools((source if "://" in source else target).split("://")[0])
+    if optional and call(there + [source]) != 0:
         return
-    if call(COPY[scheme] + [source, target]) != 0:
+    if call(copying + [source, target]) != 0:
         fail("cannot copy %s to %s" % (source, target))
     print("copied %s to %s" % (source, target), flush=True)
 
@@ -61,9 +73,12 @@ def cluster(machines):
         fail("%d machines are wanted, and %d are there" % (machines, len(hosts)))
     if rank is None:
         names = [host for host, _ in hosts]
-        if socket.gethostname() not in names:
+        own = socket.gethostname()
+        if own not in names:
+            names, own = [address(host) for host in names], address(own)
+        if own not in names:
             fail("this machine, %s, is not one of %s" % (socket.gethostname(), ", ".join(names)))
-        rank = names.index(socket.gethostname())
+        rank = names.index(own)
     return hosts, rank
 
 

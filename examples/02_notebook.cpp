@@ -1,5 +1,5 @@
 // A notebook's code as a job: magics and the cells that plot are left out, and no Python is needed
-// to convert it. FullNotebookPreprocessor runs the whole of it by papermill instead.
+// to convert it.
 #include <fairing.hpp>
 
 int main() {

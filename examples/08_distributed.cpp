@@ -1,6 +1,6 @@
 // Distributed training with no framework and no operator: every rank computes the gradient of its
 // rows, rank 0 averages them over TCP, and all take the same step. By default one rank, here; in a
-// cluster: fairing run ./03_distributed --deployer job --workers 4 --base-image debian:12-slim
+// cluster: fairing run ./08_distributed --deployer job --workers 4 --base-image debian:12-slim
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>

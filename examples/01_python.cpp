@@ -1,6 +1,6 @@
 // A Python file and its data become an image, which runs here: no registry, no daemon, no network.
 // With REGISTRY=registry.example:5000/team and BASE=python:3.11-slim the same program pushes a real
-// image.
+// image, and runs that.
 #include <fairing.hpp>
 
 int main() {

@@ -1,9 +1,9 @@
+#include "fairing/cloud/azure/account.hpp"
+
 #include <doctest/doctest.h>
 
 #include "../../support/cloud_site.hpp"
-#include "fairing/cloud/azure/account.hpp"
 #include "fairing/cloud/azure/blob.hpp"
-#include "fairing/cloud/azure/files.hpp"
 
 using namespace fairing;
 using namespace fairing::cloud;
@@ -14,11 +14,6 @@ using support::error_of;
 namespace {
 
 const std::string blob_url = "https://acct.blob.core.windows.net/c/builds/a%20b";
-const std::string share_url = "https://acct.file.core.windows.net/share/";
-
-azure::StorageAccount account() {
-    return {.name = "acct", .credential = {.key = Secret{codec::base64_encode("geheim")}}};
-}
 
 }  // namespace
 
@@ -48,7 +43,9 @@ TEST_CASE("what proves who we are: key, shared access signature, token") {
         return site.script.recorded().back();
     };
     site.script.expect("PUT", blob_url, answer(201));
-    CHECK(put(account().credential).header("Authorization").starts_with("SharedKey acct:"));
+    CHECK(put(support::azure_account().credential)
+              .header("Authorization")
+              .starts_with("SharedKey acct:"));
     site.script.expect("PUT", blob_url + "?sv=1&sig=geheim", answer(201));
     CHECK(put({.sas = Secret{"?sv=1&sig=geheim"}}).header("Authorization") == "");
     site.script.expect("PUT", blob_url, answer(201));
@@ -65,85 +62,6 @@ TEST_CASE("what proves who we are: key, shared access signature, token") {
     const std::string error = error_of([&] { put({.sas = Secret{"sv=1&sig=geheim"}}); });
     CHECK(contains(error, "403 Forbidden: AuthenticationFailed: Server failed."));
     CHECK_FALSE(contains(error + site.said(), "geheim"));
-}
-
-TEST_CASE("a large blob goes in blocks, and each that fails is sent again") {
-    support::CloudSite site;
-    const azure::BlobContainer container{site.connection(), account(), "c", 4};
-    const auto block = [&](const char* id) { return blob_url + "?comp=block&blockid=" + id; };
-    site.script.expect("PUT", block("MTAwMDAwMA%3D%3D"), answer(201));
-    site.script.expect_broken("PUT", block("MTAwMDAwMQ%3D%3D"));
-    site.script.expect("PUT", block("MTAwMDAwMQ%3D%3D"), answer(201));
-    site.script.expect("PUT", blob_url + "?comp=blocklist", answer(201));
-    container.put("builds/a b", Content::of("abcdefg"));
-    CHECK(site.script.recorded().at(2).body == "efg");
-    CHECK(contains(site.script.recorded().at(3).body,
-                   "<Latest>MTAwMDAwMA==</Latest><Latest>MTAwMDAwMQ==</Latest></BlockList>"));
-    for (int i = 0; i < 5; ++i) {
-        site.script.expect("PUT", block("MTAwMDAwMA%3D%3D"), answer(503));
-    }
-    CHECK(contains(error_of([&] { container.put("builds/a b", Content::of("abcdefg")); }),
-                   "after 5 attempts: 503 Service Unavailable"));
-    CHECK(site.script.complaint() == "");
-}
-
-TEST_CASE("containers are made when they are missing") {
-    support::CloudSite site;
-    const azure::BlobContainer container{site.connection(), account(), "c"};
-    const std::string url = "https://acct.blob.core.windows.net/c?restype=container";
-    site.script.expect("PUT", url, answer(201));
-    CHECK(container.ensure());
-    site.script.expect("PUT", url,
-                       answer(409, "", {{"x-ms-error-code", "ContainerAlreadyExists"}}));
-    CHECK_FALSE(container.ensure());
-    site.script.expect("PUT", url, answer(409, "", {{"x-ms-error-code", "ContainerBeingDeleted"}}));
-    CHECK(contains(error_of([&] { container.ensure(); }), "409 Conflict: ContainerBeingDeleted"));
-    site.script.expect("DELETE", blob_url, answer(404));
-    container.remove("builds/a b");
-}
-
-TEST_CASE("a file of a share is made in its length, and filled") {
-    support::CloudSite site;
-    const azure::FileShare share{site.connection(), account(), "share"};
-    const std::string directory = share_url + "build_1?restype=directory";
-    site.script.expect("PUT", directory, answer(201));
-    site.script.expect("PUT", share_url + "build_1/x?restype=directory",
-                       answer(409, "", {{"x-ms-error-code", "ResourceAlreadyExists"}}));
-    share.make_directory("build_1/x");
-    site.script.expect("PUT", share_url + "build_1/f", answer(201));
-    site.script.expect("PUT", share_url + "build_1/f?comp=range", answer(201));
-    site.script.expect("PUT", share_url + "build_1/f?comp=range", answer(201));
-    share.put("build_1/f", Content::of(std::string((4 << 20) + 1, 'x')));
-    CHECK(site.script.recorded().at(2).header("x-ms-content-length") == "4194305");
-    CHECK(site.script.recorded().at(3).header("x-ms-range") == "bytes=0-4194303");
-    CHECK(site.script.recorded().at(4).header("x-ms-range") == "bytes=4194304-4194304");
-    SUBCASE("half a file is not left behind") {
-        site.script.expect("PUT", share_url + "f", answer(201));
-        site.script.expect("PUT", share_url + "f?comp=range", answer(413));
-        site.script.expect("DELETE", share_url + "f", answer(202));
-        CHECK(contains(error_of([&] { share.put("f", Content::of("x")); }),
-                       "cannot upload bytes=0-0 of " + share_url + "f: 413"));
-    }
-    SUBCASE("a folder goes with all that is in it") {
-        const support::Workspace place;
-        place.file("b/c", "");
-        place.file("a", "");
-        site.script.expect("PUT", share_url + "d?restype=directory", answer(201));
-        site.script.expect("PUT", share_url + "d/a", answer(201));
-        site.script.expect("PUT", share_url + "d/b?restype=directory", answer(201));
-        site.script.expect("PUT", share_url + "d/b/c", answer(201));
-        share.put_directory(place.path(), "d");
-        place.link("z", "a");
-        CHECK(contains(error_of([&] {
-                           site.script.expect("PUT", "", answer(201))
-                               .expect("PUT", "", answer(201))
-                               .expect("PUT", "", answer(201))
-                               .expect("PUT", "", answer(201));
-                           share.put_directory(place.path(), "d");
-                       }),
-                       "it is a link"));
-    }
-    CHECK(site.script.complaint() == "");
 }
 
 TEST_CASE("accounts stand in the environment") {

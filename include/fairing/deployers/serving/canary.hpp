@@ -1,0 +1,128 @@
+// fairing/deployers/serving/canary.hpp - a newer model beside the one of an InferenceService that
+// is there, and the share of the requests that it gets: edits of what the cluster stores.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../../core/error.hpp"
+#include "../../kube/client.hpp"
+#include "../../kube/document.hpp"
+#include "../../runs/connection.hpp"
+#include "../../runs/plan.hpp"
+#include "../../runs/submission.hpp"
+#include "endpoint_kind.hpp"
+#include "endpoint_plan.hpp"
+#include "endpoint_workload.hpp"
+#include "inference_kind.hpp"
+
+namespace fairing::kubernetes {
+
+/// `service` with the newer model of `wanted`, and the share of requests that it gets: both as
+/// they were rendered.
+[[nodiscard]] inline Json with_canary(Json service, const Json& wanted) {
+    for (const auto& [key, value] : wanted.at("spec").items()) {
+        service["spec"][key] = value;
+    }
+    return service;
+}
+
+/// `service` with another share of the requests for its newest model: 100 makes it the only one,
+/// 0 goes back to the one before. Throws Error{usage} when there is nothing to divide.
+[[nodiscard]] inline Json with_traffic(Json service, int percent) {
+    check_range("percent", percent, 0, 100);
+    Json& spec = service["spec"];
+    if (text_or(service, "apiVersion") == inference_service_kind.api_version) {
+        if (percent == 100) {
+            spec["predictor"].erase("canaryTrafficPercent");
+        } else {
+            spec["predictor"]["canaryTrafficPercent"] = percent;
+        }
+        return service;
+    }
+    if (!spec.contains("canary") || !spec["canary"].is_object()) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "divide the requests to",
+                     .subject = "InferenceService " + kube::name_of(service),
+                     .answer = "it has no canary"}};
+    }
+    if (percent == 100) {
+        spec["default"] = spec["canary"];
+    }
+    if (percent == 0 || percent == 100) {
+        spec.erase("canary");
+        spec.erase("canaryTrafficPercent");
+    } else {
+        spec["canaryTrafficPercent"] = percent;
+    }
+    return service;
+}
+
+/// Changes what is stored; again when somebody else was faster.
+inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
+                 const std::function<Json(Json)>& change) {
+    constexpr int most_attempts = 5;
+    for (int attempt = 1;; ++attempt) {
+        Json now = client.get(key);
+        const std::string mode = kube::text(now, {"status", "deploymentMode"});
+        if (mode == "Standard" || mode == "RawDeployment") {
+            throw Error{ErrorCode::unsupported,
+                        {.attempted = "divide the requests to",
+                         .subject = key.text(),
+                         .answer = "KServe runs it in the mode " + mode +
+                                   ", and only Knative divides requests"}};
+        }
+        try {
+            return client.replace(change(std::move(now)));
+        } catch (const kube::StatusError& error) {
+            if (error.status() != 409 || attempt == most_attempts) {
+                throw;
+            }
+        }
+    }
+}
+
+/// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
+/// created as for a new one. remove() of the handle takes the canary back.
+[[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
+                                           EndpointHabits habits, const Session& session) {
+    const kube::Client client = connect(plan.options, session);
+    const kube::ObjectKey key{.api_version = kind.api_version,
+                              .kind = kind.kind,
+                              .namespace_ = client.cluster().namespace_,
+                              .name = plan.options.name};
+    const std::optional<Json> there = client.find(key);
+    const std::string run_id = there ? kube::label_of(*there, kube::run_label) : "";
+    if (run_id.empty()) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "make a canary of",
+                     .subject = key.text(),
+                     .answer = there ? "it is not ours" : "it is not there",
+                     .advice = "deploy it first, without --canary-traffic-percent"}};
+    }
+    std::vector<Json> objects =
+        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    const Json wanted = std::move(objects.back());
+    objects.pop_back();
+    std::vector<kube::ObjectKey> beside;
+    for (const Json& object : objects) {
+        beside.push_back(kube::key_of(client.create(object)));
+        detail::set_owner(client, beside.back(), *there);
+    }
+    const Json stored =
+        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
+    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
+        edit(undoing, key, [&spec](Json now) {
+            now["spec"] = spec;
+            return now;
+        });
+    };
+    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
+                                                       std::move(habits))};
+}
+
+}  // namespace fairing::kubernetes

@@ -1,0 +1,52 @@
+#include "fairing/cloud/azure/blob.hpp"
+
+#include <doctest/doctest.h>
+
+#include "../../support/cloud_site.hpp"
+
+using namespace fairing;
+using namespace fairing::cloud;
+using support::answer;
+using support::contains;
+using support::error_of;
+
+namespace {
+
+const std::string blob_url = "https://acct.blob.core.windows.net/c/builds/a%20b";
+
+}  // namespace
+
+TEST_CASE("a large blob goes in blocks, and each that fails is sent again") {
+    support::CloudSite site;
+    const azure::BlobContainer container{site.connection(), support::azure_account(), "c", 4};
+    const auto block = [&](const char* id) { return blob_url + "?comp=block&blockid=" + id; };
+    site.script.expect("PUT", block("MTAwMDAwMA%3D%3D"), answer(201));
+    site.script.expect_broken("PUT", block("MTAwMDAwMQ%3D%3D"));
+    site.script.expect("PUT", block("MTAwMDAwMQ%3D%3D"), answer(201));
+    site.script.expect("PUT", blob_url + "?comp=blocklist", answer(201));
+    container.put("builds/a b", Content::of("abcdefg"));
+    CHECK(site.script.recorded().at(2).body == "efg");
+    CHECK(contains(site.script.recorded().at(3).body,
+                   "<Latest>MTAwMDAwMA==</Latest><Latest>MTAwMDAwMQ==</Latest></BlockList>"));
+    for (int i = 0; i < 5; ++i) {
+        site.script.expect("PUT", block("MTAwMDAwMA%3D%3D"), answer(503));
+    }
+    CHECK(contains(error_of([&] { container.put("builds/a b", Content::of("abcdefg")); }),
+                   "after 5 attempts: 503 Service Unavailable"));
+    CHECK(site.script.complaint() == "");
+}
+
+TEST_CASE("containers are made when they are missing") {
+    support::CloudSite site;
+    const azure::BlobContainer container{site.connection(), support::azure_account(), "c"};
+    const std::string url = "https://acct.blob.core.windows.net/c?restype=container";
+    site.script.expect("PUT", url, answer(201));
+    CHECK(container.ensure());
+    site.script.expect("PUT", url,
+                       answer(409, "", {{"x-ms-error-code", "ContainerAlreadyExists"}}));
+    CHECK_FALSE(container.ensure());
+    site.script.expect("PUT", url, answer(409, "", {{"x-ms-error-code", "ContainerBeingDeleted"}}));
+    CHECK(contains(error_of([&] { container.ensure(); }), "409 Conflict: ContainerBeingDeleted"));
+    site.script.expect("DELETE", blob_url, answer(404));
+    container.remove("builds/a b");
+}
