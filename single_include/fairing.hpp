@@ -11,7 +11,6 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <bitset>
 #include <cctype>
 #include <cerrno>
 #include <charconv>
@@ -8138,7 +8137,7 @@ private:
 
 namespace fairing {
 
-enum class Service { registry, kubernetes, aws, google, azure };
+enum class Service { registry, kubernetes, aws, google, azure, pipelines };
 
 /// Who asks: a service, and the host as it is written in references ("registry.example:5000").
 struct CredentialRequest {
@@ -11575,6 +11574,15 @@ public:
 
 private:
     std::shared_ptr<const Outcome> outcome_;
+};
+
+/// One of our runs as a list shows it.
+struct RunSummary {
+    ObjectName object = {};
+    std::string run_id = {};
+    std::string created = {};  ///< RFC 3339
+    State state = State::none;
+    std::string reason = {};
 };
 
 /// What a deployer started. Copies name the same thing, every member may be called from any thread,
@@ -16266,112 +16274,121 @@ struct HuffmanLeaf {
     std::uint32_t symbol = 0;
 };
 
-/// Package-merge (Larmore and Hirschberg, 1990): optimal under a limit, and
-/// slow. Adds to the lengths of the leaves, which are sorted by weight.
-inline void package_merge(std::span<const HuffmanLeaf> leaves, unsigned limit,
-                          std::span<std::uint8_t> lengths) {
-    // Row n lists the cheapest items of level n: leaves, and pairs of neighbours
-    // of the row before.
-    std::array<std::bitset<2 * huffman_symbols>, huffman_longest> is_leaf;
-    std::array<std::uint64_t, 2 * huffman_symbols> weights, merged;
-    std::size_t size = 0;
-    for (unsigned level = 0; level < limit; ++level) {
-        std::size_t leaf = 0, pair = 0, length = 0;
-        while (leaf < leaves.size() || pair + 1 < size) {
-            const bool take_leaf =
-                leaf < leaves.size() &&
-                (pair + 1 >= size || leaves[leaf].weight <= weights[pair] + weights[pair + 1]);
-            is_leaf[level][length] = take_leaf;
-            merged[length++] = take_leaf ? leaves[leaf].weight : weights[pair] + weights[pair + 1];
-            leaf += take_leaf ? 1 : 0;
-            pair += take_leaf ? 0 : 2;
-        }
-        std::swap(weights, merged);
-        size = length;
+/// Sorts by weight, and by symbol where the weights are equal: eight bits of the weight at a time,
+/// without a branch on what they are.
+inline void sort_leaves(std::span<HuffmanLeaf> leaves) {
+    std::array<HuffmanLeaf, huffman_symbols> sorted;
+    std::uint32_t weights = 0;
+    for (const HuffmanLeaf& leaf : leaves) {
+        weights |= leaf.weight;
     }
-
-    // The first 2n - 2 items of the last row are the solution; a symbol is as
-    // long as it is often in them.
-    std::size_t taken = 2 * leaves.size() - 2;
-    for (unsigned level = limit; level-- > 0 && taken > 0;) {
-        std::size_t taken_leaves = 0;
-        for (std::size_t i = 0; i < taken; ++i) {
-            taken_leaves += is_leaf[level][i] ? 1 : 0;
+    for (unsigned shift = 0; shift < 32 && weights >> shift != 0; shift += 8) {
+        std::array<std::uint16_t, 257> places = {};
+        for (const HuffmanLeaf& leaf : leaves) {
+            ++places[(leaf.weight >> shift & 0xff) + 1];
         }
-        for (std::size_t i = 0; i < taken_leaves; ++i) {
-            ++lengths[leaves[i].symbol];
+        for (std::size_t i = 1; i < places.size(); ++i) {
+            places[i] = static_cast<std::uint16_t>(places[i] + places[i - 1]);
         }
-        taken = 2 * (taken - taken_leaves);
+        for (const HuffmanLeaf& leaf : leaves) {
+            sorted[places[leaf.weight >> shift & 0xff]++] = leaf;
+        }
+        std::copy_n(sorted.begin(), leaves.size(), leaves.begin());
     }
 }
 
+/// How many codes there are of each length.
+using HuffmanCounts = std::array<std::uint16_t, huffman_longest + 1>;
+
 /// Huffman's algorithm with two queues, the leaves sorted by weight and the
-/// inner nodes, which come sorted. Returns the longest length; they are set
-/// when that is within the limit.
-[[nodiscard]] inline unsigned huffman_tree(std::span<const HuffmanLeaf> leaves, unsigned limit,
-                                           std::span<std::uint8_t> lengths) {
+/// inner nodes, which come sorted. Leaves below `limit` are counted there.
+[[nodiscard]] inline HuffmanCounts count_lengths(std::span<const HuffmanLeaf> leaves,
+                                                 unsigned limit) {
     const std::size_t count = leaves.size();
     std::array<std::uint64_t, huffman_symbols> weights;
-    std::array<std::uint16_t, huffman_symbols> leaf_parents, parents;
+    std::array<std::uint16_t, huffman_symbols> parents;
+    std::array<std::uint8_t, huffman_symbols> inner = {};  // children that are nodes
     std::size_t leaf = 0, node = 0;
     for (std::size_t made = 0; made + 1 < count; ++made) {
         std::uint64_t weight = 0;
         for (int child = 0; child < 2; ++child) {
             if (node >= made || (leaf < count && leaves[leaf].weight <= weights[node])) {
-                weight += leaves[leaf].weight;
-                leaf_parents[leaf++] = static_cast<std::uint16_t>(made);
+                weight += leaves[leaf++].weight;
             } else {
                 weight += weights[node];
                 parents[node++] = static_cast<std::uint16_t>(made);
+                ++inner[made];
             }
         }
         weights[made] = weight;
     }
     // From the root, the last node, down.
+    HuffmanCounts counts = {};
     std::array<std::uint16_t, huffman_symbols> depths;
-    depths[count - 2] = 0;
-    for (std::size_t i = count - 2; i-- > 0;) {
-        depths[i] = static_cast<std::uint16_t>(depths[parents[i]] + 1);
+    for (std::size_t i = count - 1; i-- > 0;) {
+        depths[i] = i == count - 2 ? 0 : static_cast<std::uint16_t>(depths[parents[i]] + 1);
+        const unsigned length = std::min(depths[i] + 1U, limit);
+        counts[length] = static_cast<std::uint16_t>(counts[length] + 2 - inner[i]);
     }
-    const unsigned longest = depths[leaf_parents[0]] + 1U;  // the lightest leaf is the deepest
-    if (longest <= limit) {
-        for (std::size_t i = 0; i < count; ++i) {
-            lengths[leaves[i].symbol] = static_cast<std::uint8_t>(depths[leaf_parents[i]] + 1);
-        }
-    }
-    return longest;
+    return counts;
 }
 
-/// The lengths of an optimal prefix code of at most `limit` bits. Unused
-/// symbols get length 0. At least two symbols get a code, used or not, so that
+/// Makes a complete code of one that has too many codes of the `limit`: a shorter code becomes two
+/// that are a bit longer, and one of the longest moves there. Close to the optimum.
+inline void keep_to_limit(HuffmanCounts& counts, unsigned limit) {
+    std::uint32_t sum = 0;  // in units of the longest code
+    for (unsigned length = 1; length <= limit; ++length) {
+        sum += std::uint32_t{counts[length]} << (limit - length);
+    }
+    for (; sum > 1U << limit; --sum) {
+        unsigned length = limit - 1;
+        while (counts[length] == 0) {
+            --length;
+        }
+        --counts[length];
+        counts[length + 1] = static_cast<std::uint16_t>(counts[length + 1] + 2);
+        --counts[limit];
+    }
+}
+
+/// The lengths of a prefix code of at most `limit` bits, optimal where Huffman's own is not longer.
+/// Unused symbols get length 0. At least two symbols get a code, used or not, so that
 /// the code is complete.
 ///
 /// Preconditions: lengths.size() == frequencies.size(), 2 to huffman_symbols,
 /// at most 2^limit; limit <= 15; the sum of the frequencies is below 2^32.
 inline void huffman_lengths(std::span<const std::uint32_t> frequencies, unsigned limit,
                             std::span<std::uint8_t> lengths) {
-    std::array<std::uint64_t, huffman_symbols> keys;
+    std::array<HuffmanLeaf, huffman_symbols> storage;
     std::size_t count = 0;
     std::fill(lengths.begin(), lengths.end(), std::uint8_t{0});
     for (std::size_t symbol = 0; symbol < frequencies.size(); ++symbol) {
-        keys[count] = std::uint64_t{frequencies[symbol]} << 32 | symbol;
+        storage[count] = {frequencies[symbol], static_cast<std::uint32_t>(symbol)};
         count += frequencies[symbol] > 0 ? 1 : 0;
     }
     for (std::size_t symbol = 0; count < 2; ++symbol) {
         if (frequencies[symbol] == 0) {
-            keys[count++] = std::uint64_t{1} << 32 | symbol;
+            storage[count++] = {1, static_cast<std::uint32_t>(symbol)};
         }
     }
-    std::sort(keys.begin(), keys.begin() + count);
-    std::array<HuffmanLeaf, huffman_symbols> storage;
-    for (std::size_t i = 0; i < count; ++i) {
-        storage[i] = {static_cast<std::uint32_t>(keys[i] >> 32),
-                      static_cast<std::uint32_t>(keys[i])};
-    }
     const auto leaves = std::span{storage}.first(count);
-    if (huffman_tree(leaves, limit, lengths) > limit) {
-        package_merge(leaves, limit, lengths);
+    sort_leaves(leaves);
+    HuffmanCounts counts = count_lengths(leaves, limit);
+    keep_to_limit(counts, limit);
+    std::size_t leaf = 0;
+    for (unsigned length = limit; length > 0; --length) {
+        for (unsigned left = counts[length]; left > 0; --left) {
+            lengths[leaves[leaf++].symbol] = static_cast<std::uint8_t>(length);
+        }
     }
+}
+
+/// The 16 bits of a number backwards.
+[[nodiscard]] constexpr unsigned reverse_bits(unsigned bits) {
+    bits = (bits & 0x5555) << 1 | (bits >> 1 & 0x5555);
+    bits = (bits & 0x3333) << 2 | (bits >> 2 & 0x3333);
+    bits = (bits & 0x0f0f) << 4 | (bits >> 4 & 0x0f0f);
+    return (bits & 0x00ff) << 8 | bits >> 8;
 }
 
 /// The canonical codes of these lengths, their bits reversed as they go into
@@ -16386,14 +16403,10 @@ inline void huffman_codes(std::span<const std::uint8_t> lengths, std::span<std::
         next[length] = static_cast<std::uint16_t>((next[length] + next[length - 1]) << 1);
     }
     for (std::size_t symbol = 0; symbol < lengths.size(); ++symbol) {
-        std::uint16_t reversed = 0;
-        if (lengths[symbol] > 0) {
-            std::uint16_t code = next[lengths[symbol]]++;
-            for (unsigned bit = 0; bit < lengths[symbol]; ++bit, code >>= 1) {
-                reversed = static_cast<std::uint16_t>(reversed << 1 | (code & 1));
-            }
-        }
-        codes[symbol] = reversed;
+        const unsigned length = lengths[symbol];
+        codes[symbol] =
+            length > 0 ? static_cast<std::uint16_t>(reverse_bits(next[length]++) >> (16 - length))
+                       : std::uint16_t{0};
     }
 }
 
@@ -16430,8 +16443,7 @@ inline constexpr auto log2_fractions = [] {
 /// The binary logarithm of a number above 0.
 [[nodiscard]] constexpr std::uint32_t log2_cost(std::uint32_t number) {
     const auto exponent = static_cast<std::uint32_t>(std::bit_width(number)) - 1;
-    const std::uint32_t mantissa =
-        exponent > 8 ? number >> (exponent - 8) : number << (8 - exponent);
+    const std::uint32_t mantissa = number << (31 - exponent) >> 23;  // the leading 1 and 8 bits
     return exponent << cost_fraction_bits | log2_fractions[mantissa & 0xff];
 }
 
@@ -16440,7 +16452,7 @@ inline constexpr auto log2_fractions = [] {
     std::uint64_t sum = 0, total = 0;
     for (const std::uint32_t frequency : frequencies) {
         total += frequency;
-        sum += frequency > 1 ? std::uint64_t{frequency} * log2_cost(frequency) : 0;
+        sum += std::uint64_t{frequency} * log2_cost(std::max(frequency, 1U));
     }
     return total > 0 ? total * log2_cost(static_cast<std::uint32_t>(total)) - sum : 0;
 }
@@ -16477,9 +16489,9 @@ public:
     /// The same for each bit width of distance - 1.
     [[nodiscard]] const std::array<std::uint8_t, 16>& shortest_lengths() const { return shortest_; }
     /// How much a match saves, to be compared with others.
-    [[nodiscard]] std::int64_t gain(std::size_t length, std::size_t distance) const {
-        return static_cast<std::int64_t>(length * literal_) -
-               static_cast<std::int64_t>(distance_[width_of(distance)]);
+    [[nodiscard]] std::int32_t gain(std::size_t length, std::size_t distance) const {
+        return static_cast<std::int32_t>(static_cast<std::uint32_t>(length) * literal_ -
+                                         distance_[width_of(distance)]);
     }
     [[nodiscard]] std::uint32_t literal() const { return literal_; }
 
@@ -16987,14 +16999,14 @@ namespace fairing::codec::detail {
 /// the same symbols share one.
 class BlockSplitter {
 public:
-    static constexpr std::size_t chunk_size = 32768;
-    static constexpr std::size_t longest_block = 4 * chunk_size;
+    static constexpr std::size_t longest_chunk = 32768;
+    static constexpr std::size_t longest_block = 4 * longest_chunk;
 
     BlockSplitter(std::span<const std::byte> input, Sequences& sequences, BitWriter& writer)
         : input_(input), writer_(writer), sequences_(sequences) {
         sequences_.clear();
     }
-    static constexpr std::size_t capacity = longest_block + 2 * chunk_size;
+    static constexpr std::size_t capacity = longest_block + 2 * longest_chunk;
 
     [[nodiscard]] Sequences& sequences() { return sequences_; }
     [[nodiscard]] const MatchCost& cost() const { return cost_; }
@@ -17062,12 +17074,17 @@ private:
 // fairing/codec/match_finder.hpp - earlier occurrences of the next bytes,
 // within deflate's window (RFC 1951, section 4).
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace fairing::codec::detail {
 
-/// `length` bytes that stand `distance` bytes before too. Length 0: none.
+/// `length` bytes that stand `distance` bytes before too, and what they save. Length 0: none.
 struct Match {
-    std::size_t length = 0;
-    std::size_t distance = 0;
+    std::uint32_t length = 0;
+    std::uint32_t distance = 0;
+    std::int32_t gain = 0;
 };
 
 /// How many bytes are equal at `left` and `right`, at most `limit`. `limit`
@@ -17088,38 +17105,81 @@ struct Match {
     return length;
 }
 
-/// The tables of a MatchFinder, to be used again and again. Places are modulo
-/// 65536, and may be stale or of other bytes: what stands there decides.
-class ChainTables {
+/// Which of eight bytes, the first of them in the lowest bit, are `wanted`.
+[[nodiscard]] inline std::uint64_t equal_bytes(std::uint64_t bytes, std::uint8_t wanted) {
+    constexpr std::uint64_t ones = 0x0101010101010101U, low = 0x7f * ones;
+    const std::uint64_t differing = bytes ^ wanted * ones;
+    const std::uint64_t equal = ~(((differing & low) + low) | differing | low) >> 7;
+    return equal * 0x0102040810204080U >> 56;
+}
+
+/// The places noted last of all bytes that share a hash, and a second hash of each. Places are
+/// modulo 65536, and may be stale or of other bytes: what stands there decides.
+template <unsigned ways>
+struct alignas(64) MatchRow {  // few cache lines
+    static_assert(ways == 32 || ways == 64);
+    using Mask = std::conditional_t<ways == 32, std::uint32_t, std::uint64_t>;
+
+    std::array<std::byte, ways> tags = {};
+    std::array<std::uint16_t, ways> places = {};
+    std::uint16_t newest = 0;
+
+    [[gnu::always_inline]] void enter(std::uint8_t tag, std::size_t position) {
+        newest = static_cast<std::uint16_t>((newest - 1U) % ways);
+        tags[newest] = std::byte{tag};
+        places[newest] = static_cast<std::uint16_t>(position);
+    }
+    /// A bit for each place with this tag, the newest in the lowest one.
+    [[gnu::always_inline]] [[nodiscard]] Mask with_tag(std::uint8_t tag) const {
+        std::uint64_t same = 0;
+#if defined(__SSE2__)
+        const __m128i wanted = _mm_set1_epi8(static_cast<char>(tag));
+        for (unsigned i = 0; i < ways; i += 16) {
+            __m128i some;
+            std::memcpy(&some, tags.data() + i, sizeof some);
+            const int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(some, wanted));
+            same |= std::uint64_t{static_cast<std::uint32_t>(equal)} << i;
+        }
+#else
+        for (unsigned i = 0; i < ways; i += 8) {
+            same |= equal_bytes(load_little<std::uint64_t>(tags.data() + i), tag) << i;
+        }
+#endif
+        return std::rotr(static_cast<Mask>(same), newest);
+    }
+    /// The place of the lowest bit.
+    [[nodiscard]] std::uint16_t place(Mask found) const {
+        return places[(newest + static_cast<unsigned>(std::countr_zero(found))) % ways];
+    }
+};
+
+/// The tables of a MatchFinder, to be used again and again.
+template <unsigned ways>
+class MatchTables {
 public:
-    static constexpr unsigned chain_bits = 15;
+    static constexpr unsigned row_bits = 10;
     static constexpr unsigned triple_bits = 13;
 
     void clear() {
-        chains_.fill(0);
+        rows_.fill({});
         triples_.fill(0);
-        previous_.fill(0);
     }
-    [[nodiscard]] std::uint16_t* chains() { return chains_.data(); }
+    [[nodiscard]] MatchRow<ways>* rows() { return rows_.data(); }
     [[nodiscard]] std::uint16_t* triples() { return triples_.data(); }
-    [[nodiscard]] std::uint16_t* previous() { return previous_.data(); }
 
 private:
-    std::array<std::uint16_t, std::size_t{1} << chain_bits> chains_ = {};
+    std::array<MatchRow<ways>, std::size_t{1} << row_bits> rows_ = {};
     std::array<std::uint16_t, std::size_t{1} << triple_bits> triples_ = {};
-    std::array<std::uint16_t, window_size> previous_ = {};
 };
 
-/// Hash chains over one input: one table of the last place of each three bytes,
-/// one of chains of places that share four bytes. Positions are visited in
+/// A table of the last place of each three bytes, and rows of the last places of
+/// each four: one comparison tells which of a row may match. Positions are visited in
 /// rising order and may be left out; the input stays where it is.
+template <unsigned ways>
 class MatchFinder {
 public:
-    MatchFinder(std::span<const std::byte> input, ChainTables& tables)
-        : input_(input),
-          chains_(tables.chains()),
-          triples_(tables.triples()),
-          previous_(tables.previous()) {
+    MatchFinder(std::span<const std::byte> input, MatchTables<ways>& tables)
+        : input_(input), rows_(tables.rows()), triples_(tables.triples()) {
         tables.clear();
     }
 
@@ -17129,60 +17189,62 @@ public:
     }
 
     /// Notes the positions from `from` to before `to` without a search.
-    void insert(std::size_t from, std::size_t to) {
+    [[gnu::always_inline]] void insert(std::size_t from, std::size_t to) {
         for (to = std::min(to, end()); from < to; ++from) {
-            static_cast<void>(enter(from));
+            const Slots slots{load_little<std::uint32_t>(input_.data() + from)};
+            rows_[slots.row].enter(slots.tag, from);
+            triples_[slots.triple] = static_cast<std::uint16_t>(from);
         }
     }
 
-    /// The match at `position` that saves most among those that are met within
-    /// `depth` steps, are not shorter than `before`, and save something, and more
+    /// The match at `position` that saves most among the `depth` newest candidates
+    /// that are not shorter than `before`, and save something, and more
     /// than `before`; none: length 0. A match of `nice` bytes ends the search.
     /// Notes the position. Precondition: position < end().
-    [[nodiscard]] Match find(std::size_t position, const Match& before, std::size_t nice,
-                             unsigned depth, const MatchCost& cost) {
+    [[gnu::always_inline]] [[nodiscard]] Match find(std::size_t position, const Match& before,
+                                                    std::size_t nice, unsigned depth,
+                                                    const MatchCost& cost) {
         const std::byte* const here = input_.data() + position;
         const std::size_t limit = std::min(longest_match, input_.size() - position);
         const std::size_t reach = std::min(window_size, position);
-        const Entered entered = enter(position);
-        std::size_t distance = distance_to(entered.chain, position);
-        if (before.length >= limit) {
-            return {};
-        }
-        Match best;
+        const auto bytes = load_little<std::uint32_t>(here);
+        const Slots slots{bytes};
+        MatchRow<ways>& row = rows_[slots.row];
+        using Mask = typename MatchRow<ways>::Mask;
+        Mask found = row.with_tag(slots.tag);
+        std::uint16_t& triple = triples_[slots.triple];
+        const std::size_t near = distance_to(triple, position);
+        triple = static_cast<std::uint16_t>(position);
+        Match best = {.gain = before.gain};
         // A match has to be as long as this.
         std::size_t least = std::max<std::size_t>(before.length, 4);
-        std::int64_t gain = before.length > 0 ? cost.gain(before.length, before.distance) : 0;
-        if (before.length == 0) {
-            const std::size_t near = distance_to(entered.triple, position);
-            if (near - 1 < std::min(reach, far_triple) &&
-                ((load_little<std::uint32_t>(here - near) ^ load_little<std::uint32_t>(here)) &
-                 0xffffff) == 0 &&
-                cost.gain(shortest_match, near) > gain) {
-                best = {.length = shortest_match, .distance = near};
-                gain = cost.gain(shortest_match, near);
-            }
+        if (before.length == 0 && near - 1 < std::min(reach, far_triple) &&
+            ((load_little<std::uint32_t>(here - near) ^ bytes) & 0xffffff) == 0) {
+            keep(best, shortest_match, near, cost);
         }
-        const std::uint16_t* const previous = previous_;
-        auto wanted = load_little<std::uint32_t>(here + least - 4);
-        for (std::size_t last = 0; depth > 0 && distance > last && distance <= reach; --depth) {
+        if (least > limit) {
+            found = 0;
+        }
+        for (; found != 0 && depth > 0; found &= found - 1, --depth) {
+            const std::size_t distance = distance_to(row.place(found), position);
+            if (distance - 1 >= reach) {
+                break;
+            }
             const std::byte* const there = here - distance;
             // A longer match has these four bytes too, and most candidates do not.
-            if (load_little<std::uint32_t>(there + least - 4) == wanted) {
-                const std::size_t length = common_prefix(here, there, limit);
-                if (length >= least && cost.gain(length, distance) > gain) {
-                    best = {.length = length, .distance = distance};
-                    gain = cost.gain(length, distance);
-                    if (length >= nice || length == limit) {
-                        break;
-                    }
-                    least = length + 1;
-                    wanted = load_little<std::uint32_t>(here + least - 4);
-                }
+            if (load_little<std::uint32_t>(there + least - 4) !=
+                load_little<std::uint32_t>(here + least - 4)) {
+                continue;
             }
-            last = distance;
-            distance = distance_to(previous[(position - distance) % window_size], position);
+            const std::size_t length = common_prefix(here, there, limit);
+            if (length >= least && keep(best, length, distance, cost)) {
+                if (length >= nice || length == limit) {
+                    break;
+                }
+                least = length + 1;
+            }
         }
+        row.enter(slots.tag, position);
         return best;
     }
 
@@ -17191,120 +17253,37 @@ private:
     static constexpr std::size_t far_triple = 4096;
     static constexpr std::size_t margin = 32;
 
-    struct Entered {
-        std::uint16_t triple;
-        std::uint16_t chain;
+    /// Where the tables know the first of these bytes.
+    struct Slots {
+        explicit Slots(std::uint32_t bytes)
+            : row(bytes * 0x9e3779b1U >> (32 - MatchTables<ways>::row_bits)),
+              triple((bytes << 8) * 0x85ebca77U >> (32 - MatchTables<ways>::triple_bits)),
+              tag(static_cast<std::uint8_t>(bytes * 0x9e3779b1U >>
+                                            (24 - MatchTables<ways>::row_bits))) {}
+        std::uint32_t row;
+        std::uint32_t triple;
+        std::uint8_t tag;
     };
 
     [[nodiscard]] static std::size_t distance_to(std::uint16_t place, std::size_t position) {
         return static_cast<std::uint16_t>(position - place);
     }
-    /// What the tables held for the bytes at `position`, which they now lead to.
-    Entered enter(std::size_t position) {
-        const auto bytes = load_little<std::uint32_t>(input_.data() + position);
-        const auto place = static_cast<std::uint16_t>(position);
-        std::uint16_t& chain = chains_[bytes * 0x9e3779b1U >> (32 - ChainTables::chain_bits)];
-        std::uint16_t& triple =
-            triples_[(bytes << 8) * 0x85ebca77U >> (32 - ChainTables::triple_bits)];
-        const Entered before = {.triple = triple, .chain = chain};
-        previous_[position % window_size] = chain;
-        chain = place;
-        triple = place;
-        return before;
+    /// Whether this match saves more than the best.
+    [[gnu::always_inline]] static bool keep(Match& best, std::size_t length, std::size_t distance,
+                                            const MatchCost& cost) {
+        const std::int32_t gain = cost.gain(length, distance);
+        if (gain <= best.gain) {
+            return false;
+        }
+        best = {.length = static_cast<std::uint32_t>(length),
+                .distance = static_cast<std::uint32_t>(distance),
+                .gain = gain};
+        return true;
     }
 
     std::span<const std::byte> input_;
-    std::uint16_t* chains_;
+    MatchRow<ways>* rows_;
     std::uint16_t* triples_;
-    std::uint16_t* previous_;
-};
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/chain_parser.hpp - literals and matches by hash chains and a
-// look at the next places: the balanced and the best levels.
-
-namespace fairing::codec::detail {
-
-/// How hard a level searches: steps in a chain, the length that ends a search,
-/// the length from which the next places are not tried for a better match, and
-/// how many of them are.
-struct ChainEffort {
-    unsigned depth = 0;
-    std::size_t nice = 0;
-    std::size_t lazy = 0;
-    unsigned places = 0;
-};
-
-/// Visits one input piece by piece. Where nothing is found it looks at fewer
-/// and fewer places.
-class ChainParser {
-public:
-    ChainParser(std::span<const std::byte> input, const ChainEffort& effort, ChainTables& tables)
-        : input_(input), effort_(effort), finder_(input, tables) {}
-
-    /// Adds the input from `position` to at least `target`, and returns where it
-    /// got to.
-    std::size_t parse(std::size_t position, std::size_t target, const MatchCost& cost,
-                      Sequences& sequences) {
-        const std::size_t begin = position;
-        std::size_t anchor = position;
-        Sequences::Cursor cursor = sequences.cursor();
-        const std::size_t stop = std::min(target, finder_.end());
-        while (position < stop) {
-            Match match = finder_.find(position, {}, effort_.nice, effort_.depth, cost);
-            if (match.length == 0) {
-                const std::size_t step = std::min(widest_step, 1 + (position - anchor) / patience);
-                if (step > 1 && position % (step * step) < step) {
-                    finder_.insert(position + 1, position + step);
-                }
-                position += step;
-                continue;
-            }
-            std::size_t entered = position + 1;
-            match = improve(match, position, entered, cost);
-            cursor.add(input_.data() + anchor, position - anchor, match.length, match.distance);
-            position += match.length;
-            anchor = position;
-            finder_.insert(entered, position);
-        }
-        sequences.resume(cursor, anchor - begin);
-        if (anchor < target) {
-            sequences.add_literals(input_.subspan(anchor, target - anchor));
-            anchor = target;
-        }
-        return anchor;
-    }
-
-private:
-    static constexpr std::size_t patience = 128;
-    /// Of places that are looked at one in `step`, and noted in bursts of `step`
-    /// every step^2, some meet at any distance.
-    static constexpr std::size_t widest_step = 16;
-
-    /// Looks whether a match that begins a little later saves more, and moves
-    /// there.
-    Match improve(Match match, std::size_t& position, std::size_t& entered, const MatchCost& cost) {
-        unsigned left = effort_.places;
-        for (std::size_t at = position + 1; left > 0 && match.length < effort_.lazy &&
-                                            at < finder_.end() && at < position + match.length;
-             ++at, --left) {
-            const unsigned depth = std::max(1U, effort_.depth >> (at - position));
-            const Match other = finder_.find(at, match, effort_.nice, depth, cost);
-            entered = at + 1;
-            if (other.length > 0) {
-                match = other;
-                position = at;
-                left = effort_.places + 1;
-            }
-        }
-        return match;
-    }
-
-    std::span<const std::byte> input_;
-    const ChainEffort& effort_;
-    MatchFinder finder_;
 };
 
 }  // namespace fairing::codec::detail
@@ -17339,8 +17318,8 @@ public:
 
     /// Adds the input from `position` to at least `target`, and returns where it
     /// got to.
-    std::size_t parse(std::size_t position, std::size_t target, const MatchCost& cost,
-                      Sequences& sequences) {
+    [[gnu::always_inline]] std::size_t parse(std::size_t position, std::size_t target,
+                                             const MatchCost& cost, Sequences& sequences) {
         const std::byte* const begin = begin_;
         const std::byte* const end = end_;
         const std::byte* const stop =
@@ -17535,9 +17514,97 @@ private:
 }  // namespace fairing::codec::detail
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/codec/lazy_parser.hpp - literals and matches by a search at each place
+// and a look at the next ones: the balanced and the best levels.
+
+namespace fairing::codec::detail {
+
+/// How hard a level searches: candidates in a row, the length that ends a search,
+/// the length from which the next places are not tried for a better match, and
+/// how many of them are.
+struct SearchEffort {
+    unsigned depth = 0;
+    std::uint32_t nice = 0;
+    std::uint32_t lazy = 0;
+    unsigned places = 0;
+};
+
+/// Visits one input piece by piece. Where nothing is found it looks at fewer
+/// and fewer places.
+template <unsigned ways>
+class LazyParser {
+public:
+    LazyParser(std::span<const std::byte> input, const SearchEffort& effort,
+               MatchTables<ways>& tables)
+        : input_(input), effort_(effort), finder_(input, tables) {}
+
+    /// Adds the input from `position` to at least `target`, and returns where it
+    /// got to.
+    [[gnu::always_inline]] std::size_t parse(std::size_t position, std::size_t target,
+                                             const MatchCost& cost, Sequences& sequences) {
+        const std::size_t begin = position;
+        const std::byte* const data = input_.data();
+        const SearchEffort effort = effort_;
+        MatchFinder<ways> finder = finder_;  // in registers
+        std::size_t anchor = position;
+        Sequences::Cursor cursor = sequences.cursor();
+        const std::size_t stop = std::min(target, finder.end());
+        while (position < stop) {
+            Match match = finder.find(position, {}, effort.nice, effort.depth, cost);
+            if (match.length == 0) {
+                const std::size_t step = std::min(widest_step, 1 + (position - anchor) / patience);
+                if (step > 1 && position % (step * step) < step) [[unlikely]] {
+                    finder.insert(position + 1, position + step);
+                }
+                position += step;
+                continue;
+            }
+            // Does a match that begins a little later save more?
+            std::size_t next = position + 1;
+            for (unsigned left = effort.places;
+                 left > 0 && match.length < effort.lazy && next < finder.end(); --left) {
+                // The places between, a half of a literal each but the first, are lost.
+                Match rival = match;
+                rival.gain +=
+                    static_cast<std::int32_t>((2 * (next - position) - 1) * cost.literal() / 4);
+                const Match later = finder.find(next, rival, effort.nice, effort.depth, cost);
+                if (later.length > 0) {
+                    match = later;
+                    position = next;
+                    left = effort.places + 1;
+                }
+                ++next;
+            }
+            cursor.add(data + anchor, position - anchor, match.length, match.distance);
+            position += match.length;
+            anchor = position;
+            finder.insert(next, position);
+        }
+        sequences.resume(cursor, anchor - begin);
+        if (anchor < target) {
+            sequences.add_literals(input_.subspan(anchor, target - anchor));
+            anchor = target;
+        }
+        return anchor;
+    }
+
+private:
+    static constexpr std::size_t patience = 128;
+    /// Of places that are looked at one in `step`, and noted in bursts of `step`
+    /// every step^2, some meet at any distance.
+    static constexpr std::size_t widest_step = 16;
+
+    std::span<const std::byte> input_;
+    const SearchEffort& effort_;
+    MatchFinder<ways> finder_;
+};
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/codec/deflate.hpp - a writer of deflate streams (RFC 1951).
 //
-// Bytes -> FastParser or ChainParser (literals and matches) -> BlockSplitter ->
+// Bytes -> FastParser or LazyParser (literals and matches) -> BlockSplitter ->
 // a code and its bits. The levels differ in the parser alone.
 
 namespace fairing::codec {
@@ -17547,7 +17614,7 @@ inline constexpr int deflate_store = 0, deflate_fast = 1, deflate_balanced = 6, 
 
 /// Changes whenever a level gives other bytes than before, for those who keep
 /// them.
-inline constexpr int deflate_version = 2;
+inline constexpr int deflate_version = 3;
 
 /// What follows the blocks: an empty stored block that ends at a byte border,
 /// so that other blocks may follow (nothing when the border is reached
@@ -17561,36 +17628,73 @@ struct DeflateOptions {
 
 namespace detail {
 
-/// Appends blocks for an input of less than 2^31 bytes.
+/// Appends blocks for an input of less than 2^31 bytes, chunk by chunk: the smaller the chunks, the
+/// better the blocks' borders, and the more often their symbols are counted.
 template <class Parser>
-void deflate_run(std::span<const std::byte> input, Parser& parser, BitWriter& writer) {
+[[gnu::always_inline]] inline void deflate_chunks(std::span<const std::byte> input, Parser& parser,
+                                                  std::size_t chunk, BitWriter& writer) {
     static thread_local Sequences sequences{BlockSplitter::capacity};
     BlockSplitter splitter{input, sequences, writer};
     RandomnessProbe probe{input};
-    std::size_t position = 0;
+    std::size_t position = 0, probed = 0;
     while (position < input.size()) {
-        const std::size_t size = std::min(BlockSplitter::chunk_size, input.size() - position);
-        if (probe.looks_random(position, size)) {
-            splitter.store(size);
-            position += size;
-        } else {
-            position =
-                parser.parse(position, position + size, splitter.cost(), splitter.sequences());
-            splitter.end_chunk();
+        if (position >= probed) {
+            const std::size_t size =
+                std::min(BlockSplitter::longest_chunk, input.size() - position);
+            probed = position + size;
+            if (probe.looks_random(position, size)) {
+                splitter.store(size);
+                position += size;
+                continue;
+            }
         }
+        position = parser.parse(position, std::min(position + chunk, probed), splitter.cost(),
+                                splitter.sequences());
+        splitter.end_chunk();
     }
     splitter.flush();
 }
 
+#if defined(__x86_64__)
+/// The same with shifts by any register, and bits counted from the lowest.
+template <class Parser>
+[[gnu::target("bmi,bmi2")]] void deflate_chunks_bmi(std::span<const std::byte> input,
+                                                    Parser& parser, std::size_t chunk,
+                                                    BitWriter& writer) {
+    deflate_chunks(input, parser, chunk, writer);
+}
+#endif
+
+template <class Parser>
+void deflate_run(std::span<const std::byte> input, Parser& parser, std::size_t chunk,
+                 BitWriter& writer) {
+#if defined(__x86_64__)
+    static const bool has_bmi =
+        __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0;
+    if (has_bmi) {
+        return deflate_chunks_bmi(input, parser, chunk, writer);
+    }
+#endif
+    deflate_chunks(input, parser, chunk, writer);
+}
+
 /// Levels 2 to 9.
-inline constexpr std::array<ChainEffort, 8> chain_efforts = {{{3, 24, 0, 0},
-                                                              {4, 24, 0, 0},
-                                                              {6, 32, 0, 0},
-                                                              {8, 32, 12, 1},
-                                                              {10, 48, 16, 1},
-                                                              {16, 64, 32, 1},
-                                                              {32, 128, 64, 1},
-                                                              {70, 160, 128, 2}}};
+inline constexpr std::array<SearchEffort, 8> search_efforts = {{{2, 24, 0, 0},
+                                                                {4, 32, 0, 0},
+                                                                {6, 32, 10, 1},
+                                                                {10, 48, 12, 1},
+                                                                {16, 48, 16, 1},
+                                                                {16, 64, 32, 1},
+                                                                {32, 96, 64, 2},
+                                                                {64, 258, 128, 2}}};
+
+template <unsigned ways>
+void deflate_lazily(std::span<const std::byte> input, int level, BitWriter& writer) {
+    static thread_local MatchTables<ways> tables;
+    constexpr std::size_t chunk = 4096;
+    LazyParser<ways> parser{input, search_efforts[static_cast<std::size_t>(level - 2)], tables};
+    deflate_run(input, parser, chunk, writer);
+}
 
 inline void deflate_at_level(std::span<const std::byte> input, int level, BitWriter& writer) {
     if (level == deflate_store) {
@@ -17598,11 +17702,11 @@ inline void deflate_at_level(std::span<const std::byte> input, int level, BitWri
     } else if (level == deflate_fast) {
         static thread_local FastTable table;
         FastParser parser{input, table};
-        deflate_run(input, parser, writer);
+        deflate_run(input, parser, BlockSplitter::longest_chunk, writer);
+    } else if (level <= deflate_balanced) {
+        deflate_lazily<32>(input, level, writer);
     } else {
-        static thread_local ChainTables tables;
-        ChainParser parser{input, chain_efforts[static_cast<std::size_t>(level - 2)], tables};
-        deflate_run(input, parser, writer);
+        deflate_lazily<64>(input, level, writer);
     }
 }
 
@@ -20349,8 +20453,8 @@ static_assert(Compressor<ZlibCompressor>);
 #endif
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/layer_compressor.hpp - who compresses the layers of an image: ours, or one of
-// the libraries that this build has.
+// fairing/builders/append/layer_compressor.hpp - who compresses the layers of an image: ours, or
+// one of the libraries that this build has.
 
 namespace fairing {
 
@@ -20451,8 +20555,8 @@ inline constexpr std::string_view compressors_there =
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/image_layers.hpp - the layers of an image on their way into a store: found in
-// the cache, made, sent, or seen to be there, several at once.
+// fairing/builders/append/image_layers.hpp - the layers of an image on their way into a store:
+// found in the cache, made, sent, or seen to be there, several at once.
 
 namespace fairing::detail {
 
@@ -20802,8 +20906,8 @@ private:
 }  // namespace fairing::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/appended_image.hpp - what an image says that was made by appending: its configs,
-// manifests and index, out of the base's and of what our layers are. Documents, no I/O.
+// fairing/builders/append/appended_image.hpp - what an image says that was made by appending: its
+// configs, manifests and index, out of the base's and of what our layers are. Documents, no I/O.
 
 namespace fairing::detail {
 
@@ -21764,8 +21868,8 @@ namespace fairing {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/engine_load.hpp - an image that was made without an engine, put into one: no
-// registry in between.
+// fairing/builders/append/engine_load.hpp - an image that was made without an engine, put into one:
+// no registry in between.
 
 namespace fairing::detail {
 
@@ -23134,16 +23238,20 @@ public:
     }
 
 private:
-    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
+    /// Who defines the kinds of a group, or of one version of it; `api_version` is "GROUP/VERSION".
     [[nodiscard]] static std::string installer(const std::string& api_version) {
         static const std::map<std::string, const char*> known{
+            {"kubeflow.org/v1beta1", "Katib"},
             {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
             {"trainer.kubeflow.org", "Kubeflow Trainer"},
             {"serving.kserve.io", "KServe"},
             {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
             {"jobset.x-k8s.io", "JobSet"},
             {"kueue.x-k8s.io", "Kueue"}};
-        const auto found = known.find(api_version.substr(0, api_version.find('/')));
+        auto found = known.find(api_version);
+        if (found == known.end()) {
+            found = known.find(api_version.substr(0, api_version.find('/')));
+        }
         return found == known.end() ? "the operator that defines it" : found->second;
     }
 
@@ -23220,6 +23328,16 @@ struct LogQuery {
     bool follow = false, previous = false, timestamps = false;
     std::string since_time = {};   ///< RFC 3339; the server counts whole seconds
     std::optional<int> tail = {};  ///< only so many of the last lines
+};
+
+/// What a Service is asked; a body is JSON.
+struct ServiceRequest {
+    std::string method = "POST";
+    std::string path = {};
+    Query query = {};
+    std::string body = {};
+    net::Repeat repeat = net::Repeat::never;
+    std::chrono::milliseconds deadline = {};  ///< zero: that of the client's options
 };
 
 /// Cheap to copy; copies share what was discovered and the credentials. All members may be called
@@ -23322,18 +23440,18 @@ public:
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
         server_.stream(std::move(call), sink, idle);
     }
-    /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
-    /// answers, and with whatever status, it is given as it is. Is not repeated.
+    /// A request to a port of a Service, by its number or name, through the API server
+    /// (services/proxy): whoever answers, and with whatever status, it is given as it is.
     [[nodiscard]] net::Answer ask_service(const ObjectKey& service, const std::string& port,
-                                          const std::string& path, const std::string& body,
-                                          std::chrono::milliseconds deadline) const {
+                                          ServiceRequest request) const {
         ObjectKey at_port = service;
         at_port.name += ':' + port;
-        Call call = on_object(at_port, "proxy" + path, "ask");
-        call.method = "POST";
-        call.body = body;
-        call.repeat = net::Repeat::never;
-        call.deadline = deadline;
+        Call call = on_object(at_port, "proxy" + request.path, "ask");
+        call.method = std::move(request.method);
+        call.query = std::move(request.query);
+        call.body = std::move(request.body);
+        call.repeat = request.repeat;
+        call.deadline = request.deadline;
         return server_.send(call);
     }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.
@@ -25235,6 +25353,23 @@ struct LogLine {
                           line.text.starts_with("rpc error: code = "));
 }
 
+/// The container of Katib's that repeats what a trial's program prints, which itself prints nothing
+/// then: each line behind the header of klog, "I1126 04:05:06.789012      15 main.go:143] ".
+inline constexpr const char* katib_collector = "metrics-logger-and-collector";
+
+/// A line of `container` as the program wrote it.
+[[nodiscard]] inline std::string original_line(const std::string& container, std::string line) {
+    constexpr std::string_view severities = "IWEF";
+    constexpr std::size_t longest = 80;
+    const std::size_t end = std::string_view{line}.substr(0, longest).find("] ");
+    if (container == katib_collector && end != std::string::npos &&
+        severities.find(line.front()) != std::string_view::npos &&
+        std::string_view{line}.substr(0, end).find(" main.go:") != std::string_view::npos) {
+        line.erase(0, end + 2);
+    }
+    return line;
+}
+
 /// Where a reader of a log is. `sinceTime` counts whole seconds and lines may have equal times, so
 /// a log that is opened again begins with lines that were read before: in the same order, and
 /// known by their times and texts. Lines whose times are up to a second out of order are neither
@@ -25360,7 +25495,8 @@ namespace detail {
 }  // namespace detail
 
 /// The containers whose logs tell the story: the init containers in their order, then the main one
-/// (the annotation kubectl.kubernetes.io/default-container, else the first).
+/// (the annotation kubectl.kubernetes.io/default-container when there is such a one, else the
+/// first).
 [[nodiscard]] inline std::vector<std::string> told_containers(const Json& pod) {
     const Json& spec = detail::member(pod, "spec");
     std::vector<std::string> names;
@@ -25372,8 +25508,11 @@ namespace detail {
     std::string main = text_or(detail::member(detail::member(pod, "metadata"), "annotations"),
                                "kubectl.kubernetes.io/default-container");
     const Json& containers = detail::member(spec, "containers");
-    if (main.empty() && !containers.empty()) {
-        main = text_or(containers[0], "name");
+    const bool is_there =
+        std::any_of(containers.begin(), containers.end(),
+                    [&main](const Json& each) { return text_or(each, "name") == main; });
+    if (!is_there) {
+        main = containers.empty() ? std::string{} : text_or(containers[0], "name");
     }
     if (!main.empty()) {
         names.push_back(main);
@@ -25436,14 +25575,16 @@ namespace detail {
                    "batch.kubernetes.io/job-completion-index");
 }
 
-/// What its lines are marked with: "worker-0", or its name.
+/// What its lines are marked with: "worker-0", or its name; in an Experiment of Katib the trial's
+/// name, and "TRIAL/worker-0".
 [[nodiscard]] inline std::string pod_label(const Json& pod) {
     const std::string index = pod_index(pod);
+    const std::string trial = label_of(pod, "katib.kubeflow.org/trial");
     if (index.empty()) {
-        return name_of(pod);
+        return trial.empty() ? name_of(pod) : trial;
     }
     const std::string role = label_of(pod, "training.kubeflow.org/replica-type");
-    return (role.empty() ? "worker" : role) + '-' + index;
+    return (trial.empty() ? "" : trial + '/') + (role.empty() ? "worker" : role) + '-' + index;
 }
 
 /// Whether `choice` means this pod: its label, its number or its name; an empty one means every
@@ -25837,6 +25978,7 @@ private:
             for (const std::string& container : told_containers(pod)) {
                 const detail::ContainerReader::Sink sink = [&](std::string text) {
                     if (sink_) {
+                        text = original_line(container, std::move(text));
                         sink_({.pod = key.name,
                                .container = container,
                                .text = prefix.empty() ? std::move(text) : prefix + text});
@@ -26273,15 +26415,18 @@ struct Subject {
     bool tries_again = false;  ///< whether a pod that failed need not be the end
     Diagnose diagnose = {};
     std::string selector = {};  ///< of the pods; empty: by the run's label
+    /// What is said of an object that has ended, beside how.
+    std::vector<LogRecord> (*findings)(const Json& owner) = nullptr;
 
     [[nodiscard]] std::string pod_selector() const {
         return selector.empty() ? std::string{kube::run_label} + '=' + run_id : selector;
     }
     /// Whether a pod is one of this object, and not of an earlier one of the same run id. Some
-    /// operators make pods through objects of their own (a launcher's Job, a JobSet): such a pod is
-    /// ours when it is younger than the run.
+    /// operators make pods through objects of their own (a launcher's Job, a JobSet, trials): such
+    /// a pod is ours when it is younger than the run.
     [[nodiscard]] bool owns(const Json& pod) const {
-        const bool has_go_between = key.kind == "MPIJob" || key.kind == "TrainJob";
+        const bool has_go_between =
+            key.kind == "MPIJob" || key.kind == "TrainJob" || key.kind == "Experiment";
         if (has_go_between && kube::text(pod, {"metadata", "creationTimestamp"}) >=
                                   kube::text(main, {"metadata", "creationTimestamp"})) {
             return true;
@@ -26423,6 +26568,9 @@ public:
         }
         if (!is_given_up_) {
             end = last_words(std::move(end));
+            if (end.cause != kube::Cause::deleted) {
+                say_findings();
+            }
         }
         Outcome outcome = outcome_of(end);
         outcome.state = is_given_up_ ? State::failed : outcome.state;
@@ -26489,6 +26637,18 @@ private:
     [[nodiscard]] std::vector<std::string> tail() {
         const std::lock_guard lock{mutex_};
         return {tail_.begin(), tail_.end()};
+    }
+
+    void say_findings() {
+        if (subject_.findings == nullptr) {
+            return;
+        }
+        std::unique_lock lock{mutex_};
+        const Json owner = owner_;
+        lock.unlock();
+        for (const LogRecord& record : subject_.findings(owner)) {
+            client_.control().say(record.level, record.text);
+        }
     }
 
     /// The object may have failed before the watch brought its pods' ends: these tell why.
@@ -28708,8 +28868,8 @@ namespace detail {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/kaniko_job.hpp - the pod in which Kaniko, or what takes its arguments, builds an
-// image: documents, no I/O. The arguments are those of its living forks,
+// fairing/builders/cluster/kaniko_job.hpp - the pod in which Kaniko, or what takes its arguments,
+// builds an image: documents, no I/O. The arguments are those of its living forks,
 // github.com/osscontainertools/kaniko and github.com/chainguard-dev/kaniko.
 
 namespace fairing::detail {
@@ -28822,8 +28982,8 @@ inline void add_registry_secret(PodSpec& pod, std::vector<Json>& objects, const 
 }  // namespace fairing::detail
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/builder_job.hpp - the Job that builds an image in a cluster: what is stored for
-// it, and its way to an end that leaves nothing behind.
+// fairing/builders/cluster/builder_job.hpp - the Job that builds an image in a cluster: what is
+// stored for it, and its way to an end that leaves nothing behind.
 
 namespace fairing::detail {
 
@@ -30770,7 +30930,7 @@ static_assert(Builder<ClusterBuilder> && SelfChecking<ClusterBuilder>);
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/builders/engine_progress.hpp - what a container engine says of a build or a push, as log
+// fairing/builders/engine/progress.hpp - what a container engine says of a build or a push, as log
 // lines and progress.
 
 namespace fairing::detail {
@@ -32241,8 +32401,9 @@ private:
                                   const std::string& subject) const {
         const bool is_inside = client.cluster().context == "in-cluster";
         if (!is_inside && !address.is_public && !address.service.name.empty()) {
-            return client.ask_service(address.service, address.service_port, path, body,
-                                      habits_.predict_timeout);
+            return client.ask_service(
+                address.service, address.service_port,
+                {.path = path, .body = body, .deadline = habits_.predict_timeout});
         }
         const std::string& server =
             is_inside && !address.inside.empty() ? address.inside : address.outside;
@@ -33762,20 +33923,22 @@ private:
     [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
         for (int attempt = 1;; ++attempt) {
             const bool was_lost = std::exchange(is_in_doubt, true);
+            bool may_be_there = was_lost;  // once it was answered
             std::optional<Error> failure;
             std::string retry_after;
             try {
                 const net::Answer answer =
                     ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
                         net::Repeat::never);
-                is_in_doubt =
-                    was_lost || (net::is_temporary(answer.status) && answer.status != 429);
+                may_be_there = was_lost || cloud::is_success(answer.status) ||
+                               (net::is_temporary(answer.status) && answer.status != 429);
                 if (was_lost && answer.status == 409) {
                     return made_meanwhile(wanted, answer);
                 }
                 if (!net::is_temporary(answer.status)) {
                     return document(answer, wanted.attempted, wanted.subject);
                 }
+                is_in_doubt = may_be_there;
                 retry_after = net::header(answer.headers, "Retry-After");
                 failure =
                     cloud::refuse(answer, wanted.attempted, wanted.subject, advice(answer.status));
@@ -33783,7 +33946,7 @@ private:
                 throw;
             } catch (const Error& error) {
                 if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
-                    is_in_doubt = was_lost;
+                    is_in_doubt = may_be_there;
                     throw;
                 }
                 failure = error;
@@ -33813,7 +33976,7 @@ private:
     }
     void undo_unseen(const Creation& wanted) const {
         try {
-            const Client free = with_stop({});
+            const Client free = with_stop({}).with_deadline({});
             Pace pace{options_};
             for (int look = 0; look < 5; ++look) {
                 if (const std::optional<Json> found = wanted.made(free)) {
@@ -34177,6 +34340,7 @@ struct Served {
     bool keep_failed = false;                         ///< nothing is removed when it fails
     /// By its name: following removes nothing, and whoever reads the log reads on until it is gone.
     bool is_found = false;
+    bool may_cancel = true;                   ///< the deployment, when it is removed before its end
     std::chrono::seconds predict_timeout{0};  ///< zero: no limit
 };
 
@@ -34282,7 +34446,9 @@ private:
         return *end_;
     }
     void end_operation(const Client& client) {
-        client.cancel(served_.operation, served_.operation_root, served_.object.name);
+        if (served_.may_cancel) {
+            client.cancel(served_.operation, served_.operation_root, served_.object.name);
+        }
         served_.operation =
             client.end_of(served_.operation, served_.operation_root, "remove", served_.object.name);
     }
@@ -34733,6 +34899,1562 @@ inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
 
 static_assert(Deployer<AiPlatformDeployer> && SelfChecking<AiPlatformDeployer> &&
               Deployer<AiPlatformServingDeployer> && Renderer<AiPlatformServingDeployer>);
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/training/run_policy.hpp - what every training job of Kubeflow takes beside its
+// replicas: when it ends, what is restarted, what is cleaned up (kubeflow.org/v1 RunPolicy).
+
+namespace fairing {
+
+/// What happens to a pod that failed. `exit_code`: codes from 128 are tried again, those below are
+/// final.
+enum class RestartPolicy { never, on_failure, always, exit_code };
+
+/// Which pods the operator deletes once the job has ended. `running`, our default, ends what would
+/// go on for ever (parameter servers) and keeps the logs of the others.
+enum class CleanPodPolicy { none, running, all };
+
+struct RunPolicy {
+    RestartPolicy restart_policy = RestartPolicy::never;  ///< of every replica
+    CleanPodPolicy clean_pod_policy = CleanPodPolicy::running;
+    std::optional<int> backoff_limit = {};
+    std::optional<int> active_deadline_seconds = {};
+    std::optional<int> ttl_seconds_after_finished = {};
+    bool suspend = false;
+    std::optional<int> gang_min_available = {};  ///< pods that start together, or not at all
+    std::string gang_queue = {};
+    std::string gang_priority_class = {};
+    std::optional<int> gang_timeout_seconds = {};
+};
+
+template <>
+inline constexpr auto value_names<RestartPolicy> =
+    std::array<std::pair<std::string_view, RestartPolicy>, 4>{
+        {{"never", RestartPolicy::never},
+         {"on-failure", RestartPolicy::on_failure},
+         {"always", RestartPolicy::always},
+         {"exit-code", RestartPolicy::exit_code}}};
+template <>
+inline constexpr auto value_names<CleanPodPolicy> =
+    std::array<std::pair<std::string_view, CleanPodPolicy>, 3>{
+        {{"none", CleanPodPolicy::none},
+         {"running", CleanPodPolicy::running},
+         {"all", CleanPodPolicy::all}}};
+
+template <>
+inline constexpr auto fields<RunPolicy> = std::tuple{
+    field("restart_policy", &RunPolicy::restart_policy, "what happens to a pod that failed"),
+    field("clean_pod_policy", &RunPolicy::clean_pod_policy,
+          "which pods are deleted once the job has ended"),
+    field("backoff_limit", &RunPolicy::backoff_limit, "how many pods may fail before the job does"),
+    field("active_deadline_seconds", &RunPolicy::active_deadline_seconds,
+          "the cluster stops the job after so long"),
+    field("ttl_seconds_after_finished", &RunPolicy::ttl_seconds_after_finished,
+          "the cluster removes the job so long after its end"),
+    field("suspend", &RunPolicy::suspend, "create it, but let nothing run yet"),
+    field("gang_min_available", &RunPolicy::gang_min_available,
+          "gang scheduling: so many pods start together, or none"),
+    field("gang_queue", &RunPolicy::gang_queue, "gang scheduling: the scheduler's queue"),
+    field("gang_priority_class", &RunPolicy::gang_priority_class,
+          "gang scheduling: PriorityClass of the group"),
+    field("gang_timeout_seconds", &RunPolicy::gang_timeout_seconds,
+          "gang scheduling: how long the group may wait"),
+};
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/training/kinds.hpp - the training jobs of Kubeflow's training operator
+// (kubeflow.org/v1) and MPI operator (v2beta1). They differ in data: a table of kinds, one of their
+// roles, one of the fields that only some have.
+
+namespace fairing {
+
+struct TrainingKind;
+
+/// Any of the kinds, which `kind` names; what the others have and this one has not is said in a
+/// warning. Counts that are not set are the kind's own habit. TFJobDeployer and its siblings
+/// (training_jobs.hpp) are this with a kind's own members.
+struct TrainingJobDeployer {
+    const TrainingKind* kind = nullptr;  ///< one of training_kinds
+    KubernetesOptions kubernetes = {};   ///< its cleanup is Cleanup::never when not set
+    std::optional<int> worker_count = {}, ps_count = {}, chief_count = {}, master_count = {},
+                       evaluator_count = {};
+    RunPolicy policy = {};
+    std::string success_policy = {};       ///< TFJob: "AllWorkers" waits for every worker
+    bool enable_dynamic_worker = false;    ///< TFJob: workers may come and go
+    std::string nproc_per_node = {};       ///< PyTorchJob: "auto", "gpu", "cpu" or a number
+    std::optional<int> min_workers = {};   ///< elastic PyTorchJob and PaddleJob
+    std::optional<int> max_workers = {};   ///< the same
+    std::optional<int> max_restarts = {};  ///< the same
+    std::string rdzv_backend = {};         ///< elastic PyTorchJob: "c10d", "etcd", …
+    std::string mpi_version = {};          ///< MPIJob: "v1", "v2beta1"; empty: what the cluster has
+    std::optional<int> slots_per_worker = {};  ///< MPIJob: processes of a worker
+    std::vector<std::string> launcher = {};    ///< MPIJob: empty: mpirun -n PROCESSES
+    std::string mpi_implementation = {};       ///< MPIJob v2beta1: OpenMPI, Intel, MPICH
+    bool run_launcher_as_worker = false;       ///< MPIJob v2beta1
+
+    /// Throws Error{usage} for what the cluster, or a webhook there, would refuse.
+    void check() const;
+    /// As JobDeployer's.
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<TrainingJobDeployer> = std::tuple_cat(
+    fields_of_part(&TrainingJobDeployer::kubernetes),
+    std::tuple{
+        field("worker_count", &TrainingJobDeployer::worker_count, "how many workers train together",
+              "workers"),
+        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers (default: none)",
+              "ps"),
+        field("chief_count", &TrainingJobDeployer::chief_count, "chief of a TFJob: 0 or 1",
+              "chief"),
+        field("master_count", &TrainingJobDeployer::master_count,
+              "master of a PyTorchJob, XGBoostJob or PaddleJob: 0 or 1", "master"),
+        field("evaluator_count", &TrainingJobDeployer::evaluator_count,
+              "evaluators (default: none)", "evaluators"),
+    },
+    fields_of_part(&TrainingJobDeployer::policy),
+    std::tuple{
+        field("success_policy", &TrainingJobDeployer::success_policy,
+              "TFJob: AllWorkers waits for every worker"),
+        field("enable_dynamic_worker", &TrainingJobDeployer::enable_dynamic_worker,
+              "TFJob: workers may come and go"),
+        field("nproc_per_node", &TrainingJobDeployer::nproc_per_node,
+              "processes of a node: auto, gpu, cpu or a number"),
+        field("min_workers", &TrainingJobDeployer::min_workers,
+              "elastic PyTorchJob or PaddleJob: least workers"),
+        field("max_workers", &TrainingJobDeployer::max_workers, "the same: most workers"),
+        field("max_restarts", &TrainingJobDeployer::max_restarts, "the same: most restarts"),
+        field("rdzv_backend", &TrainingJobDeployer::rdzv_backend,
+              "elastic PyTorchJob: how workers find each other (c10d, etcd)"),
+        field("mpi_version", &TrainingJobDeployer::mpi_version,
+              "MPIJob: v1 or v2beta1 (default: what the cluster has)"),
+        field("slots_per_worker", &TrainingJobDeployer::slots_per_worker,
+              "MPIJob: processes of a worker (default: 1)"),
+        field("launcher", &TrainingJobDeployer::launcher,
+              "MPIJob: what starts the program (default: mpirun -n PROCESSES)"),
+        field("mpi_implementation", &TrainingJobDeployer::mpi_implementation,
+              "MPIJob v2beta1: OpenMPI, Intel or MPICH"),
+        field("run_launcher_as_worker", &TrainingJobDeployer::run_launcher_as_worker,
+              "MPIJob v2beta1: the launcher works too"),
+    });
+
+/// One role of a kind's replicas.
+struct TrainingRole {
+    enum class Gpus { kept, removed };
+    enum class Runs { program, launcher, own };  ///< own: what the operator gives it
+
+    const char* name;
+    std::optional<int> TrainingJobDeployer::*count;  ///< null: always one
+    int preset, least, most;
+    Gpus gpus = Gpus::kept;  ///< parameter servers and launchers compute nothing
+    Runs runs = Runs::program;
+};
+
+struct TrainingKind {
+    const char* deployer;  ///< "tfjob": its name, its label, and in its objects' names
+    const char* api_version;
+    const char* kind;
+    const char* replicas;       ///< the field of the roles
+    const char* container;      ///< the name that its webhook wants
+    const char* rank_variable;  ///< for a kind whose operator tells no rank
+    std::span<const TrainingRole> roles;
+};
+
+namespace detail {
+
+inline constexpr int any_number = 1000000;
+using Training = TrainingJobDeployer;
+inline constexpr std::array<TrainingRole, 4> tf_roles{
+    {{"Chief", &Training::chief_count, 0, 0, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number},
+     {"PS", &Training::ps_count, 0, 0, any_number, TrainingRole::Gpus::removed},
+     {"Evaluator", &Training::evaluator_count, 0, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 2> pytorch_roles{
+    {{"Master", &Training::master_count, 1, 0, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 2> xgboost_roles{
+    {{"Master", &Training::master_count, 1, 1, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 2> paddle_roles{
+    {{"Master", &Training::master_count, 0, 0, 1},
+     {"Worker", &Training::worker_count, 1, 0, any_number}}};
+inline constexpr std::array<TrainingRole, 1> jax_roles{
+    {{"Worker", &Training::worker_count, 1, 1, any_number}}};
+inline constexpr std::array<TrainingRole, 2> mpi_roles{
+    {{"Launcher", nullptr, 1, 1, 1, TrainingRole::Gpus::removed, TrainingRole::Runs::launcher},
+     {"Worker", &Training::worker_count, 1, 1, any_number, TrainingRole::Gpus::kept,
+      TrainingRole::Runs::own}}};
+
+}  // namespace detail
+
+/// MPIJobs have one name and two versions, of which a cluster has one.
+inline constexpr std::array<TrainingKind, 7> training_kinds{
+    {{"tfjob", "kubeflow.org/v1", "TFJob", "tfReplicaSpecs", "tensorflow", "", detail::tf_roles},
+     {"pytorchjob", "kubeflow.org/v1", "PyTorchJob", "pytorchReplicaSpecs", "pytorch", "",
+      detail::pytorch_roles},
+     {"xgboostjob", "kubeflow.org/v1", "XGBoostJob", "xgbReplicaSpecs", "xgboost", "",
+      detail::xgboost_roles},
+     {"paddlejob", "kubeflow.org/v1", "PaddleJob", "paddleReplicaSpecs", "paddle", "PADDLE_RANK",
+      detail::paddle_roles},
+     {"jaxjob", "kubeflow.org/v1", "JAXJob", "jaxReplicaSpecs", "jax", "", detail::jax_roles},
+     {"mpijob", "kubeflow.org/v2beta1", "MPIJob", "mpiReplicaSpecs", "mpi", "", detail::mpi_roles},
+     {"mpijob", "kubeflow.org/v1", "MPIJob", "mpiReplicaSpecs", "mpi", "", detail::mpi_roles}}};
+
+/// The first kind of that name; null when there is none.
+[[nodiscard]] constexpr const TrainingKind* training_kind(std::string_view deployer) noexcept {
+    for (const TrainingKind& each : training_kinds) {
+        if (each.deployer == deployer) {
+            return &each;
+        }
+    }
+    return nullptr;
+}
+
+namespace detail {
+
+inline constexpr const TrainingKind* mpi_v2 = &training_kinds[5];
+inline constexpr const TrainingKind* mpi_v1 = &training_kinds[6];
+
+[[nodiscard]] inline Json json_of(const std::optional<int>& value) {
+    return value ? Json(*value) : Json();
+}
+[[nodiscard]] inline Json json_of(const std::string& value) {
+    return value.empty() ? Json() : Json(value);
+}
+[[nodiscard]] inline Json json_of(bool value) { return value ? Json(true) : Json(); }
+
+/// An option that is a field of some kinds' spec; null when it is not set.
+struct TrainingField {
+    const char* option;
+    const char* kinds;  ///< names between spaces; a version where only one has it; "": all
+    const char* path;   ///< in the spec; "": it has other effects
+    Json (*value)(const TrainingJobDeployer& job);
+};
+inline constexpr std::array<TrainingField, 20> training_fields{{
+    {"backoff_limit", "", "/runPolicy/backoffLimit",
+     [](const Training& job) { return json_of(job.policy.backoff_limit); }},
+    {"active_deadline_seconds", "", "/runPolicy/activeDeadlineSeconds",
+     [](const Training& job) { return json_of(job.policy.active_deadline_seconds); }},
+    {"ttl_seconds_after_finished", "", "/runPolicy/ttlSecondsAfterFinished",
+     [](const Training& job) { return json_of(job.policy.ttl_seconds_after_finished); }},
+    {"suspend", "", "/runPolicy/suspend",
+     [](const Training& job) { return json_of(job.policy.suspend); }},
+    {"gang_min_available", "", "/runPolicy/schedulingPolicy/minAvailable",
+     [](const Training& job) { return json_of(job.policy.gang_min_available); }},
+    {"gang_queue", "", "/runPolicy/schedulingPolicy/queue",
+     [](const Training& job) { return json_of(job.policy.gang_queue); }},
+    {"gang_priority_class", "", "/runPolicy/schedulingPolicy/priorityClass",
+     [](const Training& job) { return json_of(job.policy.gang_priority_class); }},
+    {"gang_timeout_seconds", "", "/runPolicy/schedulingPolicy/scheduleTimeoutSeconds",
+     [](const Training& job) { return json_of(job.policy.gang_timeout_seconds); }},
+    {"success_policy", " tfjob ", "/successPolicy",
+     [](const Training& job) { return json_of(job.success_policy); }},
+    {"enable_dynamic_worker", " tfjob ", "/enableDynamicWorker",
+     [](const Training& job) { return json_of(job.enable_dynamic_worker); }},
+    {"nproc_per_node", " pytorchjob ", "/nprocPerNode",
+     [](const Training& job) { return json_of(job.nproc_per_node); }},
+    {"min_workers", " pytorchjob paddlejob ", "/elasticPolicy/minReplicas",
+     [](const Training& job) { return json_of(job.min_workers); }},
+    {"max_workers", " pytorchjob paddlejob ", "/elasticPolicy/maxReplicas",
+     [](const Training& job) { return json_of(job.max_workers); }},
+    {"max_restarts", " pytorchjob paddlejob ", "/elasticPolicy/maxRestarts",
+     [](const Training& job) { return json_of(job.max_restarts); }},
+    {"rdzv_backend", " pytorchjob ", "/elasticPolicy/rdzvBackend",
+     [](const Training& job) { return json_of(job.rdzv_backend); }},
+    {"slots_per_worker", " mpijob ", "/slotsPerWorker",
+     [](const Training& job) { return json_of(job.slots_per_worker); }},
+    {"mpi_implementation", " kubeflow.org/v2beta1 ", "/mpiImplementation",
+     [](const Training& job) { return json_of(job.mpi_implementation); }},
+    {"run_launcher_as_worker", " kubeflow.org/v2beta1 ", "/runLauncherAsWorker",
+     [](const Training& job) { return json_of(job.run_launcher_as_worker); }},
+    {"mpi_version", " mpijob ", "", [](const Training& job) { return json_of(job.mpi_version); }},
+    {"launcher", " mpijob ", "",
+     [](const Training& job) { return job.launcher.empty() ? Json() : Json(job.launcher); }},
+}};
+
+[[nodiscard]] inline bool has_field(const TrainingKind& kind, const TrainingField& field) {
+    const std::string_view kinds = field.kinds;
+    const auto names = [kinds](const char* name) {
+        return kinds.find(' ' + std::string{name} + ' ') != std::string_view::npos;
+    };
+    return kinds.empty() || names(kind.deployer) || names(kind.api_version);
+}
+
+[[nodiscard]] inline bool is_elastic(const TrainingJobDeployer& job) {
+    return job.min_workers || job.max_workers || job.max_restarts || !job.rdzv_backend.empty();
+}
+
+/// Whether the number of workers may change: an elastic policy means something to the kind.
+[[nodiscard]] inline bool takes_elastic(const TrainingKind& kind) {
+    const std::string_view name = kind.deployer;
+    return name == "pytorchjob" || name == "paddlejob";
+}
+
+/// How many pods of a role. The workers of an elastic PyTorchJob find each other without a master.
+[[nodiscard]] inline int count_of(const TrainingJobDeployer& job, const TrainingRole& role) {
+    const bool is_elastic_master = std::string_view{job.kind->deployer} == "pytorchjob" &&
+                                   role.count == &TrainingJobDeployer::master_count &&
+                                   is_elastic(job);
+    return role.count == nullptr ? role.preset
+                                 : (job.*role.count).value_or(is_elastic_master ? 0 : role.preset);
+}
+
+[[nodiscard]] inline int worker_count(const TrainingJobDeployer& job) {
+    for (const TrainingRole& role : job.kind->roles) {
+        if (role.count == &TrainingJobDeployer::worker_count) {
+            return count_of(job, role);
+        }
+    }
+    return 0;
+}
+
+}  // namespace detail
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/training/objects.hpp - a training job of Kubeflow as the objects of a cluster,
+// and what its webhooks would refuse (training-operator, pkg/webhooks; mpi-operator,
+// pkg/apis/kubeflow/validation), refused here.
+
+namespace fairing {
+
+namespace detail {
+
+[[nodiscard]] inline Error training_error(const std::string& what, const std::string& value,
+                                          std::string answer, std::string advice = {}) {
+    return Error{ErrorCode::usage,
+                 {.attempted = "use " + what,
+                  .subject = value,
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+inline void check_counts(const TrainingJobDeployer& job) {
+    const TrainingKind& kind = *job.kind;
+    int all = 0;
+    for (const TrainingRole& role : kind.roles) {
+        const int count = count_of(job, role);
+        if (count < role.least || count > role.most) {
+            throw training_error(
+                std::string{role.name} + " count", std::to_string(count),
+                std::string{"a "} + kind.kind + " takes " + std::to_string(role.least) +
+                    (role.most == any_number   ? " or more"
+                     : role.least == role.most ? ""
+                                               : " to " + std::to_string(role.most)));
+        }
+        all += count;
+    }
+    if (all == 0) {
+        throw training_error("no replicas for", kind.kind, "it would run nothing",
+                             "give it --workers");
+    }
+    const int workers = worker_count(job);
+    if (is_elastic(job) && takes_elastic(kind)) {
+        if (workers == 0) {
+            throw training_error("an elastic policy for", kind.kind, "it has no workers");
+        }
+        if (job.min_workers.value_or(workers) > workers ||
+            job.max_workers.value_or(workers) < workers || job.min_workers.value_or(1) < 1) {
+            throw training_error("min_workers and max_workers",
+                                 std::to_string(job.min_workers.value_or(workers)) + " to " +
+                                     std::to_string(job.max_workers.value_or(workers)),
+                                 "the " + std::to_string(workers) + " workers are not within");
+        }
+    }
+}
+
+inline void check_values(const TrainingJobDeployer& job) {
+    using kubernetes::check_least;
+    const RunPolicy& policy = job.policy;
+    check_least("backoff_limit", policy.backoff_limit.value_or(0), 0);
+    check_least("active_deadline_seconds", policy.active_deadline_seconds.value_or(1), 1);
+    check_least("ttl_seconds_after_finished", policy.ttl_seconds_after_finished.value_or(0), 0);
+    check_least("gang_min_available", policy.gang_min_available.value_or(1), 1);
+    check_least("slots_per_worker", job.slots_per_worker.value_or(1), 1);
+    const auto check_one_of = [](const char* what, const std::string& value,
+                                 const std::vector<std::string>& names) {
+        if (!value.empty() && std::find(names.begin(), names.end(), value) == names.end()) {
+            throw unknown_name("choose", what, value, names);
+        }
+    };
+    check_one_of("mpi_version", job.mpi_version, {"v1", "v2beta1"});
+    check_one_of("mpi_implementation", job.mpi_implementation, {"OpenMPI", "Intel", "MPICH"});
+    check_one_of("success_policy", job.success_policy, {"AllWorkers"});
+    if (const std::string& nproc = job.nproc_per_node;
+        !nproc.empty() && nproc.find_first_not_of("0123456789") != std::string::npos) {
+        check_one_of("nproc_per_node", nproc, {"auto", "gpu", "cpu", "a number"});
+    }
+    if (job.kind == mpi_v2 && (policy.restart_policy == RestartPolicy::always ||
+                               policy.restart_policy == RestartPolicy::exit_code)) {
+        throw training_error("restart_policy of", "an MPIJob v2beta1",
+                             "it takes never or on-failure");
+    }
+}
+
+/// Pods and their Services are called NAME-ROLE-NUMBER, all of it one RFC 1035 label.
+[[nodiscard]] inline RunIdentity training_identity(const TrainingJobDeployer& job,
+                                                   const std::string& run_id) {
+    const std::string deployer = job.kind->deployer;
+    RunIdentity identity =
+        run_identity(job.kubernetes, run_id, "fairing-" + deployer + '-', deployer);
+    kube::check_dns_1035_label("name", identity.name);
+    for (const TrainingRole& role : job.kind->roles) {
+        if (const int count = count_of(job, role); count > 0) {
+            std::string last = identity.name + '-' + role.name + '-' + std::to_string(count - 1);
+            std::transform(last.begin(), last.end(), last.begin(), [](char c) {
+                return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+            });
+            kube::check_dns_1035_label("name of the last pod", last);
+        }
+    }
+    return identity;
+}
+
+/// What was asked for and this kind has not.
+[[nodiscard]] inline std::vector<std::string> training_notes(const TrainingJobDeployer& job) {
+    std::vector<std::string> notes;
+    const auto note = [&](const std::string& option) {
+        notes.push_back(std::string{"a "} + job.kind->kind + " has no " + option +
+                        ": it is left out");
+    };
+    for (const TrainingField& each : training_fields) {
+        if (!has_field(*job.kind, each) && !each.value(job).is_null()) {
+            note(each.option);
+        }
+    }
+    for (const auto& [option, count] : {std::pair{"worker_count", &Training::worker_count},
+                                        {"ps_count", &Training::ps_count},
+                                        {"chief_count", &Training::chief_count},
+                                        {"master_count", &Training::master_count},
+                                        {"evaluator_count", &Training::evaluator_count}}) {
+        const auto is_it = [member = count](const TrainingRole& role) {
+            return role.count == member;
+        };
+        if ((job.*count).value_or(0) > 0 &&
+            std::none_of(job.kind->roles.begin(), job.kind->roles.end(), is_it)) {
+            note(option);
+        }
+    }
+    return notes;
+}
+
+inline void remove_gpus(Json& container) {
+    for (const char* part : {"limits", "requests"}) {
+        Json& amounts = container["resources"][part];
+        for (const char* gpu : {"nvidia.com/gpu", "amd.com/gpu"}) {
+            if (amounts.is_object()) {
+                amounts.erase(gpu);
+            }
+        }
+        if (amounts.empty()) {
+            container["resources"].erase(part);
+        }
+    }
+    if (container["resources"].empty()) {
+        container.erase("resources");
+    }
+}
+
+/// What the ranks of an MPI run do not inherit is given to them by env(1): a rank on another node
+/// is a child of its sshd, and not of the container.
+[[nodiscard]] inline Json launcher_command(const TrainingJobDeployer& job, const Image& image,
+                                           const Json& program) {
+    const int workers = worker_count(job) + (job.run_launcher_as_worker ? 1 : 0);
+    Json command = job.launcher;
+    if (job.launcher.empty()) {
+        command = {"mpirun", "-n", std::to_string(workers * job.slots_per_worker.value_or(1))};
+    }
+    Labels variables = image.environment;
+    for (const auto& [name, value] : job.kubernetes.environment) {
+        variables[name] = value;
+    }
+    variables["FAIRING_RUNTIME"] = "1";
+    command.push_back("env");
+    for (const auto& [name, value] : variables) {
+        command.push_back(literal_text(name + '=' + value));
+    }
+    command.insert(command.end(), program.begin(), program.end());
+    return command;
+}
+
+/// The replicas of one role.
+[[nodiscard]] inline Json replica_spec(const TrainingJobDeployer& job, const TrainingRole& role,
+                                       const Image& image, const RunIdentity& identity,
+                                       PodContext& context) {
+    const TrainingKind& kind = *job.kind;
+    Json pods = pod_template(image, {.container = kind.container, .role = role.name},
+                             job.kubernetes, identity, context);
+    PodSpec pod{std::move(pods["spec"])};
+    pod.json().erase("restartPolicy");  // the replicas' own rules
+    Json& container = pod.container();
+    if (role.gpus == TrainingRole::Gpus::removed) {
+        remove_gpus(container);
+    }
+    if (role.runs == TrainingRole::Runs::own) {
+        container.erase("command");
+    } else if (role.runs == TrainingRole::Runs::launcher) {
+        container["command"] = launcher_command(job, image, container["command"]);
+        // Open MPI refuses root, as which images of ours run, unless told twice.
+        pod.set_env("OMPI_ALLOW_RUN_AS_ROOT", "1");
+        pod.set_env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    } else if (*kind.rank_variable != '\0' && job.kind->roles.size() == 2 &&
+               count_of(job, kind.roles[0]) == 0) {
+        container["env"].push_back(
+            {{"name", kind.rank_variable},
+             {"valueFrom",
+              {{"fieldRef",
+                {{"fieldPath", "metadata.labels['training.kubeflow.org/replica-index']"}}}}}});
+    }
+    const Json& containers = pod.json()["containers"];
+    if (std::none_of(containers.begin(), containers.end(), [&kind](const Json& each) {
+            return kube::text(each, {"name"}) == kind.container &&
+                   !kube::text(each, {"image"}).empty();
+        })) {
+        throw training_error("the pods of role", role.name,
+                             std::string{"a "} + kind.kind + " wants a container named " +
+                                 kind.container + ", with an image",
+                             "a mutator renamed it");
+    }
+    pods["spec"] = std::move(pod.json());
+    constexpr std::array<const char*, 4> policies{"Never", "OnFailure", "Always", "ExitCode"};
+    return {{"replicas", count_of(job, role)},
+            {"restartPolicy", policies.at(static_cast<std::size_t>(job.policy.restart_policy))},
+            {"template", std::move(pods)}};
+}
+
+[[nodiscard]] inline Json training_spec(const TrainingJobDeployer& job) {
+    /// As for a Job.
+    constexpr int always_ttl = 300;
+    constexpr std::array<const char*, 3> clean{"None", "Running", "All"};
+    Json spec{
+        {"runPolicy",
+         {{"cleanPodPolicy", clean.at(static_cast<std::size_t>(job.policy.clean_pod_policy))}}}};
+    if (job.kubernetes.cleanup == Cleanup::always) {
+        spec["runPolicy"]["ttlSecondsAfterFinished"] = always_ttl;
+    }
+    // Else the launcher, a Job of the MPI operator's, would be tried six times more.
+    if (job.kind == mpi_v2 && job.policy.restart_policy == RestartPolicy::never) {
+        spec["runPolicy"]["backoffLimit"] = 0;
+    }
+    for (const TrainingField& each : training_fields) {
+        Json value = each.value(job);
+        if (*each.path != '\0' && has_field(*job.kind, each) && !value.is_null()) {
+            spec[Json::json_pointer{each.path}] = std::move(value);
+        }
+    }
+    return spec;
+}
+
+/// The version that was chosen, or that the cluster has; v2beta1 when nothing tells.
+[[nodiscard]] inline const TrainingKind* resolved_kind(const TrainingJobDeployer& job,
+                                                       const kube::Client* client) {
+    if (job.kind != mpi_v2 && job.kind != mpi_v1) {
+        return job.kind;
+    }
+    if (!job.mpi_version.empty()) {
+        return job.mpi_version == "v1" ? mpi_v1 : mpi_v2;
+    }
+    for (const TrainingKind* each : {mpi_v2, mpi_v1}) {
+        try {
+            if (client != nullptr) {
+                static_cast<void>(client->discover(each->api_version, each->kind));
+                return each;
+            }
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::unsupported) {
+                throw;
+            }
+        }
+    }
+    return mpi_v2;
+}
+
+/// The spec with all replicas; what mutators make beside the pods is added to `objects`.
+[[nodiscard]] inline Json training_body(const TrainingJobDeployer& job, const Image& image,
+                                        const Session& session, const RunIdentity& identity,
+                                        const kubernetes::Place& place,
+                                        std::vector<Json>& objects) {
+    Json spec = training_spec(job);
+    for (const TrainingRole& role : job.kind->roles) {
+        if (count_of(job, role) > 0) {
+            const std::string name = role.name;
+            PodContext context{place.namespace_, name,    place.client,
+                               session,          objects, identity.name};
+            spec[job.kind->replicas][name] = replica_spec(job, role, image, identity, context);
+        }
+    }
+    return spec;
+}
+
+[[nodiscard]] inline std::vector<Json> training_objects(TrainingJobDeployer job, const Image& image,
+                                                        const Session& session,
+                                                        const std::string& run_id,
+                                                        const kubernetes::Place& place) {
+    job.kind = resolved_kind(job, place.client);
+    for (const std::string& note : training_notes(job)) {
+        session.control().say(Level::warning, note);
+    }
+    const RunIdentity identity = training_identity(job, run_id);
+    std::vector<Json> objects;
+    Json spec = training_body(job, image, session, identity, place, objects);
+    objects = adopted(std::move(objects), job.kubernetes, identity, place.namespace_);
+    objects.push_back({{"apiVersion", job.kind->api_version},
+                       {"kind", job.kind->kind},
+                       {"metadata", run_metadata(job.kubernetes, identity, place.namespace_)},
+                       {"spec", std::move(spec)}});
+    return objects;
+}
+
+}  // namespace detail
+
+/// A training job of any of the kinds as a subject to follow: one that was created, or found.
+[[nodiscard]] inline kubernetes::Subject training_subject(const Json& job) {
+    kubernetes::Subject subject{.key = kube::key_of(job),
+                                .uid = kube::uid_of(job),
+                                .run_id = kube::label_of(job, kube::run_label),
+                                .main = job,
+                                .expected_pods = 0,
+                                .diagnose = kube::diagnose_job};
+    for (const TrainingKind& kind : training_kinds) {
+        if (kind.kind != subject.key.kind || kind.api_version != subject.key.api_version) {
+            continue;
+        }
+        for (const TrainingRole& role : kind.roles) {
+            const Json& replicas = kube::member(job, {"spec", kind.replicas, role.name});
+            subject.expected_pods += static_cast<int>(kube::number(replicas, {"replicas"}));
+            const std::string restart = kube::text(replicas, {"restartPolicy"});
+            subject.tries_again = subject.tries_again || (!restart.empty() && restart != "Never");
+        }
+    }
+    return subject;
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/katib/parameter.hpp - a parameter that Katib searches: its name, its type, and
+// the values that it may have (kubeflow.org/v1beta1 ParameterSpec).
+
+namespace fairing {
+
+/// Written as a text: "lr=double:0.01..0.1", "units=int:16..128/16" with a step,
+/// "lr=double:1e-5..0.1:logUniform" with a distribution, "optimizer=categorical:sgd,adam",
+/// "batch=discrete:16,32,64". Numbers are texts, as they are to Katib.
+struct SearchParameter {
+    std::string name = {};
+    std::string type = {};  ///< "double", "int", "categorical", "discrete"
+    std::string min = {}, max = {}, step = {};
+    std::vector<std::string> list = {};
+    std::string distribution = {};  ///< "uniform", "logUniform", "normal", "logNormal"
+
+    SearchParameter() = default;
+    /// Throws Error{usage} for a text of another form; what is in it is judged by check().
+    SearchParameter(const std::string& text);
+    SearchParameter(const char* text) : SearchParameter(std::string{text}) {}
+
+    /// Throws Error{usage} for what Katib, or the algorithm, would refuse.
+    void check(const std::string& algorithm) const;
+    /// An entry of the Experiment's `parameters`.
+    [[nodiscard]] Json json() const;
+
+private:
+    [[nodiscard]] Error error(std::string answer, std::string advice = {}) const {
+        return Error{ErrorCode::usage,
+                     {.attempted = "search parameter",
+                      .subject = name,
+                      .answer = std::move(answer),
+                      .advice = std::move(advice)}};
+    }
+    [[nodiscard]] bool is_range() const { return type == "double" || type == "int"; }
+    [[nodiscard]] double number(const std::string& what, const std::string& text) const;
+    void check_range(const std::string& algorithm) const;
+    void check_list() const;
+};
+
+inline SearchParameter::SearchParameter(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    const std::size_t colon = text.find(':', equals);
+    name = text.substr(0, equals);
+    if (equals == 0 || colon == std::string::npos) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "read parameter",
+                     .subject = text,
+                     .answer = "it is not NAME=TYPE:VALUES",
+                     .advice = "write lr=double:0.01..0.1, units=int:16..128/16 or "
+                               "optimizer=categorical:sgd,adam"}};
+    }
+    type = text.substr(equals + 1, colon - equals - 1);
+    std::string values = text.substr(colon + 1);
+    if (!is_range()) {
+        for (std::size_t start = 0; start <= values.size();) {
+            const std::size_t comma = std::min(values.find(',', start), values.size());
+            list.push_back(values.substr(start, comma - start));
+            start = comma + 1;
+        }
+        return;
+    }
+    const auto cut = [&values](const std::string& separator) {
+        const std::size_t at = values.find(separator);
+        std::string rest =
+            at == std::string::npos ? std::string{} : values.substr(at + separator.size());
+        values.erase(std::min(at, values.size()));
+        return rest;
+    };
+    distribution = cut(":");
+    step = cut("/");
+    max = cut("..");
+    min = values;
+}
+
+inline double SearchParameter::number(const std::string& what, const std::string& text) const {
+    const char* const end = text.data() + text.size();
+    std::from_chars_result read{};
+    double value = 0;
+    if (type == "int") {
+        std::int64_t whole = 0;
+        read = std::from_chars(text.data(), end, whole);
+        value = static_cast<double>(whole);
+    } else {
+        read = std::from_chars(text.data(), end, value);
+    }
+    if (text.empty() || read.ec != std::errc{} || read.ptr != end || !std::isfinite(value)) {
+        throw error(what + " \"" + text + "\" is no " + (type == "int" ? "whole number" : "number"),
+                    is_range() ? "write " + name + '=' + type + ":MIN..MAX" : "");
+    }
+    return value;
+}
+
+inline void SearchParameter::check_range(const std::string& algorithm) const {
+    if (!list.empty()) {
+        throw error("of type " + type + " it has a min and a max, and no list");
+    }
+    const double least = number("its min", min);
+    if (number("its max", max) < least) {
+        throw error("its max " + max + " is less than its min " + min);
+    }
+    if (!step.empty() && number("its step", step) <= 0) {
+        throw error("its step " + step + " is not positive");
+    }
+    if (algorithm == "grid" && type == "double" && step.empty()) {
+        throw error("the algorithm grid wants a step",
+                    "write " + name + "=double:" + min + ".." + max + "/STEP");
+    }
+    const std::vector<std::string> known{"uniform", "logUniform", "normal", "logNormal"};
+    if (!distribution.empty() &&
+        std::find(known.begin(), known.end(), distribution) == known.end()) {
+        throw unknown_name("choose", "the distribution of parameter " + name, distribution, known);
+    }
+    if (distribution.starts_with("log") && least <= 0) {
+        throw error("its min " + min + " has no logarithm");
+    }
+}
+
+inline void SearchParameter::check_list() const {
+    if (!min.empty() || !max.empty() || !step.empty()) {
+        throw error("of type " + type + " it has a list, and no min, max and step");
+    }
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        const std::string& value = list[i];
+        if (value.empty()) {
+            throw error("a value of its list is empty");
+        }
+        if (type == "discrete") {
+            static_cast<void>(number("its value", value));
+        }
+        // Katib puts it as it is into a document, and that into a shell's line.
+        if (std::any_of(value.begin(), value.end(), [](char c) {
+                return c == '"' || c == '\\' || c == '\'' || c == '$' ||
+                       static_cast<unsigned char>(c) < 0x20;
+            })) {
+            throw error("Katib can not hand its value " + Json(value).dump() + " to a program",
+                        "use no quotes, backslashes or dollar signs");
+        }
+        if (std::find(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(i), value) !=
+            list.begin() + static_cast<std::ptrdiff_t>(i)) {
+            throw error("its value " + value + " is there twice");
+        }
+    }
+}
+
+inline void SearchParameter::check(const std::string& algorithm) const {
+    // It is part of a command, of a variable's name, and of a placeholder.
+    const bool is_fine = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    });
+    if (!is_fine) {
+        throw error("its name takes letters, digits, '-', '_' and '.' only");
+    }
+    const std::vector<std::string> types{"double", "int", "categorical", "discrete"};
+    if (std::find(types.begin(), types.end(), type) == types.end()) {
+        throw unknown_name("choose", "the type of parameter " + name, type, types);
+    }
+    if (is_range()) {
+        check_range(algorithm);
+    } else if (list.empty()) {
+        throw error("it has no values");
+    } else {
+        check_list();
+    }
+}
+
+inline Json SearchParameter::json() const {
+    Json space = Json::object();
+    for (const auto& [key, value] : {std::pair{"min", &min},
+                                     {"max", &max},
+                                     {"step", &step},
+                                     {"distribution", &distribution}}) {
+        if (!value->empty()) {
+            space[key] = *value;
+        }
+    }
+    if (!list.empty()) {
+        space["list"] = list;
+    }
+    return {{"name", name}, {"parameterType", type}, {"feasibleSpace", std::move(space)}};
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/katib/options.hpp - what an Experiment of Katib is made of: the deployer's
+// members, and their table.
+
+namespace fairing {
+
+enum class ObjectiveType { minimize, maximize };
+/// What stays of an Experiment that has ended, so that it can go on.
+enum class ResumePolicy { never, long_running, from_volume };
+/// Where a trial's metrics are found: in lines "NAME=VALUE" that it prints, in a file of such
+/// lines, in a folder of TensorFlow's events, at a port; or the trial hands them to Katib itself.
+enum class MetricsCollector { standard_output, file, tensorflow_event, prometheus, push };
+
+template <>
+inline constexpr auto value_names<ObjectiveType> =
+    std::array<std::pair<std::string_view, ObjectiveType>, 2>{
+        {{"minimize", ObjectiveType::minimize}, {"maximize", ObjectiveType::maximize}}};
+template <>
+inline constexpr auto value_names<ResumePolicy> =
+    std::array<std::pair<std::string_view, ResumePolicy>, 3>{
+        {{"never", ResumePolicy::never},
+         {"long-running", ResumePolicy::long_running},
+         {"from-volume", ResumePolicy::from_volume}}};
+template <>
+inline constexpr auto value_names<MetricsCollector> =
+    std::array<std::pair<std::string_view, MetricsCollector>, 5>{
+        {{"stdout", MetricsCollector::standard_output},
+         {"file", MetricsCollector::file},
+         {"tensorflow-event", MetricsCollector::tensorflow_event},
+         {"prometheus", MetricsCollector::prometheus},
+         {"push", MetricsCollector::push}}};
+
+/// Each trial is told its parameters as arguments, --NAME=VALUE, and in its environment,
+/// FAIRING_PARAMETER_NAME; `${trialParameters.NAME}` stands for one in the command too. When the
+/// Experiment has ended, its best trial is said.
+struct ExperimentDeployer {
+    static constexpr const char* name_prefix = "fairing-experiment-";
+    static constexpr const char* api_version = "kubeflow.org/v1beta1";
+    static constexpr const char* container_name = "trial";  ///< of a trial that is a Job
+
+    KubernetesOptions kubernetes = {};  ///< its cleanup is Cleanup::never when not set
+    std::string objective = {};         ///< name of the metric
+    std::optional<ObjectiveType> objective_type = {};  ///< there is no default that is not a guess
+    std::optional<double> goal = {};                   ///< the Experiment ends when it is reached
+    std::vector<std::string> additional_metrics = {};  ///< collected, and not judged
+    std::string algorithm = "random";
+    Labels algorithm_settings = {};
+    std::string early_stopping = {};  ///< "medianstop"; empty: trials run to their ends
+    Labels early_stopping_settings = {};
+    std::vector<SearchParameter> parameters = {};
+    bool parameters_as_arguments = true;
+    int max_trials = 12;
+    std::optional<int> parallel_trials = {};    ///< 3, or max_trials when that is less
+    std::optional<int> max_failed_trials = {};  ///< the same
+    MetricsCollector metrics_collector = MetricsCollector::standard_output;
+    std::string metrics_path = {};    ///< of the file or folder, or of the URL; empty: Katib's own
+    std::string metrics_filter = {};  ///< a regular expression with two groups: name and value
+    int metrics_port = 8080;
+    ResumePolicy resume_policy = ResumePolicy::never;
+    bool retain_trials = true;  ///< else a trial's pods, and its log, go with its end
+    /// What a trial is: "job", "tfjob", "pytorchjob" or "xgboostjob", and its replicas.
+    std::string trial = "job";
+    std::optional<int> worker_count = {}, ps_count = {}, chief_count = {}, master_count = {};
+
+    /// Throws Error{usage} for what Kubernetes, or Katib's webhook, would refuse.
+    void check() const;
+    /// As JobDeployer's.
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<ExperimentDeployer> = std::tuple_cat(
+    fields_of_part(&ExperimentDeployer::kubernetes),
+    std::tuple{
+        field("objective", &ExperimentDeployer::objective, "metric that the trials are judged by"),
+        field("objective_type", &ExperimentDeployer::objective_type, "which values are good"),
+        field("goal", &ExperimentDeployer::goal, "value of the metric that is good enough"),
+        field("additional_metrics", &ExperimentDeployer::additional_metrics,
+              "metrics that are collected too"),
+        field(
+            "algorithm", &ExperimentDeployer::algorithm,
+            "how Katib searches: random (default), grid, bayesianoptimization, tpe, hyperband, …"),
+        field("algorithm_settings", &ExperimentDeployer::algorithm_settings,
+              "setting of the algorithm; repeatable", "algorithm-setting"),
+        field("early_stopping", &ExperimentDeployer::early_stopping,
+              "how trials are stopped early: medianstop (default: not at all)"),
+        field("early_stopping_settings", &ExperimentDeployer::early_stopping_settings,
+              "setting of the same; repeatable", "early-stopping-setting"),
+        field("parameters", &ExperimentDeployer::parameters,
+              "what is searched: lr=double:0.01..0.1[/STEP][:DISTRIBUTION], units=int:16..128, "
+              "optimizer=categorical:sgd,adam, batch=discrete:16,32; repeatable",
+              "search"),
+        field("parameters_as_arguments", &ExperimentDeployer::parameters_as_arguments,
+              "tell the program its parameters by its environment only"),
+        field("max_trials", &ExperimentDeployer::max_trials, "how many trials (default: 12)"),
+        field("parallel_trials", &ExperimentDeployer::parallel_trials,
+              "how many of them at once (default: 3)"),
+        field("max_failed_trials", &ExperimentDeployer::max_failed_trials,
+              "how many may fail before the experiment does (default: 3)"),
+        field("metrics_collector", &ExperimentDeployer::metrics_collector,
+              "where a trial's metrics are found"),
+        field("metrics_path", &ExperimentDeployer::metrics_path,
+              "file, folder or URL's path of the metrics (default: Katib's own)"),
+        field("metrics_filter", &ExperimentDeployer::metrics_filter,
+              "regular expression of a metric's line, with groups for name and value"),
+        field("metrics_port", &ExperimentDeployer::metrics_port,
+              "port of the metrics for prometheus (default: 8080)"),
+        field("resume_policy", &ExperimentDeployer::resume_policy,
+              "what stays of an experiment that has ended"),
+        field("retain_trials", &ExperimentDeployer::retain_trials,
+              "let Katib remove each trial's pods at its end, and their logs with them"),
+        field("trial", &ExperimentDeployer::trial,
+              "what a trial is: job (default), tfjob, pytorchjob or xgboostjob"),
+        field("worker_count", &ExperimentDeployer::worker_count, "workers of a trial", "workers"),
+        field("ps_count", &ExperimentDeployer::ps_count, "parameter servers of a TFJob", "ps"),
+        field("chief_count", &ExperimentDeployer::chief_count, "chief of a TFJob: 0 or 1", "chief"),
+        field("master_count", &ExperimentDeployer::master_count,
+              "master of a PyTorchJob or XGBoostJob: 0 or 1", "master"),
+    });
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/katib/trial.hpp - how a trial's program is told its parameters, and how Katib's
+// metrics collector gets at what it prints (katib, pkg/webhook/v1beta1/pod).
+
+namespace fairing::katib {
+
+/// What Katib replaces by a trial's value of the parameter.
+[[nodiscard]] inline std::string placeholder(const std::string& name) {
+    return "${trialParameters." + name + '}';
+}
+
+/// The variable that holds it: FAIRING_PARAMETER_LEARNING_RATE.
+[[nodiscard]] inline std::string variable_of(const std::string& name) {
+    std::string variable = "FAIRING_PARAMETER_" + name;
+    for (char& c : variable) {
+        if (c >= 'a' && c <= 'z') {
+            c = static_cast<char>(c - 'a' + 'A');
+        } else if (c == '-' || c == '.') {
+            c = '_';
+        }
+    }
+    return variable;
+}
+
+/// Whether a shell takes it for one word, as it is.
+[[nodiscard]] inline bool is_plain_word(std::string_view word) {
+    constexpr std::string_view others = "_@%+=:,./-";
+    return !word.empty() && std::all_of(word.begin(), word.end(), [others](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               others.find(c) != std::string_view::npos;
+    });
+}
+
+/// One word of a shell (POSIX, 2.2.2).
+[[nodiscard]] inline std::string shell_quoted(const std::string& word) {
+    std::string quoted = "'";
+    for (const char c : word) {
+        quoted += c == '\'' ? std::string{"'\\''"} : std::string{c};
+    }
+    return quoted + '\'';
+}
+
+/// A placeholder that the user wrote stands in the pod with a dollar sign too many.
+[[nodiscard]] inline std::string with_placeholders(std::string text) {
+    constexpr std::string_view doubled = "$${trialParameters.";
+    for (std::size_t at = text.find(doubled); at != std::string::npos; at = text.find(doubled)) {
+        text.erase(at, 1);
+    }
+    return text;
+}
+
+/// How the program is started.
+struct Start {
+    bool has_arguments = true;  ///< --NAME=VALUE for each parameter
+    bool is_wrapped = true;     ///< the collector makes a shell's line out of the command
+};
+
+/// Katib joins the command's words by spaces, unless it is one line for a shell already. A value
+/// has no quotes in it (SearchParameter::check()), so that it can stand between some.
+[[nodiscard]] inline Json wrapped(const Json& command,
+                                  const std::vector<SearchParameter>& parameters) {
+    const auto is_plain = [&parameters](std::string word) {
+        for (const SearchParameter& each : parameters) {
+            const std::string mark = placeholder(each.name);
+            const std::size_t at = word.find(mark);
+            if (at != std::string::npos &&
+                std::all_of(each.list.begin(), each.list.end(), is_plain_word)) {
+                word.replace(at, mark.size(), "value");
+            }
+        }
+        return is_plain_word(word);
+    };
+    std::string line;
+    bool is_fine = true;
+    for (const Json& each : command) {
+        const auto& word = each.get_ref<const std::string&>();
+        line += (line.empty() ? "" : " ") + (is_plain(word) ? word : shell_quoted(word));
+        is_fine = is_fine && is_plain(word);
+    }
+    return is_fine ? command : Json{"sh", "-c", line};
+}
+
+/// Tells the program its parameters: in its environment, and as arguments.
+[[nodiscard]] inline PodSpecMutator tell_parameters(std::vector<SearchParameter> parameters,
+                                                    Start start) {
+    return [parameters = std::move(parameters), start](PodSpec& pod, PodContext&) {
+        Json& container = pod.container();
+        for (const char* list : {"command", "args"}) {
+            for (Json& word : container[list]) {
+                word = with_placeholders(word.get<std::string>());
+            }
+        }
+        for (Json& each : container["env"]) {
+            if (each.contains("value")) {
+                each["value"] = with_placeholders(each["value"].get<std::string>());
+            }
+        }
+        // Without a command of its own the image's is meant, which takes its arguments from here.
+        const bool has_command = !container["command"].empty();
+        for (const SearchParameter& each : parameters) {
+            pod.set_env(variable_of(each.name), placeholder(each.name));
+            if (start.has_arguments) {
+                container[has_command ? "command" : "args"].push_back("--" + each.name + '=' +
+                                                                      placeholder(each.name));
+            }
+        }
+        if (has_command && start.is_wrapped) {
+            Json words = container["command"];
+            words.insert(words.end(), container["args"].begin(), container["args"].end());
+            container["command"] = wrapped(words, parameters);
+            container.erase("args");
+        }
+        for (const char* list : {"command", "args"}) {
+            if (container.contains(list) && container[list].empty()) {
+                container.erase(list);
+            }
+        }
+    };
+}
+
+/// Throws Error{usage} when the template names a parameter that is not searched.
+inline void check_placeholders(const Json& trial, const std::vector<SearchParameter>& parameters) {
+    const std::string text = trial.dump();
+    constexpr std::string_view begin = "${trialParameters.";
+    for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at)) {
+        at += begin.size();
+        const std::string name = text.substr(at, text.find('}', at) - at);
+        std::vector<std::string> names;
+        for (const SearchParameter& each : parameters) {
+            names.push_back(each.name);
+        }
+        if (std::find(names.begin(), names.end(), name) == names.end()) {
+            throw unknown_name("use", "the placeholder " + placeholder(name), name, names);
+        }
+    }
+}
+
+}  // namespace fairing::katib
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/katib/checks.hpp - what Katib's webhook would refuse of an Experiment (katib,
+// pkg/webhook/v1beta1/experiment/validator), refused here.
+
+namespace fairing::detail {
+
+[[nodiscard]] inline int parallel_trials(const ExperimentDeployer& experiment) {
+    return experiment.parallel_trials.value_or(std::min(3, experiment.max_trials));
+}
+[[nodiscard]] inline int max_failed_trials(const ExperimentDeployer& experiment) {
+    return experiment.max_failed_trials.value_or(std::min(3, experiment.max_trials));
+}
+
+[[nodiscard]] inline Error experiment_error(const std::string& what, const std::string& value,
+                                            std::string answer, std::string advice = {}) {
+    return Error{ErrorCode::usage,
+                 {.attempted = "use " + what,
+                  .subject = kube::detail::quoted(value),
+                  .answer = std::move(answer),
+                  .advice = std::move(advice)}};
+}
+
+/// Trials, and Katib's own pods and Services, are called after it: so it is short.
+[[nodiscard]] inline RunIdentity experiment_identity(const ExperimentDeployer& experiment,
+                                                     const std::string& run_id) {
+    constexpr std::size_t longest = 40;
+    RunIdentity identity =
+        run_identity(experiment.kubernetes, run_id, ExperimentDeployer::name_prefix, "experiment");
+    kube::check_dns_1035_label("name", identity.name);
+    if (identity.name.size() > longest) {
+        throw experiment_error("name", identity.name,
+                               "it has " + std::to_string(identity.name.size()) +
+                                   " characters, and an Experiment takes 40");
+    }
+    return identity;
+}
+
+[[nodiscard]] inline TrainingJobDeployer training_trial(const ExperimentDeployer& experiment) {
+    return {.kind = training_kind(experiment.trial),
+            .kubernetes = experiment.kubernetes,
+            .worker_count = experiment.worker_count,
+            .ps_count = experiment.ps_count,
+            .chief_count = experiment.chief_count,
+            .master_count = experiment.master_count};
+}
+
+inline void check_counts(const ExperimentDeployer& experiment) {
+    using kubernetes::check_least;
+    const std::string most = std::to_string(experiment.max_trials);
+    check_least("max_trials", experiment.max_trials, 1);
+    check_least("parallel_trials", parallel_trials(experiment), 1);
+    check_least("max_failed_trials", max_failed_trials(experiment), 0);
+    for (const auto& [name, count] :
+         {std::pair{"parallel_trials", parallel_trials(experiment)},
+          std::pair{"max_failed_trials", max_failed_trials(experiment)}}) {
+        if (count > experiment.max_trials) {
+            throw experiment_error(name, std::to_string(count),
+                                   "there are no more than " + most + " trials");
+        }
+    }
+}
+
+inline void check_objective(const ExperimentDeployer& experiment) {
+    const std::vector<std::string>& others = experiment.additional_metrics;
+    if (experiment.objective.empty()) {
+        throw experiment_error("objective", "", "it is empty",
+                               "name the metric that the program prints: --objective accuracy");
+    }
+    if (!experiment.objective_type) {
+        throw experiment_error("objective", experiment.objective,
+                               "nothing says which values of it are good",
+                               "use --objective-type minimize or maximize");
+    }
+    if (std::find(others.begin(), others.end(), experiment.objective) != others.end()) {
+        throw experiment_error("additional_metrics", experiment.objective,
+                               "it is the objective itself");
+    }
+    if (experiment.algorithm.empty()) {
+        throw experiment_error("algorithm", "", "it is empty");
+    }
+}
+
+inline void check_collector(const ExperimentDeployer& experiment) {
+    const MetricsCollector collector = experiment.metrics_collector;
+    const std::string& path = experiment.metrics_path;
+    if (!path.empty() &&
+        (collector == MetricsCollector::standard_output || collector == MetricsCollector::push)) {
+        throw experiment_error("metrics_path", path, "this metrics collector reads none");
+    }
+    if (!path.empty() && path.front() != '/') {
+        throw experiment_error("metrics_path", path, "it does not begin with /");
+    }
+    kubernetes::check_least("metrics_port", experiment.metrics_port, 1);
+    if (experiment.metrics_filter.empty()) {
+        return;
+    }
+    const std::string& filter = experiment.metrics_filter;
+    if (collector != MetricsCollector::standard_output && collector != MetricsCollector::file) {
+        throw experiment_error("metrics_filter", filter, "this metrics collector reads no lines");
+    }
+    std::size_t at = 0;
+    for (const char parenthesis : {'(', ')', '(', ')'}) {
+        at = filter.find(parenthesis, at);
+        if (at == std::string::npos) {
+            throw experiment_error("metrics_filter", filter,
+                                   "it has no two groups, for a metric's name and its value");
+        }
+        ++at;
+    }
+}
+
+inline void check_parameters(const ExperimentDeployer& experiment) {
+    if (experiment.parameters.empty()) {
+        throw experiment_error("an Experiment without", "parameters", "it would search nothing",
+                               "use --search lr=double:0.01..0.1");
+    }
+    std::vector<std::string> variables;
+    for (const SearchParameter& each : experiment.parameters) {
+        each.check(experiment.algorithm);
+        const std::string variable = katib::variable_of(each.name);
+        if (std::find(variables.begin(), variables.end(), variable) != variables.end()) {
+            throw experiment_error("parameter", each.name,
+                                   "there is another one of the variable " + variable);
+        }
+        variables.push_back(variable);
+    }
+}
+
+/// The kinds of which Katib knows when a trial has ended, and which of its pods tells the metrics.
+inline void check_trial(const ExperimentDeployer& experiment) {
+    const std::vector<std::string> kinds{"job", "tfjob", "pytorchjob", "xgboostjob"};
+    if (std::find(kinds.begin(), kinds.end(), experiment.trial) == kinds.end()) {
+        throw unknown_name("choose", "trial", experiment.trial, kinds);
+    }
+    if (experiment.trial != "job") {
+        check_counts(training_trial(experiment));
+    }
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/katib/objects.hpp - an Experiment as the objects of a cluster
+// (kubeflow.org/v1beta1 ExperimentSpec).
+
+namespace fairing::detail {
+
+[[nodiscard]] inline Json named_values(const Labels& settings) {
+    Json list = Json::array();
+    for (const auto& [name, value] : settings) {
+        list.push_back({{"name", name}, {"value", value}});
+    }
+    return list;
+}
+
+[[nodiscard]] inline Json objective_spec(const ExperimentDeployer& experiment) {
+    Json spec{
+        {"type", experiment.objective_type == ObjectiveType::minimize ? "minimize" : "maximize"},
+        {"objectiveMetricName", experiment.objective}};
+    if (experiment.goal) {
+        spec["goal"] = *experiment.goal;
+    }
+    if (!experiment.additional_metrics.empty()) {
+        spec["additionalMetricNames"] = experiment.additional_metrics;
+    }
+    return spec;
+}
+
+[[nodiscard]] inline Json algorithm_spec(const std::string& name, const Labels& settings) {
+    Json spec{{"algorithmName", name}};
+    if (!settings.empty()) {
+        spec["algorithmSettings"] = named_values(settings);
+    }
+    return spec;
+}
+
+[[nodiscard]] inline Json collector_spec(const ExperimentDeployer& experiment) {
+    const auto path_or = [&experiment](const char* preset) {
+        return experiment.metrics_path.empty() ? std::string{preset} : experiment.metrics_path;
+    };
+    Json source = Json::object();
+    const char* kind = "StdOut";
+    switch (experiment.metrics_collector) {
+        case MetricsCollector::standard_output:
+            break;
+        case MetricsCollector::file:
+            kind = "File";
+            source["fileSystemPath"] = {{"kind", "File"},
+                                        {"format", "TEXT"},
+                                        {"path", path_or("/var/log/katib/metrics.log")}};
+            break;
+        case MetricsCollector::tensorflow_event:
+            kind = "TensorFlowEvent";
+            source["fileSystemPath"] = {{"kind", "Directory"},
+                                        {"path", path_or("/var/log/katib/tfevent/")}};
+            break;
+        case MetricsCollector::prometheus:
+            kind = "PrometheusMetric";
+            source["httpGet"] = {{"port", experiment.metrics_port}, {"path", path_or("/metrics")}};
+            break;
+        case MetricsCollector::push:
+            kind = "Push";
+            break;
+    }
+    if (!experiment.metrics_filter.empty()) {
+        source["filter"] = {{"metricsFormat", {experiment.metrics_filter}}};
+    }
+    Json spec{{"collector", {{"kind", kind}}}};
+    if (!source.empty()) {
+        spec["source"] = std::move(source);
+    }
+    return spec;
+}
+
+/// What was asked for and this kind of trial has not.
+inline void say_counts(const ExperimentDeployer& experiment, const Session& session) {
+    if (experiment.trial == "job") {
+        for (const auto& [option, count] : {std::pair{"worker_count", experiment.worker_count},
+                                            std::pair{"ps_count", experiment.ps_count},
+                                            std::pair{"chief_count", experiment.chief_count},
+                                            std::pair{"master_count", experiment.master_count}}) {
+            if (count.value_or(0) > 0) {
+                session.control().say(Level::warning, std::string{"a trial that is a Job has no "} +
+                                                          option + ": it is left out");
+            }
+        }
+        return;
+    }
+    for (const std::string& note : training_notes(training_trial(experiment))) {
+        session.control().say(Level::warning, note);
+    }
+}
+
+/// What Katib makes each trial of. It has no name; nor has it the labels by which runs are listed,
+/// which its pods have: a Job without any labels would get those.
+[[nodiscard]] inline Json trial_spec(ExperimentDeployer experiment, const Image& image,
+                                     const Session& session, const RunIdentity& identity,
+                                     const kubernetes::Place& place, std::vector<Json>& objects) {
+    const MetricsCollector collector = experiment.metrics_collector;
+    Json metadata = run_metadata(experiment.kubernetes, identity, {});
+    metadata.erase("name");
+    metadata["labels"].erase(kube::run_label);
+    metadata["labels"].erase(deployer_label);
+    metadata["labels"]["katib.kubeflow.org/experiment"] = identity.name;
+    KubernetesOptions& options = experiment.kubernetes;
+    options.cleanup.reset();
+    if (collector == MetricsCollector::standard_output) {
+        // Which has taken the program's output, and repeats it.
+        options.annotations.emplace("kubectl.kubernetes.io/default-container",
+                                    kube::katib_collector);
+    }
+    options.pod_spec_mutators.push_back(katib::tell_parameters(
+        experiment.parameters, {.has_arguments = experiment.parameters_as_arguments,
+                                .is_wrapped = collector != MetricsCollector::prometheus &&
+                                              collector != MetricsCollector::push}));
+    if (experiment.trial != "job") {
+        const TrainingJobDeployer job = training_trial(experiment);
+        return {{"apiVersion", job.kind->api_version},
+                {"kind", job.kind->kind},
+                {"metadata", std::move(metadata)},
+                {"spec", training_body(job, image, session, identity, place, objects)}};
+    }
+    PodContext context{place.namespace_, "", place.client, session, objects, identity.name};
+    Json pods = pod_template(image, {.container = ExperimentDeployer::container_name}, options,
+                             identity, context);
+    return {{"apiVersion", "batch/v1"},
+            {"kind", "Job"},
+            {"metadata", std::move(metadata)},
+            {"spec", {{"backoffLimit", 0}, {"template", std::move(pods)}}}};
+}
+
+[[nodiscard]] inline Json trial_template(const ExperimentDeployer& experiment, Json trial) {
+    katib::check_placeholders(trial, experiment.parameters);
+    Json parameters = Json::array();
+    for (const SearchParameter& each : experiment.parameters) {
+        parameters.push_back({{"name", each.name}, {"reference", each.name}});
+    }
+    const TrainingKind* kind = training_kind(experiment.trial);
+    Json result{{"primaryContainerName",
+                 kind == nullptr ? ExperimentDeployer::container_name : kind->container},
+                {"trialParameters", std::move(parameters)},
+                {"trialSpec", std::move(trial)}};
+    if (experiment.retain_trials) {
+        result["retain"] = true;
+    }
+    return result;
+}
+
+/// Katib's webhook gives no collector to pods of a namespace that does not ask for it.
+inline void check_injection(const ExperimentDeployer& experiment, const Session& session,
+                            const kubernetes::Place& place) {
+    constexpr const char* label = "katib.kubeflow.org/metrics-collector-injection";
+    if (place.client == nullptr || experiment.metrics_collector == MetricsCollector::push) {
+        return;
+    }
+    try {
+        const std::optional<Json> space = place.client->find(
+            {.api_version = "v1", .kind = "Namespace", .name = place.namespace_});
+        if (space && kube::label_of(*space, label) != "enabled") {
+            session.control().say(Level::warning, "Katib collects no metrics in the namespace " +
+                                                      place.namespace_ + ": it wants the label " +
+                                                      label + "=enabled there");
+        }
+    } catch (const kube::StatusError&) {
+        // Whoever may not look at namespaces is not told.
+    }
+}
+
+[[nodiscard]] inline std::vector<Json> experiment_objects(const ExperimentDeployer& experiment,
+                                                          const Image& image,
+                                                          const Session& session,
+                                                          const std::string& run_id,
+                                                          const kubernetes::Place& place) {
+    constexpr std::array<const char*, 3> resume{"Never", "LongRunning", "FromVolume"};
+    check_injection(experiment, session, place);
+    say_counts(experiment, session);
+    const RunIdentity identity = experiment_identity(experiment, run_id);
+    std::vector<Json> objects;
+    Json parameters = Json::array();
+    for (const SearchParameter& each : experiment.parameters) {
+        parameters.push_back(each.json());
+    }
+    Json trial = trial_spec(experiment, image, session, identity, place, objects);
+    Json spec{{"objective", objective_spec(experiment)},
+              {"algorithm", algorithm_spec(experiment.algorithm, experiment.algorithm_settings)},
+              {"parameters", std::move(parameters)},
+              {"maxTrialCount", experiment.max_trials},
+              {"parallelTrialCount", parallel_trials(experiment)},
+              {"maxFailedTrialCount", max_failed_trials(experiment)},
+              {"metricsCollectorSpec", collector_spec(experiment)},
+              {"resumePolicy", resume.at(static_cast<std::size_t>(experiment.resume_policy))},
+              {"trialTemplate", trial_template(experiment, std::move(trial))}};
+    if (!experiment.early_stopping.empty()) {
+        spec["earlyStopping"] =
+            algorithm_spec(experiment.early_stopping, experiment.early_stopping_settings);
+    }
+    objects = adopted(std::move(objects), experiment.kubernetes, identity, place.namespace_);
+    objects.push_back(
+        {{"apiVersion", ExperimentDeployer::api_version},
+         {"kind", "Experiment"},
+         {"metadata", run_metadata(experiment.kubernetes, identity, place.namespace_)},
+         {"spec", std::move(spec)}});
+    return objects;
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/experiment.hpp - runs the image many times with other parameters each, as an
+// Experiment of Katib (kubeflow.org/v1beta1), which looks for the best.
+
+namespace fairing {
+
+namespace detail {
+
+/// Why an Experiment has ended is its own word; its trials' pods tell the rest.
+[[nodiscard]] inline kube::Diagnosis diagnose_experiment(const Json& experiment,
+                                                         const std::vector<Json>& pods,
+                                                         const std::vector<Json>& events) {
+    kube::Diagnosis result = kube::diagnose_job(experiment, pods, events);
+    const Json& failed = kube::condition(experiment, "Failed");
+    if (failed.is_object() && result.phase == kube::Phase::failed && !result.pod.empty()) {
+        result.reason = "Experiment " + kube::name_of(experiment) +
+                        " failed: " + kube::text(failed, {"message"}) + "; " + result.reason;
+    }
+    return result;
+}
+
+/// "loss=0.3, accuracy=0.9": each metric's best value, as Katib judges it.
+[[nodiscard]] inline std::string metrics_text(const Json& experiment) {
+    const bool is_least = kube::text(experiment, {"spec", "objective", "type"}) == "minimize";
+    std::string all;
+    for (const Json& metric :
+         kube::list(experiment, {"status", "currentOptimalTrial", "observation", "metrics"})) {
+        const std::string best = kube::text(metric, {is_least ? "min" : "max"});
+        all += (all.empty() ? "" : ", ") + kube::text(metric, {"name"}) + '=' +
+               (best.empty() ? kube::text(metric, {"latest"}) : best);
+    }
+    return all;
+}
+
+/// What an Experiment has found, when it has ended.
+[[nodiscard]] inline std::vector<LogRecord> found_by_experiment(const Json& experiment) {
+    const Json& best = kube::member(experiment, {"status", "currentOptimalTrial"});
+    const std::string trial = kube::text(best, {"bestTrialName"});
+    const std::string objective =
+        kube::text(experiment, {"spec", "objective", "objectiveMetricName"});
+    if (trial.empty()) {
+        return {{.level = Level::warning,
+                 .text = "no trial of Experiment " + kube::name_of(experiment) +
+                         " has told the metric " + objective}};
+    }
+    std::string parameters;
+    for (const Json& each : kube::list(best, {"parameterAssignments"})) {
+        parameters += " --" + kube::text(each, {"name"}) + '=' + kube::text(each, {"value"});
+    }
+    return {
+        {.text = "the best of " + std::to_string(kube::number(experiment, {"status", "trials"})) +
+                 " trials is " + trial + ": " + metrics_text(experiment) + " with" + parameters}};
+}
+
+}  // namespace detail
+
+/// An Experiment as a subject to follow. Its pods are made by its trials, and some may fail.
+[[nodiscard]] inline kubernetes::Subject experiment_subject(const Json& experiment) {
+    const bool is_one_pod =
+        kube::number(experiment, {"spec", "maxTrialCount"}) == 1 &&
+        kube::text(experiment, {"spec", "trialTemplate", "trialSpec", "kind"}) == "Job";
+    return {.key = kube::key_of(experiment),
+            .uid = kube::uid_of(experiment),
+            .run_id = kube::label_of(experiment, kube::run_label),
+            .main = experiment,
+            .expected_pods = is_one_pod ? 1 : 2,
+            .tries_again = true,
+            .diagnose = detail::diagnose_experiment,
+            .findings = detail::found_by_experiment};
+}
+
+inline void ExperimentDeployer::check() const {
+    ExperimentDeployer experiment = *this;
+    experiment.kubernetes = with_profile(kubernetes);
+    kubernetes::check_options(experiment.kubernetes);
+    detail::check_objective(experiment);
+    detail::check_counts(experiment);
+    detail::check_parameters(experiment);
+    detail::check_collector(experiment);
+    detail::check_trial(experiment);
+    const std::string run_id = kubernetes::checked_run_id(experiment.kubernetes);
+    static_cast<void>(
+        run_metadata(experiment.kubernetes, detail::experiment_identity(experiment, run_id), {}));
+}
+
+namespace detail {
+
+/// Lives as long as `image` and `session`.
+[[nodiscard]] inline kubernetes::Plan experiment_plan(ExperimentDeployer experiment,
+                                                      const Image& image, const Session& session) {
+    experiment.check();
+    experiment.kubernetes = with_profile(std::move(experiment.kubernetes));
+    const KubernetesOptions options = experiment.kubernetes;
+    return {.options = options,
+            .objects =
+                [experiment = std::move(experiment), &image, &session](
+                    const std::string& run_id, const kubernetes::Place& place) {
+                    return experiment_objects(experiment, image, session, run_id, place);
+                },
+            .subject = experiment_subject,
+            .cleanup = Cleanup::never};
+}
+
+}  // namespace detail
+
+inline Workload ExperimentDeployer::deploy(const Image& image, const Session& session) const {
+    return kubernetes::start(detail::experiment_plan(*this, image, session), image, session);
+}
+
+inline std::vector<Json> ExperimentDeployer::manifests(const Image& image,
+                                                       const Session& session) const {
+    return kubernetes::render(detail::experiment_plan(*this, image, session), image);
+}
+
+inline std::vector<Json> ExperimentDeployer::dry_run(const Image& image,
+                                                     const Session& session) const {
+    return kubernetes::rehearse(detail::experiment_plan(*this, image, session), image, session);
+}
+
+static_assert(Deployer<ExperimentDeployer> && Renderer<ExperimentDeployer> &&
+              SelfChecking<ExperimentDeployer>);
 
 }  // namespace fairing
 
@@ -36626,630 +38348,939 @@ static_assert(Deployer<LocalDeployer> && Renderer<LocalDeployer>);
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/training/run_policy.hpp - what every training job of Kubeflow takes beside its
-// replicas: when it ends, what is restarted, what is cleaned up (kubeflow.org/v1 RunPolicy).
+// fairing/pods/leftovers.hpp - what is left of a template of pods when everything that another
+// object can express was taken from it: said, for it will not be done.
 
 namespace fairing {
 
-/// What happens to a pod that failed. `exit_code`: codes from 128 are tried again, those below are
-/// final.
-enum class RestartPolicy { never, on_failure, always, exit_code };
+/// Takes from the main container what the image's own configuration says too, unless a mutator
+/// changed it.
+inline void erase_image_settings(Json& container, const Image& image) {
+    if (kube::text(container, {"workingDir"}) == image.working_directory) {
+        container.erase("workingDir");
+    }
+    if (container.value("securityContext", Json()) == Json{{"runAsUser", 0}}) {
+        container.erase("securityContext");
+    }
+}
 
-/// Which pods the operator deletes once the job has ended. `running`, our default, ends what would
-/// go on for ever (parameter servers) and keeps the logs of the others.
-enum class CleanPodPolicy { none, running, all };
+/// One warning for each thing; `who` can not express it.
+inline void say_leftovers(const Json& template_, const std::string& who, const Session& session) {
+    const auto say = [&](const std::string& what) {
+        session.control().say(Level::warning,
+                              who + " can not express " + what + " of its pods: it is left out");
+    };
+    for (const auto& [key, value] : template_["spec"].items()) {
+        if (key != "containers" && key != "restartPolicy") {
+            say(key);
+        }
+    }
+    for (std::size_t i = 1; i < template_["spec"]["containers"].size(); ++i) {
+        say("a second container");
+    }
+    for (const auto& [key, value] : template_["spec"]["containers"][0].items()) {
+        if (key != "name") {
+            say(key);
+        }
+    }
+    for (const auto& [key, value] : kube::member(template_, {"metadata", "labels"}).items()) {
+        if (key != kube::run_label && key != deployer_label) {
+            say("the label " + key);
+        }
+    }
+    for (const auto& [key, value] : kube::member(template_, {"metadata", "annotations"}).items()) {
+        if (key != "sidecar.istio.io/inject") {
+            say("the annotation " + key);
+        }
+    }
+}
 
-struct RunPolicy {
-    RestartPolicy restart_policy = RestartPolicy::never;  ///< of every replica
-    CleanPodPolicy clean_pod_policy = CleanPodPolicy::running;
-    std::optional<int> backoff_limit = {};
-    std::optional<int> active_deadline_seconds = {};
-    std::optional<int> ttl_seconds_after_finished = {};
-    bool suspend = false;
-    std::optional<int> gang_min_available = {};  ///< pods that start together, or not at all
-    std::string gang_queue = {};
-    std::string gang_priority_class = {};
-    std::optional<int> gang_timeout_seconds = {};
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/pipelines/options.hpp - where Kubeflow Pipelines is, and who asks it.
+
+namespace fairing {
+
+struct PipelineOptions {
+    /// Of the API server; empty: $KF_PIPELINES_ENDPOINT, else the service ml-pipeline, through the
+    /// API server of the cluster.
+    std::string endpoint = {};
+    /// Of a bearer token for an endpoint; empty: $KF_PIPELINES_TOKEN, then the file
+    /// $KF_PIPELINES_SA_TOKEN_PATH, then the one that Kubeflow mounts into pods, when it is there.
+    std::filesystem::path token_file = {};
+    std::string pipelines_namespace = "kubeflow";  ///< of the service ml-pipeline
+    int poll_milliseconds = 1000;  ///< the first pause between two looks; the last is 20 times that
 };
 
 template <>
-inline constexpr auto value_names<RestartPolicy> =
-    std::array<std::pair<std::string_view, RestartPolicy>, 4>{
-        {{"never", RestartPolicy::never},
-         {"on-failure", RestartPolicy::on_failure},
-         {"always", RestartPolicy::always},
-         {"exit-code", RestartPolicy::exit_code}}};
-template <>
-inline constexpr auto value_names<CleanPodPolicy> =
-    std::array<std::pair<std::string_view, CleanPodPolicy>, 3>{
-        {{"none", CleanPodPolicy::none},
-         {"running", CleanPodPolicy::running},
-         {"all", CleanPodPolicy::all}}};
-
-template <>
-inline constexpr auto fields<RunPolicy> = std::tuple{
-    field("restart_policy", &RunPolicy::restart_policy, "what happens to a pod that failed"),
-    field("clean_pod_policy", &RunPolicy::clean_pod_policy,
-          "which pods are deleted once the job has ended"),
-    field("backoff_limit", &RunPolicy::backoff_limit, "how many pods may fail before the job does"),
-    field("active_deadline_seconds", &RunPolicy::active_deadline_seconds,
-          "the cluster stops the job after so long"),
-    field("ttl_seconds_after_finished", &RunPolicy::ttl_seconds_after_finished,
-          "the cluster removes the job so long after its end"),
-    field("suspend", &RunPolicy::suspend, "create it, but let nothing run yet"),
-    field("gang_min_available", &RunPolicy::gang_min_available,
-          "gang scheduling: so many pods start together, or none"),
-    field("gang_queue", &RunPolicy::gang_queue, "gang scheduling: the scheduler's queue"),
-    field("gang_priority_class", &RunPolicy::gang_priority_class,
-          "gang scheduling: PriorityClass of the group"),
-    field("gang_timeout_seconds", &RunPolicy::gang_timeout_seconds,
-          "gang scheduling: how long the group may wait"),
+inline constexpr auto fields<PipelineOptions> = std::tuple{
+    field("endpoint", &PipelineOptions::endpoint,
+          "URL of Kubeflow Pipelines (default: KF_PIPELINES_ENDPOINT, else through the cluster)",
+          "pipelines-endpoint"),
+    field("token_file", &PipelineOptions::token_file,
+          "file with a bearer token for the endpoint (default: KF_PIPELINES_TOKEN)"),
+    field("pipelines_namespace", &PipelineOptions::pipelines_namespace,
+          "namespace that Kubeflow Pipelines runs in (default: kubeflow)"),
+    field("poll_milliseconds", &PipelineOptions::poll_milliseconds,
+          "first pause between two looks at the state (default: 1000; it grows to 20 times that)"),
 };
 
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/training/kinds.hpp - the training jobs of Kubeflow's training operator
-// (kubeflow.org/v1) and MPI operator (v2beta1). They differ in data: a table of kinds, one of their
-// roles, one of the fields that only some have.
+// fairing/deployers/pipelines/client.hpp - the API of Kubeflow Pipelines (v2beta1): at an endpoint
+// of its own with a bearer token, or as a service of a cluster, through that one's API server.
 
-namespace fairing {
+namespace fairing::pipelines {
 
-struct TrainingKind;
-
-/// Any of the kinds, which `kind` names; what the others have and this one has not is said in a
-/// warning. Counts that are not set are the kind's own habit. TFJobDeployer and its siblings
-/// (training_jobs.hpp) are this with a kind's own members.
-struct TrainingJobDeployer {
-    const TrainingKind* kind = nullptr;  ///< one of training_kinds
-    KubernetesOptions kubernetes = {};   ///< its cleanup is Cleanup::never when not set
-    std::optional<int> worker_count = {}, ps_count = {}, chief_count = {}, master_count = {},
-                       evaluator_count = {};
-    RunPolicy policy = {};
-    std::string success_policy = {};       ///< TFJob: "AllWorkers" waits for every worker
-    bool enable_dynamic_worker = false;    ///< TFJob: workers may come and go
-    std::string nproc_per_node = {};       ///< PyTorchJob: "auto", "gpu", "cpu" or a number
-    std::optional<int> min_workers = {};   ///< elastic PyTorchJob and PaddleJob
-    std::optional<int> max_workers = {};   ///< the same
-    std::optional<int> max_restarts = {};  ///< the same
-    std::string rdzv_backend = {};         ///< elastic PyTorchJob: "c10d", "etcd", …
-    std::string mpi_version = {};          ///< MPIJob: "v1", "v2beta1"; empty: what the cluster has
-    std::optional<int> slots_per_worker = {};  ///< MPIJob: processes of a worker
-    std::vector<std::string> launcher = {};    ///< MPIJob: empty: mpirun -n PROCESSES
-    std::string mpi_implementation = {};       ///< MPIJob v2beta1: OpenMPI, Intel, MPICH
-    bool run_launcher_as_worker = false;       ///< MPIJob v2beta1
-
-    /// Throws Error{usage} for what the cluster, or a webhook there, would refuse.
-    void check() const;
-    /// As JobDeployer's.
-    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
-    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
-    [[nodiscard]] std::vector<Json> dry_run(const Image& image, const Session& session) const;
+/// One request: what it is, and for what.
+struct Call {
+    std::string method = "GET";
+    std::string path = {};  ///< "/runs/ID", below /apis/v2beta1
+    kube::Query query = {};
+    std::string body = {};
+    std::string attempted = {}, subject = {};
+    net::Repeat repeat = net::Repeat::automatic;
 };
 
-template <>
-inline constexpr auto fields<TrainingJobDeployer> = std::tuple_cat(
-    fields_of_part(&TrainingJobDeployer::kubernetes),
-    std::tuple{
-        field("worker_count", &TrainingJobDeployer::worker_count, "how many workers train together",
-              "workers"),
-        field("ps_count", &TrainingJobDeployer::ps_count, "parameter servers (default: none)",
-              "ps"),
-        field("chief_count", &TrainingJobDeployer::chief_count, "chief of a TFJob: 0 or 1",
-              "chief"),
-        field("master_count", &TrainingJobDeployer::master_count,
-              "master of a PyTorchJob, XGBoostJob or PaddleJob: 0 or 1", "master"),
-        field("evaluator_count", &TrainingJobDeployer::evaluator_count,
-              "evaluators (default: none)", "evaluators"),
-    },
-    fields_of_part(&TrainingJobDeployer::policy),
-    std::tuple{
-        field("success_policy", &TrainingJobDeployer::success_policy,
-              "TFJob: AllWorkers waits for every worker"),
-        field("enable_dynamic_worker", &TrainingJobDeployer::enable_dynamic_worker,
-              "TFJob: workers may come and go"),
-        field("nproc_per_node", &TrainingJobDeployer::nproc_per_node,
-              "processes of a node: auto, gpu, cpu or a number"),
-        field("min_workers", &TrainingJobDeployer::min_workers,
-              "elastic PyTorchJob or PaddleJob: least workers"),
-        field("max_workers", &TrainingJobDeployer::max_workers, "the same: most workers"),
-        field("max_restarts", &TrainingJobDeployer::max_restarts, "the same: most restarts"),
-        field("rdzv_backend", &TrainingJobDeployer::rdzv_backend,
-              "elastic PyTorchJob: how workers find each other (c10d, etcd)"),
-        field("mpi_version", &TrainingJobDeployer::mpi_version,
-              "MPIJob: v1 or v2beta1 (default: what the cluster has)"),
-        field("slots_per_worker", &TrainingJobDeployer::slots_per_worker,
-              "MPIJob: processes of a worker (default: 1)"),
-        field("launcher", &TrainingJobDeployer::launcher,
-              "MPIJob: what starts the program (default: mpirun -n PROCESSES)"),
-        field("mpi_implementation", &TrainingJobDeployer::mpi_implementation,
-              "MPIJob v2beta1: OpenMPI, Intel or MPICH"),
-        field("run_launcher_as_worker", &TrainingJobDeployer::run_launcher_as_worker,
-              "MPIJob v2beta1: the launcher works too"),
-    });
+/// Only what is called exactly so.
+[[nodiscard]] inline std::string called(const std::string& display_name) {
+    const Json predicate{
+        {"operation", "EQUALS"}, {"key", "display_name"}, {"stringValue", display_name}};
+    return Json{{"predicates", Json::array({predicate})}}.dump();
+}
 
-/// One role of a kind's replicas.
-struct TrainingRole {
-    enum class Gpus { kept, removed };
-    enum class Runs { program, launcher, own };  ///< own: what the operator gives it
-
-    const char* name;
-    std::optional<int> TrainingJobDeployer::*count;  ///< null: always one
-    int preset, least, most;
-    Gpus gpus = Gpus::kept;  ///< parameter servers and launchers compute nothing
-    Runs runs = Runs::program;
-};
-
-struct TrainingKind {
-    const char* deployer;  ///< "tfjob": its name, its label, and in its objects' names
-    const char* api_version;
-    const char* kind;
-    const char* replicas;       ///< the field of the roles
-    const char* container;      ///< the name that its webhook wants
-    const char* rank_variable;  ///< for a kind whose operator tells no rank
-    std::span<const TrainingRole> roles;
-};
-
-namespace detail {
-
-inline constexpr int any_number = 1000000;
-using Training = TrainingJobDeployer;
-inline constexpr std::array<TrainingRole, 4> tf_roles{
-    {{"Chief", &Training::chief_count, 0, 0, 1},
-     {"Worker", &Training::worker_count, 1, 0, any_number},
-     {"PS", &Training::ps_count, 0, 0, any_number, TrainingRole::Gpus::removed},
-     {"Evaluator", &Training::evaluator_count, 0, 0, any_number}}};
-inline constexpr std::array<TrainingRole, 2> pytorch_roles{
-    {{"Master", &Training::master_count, 1, 0, 1},
-     {"Worker", &Training::worker_count, 1, 0, any_number}}};
-inline constexpr std::array<TrainingRole, 2> xgboost_roles{
-    {{"Master", &Training::master_count, 1, 1, 1},
-     {"Worker", &Training::worker_count, 1, 0, any_number}}};
-inline constexpr std::array<TrainingRole, 2> paddle_roles{
-    {{"Master", &Training::master_count, 0, 0, 1},
-     {"Worker", &Training::worker_count, 1, 0, any_number}}};
-inline constexpr std::array<TrainingRole, 1> jax_roles{
-    {{"Worker", &Training::worker_count, 1, 1, any_number}}};
-inline constexpr std::array<TrainingRole, 2> mpi_roles{
-    {{"Launcher", nullptr, 1, 1, 1, TrainingRole::Gpus::removed, TrainingRole::Runs::launcher},
-     {"Worker", &Training::worker_count, 1, 1, any_number, TrainingRole::Gpus::kept,
-      TrainingRole::Runs::own}}};
-
-}  // namespace detail
-
-/// MPIJobs have one name and two versions, of which a cluster has one.
-inline constexpr std::array<TrainingKind, 7> training_kinds{
-    {{"tfjob", "kubeflow.org/v1", "TFJob", "tfReplicaSpecs", "tensorflow", "", detail::tf_roles},
-     {"pytorchjob", "kubeflow.org/v1", "PyTorchJob", "pytorchReplicaSpecs", "pytorch", "",
-      detail::pytorch_roles},
-     {"xgboostjob", "kubeflow.org/v1", "XGBoostJob", "xgbReplicaSpecs", "xgboost", "",
-      detail::xgboost_roles},
-     {"paddlejob", "kubeflow.org/v1", "PaddleJob", "paddleReplicaSpecs", "paddle", "PADDLE_RANK",
-      detail::paddle_roles},
-     {"jaxjob", "kubeflow.org/v1", "JAXJob", "jaxReplicaSpecs", "jax", "", detail::jax_roles},
-     {"mpijob", "kubeflow.org/v2beta1", "MPIJob", "mpiReplicaSpecs", "mpi", "", detail::mpi_roles},
-     {"mpijob", "kubeflow.org/v1", "MPIJob", "mpiReplicaSpecs", "mpi", "", detail::mpi_roles}}};
-
-/// The first kind of that name; null when there is none.
-[[nodiscard]] constexpr const TrainingKind* training_kind(std::string_view deployer) noexcept {
-    for (const TrainingKind& each : training_kinds) {
-        if (each.deployer == deployer) {
-            return &each;
+/// A cheap value.
+class Client {
+public:
+    Client(const PipelineOptions& options, const KubernetesOptions& cluster, const Session& session)
+        : connection_(cloud_connection(session)),
+          options_(options),
+          credentials_(session.credentials) {
+        if (options_.endpoint.empty()) {
+            options_.endpoint = connection_.env("KF_PIPELINES_ENDPOINT");
+        }
+        if (options_.endpoint.empty()) {
+            cluster_.emplace(kubernetes::connect(cluster, session));
+        } else {
+            options_.endpoint = cloud::checked_endpoint(options_.endpoint);
         }
     }
-    return nullptr;
-}
 
-namespace detail {
+    [[nodiscard]] const PipelineOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const Control& control() const noexcept { return connection_.control; }
+    /// Null where the service has an endpoint: then no cluster is known.
+    [[nodiscard]] const kube::Client* cluster() const noexcept {
+        return cluster_ ? &*cluster_ : nullptr;
+    }
+    [[nodiscard]] Client with_stop(const std::stop_token& stop) const {
+        Client copy = *this;
+        copy.connection_.control.stop = stop;
+        if (cluster_) {
+            copy.cluster_.emplace(cluster_->with_stop(stop));
+        }
+        return copy;
+    }
+    /// Sleeps; throws Cancelled on a stop.
+    void sleep(std::chrono::milliseconds pause, const std::string& attempted) const {
+        control().sleep(pause);
+        control().check(attempted);
+    }
 
-inline constexpr const TrainingKind* mpi_v2 = &training_kinds[5];
-inline constexpr const TrainingKind* mpi_v1 = &training_kinds[6];
-
-[[nodiscard]] inline Json json_of(const std::optional<int>& value) {
-    return value ? Json(*value) : Json();
-}
-[[nodiscard]] inline Json json_of(const std::string& value) {
-    return value.empty() ? Json() : Json(value);
-}
-[[nodiscard]] inline Json json_of(bool value) { return value ? Json(true) : Json(); }
-
-/// An option that is a field of some kinds' spec; null when it is not set.
-struct TrainingField {
-    const char* option;
-    const char* kinds;  ///< names between spaces; a version where only one has it; "": all
-    const char* path;   ///< in the spec; "": it has other effects
-    Json (*value)(const TrainingJobDeployer& job);
-};
-inline constexpr std::array<TrainingField, 20> training_fields{{
-    {"backoff_limit", "", "/runPolicy/backoffLimit",
-     [](const Training& job) { return json_of(job.policy.backoff_limit); }},
-    {"active_deadline_seconds", "", "/runPolicy/activeDeadlineSeconds",
-     [](const Training& job) { return json_of(job.policy.active_deadline_seconds); }},
-    {"ttl_seconds_after_finished", "", "/runPolicy/ttlSecondsAfterFinished",
-     [](const Training& job) { return json_of(job.policy.ttl_seconds_after_finished); }},
-    {"suspend", "", "/runPolicy/suspend",
-     [](const Training& job) { return json_of(job.policy.suspend); }},
-    {"gang_min_available", "", "/runPolicy/schedulingPolicy/minAvailable",
-     [](const Training& job) { return json_of(job.policy.gang_min_available); }},
-    {"gang_queue", "", "/runPolicy/schedulingPolicy/queue",
-     [](const Training& job) { return json_of(job.policy.gang_queue); }},
-    {"gang_priority_class", "", "/runPolicy/schedulingPolicy/priorityClass",
-     [](const Training& job) { return json_of(job.policy.gang_priority_class); }},
-    {"gang_timeout_seconds", "", "/runPolicy/schedulingPolicy/scheduleTimeoutSeconds",
-     [](const Training& job) { return json_of(job.policy.gang_timeout_seconds); }},
-    {"success_policy", " tfjob ", "/successPolicy",
-     [](const Training& job) { return json_of(job.success_policy); }},
-    {"enable_dynamic_worker", " tfjob ", "/enableDynamicWorker",
-     [](const Training& job) { return json_of(job.enable_dynamic_worker); }},
-    {"nproc_per_node", " pytorchjob ", "/nprocPerNode",
-     [](const Training& job) { return json_of(job.nproc_per_node); }},
-    {"min_workers", " pytorchjob paddlejob ", "/elasticPolicy/minReplicas",
-     [](const Training& job) { return json_of(job.min_workers); }},
-    {"max_workers", " pytorchjob paddlejob ", "/elasticPolicy/maxReplicas",
-     [](const Training& job) { return json_of(job.max_workers); }},
-    {"max_restarts", " pytorchjob paddlejob ", "/elasticPolicy/maxRestarts",
-     [](const Training& job) { return json_of(job.max_restarts); }},
-    {"rdzv_backend", " pytorchjob ", "/elasticPolicy/rdzvBackend",
-     [](const Training& job) { return json_of(job.rdzv_backend); }},
-    {"slots_per_worker", " mpijob ", "/slotsPerWorker",
-     [](const Training& job) { return json_of(job.slots_per_worker); }},
-    {"mpi_implementation", " kubeflow.org/v2beta1 ", "/mpiImplementation",
-     [](const Training& job) { return json_of(job.mpi_implementation); }},
-    {"run_launcher_as_worker", " kubeflow.org/v2beta1 ", "/runLauncherAsWorker",
-     [](const Training& job) { return json_of(job.run_launcher_as_worker); }},
-    {"mpi_version", " mpijob ", "", [](const Training& job) { return json_of(job.mpi_version); }},
-    {"launcher", " mpijob ", "",
-     [](const Training& job) { return job.launcher.empty() ? Json() : Json(job.launcher); }},
-}};
-
-[[nodiscard]] inline bool has_field(const TrainingKind& kind, const TrainingField& field) {
-    const std::string_view kinds = field.kinds;
-    const auto names = [kinds](const char* name) {
-        return kinds.find(' ' + std::string{name} + ' ') != std::string_view::npos;
-    };
-    return kinds.empty() || names(kind.deployer) || names(kind.api_version);
-}
-
-[[nodiscard]] inline bool is_elastic(const TrainingJobDeployer& job) {
-    return job.min_workers || job.max_workers || job.max_restarts || !job.rdzv_backend.empty();
-}
-
-/// Whether the number of workers may change: an elastic policy means something to the kind.
-[[nodiscard]] inline bool takes_elastic(const TrainingKind& kind) {
-    const std::string_view name = kind.deployer;
-    return name == "pytorchjob" || name == "paddlejob";
-}
-
-/// How many pods of a role. The workers of an elastic PyTorchJob find each other without a master.
-[[nodiscard]] inline int count_of(const TrainingJobDeployer& job, const TrainingRole& role) {
-    const bool is_elastic_master = std::string_view{job.kind->deployer} == "pytorchjob" &&
-                                   role.count == &TrainingJobDeployer::master_count &&
-                                   is_elastic(job);
-    return role.count == nullptr ? role.preset
-                                 : (job.*role.count).value_or(is_elastic_master ? 0 : role.preset);
-}
-
-[[nodiscard]] inline int worker_count(const TrainingJobDeployer& job) {
-    for (const TrainingRole& role : job.kind->roles) {
-        if (role.count == &TrainingJobDeployer::worker_count) {
-            return count_of(job, role);
+    [[nodiscard]] Json ask(const Call& call) const { return document(send(call), call); }
+    /// nullopt for what is not there.
+    [[nodiscard]] std::optional<Json> find(const Call& call) const {
+        const net::Answer answer = send(call);
+        return answer.status == 404 ? std::nullopt : std::optional{document(answer, call)};
+    }
+    /// Makes one thing, and never a second one: when the answer is lost, `made` looks for it first.
+    [[nodiscard]] Json create(Call call, const std::function<std::optional<Json>()>& made) const {
+        call.method = "POST";
+        call.repeat = net::Repeat::never;
+        for (int attempt = 1;; ++attempt) {
+            std::optional<Error> failure;
+            std::string retry_after;
+            try {
+                const net::Answer answer = send(call);
+                if (!net::is_temporary(answer.status)) {
+                    return document(answer, call);
+                }
+                retry_after = net::header(answer.headers, "Retry-After");
+                failure = cloud::refuse(answer, call.attempted, call.subject);
+            } catch (const Cancelled&) {
+                throw;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
+                    throw;
+                }
+                failure = error;
+            }
+            if (attempt >= connection_.retry.attempts) {
+                throw *failure;
+            }
+            sleep(net::retry_delay(connection_.retry, attempt, retry_after, control().now()),
+                  call.attempted + ' ' + call.subject);
+            if (std::optional<Json> found = made()) {
+                return *std::move(found);
+            }
         }
     }
-    return 0;
-}
 
-}  // namespace detail
-
-}  // namespace fairing
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/training/objects.hpp - a training job of Kubeflow as the objects of a cluster,
-// and what its webhooks would refuse (training-operator, pkg/webhooks; mpi-operator,
-// pkg/apis/kubeflow/validation), refused here.
-
-namespace fairing {
-
-namespace detail {
-
-[[nodiscard]] inline Error training_error(const std::string& what, const std::string& value,
-                                          std::string answer, std::string advice = {}) {
-    return Error{ErrorCode::usage,
-                 {.attempted = "use " + what,
-                  .subject = value,
-                  .answer = std::move(answer),
-                  .advice = std::move(advice)}};
-}
-
-inline void check_counts(const TrainingJobDeployer& job) {
-    const TrainingKind& kind = *job.kind;
-    int all = 0;
-    for (const TrainingRole& role : kind.roles) {
-        const int count = count_of(job, role);
-        if (count < role.least || count > role.most) {
-            throw training_error(
-                std::string{role.name} + " count", std::to_string(count),
-                std::string{"a "} + kind.kind + " takes " + std::to_string(role.least) +
-                    (role.most == any_number   ? " or more"
-                     : role.least == role.most ? ""
-                                               : " to " + std::to_string(role.most)));
+private:
+    [[nodiscard]] net::Answer send(const Call& call) const {
+        const std::string path = "/apis/v2beta1" + call.path;
+        if (!cluster_) {
+            net::Request request{.method = call.method,
+                                 .url = options_.endpoint + path + kube::query_text(call.query),
+                                 .headers = {{"Accept", "application/json"}},
+                                 .max_body = std::uint64_t{64} << 20};
+            if (!call.body.empty()) {
+                request.headers.emplace("Content-Type", "application/json");
+                request.body = net::Body::of(call.body);
+            }
+            if (const Secret token = this->token(); !token.empty()) {
+                request.headers.emplace("Authorization", "Bearer " + token.reveal());
+            }
+            return connection_.send(std::move(request), call.attempted, call.subject, call.repeat);
         }
-        all += count;
-    }
-    if (all == 0) {
-        throw training_error("no replicas for", kind.kind, "it would run nothing",
-                             "give it --workers");
-    }
-    const int workers = worker_count(job);
-    if (is_elastic(job) && takes_elastic(kind)) {
-        if (workers == 0) {
-            throw training_error("an elastic policy for", kind.kind, "it has no workers");
+        net::Answer answer = cluster_->ask_service({.api_version = "v1",
+                                                    .kind = "Service",
+                                                    .namespace_ = options_.pipelines_namespace,
+                                                    .name = "ml-pipeline"},
+                                                   "http",
+                                                   {.method = call.method,
+                                                    .path = path,
+                                                    .query = call.query,
+                                                    .body = call.body,
+                                                    .repeat = call.repeat});
+        // The API server's own words.
+        if (const Json status = kube::parse_status(answer.body);
+            !cloud::is_success(answer.status) && status.is_object()) {
+            throw Error{
+                answer.status == 404 ? ErrorCode::unavailable : net::error_code(answer.status),
+                {.attempted = call.attempted,
+                 .subject = call.subject,
+                 .answer = "Kubeflow Pipelines is not reached through the cluster: " +
+                           net::printable(kube::text(status, {"message"}), 500),
+                 .advice = "use --pipelines-namespace, or --pipelines-endpoint for its URL"}};
         }
-        if (job.min_workers.value_or(workers) > workers ||
-            job.max_workers.value_or(workers) < workers || job.min_workers.value_or(1) < 1) {
-            throw training_error("min_workers and max_workers",
-                                 std::to_string(job.min_workers.value_or(workers)) + " to " +
-                                     std::to_string(job.max_workers.value_or(workers)),
-                                 "the " + std::to_string(workers) + " workers are not within");
-        }
+        return answer;
     }
-}
 
-inline void check_values(const TrainingJobDeployer& job) {
-    using kubernetes::check_least;
-    const RunPolicy& policy = job.policy;
-    check_least("backoff_limit", policy.backoff_limit.value_or(0), 0);
-    check_least("active_deadline_seconds", policy.active_deadline_seconds.value_or(1), 1);
-    check_least("ttl_seconds_after_finished", policy.ttl_seconds_after_finished.value_or(0), 0);
-    check_least("gang_min_available", policy.gang_min_available.value_or(1), 1);
-    check_least("slots_per_worker", job.slots_per_worker.value_or(1), 1);
-    const auto check_one_of = [](const char* what, const std::string& value,
-                                 const std::vector<std::string>& names) {
-        if (!value.empty() && std::find(names.begin(), names.end(), value) == names.end()) {
-            throw unknown_name("choose", what, value, names);
+    /// A name that only a cluster's own DNS knows: what goes there in the clear stays there.
+    [[nodiscard]] static bool is_inside(const std::string& host) {
+        return host.find('.') == std::string::npos || host.ends_with(".svc") ||
+               host.ends_with(".svc.cluster.local");
+    }
+    /// Read anew each time, for clusters renew the files. Throws Error{denied} rather than to send
+    /// it in the clear.
+    [[nodiscard]] Secret token() const {
+        const net::Url url = net::parse_url(options_.endpoint);
+        Secret token = find_token(url.host);
+        if (!token.empty() && !is_inside(url.host)) {
+            cloud::check_token_url(options_.endpoint);
         }
-    };
-    check_one_of("mpi_version", job.mpi_version, {"v1", "v2beta1"});
-    check_one_of("mpi_implementation", job.mpi_implementation, {"OpenMPI", "Intel", "MPICH"});
-    check_one_of("success_policy", job.success_policy, {"AllWorkers"});
-    if (const std::string& nproc = job.nproc_per_node;
-        !nproc.empty() && nproc.find_first_not_of("0123456789") != std::string::npos) {
-        check_one_of("nproc_per_node", nproc, {"auto", "gpu", "cpu", "a number"});
+        return token;
     }
-    if (job.kind == mpi_v2 && (policy.restart_policy == RestartPolicy::always ||
-                               policy.restart_policy == RestartPolicy::exit_code)) {
-        throw training_error("restart_policy of", "an MPIJob v2beta1",
-                             "it takes never or on-failure");
-    }
-}
-
-/// Pods and their Services are called NAME-ROLE-NUMBER, all of it one RFC 1035 label.
-[[nodiscard]] inline RunIdentity training_identity(const TrainingJobDeployer& job,
-                                                   const std::string& run_id) {
-    const std::string deployer = job.kind->deployer;
-    RunIdentity identity =
-        run_identity(job.kubernetes, run_id, "fairing-" + deployer + '-', deployer);
-    kube::check_dns_1035_label("name", identity.name);
-    for (const TrainingRole& role : job.kind->roles) {
-        if (const int count = count_of(job, role); count > 0) {
-            std::string last = identity.name + '-' + role.name + '-' + std::to_string(count - 1);
-            std::transform(last.begin(), last.end(), last.begin(), [](char c) {
-                return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-            });
-            kube::check_dns_1035_label("name of the last pod", last);
+    [[nodiscard]] Secret find_token(const std::string& host) const {
+        if (credentials_) {
+            if (auto given = credentials_({.service = Service::pipelines, .host = host})) {
+                return given->token;
+            }
         }
-    }
-    return identity;
-}
-
-/// What was asked for and this kind has not.
-[[nodiscard]] inline std::vector<std::string> training_notes(const TrainingJobDeployer& job) {
-    std::vector<std::string> notes;
-    const auto note = [&](const std::string& option) {
-        notes.push_back(std::string{"a "} + job.kind->kind + " has no " + option +
-                        ": it is left out");
-    };
-    for (const TrainingField& each : training_fields) {
-        if (!has_field(*job.kind, each) && !each.value(job).is_null()) {
-            note(each.option);
-        }
-    }
-    for (const auto& [option, count] : {std::pair{"worker_count", &Training::worker_count},
-                                        {"ps_count", &Training::ps_count},
-                                        {"chief_count", &Training::chief_count},
-                                        {"master_count", &Training::master_count},
-                                        {"evaluator_count", &Training::evaluator_count}}) {
-        const auto is_it = [member = count](const TrainingRole& role) {
-            return role.count == member;
+        const auto read = [](const std::filesystem::path& file) {
+            std::string text = read_file(file);
+            text.erase(text.find_last_not_of(" \t\r\n") + 1);
+            return Secret{std::move(text)};
         };
-        if ((job.*count).value_or(0) > 0 &&
-            std::none_of(job.kind->roles.begin(), job.kind->roles.end(), is_it)) {
-            note(option);
+        if (!options_.token_file.empty()) {
+            return read(options_.token_file);
+        }
+        if (std::string token = connection_.env("KF_PIPELINES_TOKEN"); !token.empty()) {
+            return Secret{std::move(token)};
+        }
+        if (const std::string file = connection_.env("KF_PIPELINES_SA_TOKEN_PATH"); !file.empty()) {
+            return read(file);
+        }
+        const std::filesystem::path mounted = "/var/run/secrets/kubeflow/pipelines/token";
+        return std::filesystem::exists(mounted) ? read(mounted) : Secret{};
+    }
+
+    [[nodiscard]] Json document(const net::Answer& answer, const Call& call) const {
+        const bool is_refused = answer.status == 401 || answer.status == 403;
+        cloud::need_success(
+            answer, call.attempted, call.subject,
+            !is_refused ? ""
+            : cluster_  ? "a Kubeflow with many users wants --pipelines-endpoint and a token"
+                        : "give a token of the user by --token-file or KF_PIPELINES_TOKEN");
+        Json value = answer.body.empty()
+                         ? Json::object()
+                         : parse_json(answer.body, "the answer about " + call.subject);
+        if (!value.is_object()) {
+            throw Error{ErrorCode::unavailable,
+                        {.attempted = call.attempted,
+                         .subject = call.subject,
+                         .answer = "the answer is no JSON object",
+                         .advice = "is the endpoint that of Kubeflow Pipelines?"}};
+        }
+        return value;
+    }
+
+    cloud::Connection connection_;
+    PipelineOptions options_;
+    CredentialsProvider credentials_;
+    std::optional<kube::Client> cluster_ = {};
+};
+
+}  // namespace fairing::pipelines
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/pipelines/run_workload.hpp - a run of Kubeflow Pipelines as a Workload: polled
+// until it has ended, its pods' lines read meanwhile where the cluster is known, terminated when it
+// is removed.
+
+namespace fairing::pipelines {
+
+/// RuntimeState of v2beta1, what it is to us, and for a bad end what is said of it.
+struct RunState {
+    std::string_view name;
+    State state;
+    std::string_view sentence = {};
+};
+inline constexpr std::array<RunState, 8> run_states{
+    {{"PENDING", State::pending},
+     {"RUNNING", State::running},
+     {"SUCCEEDED", State::succeeded},
+     {"SKIPPED", State::failed, "the run was skipped"},
+     {"FAILED", State::failed, "the run failed"},
+     {"CANCELING", State::running},
+     {"CANCELED", State::failed, "the run was cancelled"},
+     {"PAUSED", State::pending}}};
+
+/// Why a run failed: the words of the tasks that failed, else its own.
+[[nodiscard]] inline std::string failure_of(const Json& run) {
+    std::string words;
+    for (const Json& task : kube::list(run, {"run_details", "task_details"})) {
+        const std::string message = kube::text(task, {"error", "message"});
+        if (kube::text(task, {"state"}) == "FAILED" && !message.empty() &&
+            words.find(message) == std::string::npos) {
+            words += (words.empty() ? "task " : "; task ") + kube::text(task, {"display_name"}) +
+                     ": " + message;
         }
     }
-    return notes;
+    return net::printable(words.empty() ? kube::text(run, {"error", "message"}) : words, 1000);
 }
 
-inline void remove_gpus(Json& container) {
-    for (const char* part : {"limits", "requests"}) {
-        Json& amounts = container["resources"][part];
+/// What the service says of a run. A state that we do not know is one that passes.
+[[nodiscard]] inline Outcome outcome_of(const Json& run) {
+    const std::string name = text_or(run, "state");
+    Outcome outcome{.state = State::pending};
+    for (const RunState& known : run_states) {
+        if (known.name == name) {
+            outcome = {.state = known.state, .reason = std::string{known.sentence}};
+        }
+    }
+    if (outcome.state != State::failed) {
+        return outcome;
+    }
+    const std::string words = failure_of(run);
+    outcome.reason += words.empty() ? "" : ": " + words;
+    // The program's own code is in these words of Argo's only.
+    constexpr std::string_view before = "(exit code ";
+    if (const std::size_t at = words.find(before); at != std::string::npos) {
+        static_cast<void>(std::from_chars(words.data() + at + before.size(),
+                                          words.data() + words.size(), outcome.exit_code));
+    }
+    return outcome;
+}
+
+[[nodiscard]] constexpr bool has_ended(State state) noexcept {
+    return state == State::succeeded || state == State::failed || state == State::removed;
+}
+
+/// What a handle does beside following.
+struct RunHabits {
+    Cleanup cleanup = Cleanup::never;
+    bool stream_log = true;
+    bool archives = false;        ///< remove() archives the run
+    std::string namespace_ = {};  ///< of the pods; empty: that of the service
+};
+
+/// The lines of the pods that run the tasks' programs.
+class TaskLogs {
+public:
+    TaskLogs(const Client& client, std::string run_id, std::string space, OutputSink sink)
+        : client_(client.cluster()->with_stop(client.control().stop)),
+          selector_("pipeline/runid=" + std::move(run_id)),
+          namespace_(std::move(space)),
+          logs_(client_,
+                // Before it stand Argo's and the launcher's own containers.
+                [sink = std::move(sink)](const OutputLine& line) {
+                    if (line.container == "main") {
+                        sink(line);
+                    }
+                }) {}
+
+    /// Looks which pods there are. That it may not is said once, and does not end the run.
+    void look() {
+        if (is_denied_) {
+            return;
+        }
+        try {
+            for (const Json& pod :
+                 client_.list("v1", "Pod", namespace_, {.label_selector = selector_}).items) {
+                if (kube::name_of(pod).find("-impl-") != std::string::npos) {
+                    logs_.update(pod);
+                }
+            }
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const kube::StatusError& error) {
+            is_denied_ = true;
+            client_.control().say(Level::warning, error.what());
+        }
+    }
+    void finish() {
+        look();
+        logs_.finish();
+    }
+
+private:
+    kube::Client client_;
+    std::string selector_, namespace_;
+    bool is_denied_ = false;
+    kube::PodLogs logs_;
+};
+
+/// Thread-safe.
+class RunWorkload final : public Workload::Model {
+public:
+    static constexpr std::size_t tail_size = 20;
+    /// How often in a row the service may be out of reach, each time with all repetitions.
+    static constexpr int patience = 20;
+
+    /// `run` as the service gave it.
+    RunWorkload(const Client& client, const Json& run, RunHabits habits)
+        : client_(client.with_stop({})),
+          id_(text_or(run, "run_id")),
+          name_(text_or(run, "display_name")),
+          habits_(std::move(habits)) {}
+
+    [[nodiscard]] ObjectName name() const override {
+        return {.api_version = "v2beta1",
+                .kind = "PipelineRun",
+                .namespace_ = habits_.namespace_,
+                .name = name_};
+    }
+
+    [[nodiscard]] Outcome poll(std::stop_token stop) override {
+        const std::optional<Json> run = look(client_.with_stop(stop));
+        return run ? outcome_of(*run) : gone();
+    }
+
+    Outcome follow(const OutputSink& sink, std::stop_token stop) override {
+        const Client client = client_.with_stop(stop);
+        std::mutex mutex;
+        std::deque<std::string> tail;
+        std::optional<TaskLogs> logs;
+        if (sink && habits_.stream_log && client.cluster() != nullptr) {
+            logs.emplace(client, id_,
+                         habits_.namespace_.empty() ? client.options().pipelines_namespace
+                                                    : habits_.namespace_,
+                         [&](const OutputLine& line) {
+                             {
+                                 const std::lock_guard lock{mutex};
+                                 tail.push_back(line.text);
+                                 if (tail.size() > tail_size) {
+                                     tail.pop_front();
+                                 }
+                             }
+                             sink(line);
+                         });
+        }
+        Outcome outcome = wait_for_end(client, logs);
+        if (logs && outcome.state != State::removed) {
+            logs->finish();
+        }
+        logs.reset();
+        outcome.tail = {tail.begin(), tail.end()};
+        if (habits_.cleanup != Cleanup::never) {
+            clean_up();
+        }
+        return outcome;
+    }
+
+    /// Terminates it when it has not ended, and removes the record of it, or archives that.
+    void remove(std::stop_token stop) override {
+        const Client client = client_.with_stop(stop);
+        std::optional<Json> run = look(client);
+        if (run && !has_ended(outcome_of(*run).state)) {
+            static_cast<void>(client.find({.method = "POST",
+                                           .path = path() + ":terminate",
+                                           .attempted = "terminate run",
+                                           .subject = name_,
+                                           .repeat = net::Repeat::always}));
+            run = wait_until_ended(client);
+        }
+        if (!run || (habits_.archives && text_or(*run, "storage_state") == "ARCHIVED")) {
+            return;
+        }
+        static_cast<void>(client.find({.method = habits_.archives ? "POST" : "DELETE",
+                                       .path = path() + (habits_.archives ? ":archive" : ""),
+                                       .attempted = habits_.archives ? "archive run" : "delete run",
+                                       .subject = name_,
+                                       .repeat = net::Repeat::always}));
+    }
+
+private:
+    [[nodiscard]] static Outcome gone() {
+        return {.state = State::removed, .reason = "it is not there any more"};
+    }
+    [[nodiscard]] std::string path() const { return "/runs/" + id_; }
+    [[nodiscard]] std::optional<Json> look(const Client& client) const {
+        return client.find({.path = path(), .attempted = "look at run", .subject = name_});
+    }
+
+    [[nodiscard]] Outcome wait_for_end(const Client& client, std::optional<TaskLogs>& logs) {
+        using std::chrono::milliseconds;
+        const milliseconds first{client.options().poll_milliseconds};
+        Outcome outcome;
+        int failures = 0;
+        for (milliseconds pause = first;;
+             pause = std::min(pause * 3 / 2 + milliseconds{1}, first * 20)) {
+            if (const std::optional<Outcome> now = look_again(client, failures)) {
+                pause = now->state == outcome.state ? pause : first;
+                outcome = *now;
+            }
+            if (has_ended(outcome.state)) {
+                return outcome;
+            }
+            if (logs) {
+                logs->look();
+            }
+            client.sleep(pause, "follow run " + name_);
+        }
+    }
+    /// nullopt when the service is out of reach for the moment.
+    [[nodiscard]] std::optional<Outcome> look_again(const Client& client, int& failures) {
+        try {
+            Outcome outcome = poll(client.control().stop);
+            failures = 0;
+            return outcome;
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {
+            const bool may_pass =
+                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+            if (!may_pass || ++failures >= patience) {
+                throw;
+            }
+            client.control().say(Level::warning, error.what());
+            return std::nullopt;
+        }
+    }
+    /// The service deletes a run that still goes on too, and forgets its pods: so they get some
+    /// time.
+    [[nodiscard]] std::optional<Json> wait_until_ended(const Client& client) const {
+        constexpr std::chrono::seconds limit{10};
+        const auto deadline = std::chrono::steady_clock::now() + limit;
+        for (;;) {
+            std::optional<Json> run = look(client);
+            if (!run || has_ended(outcome_of(*run).state) ||
+                std::chrono::steady_clock::now() > deadline) {
+                return run;
+            }
+            client.sleep(std::chrono::milliseconds{client.options().poll_milliseconds},
+                         "terminate run " + name_);
+        }
+    }
+    /// What the run said is worth more than a failure to remove it.
+    void clean_up() {
+        try {
+            remove({});
+        } catch (const Error& error) {
+            client_.control().say(Level::warning, error.what());
+        }
+    }
+
+    Client client_;
+    std::string id_, name_;
+    RunHabits habits_;
+};
+
+}  // namespace fairing::pipelines
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/pipelines/spec.hpp - pods of one container as the one task of a pipeline
+// (kubeflow.org/docs/components/pipelines, the intermediate representation, schema 2.1.0).
+
+namespace fairing::pipelines {
+
+/// How the task is run.
+struct TaskRules {
+    std::string pipeline = {};  ///< its name
+    std::string root = {};      ///< where artifacts go: "s3://…"
+    int retries = 0;
+    bool reuses_results = false;
+};
+
+/// The resources of a container, taken out of its document.
+[[nodiscard]] inline Json task_resources(Json& container) {
+    Json result = Json::object();
+    for (const auto& [list, suffix] : {std::pair{"limits", "Limit"}, {"requests", "Request"}}) {
+        Json& amounts = container["resources"][list];
+        for (const auto& [name, key] :
+             {std::pair{"cpu", "resourceCpu"}, {"memory", "resourceMemory"}}) {
+            if (amounts.contains(name)) {
+                result[key + std::string{suffix}] = amounts[name];
+                amounts.erase(name);
+            }
+        }
         for (const char* gpu : {"nvidia.com/gpu", "amd.com/gpu"}) {
-            if (amounts.is_object()) {
+            if (amounts.contains(gpu) && std::string_view{list} == "limits") {
+                result["accelerator"] = {{"resourceType", gpu}, {"resourceCount", amounts[gpu]}};
                 amounts.erase(gpu);
             }
         }
         if (amounts.empty()) {
-            container["resources"].erase(part);
+            container["resources"].erase(list);
         }
     }
     if (container["resources"].empty()) {
         container.erase("resources");
     }
+    return result;
 }
 
-/// What the ranks of an MPI run do not inherit is given to them by env(1): a rank on another node
-/// is a child of its sshd, and not of the container.
-[[nodiscard]] inline Json launcher_command(const TrainingJobDeployer& job, const Image& image,
-                                           const Json& program) {
-    const int workers = worker_count(job) + (job.run_launcher_as_worker ? 1 : 0);
-    Json command = job.launcher;
-    if (job.launcher.empty()) {
-        command = {"mpirun", "-n", std::to_string(workers * job.slots_per_worker.value_or(1))};
-    }
-    Labels variables = image.environment;
-    for (const auto& [name, value] : job.kubernetes.environment) {
-        variables[name] = value;
-    }
-    variables["FAIRING_RUNTIME"] = "1";
-    command.push_back("env");
-    for (const auto& [name, value] : variables) {
-        command.push_back(literal_text(name + '=' + value));
-    }
-    command.insert(command.end(), program.begin(), program.end());
-    return command;
-}
-
-/// The replicas of one role.
-[[nodiscard]] inline Json replica_spec(const TrainingJobDeployer& job, const TrainingRole& role,
-                                       const Image& image, const RunIdentity& identity,
-                                       PodContext& context) {
-    const TrainingKind& kind = *job.kind;
-    Json pods = pod_template(image, {.container = kind.container, .role = role.name},
-                             job.kubernetes, identity, context);
-    PodSpec pod{std::move(pods["spec"])};
-    pod.json().erase("restartPolicy");  // the replicas' own rules
-    Json& container = pod.container();
-    if (role.gpus == TrainingRole::Gpus::removed) {
-        remove_gpus(container);
-    }
-    if (role.runs == TrainingRole::Runs::own) {
-        container.erase("command");
-    } else if (role.runs == TrainingRole::Runs::launcher) {
-        container["command"] = launcher_command(job, image, container["command"]);
-        // Open MPI refuses root, as which images of ours run, unless told twice.
-        pod.set_env("OMPI_ALLOW_RUN_AS_ROOT", "1");
-        pod.set_env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    } else if (*kind.rank_variable != '\0' && job.kind->roles.size() == 2 &&
-               count_of(job, kind.roles[0]) == 0) {
-        container["env"].push_back(
-            {{"name", kind.rank_variable},
-             {"valueFrom",
-              {{"fieldRef",
-                {{"fieldPath", "metadata.labels['training.kubeflow.org/replica-index']"}}}}}});
-    }
-    const Json& containers = pod.json()["containers"];
-    if (std::none_of(containers.begin(), containers.end(), [&kind](const Json& each) {
-            return kube::text(each, {"name"}) == kind.container &&
-                   !kube::text(each, {"image"}).empty();
-        })) {
-        throw training_error("the pods of role", role.name,
-                             std::string{"a "} + kind.kind + " wants a container named " +
-                                 kind.container + ", with an image",
-                             "a mutator renamed it");
-    }
-    pods["spec"] = std::move(pod.json());
-    constexpr std::array<const char*, 4> policies{"Never", "OnFailure", "Always", "ExitCode"};
-    return {{"replicas", count_of(job, role)},
-            {"restartPolicy", policies.at(static_cast<std::size_t>(job.policy.restart_policy))},
-            {"template", std::move(pods)}};
-}
-
-[[nodiscard]] inline Json training_spec(const TrainingJobDeployer& job) {
-    /// As for a Job.
-    constexpr int always_ttl = 300;
-    constexpr std::array<const char*, 3> clean{"None", "Running", "All"};
-    Json spec{
-        {"runPolicy",
-         {{"cleanPodPolicy", clean.at(static_cast<std::size_t>(job.policy.clean_pod_policy))}}}};
-    if (job.kubernetes.cleanup == Cleanup::always) {
-        spec["runPolicy"]["ttlSecondsAfterFinished"] = always_ttl;
-    }
-    // Else the launcher, a Job of the MPI operator's, would be tried six times more.
-    if (job.kind == mpi_v2 && job.policy.restart_policy == RestartPolicy::never) {
-        spec["runPolicy"]["backoffLimit"] = 0;
-    }
-    for (const TrainingField& each : training_fields) {
-        Json value = each.value(job);
-        if (*each.path != '\0' && has_field(*job.kind, each) && !value.is_null()) {
-            spec[Json::json_pointer{each.path}] = std::move(value);
+/// The container of the task, taken out of the pods' template; what can not be expressed stays
+/// there.
+[[nodiscard]] inline Json task_container(Json& template_) {
+    Json& container = template_["spec"]["containers"][0];
+    Json task = Json::object();
+    for (const char* key : {"image", "command", "args"}) {
+        if (container.contains(key) && !container[key].empty()) {
+            task[key] = container[key];
         }
+        container.erase(key);
+    }
+    if (!task.contains("command")) {
+        throw Error{ErrorCode::usage,
+                    {.attempted = "make a pipeline of",
+                     .subject = "the image " + kube::text(task, {"image"}),
+                     .answer = "a task of Kubeflow Pipelines wants a command"}};
+    }
+    Json others = Json::array();
+    for (const Json& each : container["env"]) {
+        (each.contains("value") ? task["env"] : others).push_back(each);
+    }
+    container["env"] = std::move(others);
+    if (container["env"].empty()) {
+        container.erase("env");
+    }
+    if (Json resources = task_resources(container); !resources.empty()) {
+        task["resources"] = std::move(resources);
+    }
+    return task;
+}
+
+/// The PipelineSpec of one task.
+[[nodiscard]] inline Json pipeline_spec(Json container, const TaskRules& rules) {
+    Json task{{"taskInfo", {{"name", "program"}}},
+              {"componentRef", {{"name", "comp-program"}}},
+              {"cachingOptions", Json::object()}};
+    if (rules.reuses_results) {
+        task["cachingOptions"]["enableCache"] = true;
+    }
+    if (rules.retries > 0) {
+        task["retryPolicy"]["maxRetryCount"] = rules.retries;
+    }
+    Json spec{{"pipelineInfo", {{"name", rules.pipeline}}},
+              {"schemaVersion", "2.1.0"},
+              {"sdkVersion", std::string{"fairing-"} + version},
+              {"components", {{"comp-program", {{"executorLabel", "exec-program"}}}}},
+              {"deploymentSpec",
+               {{"executors", {{"exec-program", {{"container", std::move(container)}}}}}}},
+              {"root", {{"dag", {{"tasks", {{"program", std::move(task)}}}}}}}};
+    if (!rules.root.empty()) {
+        spec["defaultPipelineRoot"] = rules.root;
     }
     return spec;
 }
 
-/// The version that was chosen, or that the cluster has; v2beta1 when nothing tells.
-[[nodiscard]] inline const TrainingKind* resolved_kind(const TrainingJobDeployer& job,
-                                                       const kube::Client* client) {
-    if (job.kind != mpi_v2 && job.kind != mpi_v1) {
-        return job.kind;
-    }
-    if (!job.mpi_version.empty()) {
-        return job.mpi_version == "v1" ? mpi_v1 : mpi_v2;
-    }
-    for (const TrainingKind* each : {mpi_v2, mpi_v1}) {
-        try {
-            if (client != nullptr) {
-                static_cast<void>(client->discover(each->api_version, each->kind));
-                return each;
-            }
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::unsupported) {
-                throw;
-            }
-        }
-    }
-    return mpi_v2;
+}  // namespace fairing::pipelines
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/pipeline.hpp - runs the image as a pipeline of one task in Kubeflow Pipelines
+// (API v2beta1, schema 2.1.0).
+
+namespace fairing {
+
+/// What the options ask of the pods and a task can not express is said in a warning. The log is
+/// read from the cluster, which is known when there is no endpoint. The same run id is never
+/// submitted twice.
+struct PipelineDeployer {
+    static constexpr const char* name_prefix = "fairing-pipeline-";
+
+    /// Its profile says whose the run is in a Kubeflow with many users, its namespace where the
+    /// pods are (that of the service when neither is given); its cleanup is Cleanup::never when not
+    /// set.
+    KubernetesOptions kubernetes = {};
+    PipelineOptions pipelines = {};
+    std::string experiment = {};  ///< made when missing; empty: the service's own habit
+    std::string pipeline_root = {};
+    int retries = 0;
+    bool reuse_results = false;  ///< of an equal run before, instead of running
+    bool archive = false;        ///< removing archives the run instead of deleting it
+
+    /// Throws Error{usage} for what can be known to be wrong without I/O.
+    void check() const;
+    /// Throws Error; a lost answer does not make a second run.
+    [[nodiscard]] Workload deploy(const Image& image, const Session& session) const;
+    /// The pipeline itself, which Kubeflow's own tools take too.
+    [[nodiscard]] std::vector<Json> manifests(const Image& image, const Session& session) const;
+};
+
+template <>
+inline constexpr auto fields<PipelineDeployer> = std::tuple_cat(
+    fields_of_part(&PipelineDeployer::kubernetes), fields_of_part(&PipelineDeployer::pipelines),
+    std::tuple{
+        field("experiment", &PipelineDeployer::experiment,
+              "experiment of Kubeflow Pipelines that the run belongs to; made when missing"),
+        field("pipeline_root", &PipelineDeployer::pipeline_root,
+              "where artifacts of the pipeline go (default: as the service is configured)"),
+        field("retries", &PipelineDeployer::retries,
+              "how often the task is tried again (default: 0)"),
+        field("reuse_results", &PipelineDeployer::reuse_results,
+              "take the results of an equal run before, when there is one"),
+        field("archive", &PipelineDeployer::archive,
+              "archive the run instead of deleting it, when it is removed"),
+    });
+
+namespace detail {
+
+/// By which our runs are known, for they have no labels.
+inline constexpr const char* pipeline_mark = "fairing-id=";
+
+[[nodiscard]] inline RunIdentity pipeline_identity(const PipelineDeployer& deployer,
+                                                   const std::string& run_id) {
+    return run_identity(deployer.kubernetes, run_id, PipelineDeployer::name_prefix, "pipeline");
 }
 
-[[nodiscard]] inline std::vector<Json> training_objects(TrainingJobDeployer job, const Image& image,
-                                                        const Session& session,
-                                                        const std::string& run_id,
-                                                        const kubernetes::Place& place) {
-    job.kind = resolved_kind(job, place.client);
-    for (const std::string& note : training_notes(job)) {
-        session.control().say(Level::warning, note);
-    }
-    const RunIdentity identity = training_identity(job, run_id);
+/// Says what was asked for and can not be expressed.
+[[nodiscard]] inline Json pipeline_of(const PipelineDeployer& deployer, const Image& image,
+                                      const Session& session, const std::string& run_id,
+                                      const kube::Client* client) {
+    const KubernetesOptions& options = deployer.kubernetes;
+    const RunIdentity identity = pipeline_identity(deployer, run_id);
+    const std::string role;
     std::vector<Json> objects;
-    Json spec = training_spec(job);
-    for (const TrainingRole& role : job.kind->roles) {
-        if (count_of(job, role) > 0) {
-            const std::string name = role.name;
-            PodContext context{place.namespace_, name,    place.client,
-                               session,          objects, identity.name};
-            spec[job.kind->replicas][name] = replica_spec(job, role, image, identity, context);
+    PodContext context{options.namespace_, role, client, session, objects, identity.name};
+    Json pods = pod_template(image, {.container = "main"}, options, identity, context);
+    erase_image_settings(pods["spec"]["containers"][0], image);
+    Json container = pipelines::task_container(pods);
+    pods["spec"].erase("serviceAccountName");  // the run's own
+    say_leftovers(pods, "a task of Kubeflow Pipelines", session);
+    for (const Json& object : objects) {
+        session.control().say(Level::warning, "Kubeflow Pipelines creates no " +
+                                                  kube::text(object, {"kind"}) +
+                                                  " beside a task: it is left out");
+    }
+    for (const auto& [option, is_given] : {std::pair{"queue", !options.queue.empty()},
+                                           {"queue_priority", !options.queue_priority.empty()},
+                                           {"start_timeout", options.start_timeout > 0}}) {
+        if (is_given) {
+            session.control().say(
+                Level::warning,
+                std::string{"a run of Kubeflow Pipelines has no "} + option + ": it is left out");
         }
     }
-    objects = adopted(std::move(objects), job.kubernetes, identity, place.namespace_);
-    objects.push_back({{"apiVersion", job.kind->api_version},
-                       {"kind", job.kind->kind},
-                       {"metadata", run_metadata(job.kubernetes, identity, place.namespace_)},
-                       {"spec", std::move(spec)}});
-    return objects;
+    return pipelines::pipeline_spec(std::move(container),
+                                    {.pipeline = identity.name,
+                                     .root = deployer.pipeline_root,
+                                     .retries = deployer.retries,
+                                     .reuses_results = deployer.reuse_results});
+}
+
+/// The id of the experiment of that name, which is made when there is none.
+[[nodiscard]] inline std::string experiment_id(const pipelines::Client& client,
+                                               const std::string& name,
+                                               const std::string& profile) {
+    const auto find = [&]() -> std::optional<Json> {
+        const Json found =
+            client.ask({.path = "/experiments",
+                        .query = {{"filter", pipelines::called(name)}, {"namespace", profile}},
+                        .attempted = "look for experiment",
+                        .subject = name});
+        const Json& list = kube::list(found, {"experiments"});
+        return list.empty() ? std::nullopt : std::optional{list.front()};
+    };
+    std::optional<Json> experiment = find();
+    if (!experiment) {
+        Json body{{"display_name", name}};
+        if (!profile.empty()) {
+            body["namespace"] = profile;
+        }
+        experiment = client.create({.path = "/experiments",
+                                    .body = body.dump(),
+                                    .attempted = "create experiment",
+                                    .subject = name},
+                                   find);
+    }
+    return text_or(*experiment, "experiment_id");
+}
+
+/// The newest run of that name that was not archived.
+[[nodiscard]] inline std::optional<Json> find_run(const pipelines::Client& client,
+                                                  const std::string& name,
+                                                  const std::string& profile) {
+    const Json found = client.ask({.path = "/runs",
+                                   .query = {{"filter", pipelines::called(name)},
+                                             {"namespace", profile},
+                                             {"sort_by", "created_at desc"}},
+                                   .attempted = "look for run",
+                                   .subject = name});
+    for (const Json& run : kube::list(found, {"runs"})) {
+        if (text_or(run, "storage_state") != "ARCHIVED") {
+            return run;
+        }
+    }
+    return std::nullopt;
+}
+
+[[nodiscard]] inline Workload pipeline_workload(const pipelines::Client& client, const Json& run,
+                                                pipelines::RunHabits habits) {
+    return Workload{std::make_shared<pipelines::RunWorkload>(client, run, std::move(habits))};
 }
 
 }  // namespace detail
 
-/// A training job of any of the kinds as a subject to follow: one that was created, or found.
-[[nodiscard]] inline kubernetes::Subject training_subject(const Json& job) {
-    kubernetes::Subject subject{.key = kube::key_of(job),
-                                .uid = kube::uid_of(job),
-                                .run_id = kube::label_of(job, kube::run_label),
-                                .main = job,
-                                .expected_pods = 0,
-                                .diagnose = kube::diagnose_job};
-    for (const TrainingKind& kind : training_kinds) {
-        if (kind.kind != subject.key.kind || kind.api_version != subject.key.api_version) {
-            continue;
-        }
-        for (const TrainingRole& role : kind.roles) {
-            const Json& replicas = kube::member(job, {"spec", kind.replicas, role.name});
-            subject.expected_pods += static_cast<int>(kube::number(replicas, {"replicas"}));
-            const std::string restart = kube::text(replicas, {"restartPolicy"});
-            subject.tries_again = subject.tries_again || (!restart.empty() && restart != "Never");
-        }
+/// The run of that name or run id, whoever started it. Its follow() removes nothing. Throws
+/// Error{not_found} when there is none.
+[[nodiscard]] inline Workload find_pipeline_run(const std::string& name, PipelineDeployer deployer,
+                                                const Session& session) {
+    deployer.kubernetes = with_profile(std::move(deployer.kubernetes));
+    const std::string& profile = deployer.kubernetes.profile;
+    const pipelines::Client client{deployer.pipelines, deployer.kubernetes, session.ordered()};
+    std::optional<Json> run = detail::find_run(client, name, profile);
+    if (!run) {
+        run = detail::find_run(client, PipelineDeployer::name_prefix + name, profile);
     }
-    return subject;
+    if (!run) {
+        throw Error{ErrorCode::not_found,
+                    {.attempted = "find",
+                     .subject = name,
+                     .answer = "Kubeflow Pipelines has no run of that name or run id"}};
+    }
+    return detail::pipeline_workload(client, *run,
+                                     {.stream_log = deployer.kubernetes.stream_log,
+                                      .archives = deployer.archive,
+                                      .namespace_ = deployer.kubernetes.namespace_});
 }
+
+/// The runs that we created and are still there, the oldest first.
+[[nodiscard]] inline std::vector<RunSummary> list_pipeline_runs(PipelineDeployer deployer,
+                                                                const Session& session) {
+    deployer.kubernetes = with_profile(std::move(deployer.kubernetes));
+    const pipelines::Client client{deployer.pipelines, deployer.kubernetes, session};
+    std::vector<RunSummary> runs;
+    std::string token;
+    do {
+        const Json page = client.ask({.path = "/runs",
+                                      .query = {{"namespace", deployer.kubernetes.profile},
+                                                {"page_size", "200"},
+                                                {"page_token", token}},
+                                      .attempted = "list",
+                                      .subject = "the runs of Kubeflow Pipelines"});
+        for (const Json& run : kube::list(page, {"runs"})) {
+            const std::string description = text_or(run, "description");
+            if (!description.starts_with(detail::pipeline_mark) ||
+                text_or(run, "storage_state") == "ARCHIVED") {
+                continue;
+            }
+            const Outcome outcome = pipelines::outcome_of(run);
+            runs.push_back({.object = {.api_version = "v2beta1",
+                                       .kind = "PipelineRun",
+                                       .namespace_ = deployer.kubernetes.namespace_,
+                                       .name = text_or(run, "display_name")},
+                            .run_id = description.substr(std::string{detail::pipeline_mark}.size()),
+                            .created = text_or(run, "created_at"),
+                            .state = outcome.state,
+                            .reason = outcome.reason});
+        }
+        token = text_or(page, "next_page_token");
+    } while (!token.empty());
+    std::stable_sort(runs.begin(), runs.end(), [](const RunSummary& a, const RunSummary& b) {
+        return a.created < b.created;
+    });
+    return runs;
+}
+
+inline void PipelineDeployer::check() const {
+    const KubernetesOptions options = with_profile(kubernetes);
+    kubernetes::check_options(options);
+    kubernetes::check_least("retries", retries, 0);
+    kubernetes::check_least("poll_milliseconds", pipelines.poll_milliseconds, 1);
+    kube::check_dns_label("pipelines_namespace", pipelines.pipelines_namespace);
+    if (!pipelines.endpoint.empty()) {
+        static_cast<void>(cloud::checked_endpoint(pipelines.endpoint));
+    }
+    const RunIdentity identity =
+        detail::pipeline_identity(*this, kubernetes::checked_run_id(options));
+    static_cast<void>(run_metadata(options, identity, {}));
+}
+
+inline std::vector<Json> PipelineDeployer::manifests(const Image& image,
+                                                     const Session& session) const {
+    check();
+    PipelineDeployer deployer = *this;
+    deployer.kubernetes = with_profile(kubernetes);
+    return {detail::pipeline_of(
+        deployer, image, session,
+        kubernetes.run_id.empty() ? derive_run_id(image) : kubernetes.run_id, nullptr)};
+}
+
+inline Workload PipelineDeployer::deploy(const Image& image, const Session& session) const {
+    check();
+    check_pullable(image);
+    PipelineDeployer deployer = *this;
+    deployer.kubernetes = with_profile(kubernetes);
+    const std::string& profile = deployer.kubernetes.profile;
+    const pipelines::Client client{pipelines, deployer.kubernetes, session.ordered()};
+    const std::string run_id = kubernetes.run_id.empty() ? draw_run_id() : kubernetes.run_id;
+    const Json spec = detail::pipeline_of(deployer, image, session, run_id, client.cluster());
+    const std::string name = text_or(spec["pipelineInfo"], "name");
+    const auto find = [&] { return detail::find_run(client, name, profile); };
+    std::optional<Json> run = kubernetes.run_id.empty() ? std::nullopt : find();
+    if (!run) {
+        Json body{{"display_name", name},
+                  {"description", detail::pipeline_mark + run_id},
+                  {"pipeline_spec", spec},
+                  {"runtime_config", Json::object()}};
+        // Of many users the experiment says whose the run is.
+        if (!experiment.empty() || !profile.empty()) {
+            body["experiment_id"] =
+                detail::experiment_id(client, experiment.empty() ? "Default" : experiment, profile);
+        }
+        if (!pipeline_root.empty()) {
+            body["runtime_config"]["pipeline_root"] = pipeline_root;
+        }
+        if (!deployer.kubernetes.service_account.empty()) {
+            body["service_account"] = deployer.kubernetes.service_account;
+        }
+        run = client.create(
+            {.path = "/runs", .body = body.dump(), .attempted = "create run", .subject = name},
+            find);
+    }
+    return detail::pipeline_workload(client, *run,
+                                     {.cleanup = kubernetes.cleanup.value_or(Cleanup::never),
+                                      .stream_log = kubernetes.stream_log,
+                                      .archives = archive,
+                                      .namespace_ = deployer.kubernetes.namespace_});
+}
+
+static_assert(Deployer<PipelineDeployer> && Renderer<PipelineDeployer> &&
+              SelfChecking<PipelineDeployer>);
 
 }  // namespace fairing
 
@@ -37637,33 +39668,6 @@ struct PatchForm {
     return Json::array({std::move(patch)});
 }
 
-/// What is left of a template when everything that can be expressed was taken from it.
-inline void say_leftovers(const Json& template_, const PatchForm& form, const Session& session) {
-    const auto say = [&](const std::string& what) {
-        session.control().say(Level::warning, "a TrainJob with " + std::string{form.field} +
-                                                  " can not express " + what +
-                                                  " of its pods: it is left out");
-    };
-    for (const auto& [key, value] : template_["spec"].items()) {
-        if (key != "containers" && key != "restartPolicy") {
-            say(key);
-        }
-    }
-    for (std::size_t i = 1; i < template_["spec"]["containers"].size(); ++i) {
-        say("a second container");
-    }
-    for (const auto& [key, value] : template_["spec"]["containers"][0].items()) {
-        if (key != "name") {
-            say(key);
-        }
-    }
-    for (const auto& [key, value] : kube::member(template_, {"metadata", "labels"}).items()) {
-        if (key != kube::run_label && key != deployer_label) {
-            say("the label " + key);
-        }
-    }
-}
-
 [[nodiscard]] inline std::vector<Json> trainjob_objects(const TrainJobDeployer& job,
                                                         const Image& image, const Session& session,
                                                         const std::string& run_id,
@@ -37675,13 +39679,7 @@ inline void say_leftovers(const Json& template_, const PatchForm& form, const Se
     Json pods =
         pod_template(image, {.container = "node", .role = role}, job.kubernetes, identity, context);
     Json& container = pods["spec"]["containers"][0];
-    // These two are in the image's own configuration, unless a mutator changed them.
-    if (kube::text(container, {"workingDir"}) == image.working_directory) {
-        container.erase("workingDir");
-    }
-    if (container.value("securityContext", Json()) == Json{{"runAsUser", 0}}) {
-        container.erase("securityContext");
-    }
+    erase_image_settings(container, image);
     Json trainer{{"numNodes", job.nodes}};
     if (job.processes_per_node) {
         trainer["numProcPerNode"] = *job.processes_per_node;
@@ -37706,7 +39704,7 @@ inline void say_leftovers(const Json& template_, const PatchForm& form, const Se
     if (Json patch = patch_of(form, pods); !patch.empty()) {
         spec[std::string{form.field}] = patch_list(form, std::move(patch));
     }
-    say_leftovers(pods, form, session);
+    say_leftovers(pods, "a TrainJob with " + std::string{form.field}, session);
     if (job.active_deadline_seconds) {
         spec["activeDeadlineSeconds"] = *job.active_deadline_seconds;
     }
@@ -37846,6 +39844,78 @@ inline void check_machine(const Machine& machine) {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/vertex_names.hpp - where Vertex AI is, and the names of what it holds:
+// projects/PROJECT/locations/REGION/COLLECTION/ID (google.aip.dev/122).
+
+namespace fairing::detail {
+
+inline constexpr const char* vertex_api = "aiplatform.googleapis.com/v1";
+
+/// Where Vertex AI of the region is.
+[[nodiscard]] inline std::string vertex_endpoint(const GoogleOptions& options) {
+    return options.endpoint.empty() ? "https://" + options.region + "-aiplatform.googleapis.com"
+                                    : cloud::checked_endpoint(options.endpoint);
+}
+
+[[nodiscard]] inline std::string vertex_place(const std::string& project,
+                                              const GoogleOptions& options) {
+    return "projects/" + project + "/locations/" + options.region;
+}
+
+/// Parts of the resource name projects/PROJECT/locations/REGION/COLLECTION/ID.
+struct VertexName {
+    std::string project = {}, region = {}, id = {};
+};
+
+/// Throws Error{usage} unless `name` is such a one in `collection`.
+[[nodiscard]] inline VertexName parse_vertex_name(const std::string& name,
+                                                  const std::string& collection) {
+    std::vector<std::string> parts{""};
+    for (const char c : name) {
+        if (c == '/') {
+            parts.emplace_back();
+        } else {
+            parts.back() += c;
+        }
+    }
+    bool fine = parts.size() == 6 && parts[0] == "projects" && parts[2] == "locations" &&
+                parts[4] == collection;
+    for (const std::string& part : parts) {
+        fine = fine && !part.empty();
+    }
+    if (!fine) {
+        throw google::bad_option(
+            "name", name, "it is not projects/PROJECT/locations/REGION/" + collection + "/ID");
+    }
+    google::check_characters("project", parts[1], "-:.");
+    google::check_characters("region", parts[3], "-");
+    google::check_characters("id", parts[5], "-_");
+    return {parts[1], parts[3], parts[5]};
+}
+
+/// A client for what has this resource name. The options say how it is reached.
+[[nodiscard]] inline google::Client client_for(const VertexName& name, GoogleOptions options,
+                                               const Session& session) {
+    options.project = name.project;
+    options.region = name.region;
+    google::check_options(options);
+    return google::Client{options, session};
+}
+
+/// Throws Error{not_found} when that is the workload's state.
+template <class Found>
+[[nodiscard]] Found need_there(Found workload, const Session& session) {
+    if (workload.status(session.stop).state == State::removed) {
+        throw Error{
+            ErrorCode::not_found,
+            {.attempted = "find", .subject = workload.object().name, .answer = "it is not there"}};
+    }
+    return workload;
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/vertex.hpp - runs the image as a custom job of Vertex AI
 // (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs).
 
@@ -37926,8 +39996,6 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
 
 namespace detail {
 
-inline constexpr const char* vertex_api = "aiplatform.googleapis.com/v1";
-
 inline constexpr std::array<google::JobState, 11> vertex_states{
     {{"JOB_STATE_QUEUED", State::pending},
      {"JOB_STATE_PENDING", State::pending},
@@ -37940,17 +40008,6 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
      {"JOB_STATE_EXPIRED", State::failed, "the job ran or waited longer than it may"},
      {"JOB_STATE_UPDATING", State::running},
      {"JOB_STATE_PARTIALLY_SUCCEEDED", State::failed, "some of the job's results are missing"}}};
-
-/// Where Vertex AI of the region is.
-[[nodiscard]] inline std::string vertex_endpoint(const GoogleOptions& options) {
-    return options.endpoint.empty() ? "https://" + options.region + "-aiplatform.googleapis.com"
-                                    : cloud::checked_endpoint(options.endpoint);
-}
-
-[[nodiscard]] inline std::string vertex_place(const std::string& project,
-                                              const GoogleOptions& options) {
-    return "projects/" + project + "/locations/" + options.region;
-}
 
 [[nodiscard]] inline Json worker_pool(const VertexDeployer& job, const Image& image, int replicas,
                                       bool has_accelerators) {
@@ -38040,57 +40097,6 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
             .url = vertex_endpoint(client.options()) + "/v1/" + name,
             .log = google::job_log(client.options(), project, name.substr(name.rfind('/') + 1)),
             .states = vertex_states})};
-}
-
-/// Parts of the resource name projects/PROJECT/locations/REGION/COLLECTION/ID.
-struct VertexName {
-    std::string project = {}, region = {}, id = {};
-};
-
-/// Throws Error{usage} unless `name` is such a one in `collection`.
-[[nodiscard]] inline VertexName parse_vertex_name(const std::string& name,
-                                                  const std::string& collection) {
-    std::vector<std::string> parts{""};
-    for (const char c : name) {
-        if (c == '/') {
-            parts.emplace_back();
-        } else {
-            parts.back() += c;
-        }
-    }
-    bool fine = parts.size() == 6 && parts[0] == "projects" && parts[2] == "locations" &&
-                parts[4] == collection;
-    for (const std::string& part : parts) {
-        fine = fine && !part.empty();
-    }
-    if (!fine) {
-        throw google::bad_option(
-            "name", name, "it is not projects/PROJECT/locations/REGION/" + collection + "/ID");
-    }
-    google::check_characters("project", parts[1], "-:.");
-    google::check_characters("region", parts[3], "-");
-    google::check_characters("id", parts[5], "-_");
-    return {parts[1], parts[3], parts[5]};
-}
-
-/// A client for what has this resource name. The options say how it is reached.
-[[nodiscard]] inline google::Client client_for(const VertexName& name, GoogleOptions options,
-                                               const Session& session) {
-    options.project = name.project;
-    options.region = name.region;
-    google::check_options(options);
-    return google::Client{options, session};
-}
-
-/// Throws Error{not_found} when that is the workload's state.
-template <class Found>
-[[nodiscard]] Found need_there(Found workload, const Session& session) {
-    if (workload.status(session.stop).state == State::removed) {
-        throw Error{
-            ErrorCode::not_found,
-            {.attempted = "find", .subject = workload.object().name, .answer = "it is not there"}};
-    }
-    return workload;
 }
 
 }  // namespace detail
@@ -38262,6 +40268,147 @@ using TrafficSplit = std::map<std::string, int>;
 }  // namespace fairing::google
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/google/vertex_endpoint.hpp - an endpoint of Vertex AI: what is on it and under
+// way there, where its lines are, and how models and it go
+// (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints).
+
+namespace fairing::detail {
+
+/// Takes `model` off the endpoint; the models that stay share its traffic.
+inline void undeploy(const google::Client& client, const std::string& root,
+                     const std::string& endpoint, const std::string& model) {
+    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
+    if (!found) {
+        return;
+    }
+    for (const Json& deployed : kube::list(*found, {"deployedModels"})) {
+        if (text_or(deployed, "model") != model) {
+            continue;
+        }
+        const std::string id = text_or(deployed, "id");
+        Json body{{"deployedModelId", id}};
+        if (const google::TrafficSplit rest = google::traffic_without(*found, id); !rest.empty()) {
+            body["trafficSplit"] = rest;
+        }
+        const Json operation = client.create({.url = root + endpoint + ":undeployModel",
+                                              .body = std::move(body),
+                                              .attempted = "undeploy",
+                                              .subject = model});
+        static_cast<void>(client.finish(operation, root, "undeploy", model));
+    }
+}
+
+/// Deletes a resource by its name; one that is not there counts as deleted.
+inline void delete_resource(const google::Client& client, const std::string& root,
+                            const std::string& name) {
+    if (const std::optional<Json> operation = client.remove(root + name, name)) {
+        static_cast<void>(client.finish(*operation, root, "remove", name));
+    }
+}
+
+/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
+/// `member` of its response is the name.
+inline void delete_made(const google::Client& client, const std::string& root,
+                        const Json& operation, const char* member) {
+    client.cancel(operation, root, "what has to be removed");
+    const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
+    if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
+        delete_resource(client, root, name);
+    }
+}
+
+/// Deletes the endpoint unless somebody else's model is on it.
+inline void delete_endpoint(const google::Client& client, const std::string& root,
+                            const std::string& endpoint) {
+    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
+    if (found && kube::list(*found, {"deployedModels"}).empty()) {
+        delete_resource(client, root, endpoint);
+    }
+}
+
+/// The operations on `name` that are going on.
+[[nodiscard]] inline std::vector<Json> running_operations(const google::Client& client,
+                                                          const std::string& url,
+                                                          const std::string& name) {
+    std::vector<Json> running;
+    const Json answer = client.get(url + "/operations", "look at the operations of", name);
+    for (const Json& operation : kube::list(answer, {"operations"})) {
+        if (!google::is_done(operation)) {
+            running.push_back(operation);
+        }
+    }
+    return running;
+}
+
+[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        if (text_or(deployed, "model") == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// What an endpoint is to us, by its resource name; the rest is the caller's.
+[[nodiscard]] inline google::Served served_by(const google::Client& client, const std::string& name,
+                                              const std::string& project, std::string filter) {
+    const std::string root = vertex_endpoint(client.options()) + "/v1/";
+    return {.object = {.api_version = vertex_api, .kind = "Endpoint", .name = name},
+            .url = root + name,
+            .predict_url = root + name + ":predict",
+            .operation_root = root,
+            .log = {.endpoint = client.options().logging_endpoint,
+                    .project = project,
+                    .filter = std::move(filter),
+                    .subject = "endpoint " + name}};
+}
+
+/// The lines of all models of an endpoint, or of one.
+[[nodiscard]] inline std::string endpoint_log(const std::string& name,
+                                              const std::string& deployed_id = {}) {
+    const std::string type = "aiplatform.googleapis.com/Endpoint";
+    const std::pair<const char*, std::string> endpoint{"resource.labels.endpoint_id",
+                                                       name.substr(name.rfind('/') + 1)};
+    return deployed_id.empty()
+               ? google::log_filter(type, {endpoint})
+               : google::log_filter(type, {endpoint, {"labels.deployed_model_id", deployed_id}});
+}
+
+[[nodiscard]] inline bool is_ours(const Json& resource) {
+    return kube::member(resource, {"labels", kube::run_label}).is_string();
+}
+
+/// Removes what runs of ours have left on an endpoint and, when it is ours and empty then, itself.
+inline void remove_ours(const google::Client& client, const std::string& root,
+                        const std::string& name) {
+    const std::optional<Json> endpoint = client.find(root + name, "look at", name);
+    if (!endpoint) {
+        return;
+    }
+    bool is_touched = is_ours(*endpoint);
+    for (const Json& deployed : kube::list(*endpoint, {"deployedModels"})) {
+        const std::string model = text_or(deployed, "model");
+        const std::optional<Json> resource = client.find(root + model, "look at", model);
+        if (resource && is_ours(*resource)) {
+            is_touched = true;
+            undeploy(client, root, name, model);
+            delete_resource(client, root, model);
+        }
+    }
+    if (!is_touched) {
+        throw Error{ErrorCode::denied,
+                    {.attempted = "remove",
+                     .subject = name,
+                     .answer = "fairing has made neither it nor a model on it"}};
+    }
+    if (is_ours(*endpoint)) {
+        delete_endpoint(client, root, name);
+    }
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/vertex_serving.hpp - serves the image as a model of Vertex AI: upload,
 // endpoint, deployment
 // (cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints).
@@ -38414,81 +40561,6 @@ private:
     std::string run_id_, name_, id_;
 };
 
-/// Takes `model` off the endpoint; the models that stay share its traffic.
-inline void undeploy(const google::Client& client, const std::string& root,
-                     const std::string& endpoint, const std::string& model) {
-    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
-    if (!found) {
-        return;
-    }
-    for (const Json& deployed : kube::list(*found, {"deployedModels"})) {
-        if (text_or(deployed, "model") != model) {
-            continue;
-        }
-        const std::string id = text_or(deployed, "id");
-        Json body{{"deployedModelId", id}};
-        if (const google::TrafficSplit rest = google::traffic_without(*found, id); !rest.empty()) {
-            body["trafficSplit"] = rest;
-        }
-        const Json operation = client.create({.url = root + endpoint + ":undeployModel",
-                                              .body = std::move(body),
-                                              .attempted = "undeploy",
-                                              .subject = model});
-        static_cast<void>(client.finish(operation, root, "undeploy", model));
-    }
-}
-
-/// Deletes a resource by its name; one that is not there counts as deleted.
-inline void delete_resource(const google::Client& client, const std::string& root,
-                            const std::string& name) {
-    if (const std::optional<Json> operation = client.remove(root + name, name)) {
-        static_cast<void>(client.finish(*operation, root, "remove", name));
-    }
-}
-
-/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
-/// `member` of its response is the name.
-inline void delete_made(const google::Client& client, const std::string& root,
-                        const Json& operation, const char* member) {
-    client.cancel(operation, root, "what has to be removed");
-    const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
-    if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
-        delete_resource(client, root, name);
-    }
-}
-
-/// Deletes the endpoint unless somebody else's model is on it.
-inline void delete_endpoint(const google::Client& client, const std::string& root,
-                            const std::string& endpoint) {
-    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
-    if (found && kube::list(*found, {"deployedModels"}).empty()) {
-        delete_resource(client, root, endpoint);
-    }
-}
-
-/// The operations on `name` that are going on.
-[[nodiscard]] inline std::vector<Json> running_operations(const google::Client& client,
-                                                          const std::string& url,
-                                                          const std::string& name) {
-    std::vector<Json> running;
-    const Json answer = client.get(url + "/operations", "look at the operations of", name);
-    for (const Json& operation : kube::list(answer, {"operations"})) {
-        if (!google::is_done(operation)) {
-            running.push_back(operation);
-        }
-    }
-    return running;
-}
-
-[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
-    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
-        if (text_or(deployed, "model") == model) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /// The steps of one run, each of which knows how it is undone.
 class VertexLaunch {
 public:
@@ -38612,63 +40684,6 @@ private:
     std::string root_, place_;
 };
 
-/// What an endpoint is to us, by its resource name; the rest is the caller's.
-[[nodiscard]] inline google::Served served_by(const google::Client& client, const std::string& name,
-                                              const std::string& project, std::string filter) {
-    const std::string root = vertex_endpoint(client.options()) + "/v1/";
-    return {.object = {.api_version = vertex_api, .kind = "Endpoint", .name = name},
-            .url = root + name,
-            .predict_url = root + name + ":predict",
-            .operation_root = root,
-            .log = {.endpoint = client.options().logging_endpoint,
-                    .project = project,
-                    .filter = std::move(filter),
-                    .subject = "endpoint " + name}};
-}
-
-/// The lines of all models of an endpoint, or of one.
-[[nodiscard]] inline std::string endpoint_log(const std::string& name,
-                                              const std::string& deployed_id = {}) {
-    const std::string type = "aiplatform.googleapis.com/Endpoint";
-    const std::pair<const char*, std::string> endpoint{"resource.labels.endpoint_id",
-                                                       name.substr(name.rfind('/') + 1)};
-    return deployed_id.empty()
-               ? google::log_filter(type, {endpoint})
-               : google::log_filter(type, {endpoint, {"labels.deployed_model_id", deployed_id}});
-}
-
-[[nodiscard]] inline bool is_ours(const Json& resource) {
-    return kube::member(resource, {"labels", kube::run_label}).is_string();
-}
-
-/// Removes what runs of ours have left on an endpoint and, when it is ours and empty then, itself.
-inline void remove_ours(const google::Client& client, const std::string& root,
-                        const std::string& name) {
-    const std::optional<Json> endpoint = client.find(root + name, "look at", name);
-    if (!endpoint) {
-        return;
-    }
-    bool is_touched = is_ours(*endpoint);
-    for (const Json& deployed : kube::list(*endpoint, {"deployedModels"})) {
-        const std::string model = text_or(deployed, "model");
-        const std::optional<Json> resource = client.find(root + model, "look at", model);
-        if (resource && is_ours(*resource)) {
-            is_touched = true;
-            undeploy(client, root, name, model);
-            delete_resource(client, root, model);
-        }
-    }
-    if (!is_touched) {
-        throw Error{ErrorCode::denied,
-                    {.attempted = "remove",
-                     .subject = name,
-                     .answer = "fairing has made neither it nor a model on it"}};
-    }
-    if (is_ours(*endpoint)) {
-        delete_endpoint(client, root, name);
-    }
-}
-
 }  // namespace detail
 
 inline void VertexServingDeployer::check() const {
@@ -38773,6 +40788,7 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
         });
     served.operation = {{"done", true}};
     const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
+    served.may_cancel = endpoint && detail::is_ours(*endpoint);
     if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
         for (Json& running : detail::running_operations(client, served.url, resource_name)) {
             served.operation = std::move(running);
@@ -41931,6 +43947,8 @@ inline constexpr auto named_stages = std::tuple{
     NamedStage<TrainingJobDeployer>{"jaxjob"},
     NamedStage<TrainingJobDeployer>{"mpijob"},
     NamedStage<TrainJobDeployer>{"trainjob"},
+    NamedStage<ExperimentDeployer>{"experiment"},
+    NamedStage<PipelineDeployer>{"pipeline"},
     NamedStage<ServingDeployer>{"serving"},
     NamedStage<InferenceServiceDeployer>{"kfserving"},
     NamedStage<VertexDeployer>{"vertex"},
@@ -42469,7 +44487,7 @@ struct WorkloadKind {
     const char* kind;
     Subject (*subject)(const Json& object);
 };
-inline constexpr std::array<WorkloadKind, 9> workload_kinds{
+inline constexpr std::array<WorkloadKind, 10> workload_kinds{
     {{"batch/v1", "Job", job_subject},
      {"kubeflow.org/v1", "TFJob", training_subject},
      {"kubeflow.org/v1", "PyTorchJob", training_subject},
@@ -42478,7 +44496,8 @@ inline constexpr std::array<WorkloadKind, 9> workload_kinds{
      {"kubeflow.org/v1", "JAXJob", training_subject},
      {"kubeflow.org/v1", "MPIJob", training_subject},
      {"kubeflow.org/v2beta1", "MPIJob", training_subject},
-     {"trainer.kubeflow.org/v1alpha1", "TrainJob", trainjob_subject}}};
+     {"trainer.kubeflow.org/v1alpha1", "TrainJob", trainjob_subject},
+     {"kubeflow.org/v1beta1", "Experiment", experiment_subject}}};
 
 /// The same for what serves requests.
 inline constexpr std::array<EndpointKind, 3> endpoint_kinds{
@@ -42571,15 +44590,6 @@ template <class Kinds>
 }
 
 }  // namespace kubernetes
-
-/// One of our runs as a list shows it.
-struct RunSummary {
-    ObjectName object = {};
-    std::string run_id = {};
-    std::string created = {};  ///< RFC 3339
-    State state = State::none;
-    std::string reason = {};
-};
 
 /// What we created in the namespace and is still there, the oldest first.
 [[nodiscard]] inline std::vector<RunSummary> list_workloads(const FindOptions& options,

@@ -66,6 +66,8 @@ std::vector<Json> values_of(const T& present) {
         return {Json{{"a", "b"}}};
     } else if constexpr (std::is_same_v<Value, std::vector<Volume>>) {
         return {Json{"pvc:data:/mnt:sub", "secret:keys:/keys"}};
+    } else if constexpr (std::is_same_v<Value, std::vector<SearchParameter>>) {
+        return {Json{"lr=double:0.01..0.1", "kind=categorical:a,b c"}};
     } else if constexpr (std::is_same_v<Value, std::string> ||
                          std::is_same_v<Value, std::filesystem::path>) {
         return {"text"};

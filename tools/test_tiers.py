@@ -35,7 +35,7 @@ LOCAL_EXAMPLES = ("01_python", "02_notebook", "04_function", "05_python_function
 OPTIONAL = {"YAML": "yaml-cpp", "XML": "pugixml", "ZLIB": "zlib", "LIBDEFLATE": "libdeflate", "ISAL": "libisal", "ZSTD": "libzstd"}
 # Meson finds ccache by itself for the compiler that it finds by itself, and not for one that CXX names.
 CLANGXX_FOR_MESON = f"ccache {CLANGXX}" if shutil.which("ccache") else CLANGXX
-CLOUD_PEERS = ("moto_server", "s3rver", "fake-gcs-server", "azurite-blob")
+CLOUD_PEERS = ("moto_server", "s3rver", "fake-gcs-server", "azurite-blob", "kfp-python")
 CPUS = os.cpu_count() or 1
 STEP_LIMIT = 900  # seconds that one program may take
 BUILD_LIMIT = 2400

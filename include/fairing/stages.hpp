@@ -8,9 +8,11 @@
 #include "builders/cluster.hpp"
 #include "builders/engine.hpp"
 #include "deployers/ai_platform.hpp"
+#include "deployers/experiment.hpp"
 #include "deployers/inference_service.hpp"
 #include "deployers/job.hpp"
 #include "deployers/local.hpp"
+#include "deployers/pipeline.hpp"
 #include "deployers/serving.hpp"
 #include "deployers/training_jobs.hpp"
 #include "deployers/trainjob.hpp"
@@ -56,6 +58,8 @@ inline constexpr auto named_stages = std::tuple{
     NamedStage<TrainingJobDeployer>{"jaxjob"},
     NamedStage<TrainingJobDeployer>{"mpijob"},
     NamedStage<TrainJobDeployer>{"trainjob"},
+    NamedStage<ExperimentDeployer>{"experiment"},
+    NamedStage<PipelineDeployer>{"pipeline"},
     NamedStage<ServingDeployer>{"serving"},
     NamedStage<InferenceServiceDeployer>{"kfserving"},
     NamedStage<VertexDeployer>{"vertex"},

@@ -93,3 +93,12 @@ TEST_CASE("a clock that is set back repeats lines, and loses none") {
     CHECK(fresh(cursor, {"2024-01-01T10:00:00Z a", "2024-01-01T09:00:00Z b"}) == Lines{"a", "b"});
     CHECK(cursor.since_time() == "2024-01-01T08:59:59Z");
 }
+
+TEST_CASE("lines that Katib's collector repeats are the program's again") {
+    const std::string line = "I1126 04:05:06.789012      15 main.go:143] loss=0.5] I";
+    CHECK(kube::original_line(kube::katib_collector, line) == "loss=0.5] I");
+    CHECK(kube::original_line("trial", line) == line);
+    for (const char* other : {"", "] ", "loss=0.5", "Info: [1] x", "x main.go:1] y"}) {
+        CHECK(kube::original_line(kube::katib_collector, other) == other);
+    }
+}

@@ -15,6 +15,8 @@ TEST_CASE("the story is told by the init containers and the main one") {
     CHECK(kube::told_containers(pod) == std::vector<std::string>{"a", "m"});
     pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] = "istio";
     CHECK(kube::told_containers(pod) == std::vector<std::string>{"a", "istio"});
+    pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] = "gone";
+    CHECK(kube::told_containers(pod) == std::vector<std::string>{"a", "m"});
     CHECK(kube::told_containers(Json()).empty());
 }
 
@@ -58,4 +60,8 @@ TEST_CASE("labels of pods") {
     CHECK(kube::is_chosen(pod, "1"));
     CHECK(kube::is_chosen(pod, "train-x"));
     CHECK_FALSE(kube::is_chosen(pod, "0"));
+    pod["metadata"]["labels"]["katib.kubeflow.org/trial"] = "tune-x";
+    CHECK(kube::pod_label(pod) == "tune-x/ps-1");
+    pod["metadata"] = {{"name", "tune-x-y"}, {"labels", {{"katib.kubeflow.org/trial", "tune-x"}}}};
+    CHECK(kube::pod_label(pod) == "tune-x");
 }

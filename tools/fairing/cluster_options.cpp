@@ -2,11 +2,14 @@
 #include "cluster_options.hpp"
 
 #include <chrono>
+#include <concepts>
 #include <fairing/deployers/find_workload.hpp>
+#include <fairing/deployers/pipeline.hpp>
 #include <fairing/deployers/vertex_serving.hpp>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "console.hpp"
@@ -48,14 +51,17 @@ std::shared_ptr<ClusterOptions> ClusterOptions::with_name(CLI::App& parser) {
         .add_option(
             "NAME", options->name_,
             "name or run id, as fairing list shows it; of a job or an endpoint of Vertex AI "
-            "projects/…/customJobs/ID, projects/…/endpoints/ID")
+            "projects/…/customJobs/ID, projects/…/endpoints/ID; of a run of Kubeflow Pipelines "
+            "pipelines/NAME")
         ->required();
     const auto add = [&](const auto& field) {
+        using Member = std::remove_cvref_t<decltype(fairing::GoogleOptions{}.*field.member)>;
+        using Value = std::conditional_t<std::same_as<Member, int>, int, std::string>;
         const std::string key{field.name};
         if (reaches_google(key)) {
-            parser.add_option_function<std::string>(
+            parser.add_option_function<Value>(
                 option_name(field.name, field.option),
-                [options = options.get(), key](const std::string& value) {
+                [options = options.get(), key](const Value& value) {
                     options->google_[key] = value;
                 },
                 std::string{field.help});
@@ -104,7 +110,35 @@ fairing::GoogleOptions ClusterOptions::google() const {
     return fairing::stage_from<fairing::GoogleOptions>(options, "Google Cloud");
 }
 
+/// How fairing.json, and the options, reach Kubeflow Pipelines.
+fairing::PipelineDeployer ClusterOptions::pipelines() const {
+    const fairing::Json deployer =
+        read_config(config_file_).value("deployer", fairing::Json::object());
+    fairing::Json options = given_;
+    for (const std::string& key : fairing::field_names<fairing::PipelineDeployer>()) {
+        if (deployer.contains(key) && !options.contains(key)) {
+            options[key] = deployer[key];
+        }
+    }
+    return fairing::stage_from<fairing::PipelineDeployer>(options, "Kubeflow Pipelines");
+}
+
+bool ClusterOptions::is_of_pipelines() const {
+    return fairing::text_or(read_config(config_file_).value("deployer", fairing::Json::object()),
+                            "name") == "pipeline";
+}
+
+std::vector<fairing::RunSummary> ClusterOptions::list(const fairing::Session& session) const {
+    return is_of_pipelines() ? fairing::list_pipeline_runs(pipelines(), session)
+                             : fairing::list_workloads(find(), session);
+}
+
 fairing::Workload ClusterOptions::workload(const fairing::Session& session) const {
+    constexpr std::string_view prefix = "pipelines/";
+    if (name_.starts_with(prefix) || is_of_pipelines()) {
+        return fairing::find_pipeline_run(
+            name_.starts_with(prefix) ? name_.substr(prefix.size()) : name_, pipelines(), session);
+    }
     if (!is_of_google(name_)) {
         return fairing::find_workload(name_, find(), session);
     }

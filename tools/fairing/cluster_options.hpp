@@ -9,10 +9,12 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace fairing {
 struct FindOptions;  // its header costs what the whole client of a cluster does
 struct GoogleOptions;
+struct PipelineDeployer;
 }
 
 namespace command {
@@ -32,13 +34,19 @@ public:
     /// Defaults are those of the deployer in fairing.json.
     [[nodiscard]] fairing::FindOptions find() const;
     [[nodiscard]] fairing::GoogleOptions google() const;
+    [[nodiscard]] fairing::PipelineDeployer pipelines() const;
     [[nodiscard]] fairing::Session session(std::stop_token stop) const;
-    /// The run of that name or run id, or the job or endpoint of Vertex AI of that resource name.
+    /// What we started; in Kubeflow Pipelines when fairing.json names that deployer.
+    [[nodiscard]] std::vector<fairing::RunSummary> list(const fairing::Session& session) const;
+    /// The run of that name or run id, there or in the cluster; or the job or endpoint of Vertex AI
+    /// of that resource name.
     [[nodiscard]] fairing::Workload workload(const fairing::Session& session) const;
     [[nodiscard]] fairing::Workload shift_traffic(int percent,
                                                   const fairing::Session& session) const;
 
 private:
+    [[nodiscard]] bool is_of_pipelines() const;
+
     fairing::Json given_ = fairing::Json::object(), google_ = fairing::Json::object();
     std::string name_ = {}, pod_ = {}, config_file_ = {};
     int predict_timeout_ = 60;

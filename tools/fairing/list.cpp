@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <fairing/deployers/find_workload.hpp>
 #include <fairing/run_main.hpp>
+#include <fairing/stage/workload.hpp>
 #include <string>
 #include <vector>
 
@@ -58,8 +58,7 @@ Action add_list(CLI::App& app) {
     auto format = add_output_option(*parser, "text");
     return [options, format](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
-        const auto runs =
-            fairing::list_workloads(options->find(), options->session(signals.token()));
+        const auto runs = options->list(options->session(signals.token()));
         *format == "json" ? print_json(runs) : print_table(runs);
         return 0;
     };

@@ -166,9 +166,9 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
     parser.add_option(
         "--deployer", deployer_,
         "where it runs: local (default); in Kubernetes: job, tfjob, pytorchjob, "
-        "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, serving (an endpoint), "
-        "kfserving (KServe); in Google Cloud: vertex, vertex-serving (an endpoint), gcp and "
-        "gcpserving (AI Platform v1, for gateways)");
+        "xgboostjob, paddlejob, jaxjob, mpijob, trainjob, experiment (Katib), pipeline (Kubeflow "
+        "Pipelines), serving (an endpoint), kfserving (KServe); in Google Cloud: vertex, "
+        "vertex-serving (an endpoint), gcp and gcpserving (AI Platform v1, for gateways)");
     parser.add_option("--config", config_file_,
                       "defaults for all options (default: ./fairing.json, if there is one)");
     parser

@@ -28,12 +28,12 @@
 #include "../stage/concepts.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
-#include "appended_image.hpp"
+#include "append/appended_image.hpp"
+#include "append/engine_load.hpp"
+#include "append/image_layers.hpp"
+#include "append/layer_compressor.hpp"
 #include "base_fit.hpp"
 #include "base_image.hpp"
-#include "engine_load.hpp"
-#include "image_layers.hpp"
-#include "layer_compressor.hpp"
 #include "target.hpp"
 
 namespace fairing {

@@ -34,11 +34,11 @@
 #include "../stage/fields.hpp"
 #include "../stage/registry_access.hpp"
 #include "append.hpp"
-#include "builder_job.hpp"
+#include "cluster/builder_job.hpp"
+#include "cluster/kaniko_job.hpp"
 #include "context_sources/choice.hpp"
 #include "context_sources/registry.hpp"
 #include "dockerfile_build.hpp"
-#include "kaniko_job.hpp"
 #include "target.hpp"
 
 namespace fairing {

@@ -35,7 +35,7 @@
 #include "../stage/registry_access.hpp"
 #include "dockerfile.hpp"
 #include "dockerfile_build.hpp"
-#include "engine_progress.hpp"
+#include "engine/progress.hpp"
 #include "target.hpp"
 
 namespace fairing {

@@ -9,7 +9,7 @@
 
 namespace fairing {
 
-enum class Service { registry, kubernetes, aws, google, azure };
+enum class Service { registry, kubernetes, aws, google, azure, pipelines };
 
 /// Who asks: a service, and the host as it is written in references ("registry.example:5000").
 struct CredentialRequest {

@@ -20,6 +20,7 @@
 #include "../runs/connection.hpp"
 #include "../stage/fields.hpp"
 #include "../stage/workload.hpp"
+#include "experiment.hpp"
 #include "job.hpp"
 #include "serving/canary.hpp"
 #include "serving/deployment_kind.hpp"
@@ -59,7 +60,7 @@ struct WorkloadKind {
     const char* kind;
     Subject (*subject)(const Json& object);
 };
-inline constexpr std::array<WorkloadKind, 9> workload_kinds{
+inline constexpr std::array<WorkloadKind, 10> workload_kinds{
     {{"batch/v1", "Job", job_subject},
      {"kubeflow.org/v1", "TFJob", training_subject},
      {"kubeflow.org/v1", "PyTorchJob", training_subject},
@@ -68,7 +69,8 @@ inline constexpr std::array<WorkloadKind, 9> workload_kinds{
      {"kubeflow.org/v1", "JAXJob", training_subject},
      {"kubeflow.org/v1", "MPIJob", training_subject},
      {"kubeflow.org/v2beta1", "MPIJob", training_subject},
-     {"trainer.kubeflow.org/v1alpha1", "TrainJob", trainjob_subject}}};
+     {"trainer.kubeflow.org/v1alpha1", "TrainJob", trainjob_subject},
+     {"kubeflow.org/v1beta1", "Experiment", experiment_subject}}};
 
 /// The same for what serves requests.
 inline constexpr std::array<EndpointKind, 3> endpoint_kinds{
@@ -161,15 +163,6 @@ template <class Kinds>
 }
 
 }  // namespace kubernetes
-
-/// One of our runs as a list shows it.
-struct RunSummary {
-    ObjectName object = {};
-    std::string run_id = {};
-    std::string created = {};  ///< RFC 3339
-    State state = State::none;
-    std::string reason = {};
-};
 
 /// What we created in the namespace and is still there, the oldest first.
 [[nodiscard]] inline std::vector<RunSummary> list_workloads(const FindOptions& options,

@@ -17,6 +17,7 @@
 #include "../kube/document.hpp"
 #include "../kube/names.hpp"
 #include "../kube/state.hpp"
+#include "../pods/leftovers.hpp"
 #include "../pods/pod_template.hpp"
 #include "../runs/plan.hpp"
 #include "../stage/concepts.hpp"
@@ -178,33 +179,6 @@ struct PatchForm {
     return Json::array({std::move(patch)});
 }
 
-/// What is left of a template when everything that can be expressed was taken from it.
-inline void say_leftovers(const Json& template_, const PatchForm& form, const Session& session) {
-    const auto say = [&](const std::string& what) {
-        session.control().say(Level::warning, "a TrainJob with " + std::string{form.field} +
-                                                  " can not express " + what +
-                                                  " of its pods: it is left out");
-    };
-    for (const auto& [key, value] : template_["spec"].items()) {
-        if (key != "containers" && key != "restartPolicy") {
-            say(key);
-        }
-    }
-    for (std::size_t i = 1; i < template_["spec"]["containers"].size(); ++i) {
-        say("a second container");
-    }
-    for (const auto& [key, value] : template_["spec"]["containers"][0].items()) {
-        if (key != "name") {
-            say(key);
-        }
-    }
-    for (const auto& [key, value] : kube::member(template_, {"metadata", "labels"}).items()) {
-        if (key != kube::run_label && key != deployer_label) {
-            say("the label " + key);
-        }
-    }
-}
-
 [[nodiscard]] inline std::vector<Json> trainjob_objects(const TrainJobDeployer& job,
                                                         const Image& image, const Session& session,
                                                         const std::string& run_id,
@@ -216,13 +190,7 @@ inline void say_leftovers(const Json& template_, const PatchForm& form, const Se
     Json pods =
         pod_template(image, {.container = "node", .role = role}, job.kubernetes, identity, context);
     Json& container = pods["spec"]["containers"][0];
-    // These two are in the image's own configuration, unless a mutator changed them.
-    if (kube::text(container, {"workingDir"}) == image.working_directory) {
-        container.erase("workingDir");
-    }
-    if (container.value("securityContext", Json()) == Json{{"runAsUser", 0}}) {
-        container.erase("securityContext");
-    }
+    erase_image_settings(container, image);
     Json trainer{{"numNodes", job.nodes}};
     if (job.processes_per_node) {
         trainer["numProcPerNode"] = *job.processes_per_node;
@@ -247,7 +215,7 @@ inline void say_leftovers(const Json& template_, const PatchForm& form, const Se
     if (Json patch = patch_of(form, pods); !patch.empty()) {
         spec[std::string{form.field}] = patch_list(form, std::move(patch));
     }
-    say_leftovers(pods, form, session);
+    say_leftovers(pods, "a TrainJob with " + std::string{form.field}, session);
     if (job.active_deadline_seconds) {
         spec["activeDeadlineSeconds"] = *job.active_deadline_seconds;
     }

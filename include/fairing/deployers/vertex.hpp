@@ -18,6 +18,7 @@
 #include "google/job_workload.hpp"
 #include "google/machine.hpp"
 #include "google/options.hpp"
+#include "google/vertex_names.hpp"
 
 namespace fairing {
 
@@ -96,8 +97,6 @@ inline constexpr auto fields<VertexDeployer> = std::tuple_cat(
 
 namespace detail {
 
-inline constexpr const char* vertex_api = "aiplatform.googleapis.com/v1";
-
 inline constexpr std::array<google::JobState, 11> vertex_states{
     {{"JOB_STATE_QUEUED", State::pending},
      {"JOB_STATE_PENDING", State::pending},
@@ -110,17 +109,6 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
      {"JOB_STATE_EXPIRED", State::failed, "the job ran or waited longer than it may"},
      {"JOB_STATE_UPDATING", State::running},
      {"JOB_STATE_PARTIALLY_SUCCEEDED", State::failed, "some of the job's results are missing"}}};
-
-/// Where Vertex AI of the region is.
-[[nodiscard]] inline std::string vertex_endpoint(const GoogleOptions& options) {
-    return options.endpoint.empty() ? "https://" + options.region + "-aiplatform.googleapis.com"
-                                    : cloud::checked_endpoint(options.endpoint);
-}
-
-[[nodiscard]] inline std::string vertex_place(const std::string& project,
-                                              const GoogleOptions& options) {
-    return "projects/" + project + "/locations/" + options.region;
-}
 
 [[nodiscard]] inline Json worker_pool(const VertexDeployer& job, const Image& image, int replicas,
                                       bool has_accelerators) {
@@ -210,57 +198,6 @@ inline constexpr std::array<google::JobState, 11> vertex_states{
             .url = vertex_endpoint(client.options()) + "/v1/" + name,
             .log = google::job_log(client.options(), project, name.substr(name.rfind('/') + 1)),
             .states = vertex_states})};
-}
-
-/// Parts of the resource name projects/PROJECT/locations/REGION/COLLECTION/ID.
-struct VertexName {
-    std::string project = {}, region = {}, id = {};
-};
-
-/// Throws Error{usage} unless `name` is such a one in `collection`.
-[[nodiscard]] inline VertexName parse_vertex_name(const std::string& name,
-                                                  const std::string& collection) {
-    std::vector<std::string> parts{""};
-    for (const char c : name) {
-        if (c == '/') {
-            parts.emplace_back();
-        } else {
-            parts.back() += c;
-        }
-    }
-    bool fine = parts.size() == 6 && parts[0] == "projects" && parts[2] == "locations" &&
-                parts[4] == collection;
-    for (const std::string& part : parts) {
-        fine = fine && !part.empty();
-    }
-    if (!fine) {
-        throw google::bad_option(
-            "name", name, "it is not projects/PROJECT/locations/REGION/" + collection + "/ID");
-    }
-    google::check_characters("project", parts[1], "-:.");
-    google::check_characters("region", parts[3], "-");
-    google::check_characters("id", parts[5], "-_");
-    return {parts[1], parts[3], parts[5]};
-}
-
-/// A client for what has this resource name. The options say how it is reached.
-[[nodiscard]] inline google::Client client_for(const VertexName& name, GoogleOptions options,
-                                               const Session& session) {
-    options.project = name.project;
-    options.region = name.region;
-    google::check_options(options);
-    return google::Client{options, session};
-}
-
-/// Throws Error{not_found} when that is the workload's state.
-template <class Found>
-[[nodiscard]] Found need_there(Found workload, const Session& session) {
-    if (workload.status(session.stop).state == State::removed) {
-        throw Error{
-            ErrorCode::not_found,
-            {.attempted = "find", .subject = workload.object().name, .answer = "it is not there"}};
-    }
-    return workload;
 }
 
 }  // namespace detail

@@ -15,6 +15,7 @@
 
 #include "google/endpoint_workload.hpp"
 #include "google/traffic.hpp"
+#include "google/vertex_endpoint.hpp"
 #include "vertex.hpp"
 
 namespace fairing {
@@ -165,81 +166,6 @@ private:
     std::string run_id_, name_, id_;
 };
 
-/// Takes `model` off the endpoint; the models that stay share its traffic.
-inline void undeploy(const google::Client& client, const std::string& root,
-                     const std::string& endpoint, const std::string& model) {
-    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
-    if (!found) {
-        return;
-    }
-    for (const Json& deployed : kube::list(*found, {"deployedModels"})) {
-        if (text_or(deployed, "model") != model) {
-            continue;
-        }
-        const std::string id = text_or(deployed, "id");
-        Json body{{"deployedModelId", id}};
-        if (const google::TrafficSplit rest = google::traffic_without(*found, id); !rest.empty()) {
-            body["trafficSplit"] = rest;
-        }
-        const Json operation = client.create({.url = root + endpoint + ":undeployModel",
-                                              .body = std::move(body),
-                                              .attempted = "undeploy",
-                                              .subject = model});
-        static_cast<void>(client.finish(operation, root, "undeploy", model));
-    }
-}
-
-/// Deletes a resource by its name; one that is not there counts as deleted.
-inline void delete_resource(const google::Client& client, const std::string& root,
-                            const std::string& name) {
-    if (const std::optional<Json> operation = client.remove(root + name, name)) {
-        static_cast<void>(client.finish(*operation, root, "remove", name));
-    }
-}
-
-/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
-/// `member` of its response is the name.
-inline void delete_made(const google::Client& client, const std::string& root,
-                        const Json& operation, const char* member) {
-    client.cancel(operation, root, "what has to be removed");
-    const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
-    if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
-        delete_resource(client, root, name);
-    }
-}
-
-/// Deletes the endpoint unless somebody else's model is on it.
-inline void delete_endpoint(const google::Client& client, const std::string& root,
-                            const std::string& endpoint) {
-    const std::optional<Json> found = client.find(root + endpoint, "look at", endpoint);
-    if (found && kube::list(*found, {"deployedModels"}).empty()) {
-        delete_resource(client, root, endpoint);
-    }
-}
-
-/// The operations on `name` that are going on.
-[[nodiscard]] inline std::vector<Json> running_operations(const google::Client& client,
-                                                          const std::string& url,
-                                                          const std::string& name) {
-    std::vector<Json> running;
-    const Json answer = client.get(url + "/operations", "look at the operations of", name);
-    for (const Json& operation : kube::list(answer, {"operations"})) {
-        if (!google::is_done(operation)) {
-            running.push_back(operation);
-        }
-    }
-    return running;
-}
-
-[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
-    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
-        if (text_or(deployed, "model") == model) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /// The steps of one run, each of which knows how it is undone.
 class VertexLaunch {
 public:
@@ -363,63 +289,6 @@ private:
     std::string root_, place_;
 };
 
-/// What an endpoint is to us, by its resource name; the rest is the caller's.
-[[nodiscard]] inline google::Served served_by(const google::Client& client, const std::string& name,
-                                              const std::string& project, std::string filter) {
-    const std::string root = vertex_endpoint(client.options()) + "/v1/";
-    return {.object = {.api_version = vertex_api, .kind = "Endpoint", .name = name},
-            .url = root + name,
-            .predict_url = root + name + ":predict",
-            .operation_root = root,
-            .log = {.endpoint = client.options().logging_endpoint,
-                    .project = project,
-                    .filter = std::move(filter),
-                    .subject = "endpoint " + name}};
-}
-
-/// The lines of all models of an endpoint, or of one.
-[[nodiscard]] inline std::string endpoint_log(const std::string& name,
-                                              const std::string& deployed_id = {}) {
-    const std::string type = "aiplatform.googleapis.com/Endpoint";
-    const std::pair<const char*, std::string> endpoint{"resource.labels.endpoint_id",
-                                                       name.substr(name.rfind('/') + 1)};
-    return deployed_id.empty()
-               ? google::log_filter(type, {endpoint})
-               : google::log_filter(type, {endpoint, {"labels.deployed_model_id", deployed_id}});
-}
-
-[[nodiscard]] inline bool is_ours(const Json& resource) {
-    return kube::member(resource, {"labels", kube::run_label}).is_string();
-}
-
-/// Removes what runs of ours have left on an endpoint and, when it is ours and empty then, itself.
-inline void remove_ours(const google::Client& client, const std::string& root,
-                        const std::string& name) {
-    const std::optional<Json> endpoint = client.find(root + name, "look at", name);
-    if (!endpoint) {
-        return;
-    }
-    bool is_touched = is_ours(*endpoint);
-    for (const Json& deployed : kube::list(*endpoint, {"deployedModels"})) {
-        const std::string model = text_or(deployed, "model");
-        const std::optional<Json> resource = client.find(root + model, "look at", model);
-        if (resource && is_ours(*resource)) {
-            is_touched = true;
-            undeploy(client, root, name, model);
-            delete_resource(client, root, model);
-        }
-    }
-    if (!is_touched) {
-        throw Error{ErrorCode::denied,
-                    {.attempted = "remove",
-                     .subject = name,
-                     .answer = "fairing has made neither it nor a model on it"}};
-    }
-    if (is_ours(*endpoint)) {
-        delete_endpoint(client, root, name);
-    }
-}
-
 }  // namespace detail
 
 inline void VertexServingDeployer::check() const {
@@ -524,6 +393,7 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
         });
     served.operation = {{"done", true}};
     const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
+    served.may_cancel = endpoint && detail::is_ours(*endpoint);
     if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
         for (Json& running : detail::running_operations(client, served.url, resource_name)) {
             served.operation = std::move(running);

@@ -73,6 +73,16 @@ struct LogQuery {
     std::optional<int> tail = {};  ///< only so many of the last lines
 };
 
+/// What a Service is asked; a body is JSON.
+struct ServiceRequest {
+    std::string method = "POST";
+    std::string path = {};
+    Query query = {};
+    std::string body = {};
+    net::Repeat repeat = net::Repeat::never;
+    std::chrono::milliseconds deadline = {};  ///< zero: that of the client's options
+};
+
 /// Cheap to copy; copies share what was discovered and the credentials. All members may be called
 /// from any thread. What the server refuses is a StatusError. A stop of the Control ends whatever a
 /// member waits for.
@@ -173,18 +183,18 @@ public:
                       {"tailLines", query.tail ? std::to_string(*query.tail) : ""}};
         server_.stream(std::move(call), sink, idle);
     }
-    /// `body` as JSON to a port of a Service, through the API server (services/proxy): whoever
-    /// answers, and with whatever status, it is given as it is. Is not repeated.
+    /// A request to a port of a Service, by its number or name, through the API server
+    /// (services/proxy): whoever answers, and with whatever status, it is given as it is.
     [[nodiscard]] net::Answer ask_service(const ObjectKey& service, const std::string& port,
-                                          const std::string& path, const std::string& body,
-                                          std::chrono::milliseconds deadline) const {
+                                          ServiceRequest request) const {
         ObjectKey at_port = service;
         at_port.name += ':' + port;
-        Call call = on_object(at_port, "proxy" + path, "ask");
-        call.method = "POST";
-        call.body = body;
-        call.repeat = net::Repeat::never;
-        call.deadline = deadline;
+        Call call = on_object(at_port, "proxy" + request.path, "ask");
+        call.method = std::move(request.method);
+        call.query = std::move(request.query);
+        call.body = std::move(request.body);
+        call.repeat = request.repeat;
+        call.deadline = request.deadline;
         return server_.send(call);
     }
     /// The bytes of one watch request (see watch.hpp) into `sink`. Is not repeated.

@@ -77,16 +77,20 @@ public:
     }
 
 private:
-    /// Who defines the kinds of a group; `api_version` is "GROUP/VERSION".
+    /// Who defines the kinds of a group, or of one version of it; `api_version` is "GROUP/VERSION".
     [[nodiscard]] static std::string installer(const std::string& api_version) {
         static const std::map<std::string, const char*> known{
+            {"kubeflow.org/v1beta1", "Katib"},
             {"kubeflow.org", "the Kubeflow Training Operator, or mpi-operator"},
             {"trainer.kubeflow.org", "Kubeflow Trainer"},
             {"serving.kserve.io", "KServe"},
             {"serving.kubeflow.org", "KFServing (KServe, with --api v1beta1, follows it)"},
             {"jobset.x-k8s.io", "JobSet"},
             {"kueue.x-k8s.io", "Kueue"}};
-        const auto found = known.find(api_version.substr(0, api_version.find('/')));
+        auto found = known.find(api_version);
+        if (found == known.end()) {
+            found = known.find(api_version.substr(0, api_version.find('/')));
+        }
         return found == known.end() ? "the operator that defines it" : found->second;
     }
 

@@ -97,6 +97,7 @@ private:
             for (const std::string& container : told_containers(pod)) {
                 const detail::ContainerReader::Sink sink = [&](std::string text) {
                     if (sink_) {
+                        text = original_line(container, std::move(text));
                         sink_({.pod = key.name,
                                .container = container,
                                .text = prefix.empty() ? std::move(text) : prefix + text});

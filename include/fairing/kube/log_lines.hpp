@@ -46,6 +46,23 @@ struct LogLine {
                           line.text.starts_with("rpc error: code = "));
 }
 
+/// The container of Katib's that repeats what a trial's program prints, which itself prints nothing
+/// then: each line behind the header of klog, "I1126 04:05:06.789012      15 main.go:143] ".
+inline constexpr const char* katib_collector = "metrics-logger-and-collector";
+
+/// A line of `container` as the program wrote it.
+[[nodiscard]] inline std::string original_line(const std::string& container, std::string line) {
+    constexpr std::string_view severities = "IWEF";
+    constexpr std::size_t longest = 80;
+    const std::size_t end = std::string_view{line}.substr(0, longest).find("] ");
+    if (container == katib_collector && end != std::string::npos &&
+        severities.find(line.front()) != std::string_view::npos &&
+        std::string_view{line}.substr(0, end).find(" main.go:") != std::string_view::npos) {
+        line.erase(0, end + 2);
+    }
+    return line;
+}
+
 /// Where a reader of a log is. `sinceTime` counts whole seconds and lines may have equal times, so
 /// a log that is opened again begins with lines that were read before: in the same order, and
 /// known by their times and texts. Lines whose times are up to a second out of order are neither

@@ -2,6 +2,7 @@
 // they have run and will run again, and its place among the others.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,7 +54,8 @@ namespace detail {
 }  // namespace detail
 
 /// The containers whose logs tell the story: the init containers in their order, then the main one
-/// (the annotation kubectl.kubernetes.io/default-container, else the first).
+/// (the annotation kubectl.kubernetes.io/default-container when there is such a one, else the
+/// first).
 [[nodiscard]] inline std::vector<std::string> told_containers(const Json& pod) {
     const Json& spec = detail::member(pod, "spec");
     std::vector<std::string> names;
@@ -65,8 +67,11 @@ namespace detail {
     std::string main = text_or(detail::member(detail::member(pod, "metadata"), "annotations"),
                                "kubectl.kubernetes.io/default-container");
     const Json& containers = detail::member(spec, "containers");
-    if (main.empty() && !containers.empty()) {
-        main = text_or(containers[0], "name");
+    const bool is_there =
+        std::any_of(containers.begin(), containers.end(),
+                    [&main](const Json& each) { return text_or(each, "name") == main; });
+    if (!is_there) {
+        main = containers.empty() ? std::string{} : text_or(containers[0], "name");
     }
     if (!main.empty()) {
         names.push_back(main);
@@ -129,14 +134,16 @@ namespace detail {
                    "batch.kubernetes.io/job-completion-index");
 }
 
-/// What its lines are marked with: "worker-0", or its name.
+/// What its lines are marked with: "worker-0", or its name; in an Experiment of Katib the trial's
+/// name, and "TRIAL/worker-0".
 [[nodiscard]] inline std::string pod_label(const Json& pod) {
     const std::string index = pod_index(pod);
+    const std::string trial = label_of(pod, "katib.kubeflow.org/trial");
     if (index.empty()) {
-        return name_of(pod);
+        return trial.empty() ? name_of(pod) : trial;
     }
     const std::string role = label_of(pod, "training.kubeflow.org/replica-type");
-    return (role.empty() ? "worker" : role) + '-' + index;
+    return (trial.empty() ? "" : trial + '/') + (role.empty() ? "worker" : role) + '-' + index;
 }
 
 /// Whether `choice` means this pod: its label, its number or its name; an empty one means every

@@ -100,6 +100,9 @@ public:
         }
         if (!is_given_up_) {
             end = last_words(std::move(end));
+            if (end.cause != kube::Cause::deleted) {
+                say_findings();
+            }
         }
         Outcome outcome = outcome_of(end);
         outcome.state = is_given_up_ ? State::failed : outcome.state;
@@ -166,6 +169,18 @@ private:
     [[nodiscard]] std::vector<std::string> tail() {
         const std::lock_guard lock{mutex_};
         return {tail_.begin(), tail_.end()};
+    }
+
+    void say_findings() {
+        if (subject_.findings == nullptr) {
+            return;
+        }
+        std::unique_lock lock{mutex_};
+        const Json owner = owner_;
+        lock.unlock();
+        for (const LogRecord& record : subject_.findings(owner)) {
+            client_.control().say(record.level, record.text);
+        }
     }
 
     /// The object may have failed before the watch brought its pods' ends: these tell why.

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/control.hpp"
 #include "../core/error.hpp"
 #include "../kube/client.hpp"
 #include "../kube/document.hpp"
@@ -29,15 +30,18 @@ struct Subject {
     bool tries_again = false;  ///< whether a pod that failed need not be the end
     Diagnose diagnose = {};
     std::string selector = {};  ///< of the pods; empty: by the run's label
+    /// What is said of an object that has ended, beside how.
+    std::vector<LogRecord> (*findings)(const Json& owner) = nullptr;
 
     [[nodiscard]] std::string pod_selector() const {
         return selector.empty() ? std::string{kube::run_label} + '=' + run_id : selector;
     }
     /// Whether a pod is one of this object, and not of an earlier one of the same run id. Some
-    /// operators make pods through objects of their own (a launcher's Job, a JobSet): such a pod is
-    /// ours when it is younger than the run.
+    /// operators make pods through objects of their own (a launcher's Job, a JobSet, trials): such
+    /// a pod is ours when it is younger than the run.
     [[nodiscard]] bool owns(const Json& pod) const {
-        const bool has_go_between = key.kind == "MPIJob" || key.kind == "TrainJob";
+        const bool has_go_between =
+            key.kind == "MPIJob" || key.kind == "TrainJob" || key.kind == "Experiment";
         if (has_go_between && kube::text(pod, {"metadata", "creationTimestamp"}) >=
                                   kube::text(main, {"metadata", "creationTimestamp"})) {
             return true;

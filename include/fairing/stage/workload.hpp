@@ -47,6 +47,15 @@ private:
     std::shared_ptr<const Outcome> outcome_;
 };
 
+/// One of our runs as a list shows it.
+struct RunSummary {
+    ObjectName object = {};
+    std::string run_id = {};
+    std::string created = {};  ///< RFC 3339
+    State state = State::none;
+    std::string reason = {};
+};
+
 /// What a deployer started. Copies name the same thing, every member may be called from any thread,
 /// and the end of a handle ends nothing; remove() does, or a RemoveOnExit. (A local process is the
 /// exception: it ends with its last handle.)

@@ -54,9 +54,9 @@ TEST_CASE("what an operation fails with is an error of ours, in its words") {
         {5, ErrorCode::not_found},    {6, ErrorCode::conflict},     {7, ErrorCode::denied},
         {8, ErrorCode::unavailable},  {9, ErrorCode::input},        {10, ErrorCode::conflict},
         {12, ErrorCode::unsupported}, {13, ErrorCode::unavailable}, {16, ErrorCode::denied}};
-    for (const auto& [code, expected] : codes) {
-        CAPTURE(code);
-        CHECK(google::error_code(code) == expected);
+    for (const auto& each : codes) {
+        CAPTURE(each.first);
+        CHECK(google::error_code(each.first) == each.second);
     }
     const auto said = [](const Json& operation) {
         return error_of([&] { google::need_result(operation, "upload model", "houses"); });
@@ -72,12 +72,10 @@ TEST_CASE("what an operation fails with is an error of ours, in its words") {
 TEST_CASE("a creation whose answer is lost is found while it is still under way") {
     GoogleSite site;
     site.server.operation_looks = 0;
-    bool is_seen = false;
     site.server.faults = {{.where = "POST", .status = 503, .reason = "lost", .is_done = true},
                           {.where = "GET", .status = 404, .reason = "not yet", .times = 3}};
     const Json made = client_of(site).create(endpoint());
-    is_seen = text_or(made, "displayName") == "houses";
-    CHECK(is_seen);
+    CHECK(text_or(made, "displayName") == "houses");
     CHECK(site.server.count("POST", "/endpoints") == 2);  // the second is a conflict
     CHECK(site.server.count("GET", "/endpoints/e-1") == 4);
 }
@@ -107,6 +105,19 @@ TEST_CASE("what was made behind a service that went away is removed") {
     CHECK(contains(error_of([&] { (void)client_of(site).create(endpoint()); }), "no looking"));
     CHECK(site.server.count("DELETE", "/endpoints/e-1") == 1);
     CHECK_FALSE(site.server.resources.contains(place + "/endpoints/e-1"));
+}
+
+TEST_CASE("an answer that can not be read leaves nothing, and makes no second one") {
+    for (const char* body : {"<html>", "[]"}) {
+        CAPTURE(body);
+        GoogleSite site;
+        site.server.operation_looks = 0;
+        site.server.faults = {{.where = "POST", .status = 200, .reason = body, .is_done = true}};
+        const std::string said = error_of([&] { (void)client_of(site).create(endpoint()); });
+        CHECK(said.empty() == (*body == '['));  // then it is looked for, as after a lost one
+        CHECK(site.server.count("POST", "/endpoints") == 1);
+        CHECK(site.server.resources.contains(place + "/endpoints/e-1") == said.empty());
+    }
 }
 
 TEST_CASE("an operation is waited for until the deadline, and given up when it is asked to") {

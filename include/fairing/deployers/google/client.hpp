@@ -266,20 +266,22 @@ private:
     [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
         for (int attempt = 1;; ++attempt) {
             const bool was_lost = std::exchange(is_in_doubt, true);
+            bool may_be_there = was_lost;  // once it was answered
             std::optional<Error> failure;
             std::string retry_after;
             try {
                 const net::Answer answer =
                     ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
                         net::Repeat::never);
-                is_in_doubt =
-                    was_lost || (net::is_temporary(answer.status) && answer.status != 429);
+                may_be_there = was_lost || cloud::is_success(answer.status) ||
+                               (net::is_temporary(answer.status) && answer.status != 429);
                 if (was_lost && answer.status == 409) {
                     return made_meanwhile(wanted, answer);
                 }
                 if (!net::is_temporary(answer.status)) {
                     return document(answer, wanted.attempted, wanted.subject);
                 }
+                is_in_doubt = may_be_there;
                 retry_after = net::header(answer.headers, "Retry-After");
                 failure =
                     cloud::refuse(answer, wanted.attempted, wanted.subject, advice(answer.status));
@@ -287,7 +289,7 @@ private:
                 throw;
             } catch (const Error& error) {
                 if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
-                    is_in_doubt = was_lost;
+                    is_in_doubt = may_be_there;
                     throw;
                 }
                 failure = error;
@@ -317,7 +319,7 @@ private:
     }
     void undo_unseen(const Creation& wanted) const {
         try {
-            const Client free = with_stop({});
+            const Client free = with_stop({}).with_deadline({});
             Pace pace{options_};
             for (int look = 0; look < 5; ++look) {
                 if (const std::optional<Json> found = wanted.made(free)) {

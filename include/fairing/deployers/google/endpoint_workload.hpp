@@ -70,6 +70,7 @@ struct Served {
     bool keep_failed = false;                         ///< nothing is removed when it fails
     /// By its name: following removes nothing, and whoever reads the log reads on until it is gone.
     bool is_found = false;
+    bool may_cancel = true;                   ///< the deployment, when it is removed before its end
     std::chrono::seconds predict_timeout{0};  ///< zero: no limit
 };
 
@@ -175,7 +176,9 @@ private:
         return *end_;
     }
     void end_operation(const Client& client) {
-        client.cancel(served_.operation, served_.operation_root, served_.object.name);
+        if (served_.may_cancel) {
+            client.cancel(served_.operation, served_.operation_root, served_.object.name);
+        }
         served_.operation =
             client.end_of(served_.operation, served_.operation_root, "remove", served_.object.name);
     }

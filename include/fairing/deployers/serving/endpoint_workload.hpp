@@ -317,8 +317,9 @@ private:
                                   const std::string& subject) const {
         const bool is_inside = client.cluster().context == "in-cluster";
         if (!is_inside && !address.is_public && !address.service.name.empty()) {
-            return client.ask_service(address.service, address.service_port, path, body,
-                                      habits_.predict_timeout);
+            return client.ask_service(
+                address.service, address.service_port,
+                {.path = path, .body = body, .deadline = habits_.predict_timeout});
         }
         const std::string& server =
             is_inside && !address.inside.empty() ? address.inside : address.outside;

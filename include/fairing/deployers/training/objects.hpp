@@ -272,6 +272,23 @@ inline void remove_gpus(Json& container) {
     return mpi_v2;
 }
 
+/// The spec with all replicas; what mutators make beside the pods is added to `objects`.
+[[nodiscard]] inline Json training_body(const TrainingJobDeployer& job, const Image& image,
+                                        const Session& session, const RunIdentity& identity,
+                                        const kubernetes::Place& place,
+                                        std::vector<Json>& objects) {
+    Json spec = training_spec(job);
+    for (const TrainingRole& role : job.kind->roles) {
+        if (count_of(job, role) > 0) {
+            const std::string name = role.name;
+            PodContext context{place.namespace_, name,    place.client,
+                               session,          objects, identity.name};
+            spec[job.kind->replicas][name] = replica_spec(job, role, image, identity, context);
+        }
+    }
+    return spec;
+}
+
 [[nodiscard]] inline std::vector<Json> training_objects(TrainingJobDeployer job, const Image& image,
                                                         const Session& session,
                                                         const std::string& run_id,
@@ -282,15 +299,7 @@ inline void remove_gpus(Json& container) {
     }
     const RunIdentity identity = training_identity(job, run_id);
     std::vector<Json> objects;
-    Json spec = training_spec(job);
-    for (const TrainingRole& role : job.kind->roles) {
-        if (count_of(job, role) > 0) {
-            const std::string name = role.name;
-            PodContext context{place.namespace_, name,    place.client,
-                               session,          objects, identity.name};
-            spec[job.kind->replicas][name] = replica_spec(job, role, image, identity, context);
-        }
-    }
+    Json spec = training_body(job, image, session, identity, place, objects);
     objects = adopted(std::move(objects), job.kubernetes, identity, place.namespace_);
     objects.push_back({{"apiVersion", job.kind->api_version},
                        {"kind", job.kind->kind},

@@ -1,4 +1,4 @@
-#include "fairing/builders/appended_image.hpp"
+#include "fairing/builders/append/appended_image.hpp"
 
 #include <doctest/doctest.h>
 

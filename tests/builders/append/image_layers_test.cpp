@@ -1,4 +1,4 @@
-#include "fairing/builders/image_layers.hpp"
+#include "fairing/builders/append/image_layers.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <map>
 #include <mutex>
 
-#include "../support/workspace.hpp"
+#include "../../support/workspace.hpp"
 
 using namespace fairing;
 using fairing::detail::LayerRoute;

@@ -1,4 +1,4 @@
-#include "fairing/builders/engine_progress.hpp"
+#include "fairing/builders/engine/progress.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-// fairing/builders/engine_progress.hpp - what a container engine says of a build or a push, as log
+// fairing/builders/engine/progress.hpp - what a container engine says of a build or a push, as log
 // lines and progress.
 #pragma once
 
@@ -9,10 +9,10 @@
 #include <string>
 #include <utility>
 
-#include "../core/control.hpp"
-#include "../core/error.hpp"
-#include "../core/json.hpp"
-#include "../core/json_text.hpp"
+#include "../../core/control.hpp"
+#include "../../core/error.hpp"
+#include "../../core/json.hpp"
+#include "../../core/json_text.hpp"
 
 namespace fairing::detail {
 

@@ -1,5 +1,5 @@
 // Whoever compresses: the layer is the same on every number of threads, and what it holds is too.
-#include "fairing/builders/layer_compressor.hpp"
+#include "fairing/builders/append/layer_compressor.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "../support/samples.hpp"
-#include "../support/workspace.hpp"
+#include "../../support/samples.hpp"
+#include "../../support/workspace.hpp"
 #include "fairing/oci/unpack.hpp"
 #include "fairing/packaging/layer_writer.hpp"
 

@@ -1,5 +1,5 @@
-// fairing/builders/image_layers.hpp - the layers of an image on their way into a store: found in
-// the cache, made, sent, or seen to be there, several at once.
+// fairing/builders/append/image_layers.hpp - the layers of an image on their way into a store:
+// found in the cache, made, sent, or seen to be there, several at once.
 #pragma once
 
 #include <algorithm>
@@ -17,17 +17,17 @@
 #include <variant>
 #include <vector>
 
-#include "../core/control.hpp"
-#include "../core/parallel.hpp"
-#include "../core/stopwatch.hpp"
-#include "../oci/append.hpp"
-#include "../oci/reference.hpp"
-#include "../packaging/context.hpp"
-#include "../packaging/context_digest.hpp"
-#include "../packaging/layer_cache.hpp"
-#include "../packaging/layer_plan.hpp"
-#include "../packaging/layer_writer.hpp"
-#include "../stage/image.hpp"
+#include "../../core/control.hpp"
+#include "../../core/parallel.hpp"
+#include "../../core/stopwatch.hpp"
+#include "../../oci/append.hpp"
+#include "../../oci/reference.hpp"
+#include "../../packaging/context.hpp"
+#include "../../packaging/context_digest.hpp"
+#include "../../packaging/layer_cache.hpp"
+#include "../../packaging/layer_plan.hpp"
+#include "../../packaging/layer_writer.hpp"
+#include "../../stage/image.hpp"
 #include "layer_compressor.hpp"
 
 namespace fairing::detail {

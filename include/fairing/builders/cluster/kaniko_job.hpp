@@ -1,5 +1,5 @@
-// fairing/builders/kaniko_job.hpp - the pod in which Kaniko, or what takes its arguments, builds an
-// image: documents, no I/O. The arguments are those of its living forks,
+// fairing/builders/cluster/kaniko_job.hpp - the pod in which Kaniko, or what takes its arguments,
+// builds an image: documents, no I/O. The arguments are those of its living forks,
 // github.com/osscontainertools/kaniko and github.com/chainguard-dev/kaniko.
 #pragma once
 
@@ -11,15 +11,15 @@
 #include <utility>
 #include <vector>
 
-#include "../codec/base64.hpp"
-#include "../core/error.hpp"
-#include "../core/json.hpp"
-#include "../kube/document.hpp"
-#include "../oci/digest.hpp"
-#include "../packaging/text.hpp"
-#include "../pods/cloud_credentials.hpp"
-#include "../pods/credentials.hpp"
-#include "../pods/pod_spec.hpp"
+#include "../../codec/base64.hpp"
+#include "../../core/error.hpp"
+#include "../../core/json.hpp"
+#include "../../kube/document.hpp"
+#include "../../oci/digest.hpp"
+#include "../../packaging/text.hpp"
+#include "../../pods/cloud_credentials.hpp"
+#include "../../pods/credentials.hpp"
+#include "../../pods/pod_spec.hpp"
 
 namespace fairing::detail {
 

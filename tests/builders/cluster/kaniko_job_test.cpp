@@ -1,8 +1,8 @@
-#include "fairing/builders/kaniko_job.hpp"
+#include "fairing/builders/cluster/kaniko_job.hpp"
 
 #include <doctest/doctest.h>
 
-#include "../support/workspace.hpp"
+#include "../../support/workspace.hpp"
 
 using namespace fairing;
 

@@ -1,9 +1,9 @@
-#include "fairing/builders/engine_load.hpp"
+#include "fairing/builders/append/engine_load.hpp"
 
 #include <doctest/doctest.h>
 
-#include "../support/scripted_transport.hpp"
-#include "../support/workspace.hpp"
+#include "../../support/scripted_transport.hpp"
+#include "../../support/workspace.hpp"
 #include "fairing/builders/append.hpp"
 
 using namespace fairing;

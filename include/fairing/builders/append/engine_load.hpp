@@ -1,21 +1,21 @@
-// fairing/builders/engine_load.hpp - an image that was made without an engine, put into one: no
-// registry in between.
+// fairing/builders/append/engine_load.hpp - an image that was made without an engine, put into one:
+// no registry in between.
 #pragma once
 
 #include <string>
 #include <utility>
 
-#include "../core/control.hpp"
-#include "../core/json_text.hpp"
-#include "../engine/address.hpp"
-#include "../engine/engine.hpp"
-#include "../oci/docker_archive.hpp"
-#include "../oci/image.hpp"
-#include "../oci/platform.hpp"
-#include "../oci/store.hpp"
-#include "../stage/engine_access.hpp"
-#include "../stage/image.hpp"
-#include "../stage/session.hpp"
+#include "../../core/control.hpp"
+#include "../../core/json_text.hpp"
+#include "../../engine/address.hpp"
+#include "../../engine/engine.hpp"
+#include "../../oci/docker_archive.hpp"
+#include "../../oci/image.hpp"
+#include "../../oci/platform.hpp"
+#include "../../oci/store.hpp"
+#include "../../stage/engine_access.hpp"
+#include "../../stage/image.hpp"
+#include "../../stage/session.hpp"
 
 namespace fairing::detail {
 

@@ -1,5 +1,5 @@
-// fairing/builders/appended_image.hpp - what an image says that was made by appending: its configs,
-// manifests and index, out of the base's and of what our layers are. Documents, no I/O.
+// fairing/builders/append/appended_image.hpp - what an image says that was made by appending: its
+// configs, manifests and index, out of the base's and of what our layers are. Documents, no I/O.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,14 @@
 #include <string_view>
 #include <vector>
 
-#include "../oci/append.hpp"
-#include "../oci/platforms.hpp"
-#include "../oci/reference.hpp"
-#include "../packaging/context.hpp"
-#include "../packaging/context_digest.hpp"
-#include "../stage/image.hpp"
-#include "base_fit.hpp"
-#include "base_image.hpp"
+#include "../../oci/append.hpp"
+#include "../../oci/platforms.hpp"
+#include "../../oci/reference.hpp"
+#include "../../packaging/context.hpp"
+#include "../../packaging/context_digest.hpp"
+#include "../../stage/image.hpp"
+#include "../base_fit.hpp"
+#include "../base_image.hpp"
 #include "image_layers.hpp"
 
 namespace fairing::detail {

@@ -1,5 +1,5 @@
-// fairing/builders/builder_job.hpp - the Job that builds an image in a cluster: what is stored for
-// it, and its way to an end that leaves nothing behind.
+// fairing/builders/cluster/builder_job.hpp - the Job that builds an image in a cluster: what is
+// stored for it, and its way to an end that leaves nothing behind.
 #pragma once
 
 #include <chrono>
@@ -9,17 +9,17 @@
 #include <utility>
 #include <vector>
 
-#include "../core/control.hpp"
-#include "../core/error.hpp"
-#include "../kube/client.hpp"
-#include "../pods/kubernetes_options.hpp"
-#include "../pods/pod_template.hpp"
-#include "../pods/run_identity.hpp"
-#include "../runs/cluster_workload.hpp"
-#include "../runs/plan.hpp"
-#include "../runs/subject.hpp"
-#include "../runs/submission.hpp"
-#include "context_sources/context_source.hpp"
+#include "../../core/control.hpp"
+#include "../../core/error.hpp"
+#include "../../kube/client.hpp"
+#include "../../pods/kubernetes_options.hpp"
+#include "../../pods/pod_template.hpp"
+#include "../../pods/run_identity.hpp"
+#include "../../runs/cluster_workload.hpp"
+#include "../../runs/plan.hpp"
+#include "../../runs/subject.hpp"
+#include "../../runs/submission.hpp"
+#include "../context_sources/context_source.hpp"
 #include "kaniko_job.hpp"
 
 namespace fairing::detail {

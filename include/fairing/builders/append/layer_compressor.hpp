@@ -1,5 +1,5 @@
-// fairing/builders/layer_compressor.hpp - who compresses the layers of an image: ours, or one of
-// the libraries that this build has.
+// fairing/builders/append/layer_compressor.hpp - who compresses the layers of an image: ours, or
+// one of the libraries that this build has.
 #pragma once
 
 #include <array>
@@ -8,14 +8,14 @@
 #include <utility>
 #include <variant>
 
-#include "../codec/gzip.hpp"
-#include "../codec/isal_compressor.hpp"
-#include "../codec/libdeflate_compressor.hpp"
-#include "../codec/zlib_compressor.hpp"
-#include "../codec/zstd.hpp"
-#include "../core/error.hpp"
-#include "../core/version.hpp"
-#include "../stage/fields.hpp"
+#include "../../codec/gzip.hpp"
+#include "../../codec/isal_compressor.hpp"
+#include "../../codec/libdeflate_compressor.hpp"
+#include "../../codec/zlib_compressor.hpp"
+#include "../../codec/zstd.hpp"
+#include "../../core/error.hpp"
+#include "../../core/version.hpp"
+#include "../../stage/fields.hpp"
 
 namespace fairing {
 
