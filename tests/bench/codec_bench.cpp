@@ -4,12 +4,15 @@
 //
 //   c++ -std=c++20 -O2 -I include tests/bench/codec_bench.cpp -o codec_bench -lbenchmark -lpthread
 //   FAIRING_BENCH_FILE=some_file ./codec_bench
-//   ./codec_bench --ratios 5 FILE...   a table of ratios: rounds in turn, process time, medians
+//   ./codec_bench --ratios 5 FILE...   a table of ratios: rounds in turn, process time, medians;
+//                                      and how fast each step of our levels is alone
+//   tools/bench --codecs               the same with all peers that are there, on four corpora
 //
 // Without FAIRING_BENCH_FILE the data is the prose of tests/support/samples.hpp.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -252,6 +255,77 @@ double process_seconds() {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
+/// The seconds of one round that a level spends in its steps: the look for random pieces, the
+/// search, the count of symbols and what they cost, and the code and its bits.
+struct Steps {
+    std::array<double, 4> seconds = {};
+
+    template <class Parser>
+    void measure(std::span<const std::byte> input, Parser parser) {
+        constexpr std::size_t piece = detail::BlockSplitter::longest_chunk;
+        static detail::Sequences sequences{detail::BlockSplitter::capacity};
+        static std::vector<std::byte> out;
+        out.clear();
+        detail::BitWriter writer{out};
+        detail::RandomnessProbe probe{input};
+        detail::MatchCost cost;
+        for (std::size_t position = 0; position < input.size();) {
+            const std::size_t begin = position;
+            const std::size_t size = std::min(piece, input.size() - position);
+            double before = process_seconds();
+            const auto end_step = [&](std::size_t step) {
+                const double now = process_seconds();
+                seconds[step] += now - before;
+                before = now;
+            };
+            const bool is_random = probe.looks_random(position, size);
+            end_step(0);
+            if (is_random) {
+                position += size;
+                continue;
+            }
+            sequences.clear();
+            position = parser.parse(position, position + size, cost, sequences);
+            end_step(1);
+            const detail::Histogram histogram = sequences.count({}, sequences.mark());
+            learn(histogram, cost);
+            benchmark::DoNotOptimize(histogram.cost());
+            end_step(2);
+            write_block(sequences, {}, sequences.mark(), histogram,
+                        input.subspan(begin, position - begin), writer);
+            end_step(3);
+        }
+    }
+};
+
+void print_steps(std::span<const std::byte> data, int level, const char* name) {
+    static detail::FastTable table;
+    static detail::MatchTables<32> few;
+    static detail::MatchTables<64> many;
+    Steps steps;
+    const std::size_t block_size = GzipCompressor{}.block_size();
+    for (auto left = data; !left.empty();) {
+        const auto block = left.first(std::min(left.size(), block_size));
+        left = left.subspan(block.size());
+        const auto& effort =
+            detail::search_efforts.at(static_cast<std::size_t>(std::max(level, 2) - 2));
+        if (level == deflate_fast) {
+            steps.measure(block, detail::FastParser{block, table});
+        } else if (level <= deflate_balanced) {
+            steps.measure(block, detail::LazyParser<32>{block, effort, few});
+        } else {
+            steps.measure(block, detail::LazyParser<64>{block, effort, many});
+        }
+    }
+    std::printf("  %-12s", name);
+    const std::array<const char*, 4> names = {"probe", "search", "count", "write"};
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        std::printf(" %s %.2f ns/byte%s", names[i],
+                    steps.seconds[i] * 1e9 / static_cast<double>(data.size()),
+                    i + 1 < names.size() ? "," : "\n");
+    }
+}
+
 void print_ratios(const std::string& path, int rounds) {
     std::ifstream file{path, std::ios::binary};
     const std::string data{std::istreambuf_iterator<char>{file}, {}};
@@ -277,6 +351,9 @@ void print_ratios(const std::string& path, int rounds) {
         }
         std::printf("\n");
     }
+    print_steps(bytes_of(data), deflate_fast, "fast");
+    print_steps(bytes_of(data), deflate_balanced, "balanced");
+    print_steps(bytes_of(data), deflate_best, "best");
     std::fflush(stdout);
 }
 

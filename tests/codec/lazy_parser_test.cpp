@@ -18,7 +18,8 @@ TEST_CASE("lazy parser: sequences stand for the input, whatever the pieces") {
         const std::string& sample = name;
         CAPTURE(sample);
         for (const std::size_t piece : {std::size_t{1000}, text.size() + 1}) {
-            codec_test::check_parser(text, LazyParser{support::bytes_of(text), effort, *few}, piece);
+            codec_test::check_parser(text, LazyParser{support::bytes_of(text), effort, *few},
+                                     piece);
             codec_test::check_parser(text, LazyParser{support::bytes_of(text), effort, *many},
                                      piece);
         }

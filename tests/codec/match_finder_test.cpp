@@ -79,7 +79,7 @@ TEST_CASE("match finder: the window, and what is better than the match before") 
 }
 
 TEST_CASE("match finder: the places with a tag, the newest first") {
-    const auto check = [](auto row) {
+    const auto check = [](auto&& row) {
         support::Random random{7};
         const std::size_t ways = row.tags.size();
         std::vector<std::uint8_t> tags;

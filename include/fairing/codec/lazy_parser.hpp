@@ -57,10 +57,10 @@ public:
             std::size_t next = position + 1;
             for (unsigned left = effort.places;
                  left > 0 && match.length < effort.lazy && next < finder.end(); --left) {
-                // The places between, a half of a literal each but the first, are lost.
+                // What stands before it goes into literals, which cost more than they seem.
                 Match rival = match;
                 rival.gain +=
-                    static_cast<std::int32_t>((2 * (next - position) - 1) * cost.literal() / 4);
+                    static_cast<std::int32_t>((2 * (next - position) - 1) * cost.literal() / 5);
                 const Match later = finder.find(next, rival, effort.nice, effort.depth, cost);
                 if (later.length > 0) {
                     match = later;
