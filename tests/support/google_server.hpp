@@ -202,7 +202,8 @@ public:
     std::map<std::string, Json> operation_failures = {};
     int operation_looks = 1;  ///< before an operation is done
     /// Said instead of an answer to the next requests whose "METHOD path" holds the text. `is_done`
-    /// ones are obeyed nevertheless: only the answer is lost.
+    /// ones are obeyed nevertheless: only the answer is lost. With status 200 the reason is the
+    /// answer's body.
     struct Fault {
         std::string where = {};
         int status = 0;
@@ -379,6 +380,9 @@ private:
         if (now.status == 0) {
             throw fairing::Error{fairing::ErrorCode::unavailable,
                                  {.attempted = "reach", .answer = "connection reset"}};
+        }
+        if (now.status == 200) {
+            return {.status = 200, .headers = {}, .body = now.reason};
         }
         fairing::net::Response refusal = say(now.status, error(now.status, now.reason));
         refusal.headers.emplace("Retry-After", retry_after);

@@ -109,6 +109,20 @@ TEST_CASE("what was made behind a service that went away is removed") {
     CHECK_FALSE(site.server.resources.contains(place + "/endpoints/e-1"));
 }
 
+TEST_CASE("what was made and answered with nonsense is found, or removed, and never made twice") {
+    for (const char* nonsense : {"[]", "<html>"}) {
+        CAPTURE(nonsense);
+        GoogleSite site;
+        site.server.operation_looks = 0;
+        site.server.faults = {
+            {.where = "POST", .status = 200, .reason = nonsense, .is_done = true}};
+        const std::string said = error_of([&] { (void)client_of(site).create(endpoint()); });
+        const bool is_left = site.server.resources.contains(place + "/endpoints/e-1");
+        CHECK(said.empty() == is_left);
+        CHECK(site.server.count("POST", "/endpoints") == 1);
+    }
+}
+
 TEST_CASE("an operation is waited for until the deadline, and given up when it is asked to") {
     GoogleSite site;
     site.server.operation_looks = 1000000;

@@ -266,14 +266,16 @@ private:
     [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
         for (int attempt = 1;; ++attempt) {
             const bool was_lost = std::exchange(is_in_doubt, true);
+            bool is_made = false;  // even when nobody can read the answer
             std::optional<Error> failure;
             std::string retry_after;
             try {
                 const net::Answer answer =
                     ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
                         net::Repeat::never);
-                is_in_doubt =
-                    was_lost || (net::is_temporary(answer.status) && answer.status != 429);
+                is_made = cloud::is_success(answer.status);
+                is_in_doubt = was_lost || is_made ||
+                              (net::is_temporary(answer.status) && answer.status != 429);
                 if (was_lost && answer.status == 409) {
                     return made_meanwhile(wanted, answer);
                 }
@@ -287,7 +289,7 @@ private:
                 throw;
             } catch (const Error& error) {
                 if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) {
-                    is_in_doubt = was_lost;
+                    is_in_doubt = was_lost || is_made;
                     throw;
                 }
                 failure = error;
