@@ -13933,8 +13933,7 @@ struct CredentialOptions {
 };
 
 /// Finds a token: the file of a service account, an authorized user or a workload of another cloud,
-/// else the metadata server. No
-/// error quotes a key or a token.
+/// else the metadata server. No error quotes a key or a token.
 class CredentialChain {
 public:
     explicit CredentialChain(Connection connection, CredentialOptions options = {})
@@ -17563,10 +17562,10 @@ public:
             std::size_t next = position + 1;
             for (unsigned left = effort.places;
                  left > 0 && match.length < effort.lazy && next < finder.end(); --left) {
-                // The places between, a half of a literal each but the first, are lost.
+                // What stands before it goes into literals, which cost more than they seem.
                 Match rival = match;
                 rival.gain +=
-                    static_cast<std::int32_t>((2 * (next - position) - 1) * cost.literal() / 4);
+                    static_cast<std::int32_t>((2 * (next - position) - 1) * cost.literal() / 5);
                 const Match later = finder.find(next, rival, effort.nice, effort.depth, cost);
                 if (later.length > 0) {
                     match = later;
@@ -22015,8 +22014,7 @@ template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
           "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
-          "scratch "
-          "(default: python:<yours>-slim)"),
+          "scratch (default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
           "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
           "docker-archive:FILE, which docker load takes"),
@@ -30598,8 +30596,7 @@ template <>
 inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("base_image", &ClusterBuilder::base_image,
           "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
-          "scratch "
-          "(default: python:<yours>-slim)"),
+          "scratch (default: python:<yours>-slim)"),
     field("registry", &ClusterBuilder::registry,
           "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
           "docker-archive:FILE, which docker load takes"),
@@ -30857,7 +30854,7 @@ private:
             const Json words = stored.image.setting(key);
             if (context_.command.empty() && words.is_array()) {
                 for (const Json& word : words) {
-                    image_.command.push_back(word.get<std::string>());
+                    image_.command.push_back(word.is_string() ? word.get<std::string>() : "");
                 }
             }
         }
@@ -31065,8 +31062,7 @@ template <engine::Kind kind>
 inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
     field("base_image", &EngineBuilder<kind>::base_image,
           "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
-          "scratch "
-          "(default: python:<yours>-slim)"),
+          "scratch (default: python:<yours>-slim)"),
     field("registry", &EngineBuilder<kind>::registry,
           "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
           "docker-archive:FILE, which docker load takes"),
@@ -33451,7 +33447,8 @@ int guarded(Body&& body) noexcept {
     } catch (const WorkloadError& error) {
         std::cerr << "fairing: " << error.what() << '\n';
         const int code = error.outcome().exit_code;
-        return code != 0 ? code : exit_code(error.code());
+        // Of an exit code the system keeps eight bits: 256 would be a success.
+        return code % 256 != 0 ? code : exit_code(error.code());
     } catch (const Error& error) {
         std::cerr << "fairing: " << error.what() << '\n';
         return exit_code(error.code());
@@ -34390,9 +34387,9 @@ public:
     /// A deployment that is still going on is given up, and its end waited for: Google removes
     /// nothing under way.
     void remove(std::stop_token stop) override {
-        const std::lock_guard lock{mutex_};
         const Client client = client_.with_stop(std::move(stop));
         client.control().say(Level::info, "removing " + served_.object.name);
+        const std::lock_guard lock{mutex_};
         end_operation(client);
         while (!served_.undo.empty()) {
             served_.undo.back()(client);
@@ -40196,8 +40193,9 @@ using TrafficSplit = std::map<std::string, int>;
     TrafficSplit split;
     const Json& shares = kube::member(endpoint, {"trafficSplit"});
     for (const auto& [id, share] : shares.items()) {
-        if (share.is_number_integer() && share.get<int>() > 0) {
-            split[id] = share.get<int>();
+        const std::int64_t percent = share.is_number_integer() ? share.get<std::int64_t>() : 0;
+        if (percent > 0 && percent <= 100) {
+            split[id] = static_cast<int>(percent);
         }
     }
     return split;
@@ -40256,9 +40254,12 @@ using TrafficSplit = std::map<std::string, int>;
     TrafficSplit split = traffic_of(endpoint);
     split.erase(id);
     if (split.empty()) {
+        std::string newest_time;
         for (const Json& other : kube::list(endpoint, {"deployedModels"})) {
-            if (const std::string other_id = text_or(other, "id"); other_id != id) {
+            const std::string other_id = text_or(other, "id"), time = text_or(other, "createTime");
+            if (other_id != id && (split.empty() || time > newest_time)) {
                 split = {{other_id, 100}};
+                newest_time = time;
             }
         }
     }
@@ -40611,7 +40612,15 @@ public:
                             net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
                         "look for endpoint", run_.endpoint_name());
         const Json& endpoints = kube::list(found, {"endpoints"});
-        return endpoints.empty() ? make_endpoint() : checked(endpoints.front());
+        if (endpoints.empty()) {
+            return make_endpoint();
+        }
+        Json endpoint = checked(endpoints.front());
+        const std::string name = text_or(endpoint, "name");
+        if (name.ends_with("/endpoints/" + run_.id())) {  // this run was here before
+            undo_.add(removal_of(name));
+        }
+        return endpoint;
     }
 
     /// The operation of the deployment.
@@ -40662,10 +40671,13 @@ private:
         });
         const Json end = client_.finish(operation, root_, "create endpoint", run_.endpoint_name());
         Json endpoint = checked(kube::member(end, {"response"}));
-        undo_.amend([root = root_, name = text_or(endpoint, "name")](const google::Client& with) {
-            delete_endpoint(with, root, name);
-        });
+        undo_.amend(removal_of(text_or(endpoint, "name")));
         return endpoint;
+    }
+    [[nodiscard]] google::Undo::Step removal_of(const std::string& endpoint) const {
+        return [root = root_, endpoint](const google::Client& with) {
+            delete_endpoint(with, root, endpoint);
+        };
     }
     [[nodiscard]] static Json checked(Json endpoint) {
         static_cast<void>(parse_vertex_name(text_or(endpoint, "name"), "endpoints"));
@@ -44127,12 +44139,10 @@ public:
     ///   remote_train(session);
     /// `options` are further ones of the preprocessor. Throws as job_function_name() does.
     [[nodiscard]] RemoteCall fn(JobFunction function, Json options = Json::object()) const {
-        options["function"] = job_function_name(function);
-        return call_of("function", options);
+        return call_of("function", job_function_name(function), std::move(options));
     }
     [[nodiscard]] RemoteCall fn(const std::string& function, Json options = Json::object()) const {
-        options["function"] = function;
-        return call_of("python_function", options);
+        return call_of("python_function", function, std::move(options));
     }
 
 private:
@@ -44148,7 +44158,11 @@ private:
     [[nodiscard]] RemoteCall call(AnyFairing pipeline) const {
         return {.pipeline = std::move(pipeline), .registries = registries_};
     }
-    [[nodiscard]] RemoteCall call_of(const std::string& preprocessor, const Json& options) const {
+    [[nodiscard]] RemoteCall call_of(const std::string& preprocessor, const std::string& function,
+                                     Json options) const {
+        if (options.is_object()) {  // the preprocessor refuses what is none
+            options["function"] = function;
+        }
         return call(
             {find(preprocessors_, "preprocessor", preprocessor)(options), builder(), deployer()});
     }

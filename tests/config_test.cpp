@@ -185,6 +185,9 @@ TEST_CASE("fn: a function that runs another one as the job, with the stages of i
     CHECK(error_of([&] {
               static_cast<void>(config.fn("train.py:fit", {{"argument", 1}}));
           }).find("did you mean arguments?") != std::string::npos);
+    CHECK(error_of([&] {
+              static_cast<void>(config.fn("train.py:fit", Json::array()));
+          }).find("not a JSON object") != std::string::npos);
 }
 
 TEST_CASE("an image that is there already is deployed as it is") {

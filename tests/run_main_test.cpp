@@ -45,6 +45,9 @@ TEST_CASE("every kind of error has its exit code") {
     CHECK(run_main([](const Session&) {
               throw WorkloadError{{.attempted = "run"}, {.state = State::failed, .exit_code = 9}};
           }) == 9);
+    CHECK(run_main([](const Session&) {
+              throw WorkloadError{{.attempted = "run"}, {.state = State::failed, .exit_code = 256}};
+          }) == exit_code(ErrorCode::workload_failed));
 }
 
 TEST_CASE("SIGINT becomes a stop, and the signal mask is put back") {

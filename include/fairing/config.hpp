@@ -179,12 +179,10 @@ public:
     ///   remote_train(session);
     /// `options` are further ones of the preprocessor. Throws as job_function_name() does.
     [[nodiscard]] RemoteCall fn(JobFunction function, Json options = Json::object()) const {
-        options["function"] = job_function_name(function);
-        return call_of("function", options);
+        return call_of("function", job_function_name(function), std::move(options));
     }
     [[nodiscard]] RemoteCall fn(const std::string& function, Json options = Json::object()) const {
-        options["function"] = function;
-        return call_of("python_function", options);
+        return call_of("python_function", function, std::move(options));
     }
 
 private:
@@ -200,7 +198,11 @@ private:
     [[nodiscard]] RemoteCall call(AnyFairing pipeline) const {
         return {.pipeline = std::move(pipeline), .registries = registries_};
     }
-    [[nodiscard]] RemoteCall call_of(const std::string& preprocessor, const Json& options) const {
+    [[nodiscard]] RemoteCall call_of(const std::string& preprocessor, const std::string& function,
+                                     Json options) const {
+        if (options.is_object()) {  // the preprocessor refuses what is none
+            options["function"] = function;
+        }
         return call(
             {find(preprocessors_, "preprocessor", preprocessor)(options), builder(), deployer()});
     }

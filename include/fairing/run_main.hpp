@@ -116,7 +116,8 @@ int guarded(Body&& body) noexcept {
     } catch (const WorkloadError& error) {
         std::cerr << "fairing: " << error.what() << '\n';
         const int code = error.outcome().exit_code;
-        return code != 0 ? code : exit_code(error.code());
+        // Of an exit code the system keeps eight bits: 256 would be a success.
+        return code % 256 != 0 ? code : exit_code(error.code());
     } catch (const Error& error) {
         std::cerr << "fairing: " << error.what() << '\n';
         return exit_code(error.code());

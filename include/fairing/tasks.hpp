@@ -9,6 +9,7 @@
 
 #include "backends.hpp"
 #include "deployers/serving.hpp"
+#include "packaging/text.hpp"
 #include "pipeline.hpp"
 #include "preprocessors/entry.hpp"
 #include "preprocessors/full_notebook.hpp"
@@ -18,6 +19,7 @@
 #include "preprocessors/python_function.hpp"
 #include "run_main.hpp"
 #include "stage/any.hpp"
+#include "stage/fields.hpp"
 
 namespace fairing {
 

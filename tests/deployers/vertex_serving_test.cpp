@@ -147,6 +147,19 @@ TEST_CASE("a second model shares the endpoint, and leaves its traffic to the fir
     CHECK(left(site, "models") + left(site, "endpoints") == 0);
 }
 
+TEST_CASE("a run that is started again is the same one, and removes all that it made") {
+    GoogleSite site;
+    VertexServingDeployer deployer = small_service();
+    deployer.google.run_id = "r1";
+    const Endpoint first = deployer.deploy(GoogleSite::image(), site.session());
+    CHECK(first.wait().state == State::ready);
+    const Endpoint again = deployer.deploy(GoogleSite::image(), site.session());
+    CHECK(again.wait().state == State::ready);
+    CHECK(site.server.count("POST", ":deployModel") == 1);
+    again.remove();
+    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+}
+
 TEST_CASE("what was made before a failure is removed") {
     const Json why{{"code", 9}, {"message", "The image has no health route."}};
     for (const char* step : {"upload", "endpoint", "deploy"}) {

@@ -1,4 +1,4 @@
-// Pods as a cluster would tell of them.
+// tests/support/pod_documents.hpp - pods as a cluster would tell of them.
 #pragma once
 
 #include <string>

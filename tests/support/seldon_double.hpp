@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <filesystem>
+#include <string_view>
 
 #include "fairing/core/files.hpp"
 

@@ -52,9 +52,8 @@ Action add_traffic(CLI::App& app) {
     CLI::App* parser = app.add_subcommand(
         "traffic",
         "Give the newest model of an InferenceService, or of an endpoint of Vertex AI, PERCENT of "
-        "the "
-        "requests: 100 makes it the only one, 0 goes back to the one before. Waits until that is "
-        "so.");
+        "the requests: 100 makes it the only one, 0 goes back to the one before. Waits until that "
+        "is so.");
     auto options = ClusterOptions::with_name(*parser);
     auto percent = std::make_shared<int>(100);
     parser->add_option("PERCENT", *percent)->required();

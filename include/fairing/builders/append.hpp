@@ -74,8 +74,7 @@ template <>
 inline constexpr auto fields<AppendBuilder> = std::tuple{
     field("base_image", &AppendBuilder::base_image,
           "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
-          "scratch "
-          "(default: python:<yours>-slim)"),
+          "scratch (default: python:<yours>-slim)"),
     field("registry", &AppendBuilder::registry,
           "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
           "docker-archive:FILE, which docker load takes"),

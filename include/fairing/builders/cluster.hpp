@@ -97,8 +97,7 @@ template <>
 inline constexpr auto fields<ClusterBuilder> = std::tuple{
     field("base_image", &ClusterBuilder::base_image,
           "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
-          "scratch "
-          "(default: python:<yours>-slim)"),
+          "scratch (default: python:<yours>-slim)"),
     field("registry", &ClusterBuilder::registry,
           "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
           "docker-archive:FILE, which docker load takes"),
@@ -356,7 +355,7 @@ private:
             const Json words = stored.image.setting(key);
             if (context_.command.empty() && words.is_array()) {
                 for (const Json& word : words) {
-                    image_.command.push_back(word.get<std::string>());
+                    image_.command.push_back(word.is_string() ? word.get<std::string>() : "");
                 }
             }
         }

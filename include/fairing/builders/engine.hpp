@@ -82,8 +82,7 @@ template <engine::Kind kind>
 inline constexpr auto fields<EngineBuilder<kind>> = std::tuple{
     field("base_image", &EngineBuilder<kind>::base_image,
           "image to build on: of a registry, oci:DIR or docker-archive:FILE (append only), or "
-          "scratch "
-          "(default: python:<yours>-slim)"),
+          "scratch (default: python:<yours>-slim)"),
     field("registry", &EngineBuilder<kind>::registry,
           "where the image goes: HOST[:PORT]/PATH; with append also oci:DIR, a directory, or "
           "docker-archive:FILE, which docker load takes"),

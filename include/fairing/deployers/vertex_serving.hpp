@@ -216,7 +216,15 @@ public:
                             net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
                         "look for endpoint", run_.endpoint_name());
         const Json& endpoints = kube::list(found, {"endpoints"});
-        return endpoints.empty() ? make_endpoint() : checked(endpoints.front());
+        if (endpoints.empty()) {
+            return make_endpoint();
+        }
+        Json endpoint = checked(endpoints.front());
+        const std::string name = text_or(endpoint, "name");
+        if (name.ends_with("/endpoints/" + run_.id())) {  // this run was here before
+            undo_.add(removal_of(name));
+        }
+        return endpoint;
     }
 
     /// The operation of the deployment.
@@ -267,10 +275,13 @@ private:
         });
         const Json end = client_.finish(operation, root_, "create endpoint", run_.endpoint_name());
         Json endpoint = checked(kube::member(end, {"response"}));
-        undo_.amend([root = root_, name = text_or(endpoint, "name")](const google::Client& with) {
-            delete_endpoint(with, root, name);
-        });
+        undo_.amend(removal_of(text_or(endpoint, "name")));
         return endpoint;
+    }
+    [[nodiscard]] google::Undo::Step removal_of(const std::string& endpoint) const {
+        return [root = root_, endpoint](const google::Client& with) {
+            delete_endpoint(with, root, endpoint);
+        };
     }
     [[nodiscard]] static Json checked(Json endpoint) {
         static_cast<void>(parse_vertex_name(text_or(endpoint, "name"), "endpoints"));

@@ -22,6 +22,18 @@ TEST_CASE("who goes leaves its traffic to the others") {
                     {"deployedModels", Json::array({{{"id", "1"}}, {{"id", "2"}}})}};
     CHECK(google::traffic_without(idle, "2") == TrafficSplit{{"1", 100}});
     CHECK(google::traffic_without({{"trafficSplit", {{"1", 100}}}}, "1").empty());
+    const Json several{{"trafficSplit", {{"2", 100}}},
+                       {"deployedModels", Json::array({{{"id", "3"}, {"createTime", "c"}},
+                                                       {{"id", "2"}, {"createTime", "d"}},
+                                                       {{"id", "1"}, {"createTime", "a"}}})}};
+    CHECK(google::traffic_without(several, "2") == TrafficSplit{{"3", 100}});  // the newest
+}
+
+TEST_CASE("shares that there can not be are none") {
+    const Json endpoint{
+        {"trafficSplit",
+         {{"1", 2147483647}, {"2", 4294967396}, {"3", -5}, {"4", "9"}, {"5", 100}}}};
+    CHECK(google::traffic_of(endpoint) == TrafficSplit{{"5", 100}});
 }
 
 TEST_CASE("the newest model gets a share, and the others the rest as they had it") {

@@ -28,8 +28,7 @@ struct CredentialOptions {
 };
 
 /// Finds a token: the file of a service account, an authorized user or a workload of another cloud,
-/// else the metadata server. No
-/// error quotes a key or a token.
+/// else the metadata server. No error quotes a key or a token.
 class CredentialChain {
 public:
     explicit CredentialChain(Connection connection, CredentialOptions options = {})

@@ -120,9 +120,9 @@ public:
     /// A deployment that is still going on is given up, and its end waited for: Google removes
     /// nothing under way.
     void remove(std::stop_token stop) override {
-        const std::lock_guard lock{mutex_};
         const Client client = client_.with_stop(std::move(stop));
         client.control().say(Level::info, "removing " + served_.object.name);
+        const std::lock_guard lock{mutex_};
         end_operation(client);
         while (!served_.undo.empty()) {
             served_.undo.back()(client);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -19,8 +20,9 @@ using TrafficSplit = std::map<std::string, int>;
     TrafficSplit split;
     const Json& shares = kube::member(endpoint, {"trafficSplit"});
     for (const auto& [id, share] : shares.items()) {
-        if (share.is_number_integer() && share.get<int>() > 0) {
-            split[id] = share.get<int>();
+        const std::int64_t percent = share.is_number_integer() ? share.get<std::int64_t>() : 0;
+        if (percent > 0 && percent <= 100) {
+            split[id] = static_cast<int>(percent);
         }
     }
     return split;
@@ -79,9 +81,12 @@ using TrafficSplit = std::map<std::string, int>;
     TrafficSplit split = traffic_of(endpoint);
     split.erase(id);
     if (split.empty()) {
+        std::string newest_time;
         for (const Json& other : kube::list(endpoint, {"deployedModels"})) {
-            if (const std::string other_id = text_or(other, "id"); other_id != id) {
+            const std::string other_id = text_or(other, "id"), time = text_or(other, "createTime");
+            if (other_id != id && (split.empty() || time > newest_time)) {
                 split = {{other_id, 100}};
+                newest_time = time;
             }
         }
     }
