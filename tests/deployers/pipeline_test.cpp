@@ -21,7 +21,7 @@ const Image sample_image{.reference = "r.example/team/job:1@sha256:" + std::stri
 /// Kubeflow Pipelines in memory, at an endpoint or behind the API server of a cluster.
 struct PipelinesService {
     static constexpr const char* proxy =
-        "https://k.example/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy";
+        "https://k.example/api/v1/namespaces/kubeflow/services/ml-pipeline%3Ahttp/proxy";
 
     std::vector<std::string> states = {"PENDING", "RUNNING", "SUCCEEDED"};
     std::map<std::string, Json> runs = {}, experiments = {};
@@ -357,4 +357,30 @@ TEST_CASE("tokens: a program's own, a file's; and none in the clear") {
     deployer.pipelines.endpoint = "http://p.example/pipeline";
     session.credentials = {};
     CHECK(contains(error_of([&] { (void)sent(); }), "it is not https"));
+}
+
+TEST_CASE("without an endpoint it is asked through the cluster, where pods have the log") {
+    PipelinesService service;
+    std::vector<std::string> lines;
+    const PipelineDeployer deployer = service.in_cluster();
+    const Workload run = deployer.deploy(sample_image, service.session());
+    CHECK(run.follow([&](const OutputLine& line) { lines.push_back(line.text); }).state ==
+          State::succeeded);
+    CHECK(std::any_of(service.requests.begin(), service.requests.end(), [](const auto& each) {
+        return contains(each.url,
+                        "/api/v1/namespaces/kubeflow/pods?labelSelector=pipeline%2Frunid"
+                        "%3Did-1");
+    }));
+    CHECK(find_pipeline_run("abc", deployer, service.session()).object().name ==
+          "fairing-pipeline-abc");
+    // The API server's own refusal is not the service's.
+    service.fault = [](const std::string&) {
+        return std::optional{net::Response{
+            .status = 404,
+            .body = R"({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404,
+                        "message": "services \"ml-pipeline\" not found"})"}};
+    };
+    const std::string refusal = error_of([&] { (void)run.status(); });
+    CHECK(contains(refusal, "services \"ml-pipeline\" not found"));
+    CHECK(contains(refusal, "--pipelines-endpoint"));
 }
