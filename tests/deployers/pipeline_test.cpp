@@ -21,7 +21,7 @@ const Image sample_image{.reference = "r.example/team/job:1@sha256:" + std::stri
 /// Kubeflow Pipelines in memory, at an endpoint or behind the API server of a cluster.
 struct PipelinesService {
     static constexpr const char* proxy =
-        "https://k.example/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy";
+        "https://k.example/api/v1/namespaces/kubeflow/services/ml-pipeline%3Ahttp/proxy";
 
     std::vector<std::string> states = {"PENDING", "RUNNING", "SUCCEEDED"};
     std::map<std::string, Json> runs = {}, experiments = {};

@@ -1,6 +1,5 @@
 // Experiments with `fairing run`, against a real API server with Katib's real CRDs: the test plays
-// Katib's controllers, and the trials' Jobs are processes of the test kubelet. And a pipeline of
-// Kubeflow Pipelines, as a service of that cluster.
+// Katib's controllers, and the trials' Jobs are processes of the test kubelet.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -10,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "../support/child_process.hpp"
 #include "../support/job_site.hpp"
 #include "fairing/kube/document.hpp"
 
@@ -358,76 +356,4 @@ TEST_CASE("the server takes every option; a namespace without collectors is told
         CHECK(has(ran, "Katib collects no metrics in the namespace " + site->space));
         CHECK_FALSE(has(ran, "left out"));
     }
-}
-
-TEST_CASE("a pipeline is run through the cluster's API server, where its pods have the log") {
-    const auto site = JobSite::make();
-    const std::string address = support::machine_address();
-    if (!site || address.empty() || !fairing::test::has_program("kfp-python")) {
-        MESSAGE("skipped: there is no kfp (tools/dependencies cloud-peers), or no address");
-        return;
-    }
-    site->deployer = "pipeline";
-    const std::string file = site->folder / "port";
-    const fairing::test::ChildProcess server{
-        {"env", "STATES=RUNNING", "HOST=" + address, "kfp-python",
-         *env("FAIRING_SOURCE_ROOT") + "/tests/support/pipelines_server.py", file},
-        site->folder / "server.log"};
-    REQUIRE(in_time([&] { return std::filesystem::exists(file); }));
-    const int port = std::stoi(read_file(file));
-    const support::KubeApi& api = site->kube.api();
-    const std::string space = "/api/v1/namespaces/" + site->space;
-    const Json named{{"name", "ml-pipeline"}};
-    REQUIRE(
-        api.post(space + "/services",
-                 {{"metadata", named},
-                  {"spec",
-                   {{"ports",
-                     Json::array({{{"name", "http"}, {"port", 8888}, {"targetPort", port}}})}}}})
-            .ok());
-    REQUIRE(
-        api.post(space + "/endpoints",
-                 {{"metadata", named},
-                  {"subsets",
-                   Json::array({{{"addresses", Json::array({{{"ip", address}}})},
-                                 {"ports", Json::array({{{"name", "http"}, {"port", port}}})}}})}})
-            .ok());
-    const std::string test = space + "/services/ml-pipeline:http/proxy/test";
-    // Kubeflow Pipelines and Argo: the task is a pod.
-    std::thread argo{[&] {
-        Json runs;
-        in_time([&] {
-            const support::ApiAnswer told = api.get(test);
-            runs = told.ok() ? told.body["runs"] : Json();
-            return !runs.empty();
-        });
-        const std::string name = "p-system-container-impl-1";
-        api.post(site->pods(),
-                 {{"metadata",
-                   {{"name", name},
-                    {"labels", {{"pipeline/runid", runs[0]["run_id"]}}},
-                    {"annotations",
-                     {{support::script_annotation, R"({"*":[{"say":"from the task\n"}]})"}}}}},
-                  {"spec",
-                   {{"restartPolicy", "Never"},
-                    {"containers", Json::array({{{"name", "main"}, {"image", "x"}}})}}}});
-        in_time([&] {
-            return api.get(site->pods() + '/' + name).body["status"]["phase"] == "Succeeded";
-        });
-        CHECK(api.get(test + "?SUCCEEDED").ok());
-    }};
-    const ShellResult ran = site->run(site->program("print('unused')"),
-                                      "--poll-milliseconds 100 --cleanup when-done "
-                                      "--pipelines-namespace " +
-                                          site->space);
-    argo.join();
-    CAPTURE(ran.output);
-    CHECK(ran.exit_code == 0);
-    CHECK(has(ran, "from the task"));
-    CHECK(api.get(test).body["runs"].empty());
-    const ShellResult lost =
-        site->run(site->program("print('unused')"), "--pipelines-namespace default");
-    CAPTURE(lost.output);
-    CHECK(lost.exit_code == 69);
-    CHECK(has(lost, "Kubeflow Pipelines is not reached through the cluster"));
 }

@@ -1,8 +1,8 @@
 """The API server of Kubeflow Pipelines, as far as its own packages say what that is: requests and answers are those of
 kfp_server_api's models, and a pipeline is taken when kfp takes it.
 
-usage: pipelines_server.py PORT_FILE; the states of a run, the token and the address come from the environment (STATES,
-TOKEN, HOST). GET /test tells which runs there are, GET /test?STATES what becomes of them."""
+usage: pipelines_server.py PORT_FILE; the states of a run and the token come from the environment (STATES, TOKEN).
+GET /test tells which runs there are."""
 
 import http.server
 import json
@@ -132,7 +132,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         size = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(size) or "{}")
         if path == "/test":
-            states[:] = query.split(",") if query else states
             self.say(200, {"runs": [client.sanitize_for_serialization(r) for r in runs.values()]})
             return
         try:
@@ -154,7 +153,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = serve
 
 
-server = http.server.ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), 0), Handler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 with open(sys.argv[1] + ".new", "w", encoding="utf-8") as file:
     file.write(str(server.server_port))
 os.rename(sys.argv[1] + ".new", sys.argv[1])
