@@ -190,6 +190,37 @@ TEST_CASE("fn: a function that runs another one as the job, with the stages of i
           }).find("not a JSON object") != std::string::npos);
 }
 
+TEST_CASE("fn and deploy run what they say, here, and throw what its failure is") {
+    if (!find_program("python3")) {
+        MESSAGE("skipped: there is no python3");
+        return;
+    }
+    const support::Workspace space;
+    space.file("train.py", "def fit():\n    print('fitted')\ndef fail():\n    exit(3)\n");
+    std::string said;
+    const Session session{.output = [&said](const OutputLine& line) { said += line.text + '\n'; },
+                          .cache_directory = space.path() / "cache"};
+    Config config;
+    config
+        .set_builder("append",
+                     {{"base_image", "scratch"}, {"registry", "oci:" + (space / "image")}})
+        .set_deployer("local", {{"isolation", "process"}});
+    config.fn(space / "train.py:fit")(session);
+    CHECK(said == "fitted\n");
+    const Image image =
+        config.set_preprocessor("python_function", {{"function", space / "train.py:fit"}})
+            .fairing()
+            .build(session);
+    config.deploy(image, session);
+    CHECK(said == "fitted\nfitted\n");
+    try {
+        config.fn(space / "train.py:fail")(session);
+        FAIL("it did not fail");
+    } catch (const WorkloadError& error) {
+        CHECK(error.outcome().exit_code == 3);
+    }
+}
+
 TEST_CASE("an image that is there already is deployed as it is") {
     std::string ran;
     Config config;
