@@ -244,6 +244,8 @@ TEST_CASE(
     CHECK(site.build().empty());
     CHECK(site.tags("houses/fairing-job/fairing-job").size() == 1);
     CHECK(site.has_said("gcr.io/houses/fairing-job"));
+    const support::Variables of_domain{{{"GOOGLE_CLOUD_PROJECT", "example.com:houses"}}};
+    CHECK(site.builder.backend.default_registry() == "gcr.io/example.com/houses/fairing-job");
 
     site.builder.backend.platform = Platform::azure;
     site.builder.registry = "r.example/azurecr.io";

@@ -1,6 +1,7 @@
 // fairing/backends.hpp - Fairing's backends: the builder and the deployers that a platform takes.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -144,8 +145,10 @@ struct Backend {
         if (detail::rules_of(platform).cloud.registry != detail::CloudRegistry::google) {
             return {};
         }
-        const cloud::gcp::CredentialChain google{cloud_connection(session)};
-        return "gcr.io/" + google.project() + "/fairing-job";
+        std::string project = cloud::gcp::CredentialChain{cloud_connection(session)}.project();
+        // A project of a domain, example.com:houses, is a path to the registry.
+        std::replace(project.begin(), project.end(), ':', '/');
+        return "gcr.io/" + project + "/fairing-job";
     }
 
     /// With the platform's namespace, where it has one.

@@ -23,6 +23,15 @@ TEST_CASE("a canary by editing, promoted and taken back") {
     CHECK_FALSE(with_traffic(canary, 100)["spec"]["predictor"].contains("canaryTrafficPercent"));
     CHECK(with_traffic(canary, 0)["spec"]["predictor"]["canaryTrafficPercent"] == 0);
     CHECK_THROWS_AS((void)with_traffic(canary, 101), Error);
+    for (const char* mode : {"Standard", "RawDeployment"}) {
+        Json standing = service;
+        standing["kind"] = "InferenceService";
+        standing["status"]["deploymentMode"] = mode;
+        const std::string said = error_of([&] { kubernetes::check_divides(standing); });
+        CHECK(contains(said, "InferenceService"));
+        CHECK(contains(said, std::string{"in the mode "} + mode));
+    }
+    CHECK_NOTHROW(kubernetes::check_divides(service));
 
     Json legacy{
         {"apiVersion", "serving.kubeflow.org/v1alpha2"},

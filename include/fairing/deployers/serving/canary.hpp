@@ -62,20 +62,25 @@ namespace fairing::kubernetes {
     return service;
 }
 
+/// Throws Error{unsupported} for an InferenceService that runs where requests are not divided.
+inline void check_divides(const Json& service) {
+    const std::string mode = kube::text(service, {"status", "deploymentMode"});
+    if (mode == "Standard" || mode == "RawDeployment") {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "divide the requests to",
+                     .subject = kube::key_of(service).text(),
+                     .answer = "KServe runs it in the mode " + mode +
+                               ", and only Knative divides requests"}};
+    }
+}
+
 /// Changes what is stored; again when somebody else was faster.
 inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                  const std::function<Json(Json)>& change) {
     constexpr int most_attempts = 5;
     for (int attempt = 1;; ++attempt) {
         Json now = client.get(key);
-        const std::string mode = kube::text(now, {"status", "deploymentMode"});
-        if (mode == "Standard" || mode == "RawDeployment") {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "divide the requests to",
-                         .subject = key.text(),
-                         .answer = "KServe runs it in the mode " + mode +
-                                   ", and only Knative divides requests"}};
-        }
+        check_divides(now);
         try {
             return client.replace(change(std::move(now)));
         } catch (const kube::StatusError& error) {
@@ -104,6 +109,7 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                      .answer = there ? "it is not ours" : "it is not there",
                      .advice = "deploy it first, without --canary-traffic-percent"}};
     }
+    check_divides(*there);  // before anything is created
     std::vector<Json> objects =
         plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
     const Json wanted = std::move(objects.back());

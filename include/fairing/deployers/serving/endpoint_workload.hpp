@@ -272,11 +272,14 @@ private:
 
     /// What is waited for, each answer once.
     void explain(const kube::Client& client, const kube::Diagnosis& now) {
-        const std::lock_guard lock{mutex_};
-        if (!now.reason.empty() && std::exchange(explained_, now.reason) != now.reason) {
-            client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
-                                 now.reason);
+        {
+            const std::lock_guard lock{mutex_};
+            if (now.reason.empty() || std::exchange(explained_, now.reason) == now.reason) {
+                return;
+            }
         }
+        client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
+                             now.reason);
     }
 
     /// The last lines of the server that is in the way; of its last run, when it is between two.
