@@ -32352,11 +32352,14 @@ private:
 
     /// What is waited for, each answer once.
     void explain(const kube::Client& client, const kube::Diagnosis& now) {
-        const std::lock_guard lock{mutex_};
-        if (!now.reason.empty() && std::exchange(explained_, now.reason) != now.reason) {
-            client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
-                                 now.reason);
+        {
+            const std::lock_guard lock{mutex_};
+            if (now.reason.empty() || std::exchange(explained_, now.reason) == now.reason) {
+                return;
+            }
         }
+        client.control().say(now.cause == kube::Cause::starting ? Level::debug : Level::info,
+                             now.reason);
     }
 
     /// The last lines of the server that is in the way; of its last run, when it is between two.
@@ -32967,8 +32970,10 @@ struct Backend {
         if (detail::rules_of(platform).cloud.registry != detail::CloudRegistry::google) {
             return {};
         }
-        const cloud::gcp::CredentialChain google{cloud_connection(session)};
-        return "gcr.io/" + google.project() + "/fairing-job";
+        std::string project = cloud::gcp::CredentialChain{cloud_connection(session)}.project();
+        // A project of a domain, example.com:houses, is a path to the registry.
+        std::replace(project.begin(), project.end(), ':', '/');
+        return "gcr.io/" + project + "/fairing-job";
     }
 
     /// With the platform's namespace, where it has one.
@@ -34110,8 +34115,8 @@ public:
                 take(entry, now, sink);
             }
             const std::string next = text_or(page, "nextPageToken");
+            more = !next.empty() && next != text_or(body, "pageToken");  // else it goes in circles
             body["pageToken"] = next;
-            more = !next.empty();
         }
         std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
     }
@@ -36655,20 +36660,25 @@ namespace fairing::kubernetes {
     return service;
 }
 
+/// Throws Error{unsupported} for an InferenceService that runs where requests are not divided.
+inline void check_divides(const Json& service) {
+    const std::string mode = kube::text(service, {"status", "deploymentMode"});
+    if (mode == "Standard" || mode == "RawDeployment") {
+        throw Error{ErrorCode::unsupported,
+                    {.attempted = "divide the requests to",
+                     .subject = kube::key_of(service).text(),
+                     .answer = "KServe runs it in the mode " + mode +
+                               ", and only Knative divides requests"}};
+    }
+}
+
 /// Changes what is stored; again when somebody else was faster.
 inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                  const std::function<Json(Json)>& change) {
     constexpr int most_attempts = 5;
     for (int attempt = 1;; ++attempt) {
         Json now = client.get(key);
-        const std::string mode = kube::text(now, {"status", "deploymentMode"});
-        if (mode == "Standard" || mode == "RawDeployment") {
-            throw Error{ErrorCode::unsupported,
-                        {.attempted = "divide the requests to",
-                         .subject = key.text(),
-                         .answer = "KServe runs it in the mode " + mode +
-                                   ", and only Knative divides requests"}};
-        }
+        check_divides(now);
         try {
             return client.replace(change(std::move(now)));
         } catch (const kube::StatusError& error) {
@@ -36697,6 +36707,7 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                      .answer = there ? "it is not ours" : "it is not there",
                      .advice = "deploy it first, without --canary-traffic-percent"}};
     }
+    check_divides(*there);  // before anything is created
     std::vector<Json> objects =
         plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
     const Json wanted = std::move(objects.back());

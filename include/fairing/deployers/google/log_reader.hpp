@@ -71,8 +71,8 @@ public:
                 take(entry, now, sink);
             }
             const std::string next = text_or(page, "nextPageToken");
+            more = !next.empty() && next != text_or(body, "pageToken");  // else it goes in circles
             body["pageToken"] = next;
-            more = !next.empty();
         }
         std::erase_if(seen_, [&](const auto& each) { return each.second < newest_ - overlap; });
     }
