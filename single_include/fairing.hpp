@@ -12559,8 +12559,7 @@ inline Signature sign_headers(net::Request& request, std::string_view target,
     if (!token.empty() && scope.token == SignedToken::yes) {
         request.headers.emplace("X-Amz-Security-Token", token);
     }
-    Signature made =
-        sign(request.method, target, request.headers, payload, credentials, scope);
+    Signature made = sign(request.method, target, request.headers, payload, credentials, scope);
     if (!token.empty() && scope.token == SignedToken::no) {
         request.headers.emplace("X-Amz-Security-Token", token);
     }
@@ -24745,8 +24744,7 @@ struct RunIdentity {
 /// What the main object of a run is called, and where: its metadata, with the labels that Kueue
 /// reads. `namespace_` is empty while it is not known.
 [[nodiscard]] inline Json run_metadata(const KubernetesOptions& options,
-                                       const RunIdentity& identity,
-                                       const std::string& namespace_) {
+                                       const RunIdentity& identity, const std::string& namespace_) {
     Labels labels = run_labels(options, identity);
     const auto add = [&labels](const char* key, const std::string& value) {
         if (!value.empty()) {

@@ -81,8 +81,7 @@ struct RunIdentity {
 /// What the main object of a run is called, and where: its metadata, with the labels that Kueue
 /// reads. `namespace_` is empty while it is not known.
 [[nodiscard]] inline Json run_metadata(const KubernetesOptions& options,
-                                       const RunIdentity& identity,
-                                       const std::string& namespace_) {
+                                       const RunIdentity& identity, const std::string& namespace_) {
     Labels labels = run_labels(options, identity);
     const auto add = [&labels](const char* key, const std::string& value) {
         if (!value.empty()) {

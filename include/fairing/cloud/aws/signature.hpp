@@ -193,8 +193,7 @@ inline Signature sign_headers(net::Request& request, std::string_view target,
     if (!token.empty() && scope.token == SignedToken::yes) {
         request.headers.emplace("X-Amz-Security-Token", token);
     }
-    Signature made =
-        sign(request.method, target, request.headers, payload, credentials, scope);
+    Signature made = sign(request.method, target, request.headers, payload, credentials, scope);
     if (!token.empty() && scope.token == SignedToken::no) {
         request.headers.emplace("X-Amz-Security-Token", token);
     }
