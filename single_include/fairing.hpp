@@ -13342,7 +13342,8 @@ private:
         return of_document(answer->body, "the instance's metadata");
     }
 
-    [[nodiscard]] static Credentials of_document(const std::string& text, std::string source) {
+    [[nodiscard]] static Credentials of_document(const std::string& text,
+                                                 const std::string& source) {
         const Json document = parse_json(text, source);
         Credentials found{.access_key_id = text_or(document, "AccessKeyId"),
                           .secret_access_key = Secret{text_or(document, "SecretAccessKey")},
@@ -35972,13 +35973,14 @@ struct Start {
 inline void check_placeholders(const Json& trial, const std::vector<SearchParameter>& parameters) {
     const std::string text = trial.dump();
     constexpr std::string_view begin = "${trialParameters.";
+    std::vector<std::string> names;
+    names.reserve(parameters.size());
+    for (const SearchParameter& each : parameters) {
+        names.push_back(each.name);
+    }
     for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at)) {
         at += begin.size();
         const std::string name = text.substr(at, text.find('}', at) - at);
-        std::vector<std::string> names;
-        for (const SearchParameter& each : parameters) {
-            names.push_back(each.name);
-        }
         if (std::find(names.begin(), names.end(), name) == names.end()) {
             throw unknown_name("use", "the placeholder " + placeholder(name), name, names);
         }

@@ -284,7 +284,8 @@ private:
         return of_document(answer->body, "the instance's metadata");
     }
 
-    [[nodiscard]] static Credentials of_document(const std::string& text, std::string source) {
+    [[nodiscard]] static Credentials of_document(const std::string& text,
+                                                 const std::string& source) {
         const Json document = parse_json(text, source);
         Credentials found{.access_key_id = text_or(document, "AccessKeyId"),
                           .secret_access_key = Secret{text_or(document, "SecretAccessKey")},

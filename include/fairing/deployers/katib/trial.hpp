@@ -133,13 +133,14 @@ struct Start {
 inline void check_placeholders(const Json& trial, const std::vector<SearchParameter>& parameters) {
     const std::string text = trial.dump();
     constexpr std::string_view begin = "${trialParameters.";
+    std::vector<std::string> names;
+    names.reserve(parameters.size());
+    for (const SearchParameter& each : parameters) {
+        names.push_back(each.name);
+    }
     for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at)) {
         at += begin.size();
         const std::string name = text.substr(at, text.find('}', at) - at);
-        std::vector<std::string> names;
-        for (const SearchParameter& each : parameters) {
-            names.push_back(each.name);
-        }
         if (std::find(names.begin(), names.end(), name) == names.end()) {
             throw unknown_name("use", "the placeholder " + placeholder(name), name, names);
         }
