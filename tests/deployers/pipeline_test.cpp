@@ -250,12 +250,13 @@ TEST_CASE("a run that failed: one sentence, and the program's own code") {
     CHECK(outcome.state == State::failed);
     CHECK(outcome.reason == "the run failed: task program: main: Error (exit code 3)");
     CHECK(outcome.exit_code == 3);
-    for (const auto& [name, state] : {std::pair{"SKIPPED", State::failed},
-                                      {"PAUSED", State::pending},
-                                      {"CANCELED", State::failed},
-                                      {"CANCELING", State::running},
-                                      {"NEW", State::pending}}) {
-        CHECK_MESSAGE(pipelines::outcome_of({{"state", name}}).state == state, name);
+    for (const auto& each : {std::pair{"SKIPPED", State::failed},
+                             {"PAUSED", State::pending},
+                             {"CANCELED", State::failed},
+                             {"CANCELING", State::running},
+                             {"NEW", State::pending}}) {
+        CAPTURE(each.first);
+        CHECK(pipelines::outcome_of({{"state", each.first}}).state == each.second);
     }
 }
 
