@@ -81,18 +81,12 @@ public:
             const std::jthread watcher = end_reading(reading);
             engine_.follow_logs(id_, give, reading.get_token());
         } catch (const Cancelled&) {
-            std::array<std::uint64_t, 2> known = given;
-            engine_.read_logs(id_, [&](Stream stream, std::span<const std::byte> bytes) {
-                std::uint64_t& left = known[stream == Stream::output ? 0 : 1];
-                const std::size_t skipped =
-                    static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size()));
-                left -= skipped;
-                give(stream, bytes.subspan(skipped));
-            });
+            // The watcher has ended it: the container runs no more.
         }
+        const engine::ContainerEnd end = engine_.wait(id_);
+        read_rest(given, give);
         output.finish(sink);
         errors.finish(sink);
-        const engine::ContainerEnd end = engine_.wait(id_);
         RunEnd result{.exit_code = end.exit_code};
         if (end.exit_code != 0) {
             result.reason = "exited with " + std::to_string(end.exit_code);
@@ -149,6 +143,19 @@ private:
                 }
             }
         }};
+    }
+
+    /// What the log holds beyond the bytes that were `given`: Podman's following may end before it.
+    void read_rest(std::array<std::uint64_t, 2> given, const engine::FrameReader::Sink& give) {
+        engine_.read_logs(id_, [&](Stream stream, std::span<const std::byte> bytes) {
+            std::uint64_t& left = given[stream == Stream::output ? 0 : 1];
+            const std::size_t skipped =
+                static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size()));
+            left -= skipped;
+            if (skipped < bytes.size()) {
+                give(stream, bytes.subspan(skipped));
+            }
+        });
     }
 
     void kill() noexcept {
