@@ -230,7 +230,7 @@ TEST_CASE("a field is an option, or says why it is none; its help is one sentenc
 TEST_CASE("the command takes every option of every stage, and --help lists it") {
     const auto command = env("FAIRING_COMMAND");
     if (!command) {
-        MESSAGE("skipped: FAIRING_COMMAND is not set");
+        MESSAGE("skipped: FAIRING_COMMAND, the command of this build, is not set");
         return;
     }
     const support::Workspace space;
