@@ -112,6 +112,12 @@ TEST_CASE("what can not run is refused before anything is built") {
     CHECK(contains(complaint({.parameters = {{"data", "none.csv"}}}), "none.csv is no file here"));
     CHECK(contains(complaint({.parameters = {{"data", "http://x/a"}}}),
                    "http://x/a is neither at gs:// nor at s3://"));
+    for (const std::string place : {"gs://b", "s3://b/", "gs://b/models/"}) {
+        CHECK(contains(complaint({.parameters = {{"data", place}}}),
+                       place + " is a bucket or a folder"));
+        CHECK(contains(complaint({.parameters = {{"data", a}, {"output_model", place}}}),
+                       place + " is a bucket or a folder"));
+    }
     CHECK(contains(complaint({.parameters = {{"data", a}, {"valid", b}}}),
                    "in the job it would have the name of " + a));
     CHECK(contains(complaint({.parameters = {{"data", a + ',' + b}}}), "it lists 2 files"));

@@ -20,8 +20,7 @@ TEST_CASE("fault 9, 19: one PUT to the Location, byte for byte; HEAD may be unkn
             .expect("POST", uploads, begun())
             .expect("PUT", put_url,
                     {.status = 201, .headers = {{"Docker-Content-Digest", blob.digest}}});
-        CHECK(fixture.push() == oci::Transfer::uploaded);
-        CHECK(fixture.script.complaint().empty());
+        fixture.pushes();
         CHECK(fixture.script.recorded()[2].body == content);
         CHECK(fixture.script.recorded()[2].header("Content-Type") == "application/octet-stream");
         CHECK(fixture.progress.back().step == "push");
@@ -79,13 +78,8 @@ TEST_CASE("fault 10: no Authorization at another host's Location") {
 
 TEST_CASE("fault 1: a broken upload begins again and succeeds") {
     Repository fixture;
-    fixture.absent()
-        .script.expect("POST", uploads, begun())
-        .expect_broken("PUT", put_url)
-        .expect("DELETE", begun_url, {.status = 204})
-        .expect("HEAD", blob_url, {.status = 404})
-        .expect("POST", uploads, begun())
-        .expect("PUT", put_url, {.status = 201});
+    fixture.begins().expect_broken("PUT", put_url).expect("DELETE", begun_url, {.status = 204});
+    fixture.takes();
     CHECK(fixture.push() == oci::Transfer::uploaded);
     CHECK(fixture.count("PUT") == 2);
     CHECK(fixture.script.recorded()[6].body == content);
@@ -94,8 +88,7 @@ TEST_CASE("fault 1: a broken upload begins again and succeeds") {
 
 TEST_CASE("fault 1: a lost reply to the upload is noticed") {
     Repository fixture;
-    fixture.absent()
-        .script.expect("POST", uploads, begun())
+    fixture.begins()
         .expect_broken("PUT", put_url)
         .expect("DELETE", begun_url, {.status = 404})
         .expect("HEAD", blob_url, {.status = 200});
@@ -105,18 +98,11 @@ TEST_CASE("fault 1: a lost reply to the upload is noticed") {
 
 TEST_CASE("fault 2, 28: an upload that breaks every time, or is refused every time") {
     Repository broken;
-    broken.absent();
     Repository full;
-    full.absent();
     for (int attempt = 1; attempt <= 5; ++attempt) {
-        for (Repository* fixture : {&broken, &full}) {
-            if (attempt > 1) {
-                fixture->absent();
-            }
-            fixture->script.expect("POST", uploads, begun());
-        }
-        broken.script.expect_broken("PUT", put_url).expect("DELETE", begun_url, {.status = 204});
-        full.script.expect("PUT", put_url, refused(500, "UNKNOWN"))
+        broken.begins().expect_broken("PUT", put_url).expect("DELETE", begun_url, {.status = 204});
+        full.begins()
+            .expect("PUT", put_url, refused(500, "UNKNOWN"))
             .expect("DELETE", begun_url, {.status = 204});
     }
     CHECK(error_of([&] { broken.push(); }) ==
@@ -136,8 +122,7 @@ TEST_CASE("fault 2, 28: an upload that breaks every time, or is refused every ti
 TEST_CASE("fault 6: what is refused for good is sent once, and the upload is cancelled") {
     for (const int status : {400, 403, 413}) {
         Repository fixture;
-        fixture.absent()
-            .script.expect("POST", uploads, begun())
+        fixture.begins()
             .expect("PUT", put_url, refused(status, "DENIED"))
             .expect("DELETE", begun_url, {.status = 204});
         const std::string what = error_of([&] { fixture.push(); });
@@ -150,12 +135,8 @@ TEST_CASE("fault 6: what is refused for good is sent once, and the upload is can
 
 TEST_CASE("fault 5: 429 for ever is told with the registry's words") {
     Repository fixture;
-    fixture.absent();
     for (int attempt = 1; attempt <= 5; ++attempt) {
-        if (attempt > 1) {
-            fixture.absent();
-        }
-        fixture.script.expect("POST", uploads, refused(429, "TOOMANYREQUESTS"));
+        fixture.absent().script.expect("POST", uploads, refused(429, "TOOMANYREQUESTS"));
     }
     CHECK(contains(error_of([&] { fixture.push(); }),
                    "after 5 attempts: 429 Too Many Requests: TOOMANYREQUESTS: so it is"));
@@ -165,44 +146,30 @@ TEST_CASE("fault 5: 429 for ever is told with the registry's words") {
 TEST_CASE("fault 7: an upload that the registry forgot begins again") {
     for (const int status : {404, 416}) {
         Repository fixture;
-        fixture.absent()
-            .script.expect("POST", uploads, begun())
-            .expect("PUT", put_url, refused(status, "BLOB_UPLOAD_UNKNOWN"))
-            .expect("HEAD", blob_url, {.status = 404})
-            .expect("POST", uploads, begun())
-            .expect("PUT", put_url, {.status = 201});
-        CHECK(fixture.push() == oci::Transfer::uploaded);
-        CHECK(fixture.script.complaint().empty());
+        fixture.begins().expect("PUT", put_url, refused(status, "BLOB_UPLOAD_UNKNOWN"));
+        fixture.takes();
+        fixture.pushes();
     }
 }
 
 TEST_CASE("fault 14: the token expires in the middle of an upload") {
-    const char* const challenge = R"(Bearer realm="http://localhost:5001/token",service=r)";
-    const net::Response unauthorized{.status = 401, .headers = {{"WWW-Authenticate", challenge}}};
-    const std::string token_url =
-        "http://localhost:5001/token?service=r&scope=repository%3Ateam%2Fjob%3Apull%2Cpush";
+    const auto until_then = [](Repository& fixture) -> test::ScriptedTransport& {
+        fixture.script.expect("HEAD", blob_url, unauthorized)
+            .expect("GET", token_url, token_answer("one"));
+        return fixture.begins()
+            .expect("PUT", put_url, unauthorized)
+            .expect("GET", token_url, token_answer("two"));
+    };
     Repository fixture;
-    fixture.script.expect("HEAD", blob_url, unauthorized)
-        .expect("GET", token_url, {.status = 200, .body = R"({"token":"one"})"})
-        .expect("HEAD", blob_url, {.status = 404})
-        .expect("POST", uploads, begun())
-        .expect("PUT", put_url, unauthorized)
-        .expect("GET", token_url, {.status = 200, .body = R"({"token":"two"})"})
-        .expect("PUT", put_url, {.status = 201});
-    CHECK(fixture.push() == oci::Transfer::uploaded);
-    CHECK(fixture.script.complaint().empty());
+    until_then(fixture).expect("PUT", put_url, {.status = 201});
+    fixture.pushes();
     CHECK(fixture.script.recorded()[4].header("Authorization") == "Bearer one");
     CHECK(fixture.script.recorded()[6].header("Authorization") == "Bearer two");
     CHECK(fixture.script.recorded()[6].body == content);
     CHECK(fixture.client.requests() == 7);
 
     Repository again;
-    again.script.expect("HEAD", blob_url, unauthorized)
-        .expect("GET", token_url, {.status = 200, .body = R"({"token":"one"})"})
-        .expect("HEAD", blob_url, {.status = 404})
-        .expect("POST", uploads, begun())
-        .expect("PUT", put_url, unauthorized)
-        .expect("GET", token_url, {.status = 200, .body = R"({"token":"two"})"})
+    until_then(again)
         .expect("PUT", put_url, unauthorized)
         .expect("DELETE", begun_url, {.status = 204});
     const std::string what = error_of([&] { again.push(); });
@@ -215,23 +182,20 @@ TEST_CASE("fault 14: the token expires in the middle of an upload") {
 TEST_CASE("fault 18: mount 201, 202, 404 and 401") {
     Repository mounted;
     mounted.absent().script.expect("POST", mount_url, {.status = 201});
-    CHECK(mounted.push("base/python") == oci::Transfer::mounted);
-    CHECK(mounted.script.complaint().empty());
+    mounted.pushes("base/python", oci::Transfer::mounted);
 
     Repository accepted;
     accepted.absent()
         .script.expect("POST", mount_url, begun())
         .expect("PUT", put_url, {.status = 201});
-    CHECK(accepted.push("base/python") == oci::Transfer::uploaded);
-    CHECK(accepted.script.complaint().empty());
+    accepted.pushes("base/python");
 
     Repository unknown;
     unknown.absent()
         .script.expect("POST", mount_url, {.status = 404})
         .expect("POST", uploads, begun())
         .expect("PUT", put_url, {.status = 201});
-    CHECK(unknown.push("base/python") == oci::Transfer::uploaded);
-    CHECK(unknown.script.complaint().empty());
+    unknown.pushes("base/python");
 
     Repository denied;
     denied.absent()
@@ -245,29 +209,24 @@ TEST_CASE("fault 18: mount 201, 202, 404 and 401") {
                 "&scope=repository%3Abase%2Fpython%3Apull",
                 {.status = 403})
         .expect("GET", "http://localhost:5001/token?scope=repository%3Ateam%2Fjob%3Apull%2Cpush",
-                {.status = 200, .body = R"({"token":"t"})"})
+                token_answer("t"))
         .expect("POST", uploads, begun())
         .expect("PUT", put_url, {.status = 201});
-    CHECK(denied.push("base/python") == oci::Transfer::uploaded);
-    CHECK(denied.script.complaint().empty());
+    denied.pushes("base/python");
 }
 
 TEST_CASE("fault 20: a registry that stored something else is found out") {
     Repository fixture;
-    fixture.absent()
-        .script.expect("POST", uploads, begun())
-        .expect("PUT", put_url,
-                {.status = 201,
-                 .headers = {{"Docker-Content-Digest", "sha256:" + std::string(64, '0')}}});
+    fixture.begins().expect(
+        "PUT", put_url,
+        {.status = 201, .headers = {{"Docker-Content-Digest", "sha256:" + std::string(64, '0')}}});
     CHECK(contains(error_of([&] { fixture.push(); }), "digest mismatch"));
     CHECK(fixture.script.complaint().empty());
 }
 
 TEST_CASE("what the body itself throws comes out unchanged, and the upload is cancelled") {
     Repository fixture;
-    fixture.absent()
-        .script.expect("POST", uploads, begun())
-        .expect("DELETE", begun_url, {.status = 204});
+    fixture.begins().expect("DELETE", begun_url, {.status = 204});
     const net::Body body{.size = content.size(), .write = [](const net::BodySink&) {
                              throw Error{
                                  ErrorCode::unavailable,
@@ -280,8 +239,7 @@ TEST_CASE("what the body itself throws comes out unchanged, and the upload is ca
 
 TEST_CASE("a stop cancels the upload at the registry") {
     Repository fixture;
-    fixture.absent()
-        .script.expect("POST", uploads, begun())
+    fixture.begins()
         .expect(
             "PUT", put_url,
             [&](const Recorded&) -> net::Response {
@@ -307,13 +265,10 @@ TEST_CASE("an empty blob is a blob") {
 
 TEST_CASE("fault 3: Retry-After of a refused upload is waited for") {
     Repository fixture;
-    fixture.absent()
-        .script.expect("POST", uploads, begun())
+    fixture.begins()
         .expect("PUT", put_url, {.status = 503, .headers = {{"Retry-After", "1"}}})
-        .expect("DELETE", begun_url, {.status = 204})
-        .expect("HEAD", blob_url, {.status = 404})
-        .expect("POST", uploads, begun())
-        .expect("PUT", put_url, {.status = 201});
+        .expect("DELETE", begun_url, {.status = 204});
+    fixture.takes();
     const auto begin = std::chrono::steady_clock::now();
     CHECK(fixture.push() == oci::Transfer::uploaded);
     CHECK(std::chrono::steady_clock::now() - begin >= std::chrono::seconds{1});

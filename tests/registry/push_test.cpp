@@ -27,9 +27,7 @@ TEST_CASE("a new blob is sent while it is made: POST, one PATCH without a range,
     fixture.script.expect("POST", uploads, begun())
         .expect("PATCH", begun_url, begun("/v2/team/job/blobs/uploads/1?_state=second"))
         .expect("PUT", second_url + "&digest=" + encoded_digest, {.status = 201});
-    CHECK(fixture.push_new() == oci::Transfer::uploaded);
-    CHECK(fixture.script.complaint().empty());
-    CHECK(fixture.made == 1);
+    fixture.pushes_new();
     const Recorded& patch = fixture.script.recorded()[1];
     CHECK(patch.body == content);
     CHECK(patch.header("Content-Range").empty());
@@ -42,13 +40,9 @@ TEST_CASE("a new blob whose upload breaks is made once, and sent like any other"
     Repository fixture;
     fixture.script.expect("POST", uploads, begun())
         .expect_broken("PATCH", begun_url)
-        .expect("DELETE", begun_url, {.status = 204})
-        .expect("HEAD", blob_url, {.status = 404})
-        .expect("POST", uploads, begun())
-        .expect("PUT", put_url, {.status = 201});
-    CHECK(fixture.push_new() == oci::Transfer::uploaded);
-    CHECK(fixture.script.complaint().empty());
-    CHECK(fixture.made == 1);
+        .expect("DELETE", begun_url, {.status = 204});
+    fixture.takes();
+    fixture.pushes_new();
     CHECK(fixture.script.recorded()[5].body == content);
 
     Repository refusing;  // begins with a refusal: made afterwards
@@ -59,21 +53,15 @@ TEST_CASE("a new blob whose upload breaks is made once, and sent like any other"
 }
 
 TEST_CASE("a new blob when the token expires in its middle: sent again, not made again") {
-    const char* const challenge = R"(Bearer realm="http://localhost:5001/token",service=r)";
-    const net::Response unauthorized{.status = 401, .headers = {{"WWW-Authenticate", challenge}}};
-    const std::string token_url =
-        "http://localhost:5001/token?service=r&scope=repository%3Ateam%2Fjob%3Apull%2Cpush";
     Repository fixture;
     fixture.script.expect("POST", uploads, unauthorized)
-        .expect("GET", token_url, {.status = 200, .body = R"({"token":"one"})"})
+        .expect("GET", token_url, token_answer("one"))
         .expect("POST", uploads, begun())
         .expect("PATCH", begun_url, unauthorized)
-        .expect("GET", token_url, {.status = 200, .body = R"({"token":"two"})"})
+        .expect("GET", token_url, token_answer("two"))
         .expect("PATCH", begun_url, begun())
         .expect("PUT", put_url, {.status = 201});
-    CHECK(fixture.push_new() == oci::Transfer::uploaded);
-    CHECK(fixture.script.complaint().empty());
-    CHECK(fixture.made == 1);
+    fixture.pushes_new();
     CHECK(fixture.script.recorded()[3].body == content);
     CHECK(fixture.script.recorded()[5].body == content);
 }

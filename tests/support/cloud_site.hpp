@@ -81,6 +81,14 @@ inline std::string xml_error(const std::string& code, const std::string& message
            "</Message><StringToSign>AWS4</StringToSign></Error>";
 }
 
+/// How Azure refuses, for what it has already and the like.
+inline fairing::net::Response azure_conflict(const std::string& code) {
+    return answer(409, "", {{"x-ms-error-code", code}});
+}
+
+/// The blob "builds/a b" of container "c" in azure_account().
+inline const std::string azure_blob_url = "https://acct.blob.core.windows.net/c/builds/a%20b";
+
 /// A storage account with a key, whose bytes are "geheim".
 inline fairing::cloud::azure::StorageAccount azure_account() {
     return {.name = "acct",

@@ -47,6 +47,14 @@ inline net::Response refused(int status, const std::string& code,
             .body = R"({"errors":[{"code":")" + code + R"(","message":"so it is","detail":)" +
                     detail + "}]}"};
 }
+inline const net::Response unauthorized{
+    .status = 401,
+    .headers = {{"WWW-Authenticate", R"(Bearer realm="http://localhost:5001/token",service=r)"}}};
+inline const std::string token_url =
+    "http://localhost:5001/token?service=r&scope=repository%3Ateam%2Fjob%3Apull%2Cpush";
+inline net::Response token_answer(const std::string& token) {
+    return {.status = 200, .body = R"({"token":")" + token + "\"}"};
+}
 inline net::Response served(const std::string& text, const std::string& type) {
     return {.status = 200, .headers = {{"Content-Type", type}}, .body = text};
 }
@@ -105,12 +113,27 @@ struct Repository {
         script.expect("HEAD", blob_url, {.status = 404});
         return *this;
     }
+    /// The same, and an upload of it begins.
+    ScriptedTransport& begins() { return absent().script.expect("POST", uploads, begun()); }
+    /// The same, and it succeeds.
+    void takes() { begins().expect("PUT", put_url, {.status = 201}); }
+    /// Everything happens as scripted, and the blob is there.
+    void pushes(const std::string& mount_from = {},
+                oci::Transfer transfer = oci::Transfer::uploaded) {
+        CHECK(push(mount_from) == transfer);
+        CHECK(script.complaint().empty());
+    }
+    /// The same for push_new(); the blob is made once.
+    void pushes_new() {
+        CHECK(push_new() == oci::Transfer::uploaded);
+        CHECK(script.complaint().empty());
+        CHECK(made == 1);
+    }
     /// Everything happened as scripted; and once the fault is gone, the same push succeeds.
     void recovers() {
         CHECK(script.complaint().empty());
-        absent().script.expect("POST", uploads, begun()).expect("PUT", put_url, {.status = 201});
-        CHECK(push() == oci::Transfer::uploaded);
-        CHECK(script.complaint().empty());
+        takes();
+        pushes();
     }
     [[nodiscard]] int count(const std::string& method) const {
         int number = 0;

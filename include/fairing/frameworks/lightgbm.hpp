@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -146,6 +147,11 @@ private:
         if (!path.starts_with("gs://") && !path.starts_with("s3://")) {
             throw lightgbm::detail::bad_config(
                 parameter, path + " is neither at gs:// nor at s3://", "copy it here first");
+        }
+        if (path.find('/', std::string_view{"gs://"}.size()) == std::string::npos ||
+            path.ends_with('/')) {
+            throw lightgbm::detail::bad_config(parameter, path + " is a bucket or a folder",
+                                               "name a file in it");
         }
     }
 

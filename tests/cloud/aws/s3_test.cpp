@@ -7,7 +7,6 @@
 using namespace fairing;
 using namespace fairing::cloud;
 using support::answer;
-using support::AwsSite;
 using support::contains;
 using support::error_of;
 using support::xml_error;
@@ -20,16 +19,34 @@ const std::string begun =
     "<InitiateMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
     "<UploadId>id/1</UploadId></InitiateMultipartUploadResult>";
 
-aws::S3Bucket bucket_of(AwsSite& site) {
-    return {site.client(), "bucket", {.endpoint = "http://s3.local:9000/", .part_size = 4}};
-}
+/// A bucket that takes objects of more than four bytes in parts.
+struct BucketSite : support::AwsSite {
+    [[nodiscard]] aws::S3Bucket bucket() {
+        return {client(), "bucket", {.endpoint = "http://s3.local:9000/", .part_size = 4}};
+    }
+    void begins() { script.expect("POST", key_url + "?uploads=", answer(200, begun)); }
+    void part(int number, const net::Response& response) {
+        script.expect("PUT", upload_url + "&partNumber=" + std::to_string(number), response);
+    }
+    /// Both parts of a large object are there.
+    void takes_parts() {
+        begins();
+        part(1, answer(200));
+        part(2, answer(200));
+    }
+    void put(const char* text) { bucket().put("builds/a b", Content::of(text)); }
+    void put_large() { put("abcdefg"); }
+    [[nodiscard]] std::string failure() {
+        return error_of([this] { put_large(); });
+    }
+};
 
 }  // namespace
 
 TEST_CASE("a small object goes in one signed request") {
-    AwsSite site;
+    BucketSite site;
     site.script.expect("PUT", key_url, answer(200));
-    bucket_of(site).put("builds/a b", Content::of("abc"));
+    site.put("abc");
     const test::Recorded& sent = site.script.recorded().at(0);
     CHECK(sent.body == "abc");
     CHECK(sent.header("x-amz-content-sha256") == codec::sha256_hex("abc"));
@@ -39,15 +56,14 @@ TEST_CASE("a small object goes in one signed request") {
 }
 
 TEST_CASE("a large object goes in parts") {
-    AwsSite site;
-    site.script.expect("POST", key_url + "?uploads=", answer(200, begun));
-    site.script.expect("PUT", upload_url + "&partNumber=1", answer(200, "", {{"ETag", "\"e1\""}}));
+    BucketSite site;
+    site.begins();
+    site.part(1, answer(200, "", {{"ETag", "\"e1\""}}));
     SUBCASE("and each that fails is sent again") {
         site.script.expect_broken("PUT", upload_url + "&partNumber=2");
-        site.script.expect("PUT", upload_url + "&partNumber=2",
-                           answer(200, "", {{"ETag", "\"e2\""}}));
+        site.part(2, answer(200, "", {{"ETag", "\"e2\""}}));
         site.script.expect("POST", upload_url, answer(200, "<CompleteMultipartUploadResult/>"));
-        bucket_of(site).put("builds/a b", Content::of("abcdefg"));
+        site.put_large();
         CHECK(site.script.recorded().at(3).body == "efg");
         CHECK(site.script.recorded().at(4).body ==
               "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>&quot;e1&quot;</ETag>"
@@ -56,11 +72,10 @@ TEST_CASE("a large object goes in parts") {
     }
     SUBCASE("one that fails five times ends and aborts the upload") {
         for (int i = 0; i < 5; ++i) {
-            site.script.expect("PUT", upload_url + "&partNumber=2",
-                               answer(500, xml_error("InternalError")));
+            site.part(2, answer(500, xml_error("InternalError")));
         }
         site.script.expect("DELETE", upload_url, answer(204));
-        CHECK(error_of([&] { bucket_of(site).put("builds/a b", Content::of("abcdefg")); }) ==
+        CHECK(site.failure() ==
               "cannot upload part 2 of s3://bucket/builds/a b after 5 attempts: 500 Internal "
               "Server Error: InternalError: no");
     }
@@ -68,14 +83,11 @@ TEST_CASE("a large object goes in parts") {
 }
 
 TEST_CASE("an upload that S3 answers with 200 and an error is a failure, and aborted") {
-    AwsSite site;
-    site.script.expect("POST", key_url + "?uploads=", answer(200, begun));
-    for (const char* number : {"1", "2"}) {
-        site.script.expect("PUT", upload_url + "&partNumber=" + number, answer(200));
-    }
+    BucketSite site;
+    site.takes_parts();
     site.script.expect("POST", upload_url, answer(200, xml_error("InternalError", "try later")));
     site.script.expect("DELETE", upload_url, answer(403, xml_error("AccessDenied")));
-    CHECK(error_of([&] { bucket_of(site).put("builds/a b", Content::of("abcdefg")); }) ==
+    CHECK(site.failure() ==
           "cannot finish the upload of s3://bucket/builds/a b: 200 OK, and then InternalError: try "
           "later");
     CHECK(contains(site.said(), "AccessDenied: no; its parts cost until"));
@@ -83,9 +95,9 @@ TEST_CASE("an upload that S3 answers with 200 and an error is a failure, and abo
 }
 
 TEST_CASE("a stop aborts the upload all the same") {
-    AwsSite site;
+    BucketSite site;
     std::stop_source stop;
-    site.script.expect("POST", key_url + "?uploads=", answer(200, begun));
+    site.begins();
     site.script.expect("PUT", upload_url + "&partNumber=1", [&](const test::Recorded&) {
         stop.request_stop();
         return answer(200);
@@ -101,45 +113,41 @@ TEST_CASE("a stop aborts the upload all the same") {
 }
 
 TEST_CASE("a finished upload whose answer was lost is found") {
-    AwsSite site;
-    site.script.expect("POST", key_url + "?uploads=", answer(200, begun));
-    for (const char* number : {"1", "2"}) {
-        site.script.expect("PUT", upload_url + "&partNumber=" + number, answer(200));
-    }
+    BucketSite site;
+    site.takes_parts();
     site.script.expect_broken("POST", upload_url);
     site.script.expect("POST", upload_url, answer(404, xml_error("NoSuchUpload")));
     SUBCASE("when the object has its length") {
         site.script.expect("HEAD", key_url, answer(200, "", {{"Content-Length", "7"}}));
-        bucket_of(site).put("builds/a b", Content::of("abcdefg"));
+        site.put_large();
     }
     SUBCASE("and else the upload failed") {
         site.script.expect("HEAD", key_url, answer(200, "", {{"Content-Length", "6"}}));
         site.script.expect("DELETE", upload_url, answer(404));
-        CHECK(contains(error_of([&] { bucket_of(site).put("builds/a b", Content::of("abcdefg")); }),
-                       "NoSuchUpload"));
+        CHECK(contains(site.failure(), "NoSuchUpload"));
     }
     CHECK(site.script.complaint() == "");
 }
 
 TEST_CASE("a bucket is made when it is missing, with its region where it has to be named") {
-    AwsSite site;
+    BucketSite site;
     const std::string url = "http://s3.local:9000/bucket";
     site.script.expect("HEAD", url, answer(404));
     site.script.expect("PUT", url, answer(200));
-    CHECK(bucket_of(site).ensure());
+    CHECK(site.bucket().ensure());
     CHECK(contains(site.script.recorded().at(1).body,
                    "<LocationConstraint>eu-west-1</LocationConstraint>"));
     site.region = "us-east-1";
     site.script.expect("HEAD", url, answer(404));
     site.script.expect("PUT", url, answer(409, xml_error("BucketAlreadyOwnedByYou")));
-    CHECK_FALSE(bucket_of(site).ensure());
+    CHECK_FALSE(site.bucket().ensure());
     CHECK(site.script.recorded().at(3).body.empty());
     site.script.expect("HEAD", url, answer(403));
-    CHECK(contains(error_of([&] { bucket_of(site).ensure(); }), "it belongs to somebody else"));
+    CHECK(contains(error_of([&] { site.bucket().ensure(); }), "it belongs to somebody else"));
 }
 
 TEST_CASE("at AWS the bucket is in the host, unless it holds a dot; elsewhere in the path") {
-    AwsSite site;
+    BucketSite site;
     site.script.expect("DELETE", "https://bucket.s3.eu-west-1.amazonaws.com/k", answer(204));
     aws::S3Bucket{site.client(), "bucket"}.remove("k");
     site.script.expect("DELETE", "https://s3.eu-west-1.amazonaws.com/a.b/k", answer(204));
@@ -156,10 +164,9 @@ TEST_CASE("at AWS the bucket is in the host, unless it holds a dot; elsewhere in
 }
 
 TEST_CASE("what S3 refuses with is its code and message, and nothing else of its answer") {
-    AwsSite site;
+    BucketSite site;
     site.script.expect("PUT", key_url, answer(403, xml_error("SignatureDoesNotMatch")));
-    const std::string error =
-        error_of([&] { bucket_of(site).put("builds/a b", Content::of("abc")); });
+    const std::string error = error_of([&] { site.put("abc"); });
     CHECK(contains(error, "403 Forbidden: SignatureDoesNotMatch: no"));
     CHECK_FALSE(contains(error, "AWS4"));
 }

@@ -8,14 +8,9 @@
 using namespace fairing;
 using namespace fairing::cloud;
 using support::answer;
+using support::azure_blob_url;
 using support::contains;
 using support::error_of;
-
-namespace {
-
-const std::string blob_url = "https://acct.blob.core.windows.net/c/builds/a%20b";
-
-}  // namespace
 
 // The string is that of the documentation's example for List Containers and Put Blob.
 TEST_CASE("the shared key's signature covers method, headers and resource") {
@@ -42,13 +37,13 @@ TEST_CASE("what proves who we are: key, shared access signature, token") {
         container.put("builds/a b", Content::of("abc"));
         return site.script.recorded().back();
     };
-    site.script.expect("PUT", blob_url, answer(201));
+    site.script.expect("PUT", azure_blob_url, answer(201));
     CHECK(put(support::azure_account().credential)
               .header("Authorization")
               .starts_with("SharedKey acct:"));
-    site.script.expect("PUT", blob_url + "?sv=1&sig=geheim", answer(201));
+    site.script.expect("PUT", azure_blob_url + "?sv=1&sig=geheim", answer(201));
     CHECK(put({.sas = Secret{"?sv=1&sig=geheim"}}).header("Authorization") == "");
-    site.script.expect("PUT", blob_url, answer(201));
+    site.script.expect("PUT", azure_blob_url, answer(201));
     const auto sent = put({.token = {[] { return AccessToken{.value = Secret{"tok"}}; }, {}}});
     CHECK(sent.header("Authorization") == "Bearer tok");
     CHECK(sent.header("x-ms-blob-type") == "BlockBlob");

@@ -7,23 +7,18 @@
 using namespace fairing;
 using namespace fairing::cloud;
 using support::answer;
+using support::azure_blob_url;
 using support::contains;
 using support::error_of;
-
-namespace {
-
-const std::string blob_url = "https://acct.blob.core.windows.net/c/builds/a%20b";
-
-}  // namespace
 
 TEST_CASE("a large blob goes in blocks, and each that fails is sent again") {
     support::CloudSite site;
     const azure::BlobContainer container{site.connection(), support::azure_account(), "c", 4};
-    const auto block = [&](const char* id) { return blob_url + "?comp=block&blockid=" + id; };
+    const auto block = [&](const char* id) { return azure_blob_url + "?comp=block&blockid=" + id; };
     site.script.expect("PUT", block("MTAwMDAwMA%3D%3D"), answer(201));
     site.script.expect_broken("PUT", block("MTAwMDAwMQ%3D%3D"));
     site.script.expect("PUT", block("MTAwMDAwMQ%3D%3D"), answer(201));
-    site.script.expect("PUT", blob_url + "?comp=blocklist", answer(201));
+    site.script.expect("PUT", azure_blob_url + "?comp=blocklist", answer(201));
     container.put("builds/a b", Content::of("abcdefg"));
     CHECK(site.script.recorded().at(2).body == "efg");
     CHECK(contains(site.script.recorded().at(3).body,
@@ -42,11 +37,10 @@ TEST_CASE("containers are made when they are missing") {
     const std::string url = "https://acct.blob.core.windows.net/c?restype=container";
     site.script.expect("PUT", url, answer(201));
     CHECK(container.ensure());
-    site.script.expect("PUT", url,
-                       answer(409, "", {{"x-ms-error-code", "ContainerAlreadyExists"}}));
+    site.script.expect("PUT", url, support::azure_conflict("ContainerAlreadyExists"));
     CHECK_FALSE(container.ensure());
-    site.script.expect("PUT", url, answer(409, "", {{"x-ms-error-code", "ContainerBeingDeleted"}}));
+    site.script.expect("PUT", url, support::azure_conflict("ContainerBeingDeleted"));
     CHECK(contains(error_of([&] { container.ensure(); }), "409 Conflict: ContainerBeingDeleted"));
-    site.script.expect("DELETE", blob_url, answer(404));
+    site.script.expect("DELETE", azure_blob_url, answer(404));
     container.remove("builds/a b");
 }

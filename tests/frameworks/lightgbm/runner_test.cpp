@@ -34,13 +34,18 @@ public:
     void program(const std::string& name, const std::string& text) const {
         space_.file("bin/" + name, "#!/bin/sh\n" + text + "\n", 0755);
     }
-    /// One that copies, and has `stat` and `ls`.
+    /// One that copies; `stat` and `describe` know a file, and `ls` shows all that begins so, as
+    /// aws does.
     void store(const std::string& name, const std::string& words) const {
-        program(name,
-                "echo " + name + " \"$@\" >> $CALLS\n" + words +
-                    "\ncase \"$*\" in *stat*|*\" ls \"*) test -e $GS/${to#*://}; exit;; esac\n"
-                    "case $from in *://*) cp $GS/${from#*://} $to;; *) cp $from "
-                    "$GS/${to#*://};; esac 2> /dev/null");
+        program(name, "echo " + name + " \"$@\" >> $CALLS\n" + words +
+                          "\nplace=$GS/${to#*://}\ncase \"$*\" in\n"
+                          "*\" stat \"*|*\" describe \"*) test -f $place; exit;;\n"
+                          "*\" ls \"*) for each in $place*; do\n"
+                          "  test -d $each && echo \"    PRE ${each##*/}/\"\n"
+                          "  test -f $each && echo \"2026-01-01 00:00:00    9 ${each##*/}\"\n"
+                          "done; exit;; esac\n"
+                          "case $from in *://*) cp $GS/${from#*://} $to;; *) cp $from "
+                          "$GS/${to#*://};; esac 2> /dev/null");
     }
     void remote(const std::string& name) const { space_.file("gs/" + name, name); }
     void without(const std::string& name) const {
@@ -109,6 +114,30 @@ TEST_CASE("what is remote is copied before, and results afterwards") {
         pod.run({{"fetch", {{"gs://b/none.csv", "none.csv", false}}}});
     CHECK(missing.exit_code == 65);
     CHECK(missing.output == "lightgbm: cannot copy gs://b/none.csv to none.csv\n");
+}
+
+TEST_CASE("an optional file is one of that very name: no longer name, and no folder") {
+    const Pod pod;
+    for (const char* name : {"data.csv", "data.csv.weight", "data.csv.weight.old",
+                             "data.csv.init.old", "data.csv.query/part"}) {
+        pod.remote(std::string{"b/"} + name);
+    }
+    const auto fetch = [&pod](const std::string& bucket) {
+        Json files = Json::array({Json{bucket + "/data.csv", "data.csv", false}});
+        for (const std::string side : {"data.csv.weight", "data.csv.init", "data.csv.query"}) {
+            files.push_back({bucket + '/' + side, side, true});
+        }
+        const support::ShellResult done = pod.run({{"fetch", files}});
+        CHECK(done.exit_code == 0);
+        CHECK(done.output == "copied " + bucket + "/data.csv to data.csv\ncopied " + bucket +
+                                 "/data.csv.weight to data.csv.weight\n");
+    };
+    fetch("s3://b");
+    fetch("gs://b");
+    pod.without("gsutil");
+    pod.store("gcloud", "eval from=\\${$(($#-1))} to=\\${$#}");
+    fetch("gs://b");
+    CHECK(contains(pod.file("calls"), "gcloud storage objects describe gs://b/data.csv.init\n"));
 }
 
 TEST_CASE("the key that the pod has is given to Google's tools, whichever there are") {

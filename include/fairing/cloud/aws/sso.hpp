@@ -21,24 +21,32 @@ struct SsoLogin {
 
 namespace detail {
 
-/// The login's token; empty when there is none that still holds. Files are found by what they hold:
-/// their names are digests.
-[[nodiscard]] inline Secret sso_token(const Connection& connection, const std::string& start_url) {
+/// The login's token. Files are found by what they hold: their names are digests. Throws
+/// Error{denied} when there is none that still holds, and names the files that can not be read.
+[[nodiscard]] inline Secret sso_token(const Connection& connection, const std::string& start_url,
+                                      const std::string& source, const std::string& advice) {
+    std::string unread;
     std::error_code failure;
-    for (const auto& entry :
-         std::filesystem::directory_iterator{connection.in_home(".aws/sso/cache"), failure}) {
-        if (entry.path().extension() != ".json" || !entry.is_regular_file(failure)) {
+    std::filesystem::directory_iterator entry{connection.in_home(".aws/sso/cache"), failure};
+    for (; entry != std::filesystem::directory_iterator{}; entry.increment(failure)) {
+        const std::filesystem::path path = entry->path();
+        if (path.extension() != ".json" || !entry->is_regular_file(failure)) {
             continue;
         }
-        const std::string text = read_file(entry.path(), std::size_t{1} << 20);
-        const Json cached = is_too_deep(text) ? Json() : Json::parse(text, nullptr, false);
-        const auto end = parse_utc(text_or(cached, "expiresAt"));
-        if (text_or(cached, "startUrl") == start_url && end && *end > connection.control.now() &&
-            !text_or(cached, "accessToken").empty()) {
-            return Secret{text_or(cached, "accessToken")};
+        try {
+            const Json cached = parse_json(read_file(path, std::size_t{1} << 20), path.string());
+            const auto end = parse_utc(text_or(cached, "expiresAt"));
+            if (text_or(cached, "startUrl") == start_url && end &&
+                *end > connection.control.now() && !text_or(cached, "accessToken").empty()) {
+                return Secret{text_or(cached, "accessToken")};
+            }
+        } catch (const Error& error) {
+            unread += std::string{unread.empty() ? "" : ", "} + error.what();
         }
     }
-    return {};
+    throw no_keys(source,
+                  "there is none that still holds" + (unread.empty() ? "" : " (" + unread + ')'),
+                  advice);
 }
 
 }  // namespace detail
@@ -59,10 +67,7 @@ inline namespace FAIRING_ABI {
         }
     }
     check_region(login.region);
-    const Secret token = detail::sso_token(connection, login.start_url);
-    if (token.empty()) {
-        throw detail::no_keys(source, "there is none that still holds", advice);
-    }
+    const Secret token = detail::sso_token(connection, login.start_url, source, advice);
     const std::string endpoint = service_endpoint(connection, "portal.sso", login.region);
     check_token_url(endpoint);
     const net::Answer answer = connection.send(

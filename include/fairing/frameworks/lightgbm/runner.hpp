@@ -27,31 +27,40 @@ def fail(sentence):
     sys.exit(65)
 
 
-def call(command):
+def call(command, **streams):
     try:
-        return subprocess.call(command)
+        return subprocess.run(command, **streams)
     except OSError as error:
         fail("cannot start %s: %s" % (command[0], error.strerror))
 
 
 def tools(scheme):
-    """The beginnings of the commands that copy, and that tell whether something is there."""
+    """The beginnings of the commands that copy, and that show a file."""
     if scheme == "s3":
         return ["aws", "s3", "cp", "--only-show-errors"], ["aws", "s3", "ls"]
     key = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     if key:  # which Google's own tools do not read
         os.environ.setdefault("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", key)
     if shutil.which("gsutil") is None and shutil.which("gcloud"):
-        return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "ls"]
+        return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "objects", "describe"]
     gsutil = ["gsutil", "-q"] + (["-o", "Credentials:gs_service_key_file=" + key] if key else [])
     return gsutil + ["cp"], gsutil + ["stat"]
 
 
+def is_there(url, showing):
+    """Whether there is a file of this very name: aws shows all files and folders that begin so."""
+    shown = call(showing + [url], stdout=subprocess.PIPE)
+    if showing[0] != "aws":
+        return shown.returncode == 0
+    name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
+    return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
+
+
 def copy(source, target, optional=False):
-    copying, there = tools((source if "://" in source else target).split("://")[0])
-    if optional and call(there + [source]) != 0:
+    copying, showing = tools((source if "://" in source else target).split("://")[0])
+    if optional and not is_there(source, showing):
         return
-    if call(copying + [source, target]) != 0:
+    if call(copying + [source, target]).returncode != 0:
         fail("cannot copy %s to %s" % (source, target))
     print("copied %s to %s" % (source, target), flush=True)
 
@@ -111,7 +120,7 @@ def main():
         copy(*each)
     with open("lightgbm.conf", "w") as file:
         file.writelines("%s=%s\n" % pair for pair in sorted(parameters.items()))
-    code = call([plan["program"], "config=lightgbm.conf"])
+    code = call([plan["program"], "config=lightgbm.conf"]).returncode
     if code != 0:
         sys.exit(code if code > 0 else 128 - code)
     if plan["machines"] == 1 or rank == 0:
