@@ -193,6 +193,18 @@ TEST_CASE("every platform: the store of its builds, the credentials of its pods,
         Backend{.platform = Platform::kubeflow}.training_deployer().kubernetes.namespace_.empty());
 }
 
+TEST_CASE("a build in the cluster is by the backend's Kaniko image, or the builder's own") {
+    Site site;
+    const auto image = [&site] {
+        return detail::cluster_builder(
+                   site.builder, oci::parse_reference("r.example/team/fairing-job"), site.session())
+            .kaniko_image;
+    };
+    CHECK(image() == ClusterBuilder{}.kaniko_image);
+    site.builder.backend.kaniko_image = "mirror.example/kaniko:1";
+    CHECK(image() == "mirror.example/kaniko:1");
+}
+
 TEST_CASE("who is nobody at the platform's registry here lets the cluster's own prove it there") {
     Mutated ecr{cluster_builder(Platform::aws, ecr_host + "/team").kubernetes};
     CHECK(ecr.text() == "/kaniko/.docker/");

@@ -123,6 +123,7 @@ struct Backend {
     Platform platform = Platform::kubernetes;
     /// How a build in the cluster gets its files; empty: through the platform's own store.
     std::optional<ContextSourceOptions> context_source = {};
+    std::string kaniko_image = {};  ///< of such a build; empty: ClusterBuilder's own
 
     /// Pods have the platform's credentials when the namespace has some.
     [[nodiscard]] JobDeployer training_deployer(KubernetesOptions kubernetes = {}) const {
@@ -193,6 +194,9 @@ namespace detail {
                           .context_source = builder.backend.context_source.value_or(
                               ContextSourceOptions{.name = cloud.store}),
                           .kubernetes = builder.backend.placed(build_options(builder.kubernetes))};
+    if (!builder.backend.kaniko_image.empty()) {
+        result.kaniko_image = builder.backend.kaniko_image;
+    }
     auto& mutators = result.kubernetes.pod_spec_mutators;
     // A cloud's own store gives them to its pod itself.
     if (cloud.credentials != nullptr && result.context_source.name != cloud.store) {

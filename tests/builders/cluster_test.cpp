@@ -264,15 +264,14 @@ TEST_CASE("anonymous, not pushed, cached, on another platform, with more argumen
     site.builder.tag.clear();
     const Image image = site.build(0, digest);
     const Json& pod = site.job["spec"]["template"]["spec"];
-    // The tag is that of every builder for this context.
     const Image appended =
         AppendBuilder{.base_image = "scratch", .push = false}.build(site.context, {});
     CHECK(image.context_digest == appended.context_digest);
-    CHECK(image.reference == "fairing-job:" + appended.tag + '@' + digest);
+    CHECK(image.reference == "fairing-job:" + image.tag + '@' + digest);
     CHECK(image.location == Location::nowhere);
     CHECK(pod["containers"][0]["args"] ==
           Json{"--dockerfile=Dockerfile", "--context=s3://b/k",
-               "--destination=localhost/fairing-job:" + appended.tag,
+               "--destination=localhost/fairing-job:" + image.tag,
                "--digest-file=/dev/termination-log", "--log-format=text", "--no-push",
                "--cache=true", "--custom-platform=linux/arm64", "--skip-unused-stages",
                "--single-snapshot", "--label=price=$$(HOME)"});
@@ -293,6 +292,9 @@ TEST_CASE("what a build would give is told without one") {
     CHECK(foreseen.location == Location::nowhere);
     const Image image = site.build(0, digest);
     CHECK(image.reference == foreseen.reference + '@' + digest);
+    CHECK(image.tag == foreseen.tag);
+    site.builder.kaniko_arguments = {"--build-arg=A=1"};
+    CHECK(site.builder.foresee(site.context, site.session()).tag != image.tag);
     CHECK(image.context_digest == foreseen.context_digest);
 }
 

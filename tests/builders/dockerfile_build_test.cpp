@@ -3,13 +3,14 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <set>
 
 #include "../support/workspace.hpp"
 
 using namespace fairing;
 using detail::DockerfileOptions;
 
-TEST_CASE("a Dockerfile is generated, or read; the tag is the context's, or both's") {
+TEST_CASE("a Dockerfile is generated, or read") {
     const support::Workspace space;
     space.file("own", "FROM scratch\n");
     const Context context{.command = {"a"}};
@@ -18,10 +19,6 @@ TEST_CASE("a Dockerfile is generated, or read; the tag is the context's, or both
     CHECK(detail::plan_dockerfile(generated, context, {}).text ==
           dockerfile::generate(context, "debian:12"));
     CHECK(detail::plan_dockerfile(given, context, {}).text == "FROM scratch\n");
-    const std::string digest = "sha256:" + std::string(64, 'a');
-    CHECK(detail::dockerfile_tag(generated, digest, "x") == std::string(12, 'a'));
-    CHECK(detail::dockerfile_tag(given, digest, "x").size() == 12);
-    CHECK(detail::dockerfile_tag(given, digest, "x") != detail::dockerfile_tag(given, digest, "y"));
     CHECK(support::contains(
         detail::plan_dockerfile({.base_image = "debian:12", .executable_path_prefix = "/opt/bin"},
                                 context, {})
@@ -35,6 +32,34 @@ TEST_CASE("a Dockerfile is generated, or read; the tag is the context's, or both
                         static_cast<void>(detail::plan_dockerfile(wrong, context, {}));
                     }).empty());
     }
+}
+
+TEST_CASE("the tag is by all that makes the image, and by nothing else") {
+    const support::Workspace space;
+    space.file("own", "FROM debian:12\n");
+    space.file("other", "FROM debian:12\nUSER 7\n");
+    const auto tag_of = [](const DockerfileOptions& options,
+                           const Context& context = {.command = {"a"}}) {
+        return detail::foresee_image(options, {.host = "r.example", .repository = "job"}, context,
+                                     {})
+            .tag;
+    };
+    const DockerfileOptions usual{.base_image = "debian:12"};
+    const std::set<std::string> tags = {
+        tag_of(usual),
+        tag_of(usual, {.command = {"b"}}),
+        tag_of(usual, {.command = {"a"}, .environment = {{"A", "1"}}}),
+        tag_of(usual, {.command = {"a"}, .search_paths = {{"PYTHONPATH", "/app"}}}),
+        tag_of({.base_image = "debian:13"}),
+        tag_of({.base_image = "debian:12", .executable_path_prefix = "/opt/bin"}),
+        tag_of({.base_image = "debian:12", .platform = "linux/arm64"}),
+        tag_of({.base_image = "debian:12", .arguments = {"--build-arg=A=1", "--target=b"}}),
+        tag_of({.base_image = "debian:12", .arguments = {"--build-arg=A=1\n10:--target=b"}}),
+        tag_of({.dockerfile_path = space / "own"}),
+        tag_of({.dockerfile_path = space / "other"})};
+    CHECK(tags.size() == 11);
+    CHECK(tag_of({.base_image = "debian:12", .access = {.insecure = true}}) == tag_of(usual));
+    CHECK(tag_of(usual) == "97222f519577");  // in every version
 }
 
 TEST_CASE("without a base image it is Python's own, of the version that is here") {

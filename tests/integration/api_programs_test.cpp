@@ -94,6 +94,17 @@ public:
         }
         return &made;
     }
+    /// The same with what trains; nullptr also where that is missing.
+    static const World* with_training() {
+        const World* world = get();
+        support::Operators* operators =
+            world != nullptr ? support::Operators::get(world->kube) : nullptr;
+        if (operators == nullptr) {
+            return nullptr;
+        }
+        operators->start_training();
+        return world;
+    }
     World(World&&) = delete;
     World& operator=(World&&) = delete;
     ~World() = default;
@@ -225,13 +236,10 @@ TEST_CASE("API 04_ui: a run that is cancelled at once leaves nothing") {
 }
 
 TEST_CASE("API 02_function and 02b_functions: C++ functions as a PyTorchJob and as Jobs") {
-    const World* world = World::get();
-    support::Operators* operators =
-        world != nullptr ? support::Operators::get(world->kube) : nullptr;
-    if (operators == nullptr) {
+    const World* world = World::with_training();
+    if (world == nullptr) {
         return;
     }
-    operators->start_training();
     const Launched ran = world->launch("02_function");
     CAPTURE(ran.said);
     CHECK(ran.exit_code == 0);
@@ -273,13 +281,10 @@ TEST_CASE("API 08_serving: an endpoint is created, asked and removed") {
 }
 
 TEST_CASE("API 10_policies: a builder of one's own, whose image no node can pull") {
-    const World* world = World::get();
-    support::Operators* operators =
-        world != nullptr ? support::Operators::get(world->kube) : nullptr;
-    if (operators == nullptr) {
+    const World* world = World::with_training();
+    if (world == nullptr) {
         return;
     }
-    operators->start_training();
     const std::string priorities = "/apis/scheduling.k8s.io/v1/priorityclasses",
                       node = "/api/v1/nodes/" + world->kube.kubelet().name();
     const auto label_node = [&](const Json& pool) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -107,26 +108,25 @@ TEST_CASE("append, docker and podman make images of one context that print the s
     const ShellResult appended = site->run_job(example);
     REQUIRE(appended.exit_code == 0);
     CHECK(support::count(appended.output, "epoch") == 20);
+    std::set<std::string> tags;
     for (const Target& target : targets(*site)) {
         CAPTURE(target.builder);
         const std::string reference = site->site().build_job(example + target.options() +
                                                              "--image-name by-" + target.builder);
-        CHECK(reference.starts_with(site->site().host() + "/demo/by-" + target.builder + ':'));
+        const std::string start = site->site().host() + "/demo/by-" + target.builder + ':';
+        REQUIRE(reference.starts_with(start));
+        tags.insert(reference.substr(start.size(), 12));
         const ShellResult built = site->engine().run_image(reference);
         CHECK(built.exit_code == 0);
         CHECK(built.output == appended.output);
-        // The tag is the context's, whoever builds it, and steps are said.
         CHECK(support::contains(site->site().errors(), "FROM " + site->site().base()));
-        const std::string name = "/fairing-job:";
-        const std::string by_append = site->site().build_job(example);
-        CHECK(support::contains(
-            reference, by_append.substr(by_append.find(name) + name.size(), 12) + "@sha256:"));
         // A local run needs no registry.
         const ShellResult run = site->site().fairing("run " + example + target.options() +
                                                      "--base-image " + site->site().base());
         CHECK(run.exit_code == 0);
         CHECK(run.output == appended.output);
     }
+    CHECK(tags.size() == 1);  // that of Dockerfile and context, whoever builds them
 }
 
 TEST_CASE("--load puts an appended image into either engine, without a registry") {

@@ -55,7 +55,7 @@ struct ClusterBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< "registry.example:5000/team", as the cluster reaches it too
     std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string tag = {};       ///< empty: 12 digits, by all that makes the image
     std::string platform = {};  ///< empty: that of the node
     bool push = true;
     bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
@@ -162,6 +162,7 @@ namespace detail {
             .dockerfile_path = builder.dockerfile_path,
             .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
+            .arguments = builder.kaniko_arguments,
             .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
 }
 

@@ -129,11 +129,16 @@ namespace detail {
     return asked ? found : std::vector<std::string>{};
 }
 
-/// FROM, and --from of COPY.
-[[nodiscard]] inline std::vector<std::string> image_words(const std::vector<std::string>& words) {
-    std::string first = words.empty() ? "" : words.front();
-    std::transform(first.begin(), first.end(), first.begin(),
+/// Instructions and the names of stages are the same in any case.
+[[nodiscard]] inline std::string upper_case(std::string word) {
+    std::transform(word.begin(), word.end(), word.begin(),
                    [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return word;
+}
+
+/// FROM, --from of COPY, and from= of RUN's --mount.
+[[nodiscard]] inline std::vector<std::string> image_words(const std::vector<std::string>& words) {
+    const std::string first = words.empty() ? "" : upper_case(words.front());
     std::vector<std::string> found;
     for (std::size_t i = 1; i < words.size(); ++i) {
         constexpr std::string_view option = "--from=";
@@ -143,6 +148,15 @@ namespace detail {
         }
         if ((first == "COPY" || first == "ADD") && words[i].starts_with(option)) {
             found.push_back(words[i].substr(option.size()));
+        }
+        constexpr std::string_view mount = "--mount=";  // type=bind,from=image,…
+        if (first == "RUN" && words[i].starts_with(mount)) {
+            std::istringstream parts{words[i].substr(mount.size())};
+            for (std::string part; std::getline(parts, part, ',');) {
+                if (part.starts_with("from=")) {
+                    found.push_back(part.substr(part.find('=') + 1));
+                }
+            }
         }
     }
     return found;
@@ -224,7 +238,7 @@ namespace detail {
 /// is in a variable.
 [[nodiscard]] inline std::vector<oci::Reference> images_of(const std::string& text) {
     std::vector<oci::Reference> images;
-    std::set<std::string> stages = {"scratch"};
+    std::set<std::string> stages = {"SCRATCH"};
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
         std::istringstream stream{line};
@@ -234,7 +248,7 @@ namespace detail {
         }
         for (const std::string& name : detail::image_words(words)) {
             try {
-                if (!stages.contains(name) &&
+                if (!stages.contains(detail::upper_case(name)) &&
                     name.find_first_not_of("0123456789") != std::string::npos) {
                     images.push_back(oci::parse_reference(name));
                 }
@@ -242,9 +256,11 @@ namespace detail {
                 // a variable, or nothing that anybody could pull
             }
         }
-        const bool names_stage = words.size() == 4 || words.size() == 5;  // FROM image AS stage
-        if (names_stage && (words[words.size() - 2] == "AS" || words[words.size() - 2] == "as")) {
-            stages.insert(words.back());
+        // FROM [--platform=…] image AS stage
+        if ((words.size() == 4 || words.size() == 5) &&
+            detail::upper_case(words.front()) == "FROM" &&
+            detail::upper_case(words[words.size() - 2]) == "AS") {
+            stages.insert(detail::upper_case(words.back()));
         }
     }
     return images;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../codec/sha256.hpp"
 #include "../core/error.hpp"
@@ -15,7 +16,6 @@
 #include "../oci/platform.hpp"
 #include "../oci/reference.hpp"
 #include "../packaging/context.hpp"
-#include "../packaging/context_digest.hpp"
 #include "../packaging/context_tar.hpp"
 #include "../stage/image.hpp"
 #include "../stage/registry_access.hpp"
@@ -31,6 +31,7 @@ struct DockerfileOptions {
     std::string dockerfile_path = {};  ///< empty: it is generated
     std::string executable_path_prefix = {};
     std::string platform = {};
+    std::vector<std::string> arguments = {};  ///< more, for who builds
     RegistryAccess access = {};
 };
 
@@ -78,13 +79,18 @@ struct DockerfileBuild {
     return build;
 }
 
-/// The tag by content. A Dockerfile of the user's is part of what the image is.
+/// The tag by content: by all that makes the image, but for who builds it. The base's name and what
+/// the environment adds are in the Dockerfile's text.
 [[nodiscard]] inline std::string dockerfile_tag(const DockerfileOptions& options,
                                                 const std::string& context_digest,
                                                 const std::string& text) {
-    return options.dockerfile_path.empty()
-               ? packaging::context_tag(context_digest)
-               : codec::sha256_hex(std::string_view{context_digest + '\n' + text}).substr(0, 12);
+    std::vector<std::string> parts = {text, options.platform};
+    parts.insert(parts.end(), options.arguments.begin(), options.arguments.end());
+    std::string all = context_digest;
+    for (const std::string& part : parts) {
+        all += '\n' + std::to_string(part.size()) + ':' + part;
+    }
+    return codec::sha256_hex(all).substr(0, 12);
 }
 
 /// What a build would give, by its tag, since nobody knows its digest yet. Reads the files, and the

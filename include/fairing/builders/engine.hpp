@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "../codec/sha256.hpp"
 #include "../core/control.hpp"
 #include "../core/error.hpp"
 #include "../core/files.hpp"
@@ -25,7 +24,6 @@
 #include "../oci/image.hpp"
 #include "../oci/reference.hpp"
 #include "../packaging/context.hpp"
-#include "../packaging/context_digest.hpp"
 #include "../packaging/context_tar.hpp"
 #include "../registry/credentials.hpp"
 #include "../registry/open.hpp"
@@ -50,7 +48,7 @@ struct EngineBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< "registry.example:5000/team"
     std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string tag = {};       ///< empty: 12 digits, by all that makes the image
     std::string platform = {};  ///< empty: the engine's own
     bool push = true;
     bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
