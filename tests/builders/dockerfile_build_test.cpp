@@ -2,8 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-
 #include "../support/workspace.hpp"
 
 using namespace fairing;
@@ -35,21 +33,4 @@ TEST_CASE("a Dockerfile is generated, or read; the tag is the context's, or both
                         static_cast<void>(detail::plan_dockerfile(wrong, context, {}));
                     }).empty());
     }
-}
-
-TEST_CASE("without a base image it is Python's own, of the version that is here") {
-    const support::Workspace space;
-    const std::string before = *env("PATH");
-    const auto base_with = [&](const std::string& path) {
-        ::setenv("PATH", path.c_str(), 1);
-        std::string said = support::error_of([&] { (void)detail::default_base_image({}); });
-        said = said.empty() ? detail::default_base_image({}) : said;
-        ::setenv("PATH", before.c_str(), 1);
-        return said;
-    };
-    space.file("python3", "#!/bin/sh\nprintf 3.7", 0755);
-    CHECK(base_with(space.path().string()) == "python:3.7-slim");
-    space.file("python3", "#!/bin/sh\nprintf 'no version'", 0755);
-    CHECK(support::contains(base_with(space.path().string()), "name one with --base-image"));
-    CHECK(support::contains(base_with("/nowhere"), "name one with --base-image"));
 }
