@@ -7,10 +7,8 @@
 
 namespace command {
 
-Action add_build(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "build", "Package ENTRY into an image and push it; prints its reference by digest.");
-    auto options = std::make_shared<LaunchOptions>(*parser);
+Action set_up_build(CLI::App& parser) {
+    auto options = std::make_shared<LaunchOptions>(parser);
     return [options](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);
         const fairing::StopOnSignal signals;

@@ -27,15 +27,11 @@ namespace {
 
 }  // namespace
 
-Action add_cache(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "cache",
-        "What earlier builds left, so that the next one is fast ($FAIRING_CACHE, else\n"
-        "$XDG_CACHE_HOME/fairing, else ~/.cache/fairing).");
-    parser->require_subcommand(1);
+Action set_up_cache(CLI::App& parser) {
+    parser.require_subcommand(1);
     const CLI::App* info =
-        parser->add_subcommand("info", "Print where it is and how much it holds.");
-    parser->add_subcommand("clear", "Remove all of it.");
+        parser.add_subcommand("info", "Print where it is and how much it holds.");
+    parser.add_subcommand("clear", "Remove all of it.");
     return [info](const std::vector<std::string>&) {
         const fairing::packaging::LayerCache cache = open_cache();
         const fairing::packaging::CacheSize size = cache.folder().size();

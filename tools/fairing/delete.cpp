@@ -6,10 +6,8 @@
 
 namespace command {
 
-Action add_delete(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "delete", "End a run, and remove it with its pods and all that was created for it.");
-    auto options = ClusterOptions::with_name(*parser);
+Action set_up_delete(CLI::App& parser) {
+    auto options = ClusterOptions::with_name(parser);
     return [options](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token());

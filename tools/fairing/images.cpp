@@ -134,43 +134,33 @@ int attach(const AttachCommand& options) {
 
 }  // namespace
 
-Action add_copy(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "copy",
-        "Copy an image, or an index with all its images, between registries, layouts and archives; "
-        "prints the copy's reference by digest.");
+Action set_up_copy(CLI::App& parser) {
     auto options = std::make_shared<CopyCommand>();
-    parser->add_option("SOURCE", options->source, image_forms)->required();
-    parser->add_option("TARGET", options->target, "the same, without a digest")->required();
-    parser->add_option("--platform", options->platform,
-                       "OS/ARCHITECTURE[/VARIANT] of an index: only that image (default: all; to a "
-                       "docker-archive this machine's)");
-    parser->add_flag("--referrers", options->referrers,
-                     "copy what refers to it, such as signatures, as well");
-    options->access.add_to(*parser);
+    parser.add_option("SOURCE", options->source, image_forms)->required();
+    parser.add_option("TARGET", options->target, "the same, without a digest")->required();
+    parser.add_option("--platform", options->platform,
+                      "OS/ARCHITECTURE[/VARIANT] of an index: only that image (default: all; to a "
+                      "docker-archive this machine's)");
+    parser.add_flag("--referrers", options->referrers,
+                    "copy what refers to it, such as signatures, as well");
+    options->access.add_to(parser);
     return [options](const std::vector<std::string>&) { return copy(*options); };
 }
 
-Action add_tags(CLI::App& app) {
-    CLI::App* parser =
-        app.add_subcommand("tags", "List the tags of a repository in a registry, one on a line.");
+Action set_up_tags(CLI::App& parser) {
     auto options = std::make_shared<TagsCommand>();
-    parser->add_option("REPOSITORY", options->repository, "HOST/NAME")->required();
-    options->access.add_to(*parser);
+    parser.add_option("REPOSITORY", options->repository, "HOST/NAME")->required();
+    options->access.add_to(parser);
     return [options](const std::vector<std::string>&) { return print_tags(*options); };
 }
 
-Action add_attach(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "attach",
-        "Store a file beside an image as an artifact that refers to it (OCI 1.1), such as an SBOM; "
-        "prints the artifact's reference.");
+Action set_up_attach(CLI::App& parser) {
     auto options = std::make_shared<AttachCommand>();
-    parser->add_option("IMAGE", options->image, image_forms)->required();
-    parser->add_option("FILE", options->file, "what is attached")->required();
-    parser->add_option("--type", options->type, "its media type, such as application/spdx+json")
+    parser.add_option("IMAGE", options->image, image_forms)->required();
+    parser.add_option("FILE", options->file, "what is attached")->required();
+    parser.add_option("--type", options->type, "its media type, such as application/spdx+json")
         ->required();
-    options->access.add_to(*parser);
+    options->access.add_to(parser);
     return [options](const std::vector<std::string>&) { return attach(*options); };
 }
 

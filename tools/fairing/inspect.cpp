@@ -154,16 +154,11 @@ void print_text(const Json& image) {
 
 }  // namespace
 
-Action add_inspect(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "inspect",
-        "Show the layers, sizes, command and base of an image in a registry, a layout or an "
-        "archive.");
+Action set_up_inspect(CLI::App& parser) {
     auto options = std::make_shared<InspectOptions>();
-    parser->add_option("IMAGE", options->image, image_forms)->required();
-    parser->add_option("--platform", options->platform,
-                       "OS/ARCHITECTURE of a multi-platform image");
-    CLI::Option_group* parts = parser->add_option_group("one part of it alone");
+    parser.add_option("IMAGE", options->image, image_forms)->required();
+    parser.add_option("--platform", options->platform, "OS/ARCHITECTURE of a multi-platform image");
+    CLI::Option_group* parts = parser.add_option_group("one part of it alone");
     parts->add_flag("--manifest", options->manifest,
                     "the manifest as it is stored, byte for byte; an index, unless --platform");
     parts->add_flag("--config", options->config, "the config as it is stored, byte for byte");
@@ -171,8 +166,8 @@ Action add_inspect(CLI::App& app) {
     parts->add_flag("--referrers", options->referrers,
                     "what refers to it, such as signatures: digest, size and type");
     parts->require_option(0, 1);
-    options->access.add_to(*parser);
-    parser->add_option("--output", options->format, "text or json")
+    options->access.add_to(parser);
+    parser.add_option("--output", options->format, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
     return [options](const std::vector<std::string>&) {

@@ -51,11 +51,9 @@ void print_json(const std::vector<fairing::RunSummary>& runs) {
 
 }  // namespace
 
-Action add_list(CLI::App& app) {
-    CLI::App* parser =
-        app.add_subcommand("list", "Show what fairing created in a namespace and is still there.");
-    auto options = std::make_shared<ClusterOptions>(*parser);
-    auto format = add_output_option(*parser, "text");
+Action set_up_list(CLI::App& parser) {
+    auto options = std::make_shared<ClusterOptions>(parser);
+    auto format = add_output_option(parser, "text");
     return [options, format](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const auto runs = options->list(options->session(signals.token()));

@@ -7,11 +7,9 @@
 
 namespace command {
 
-Action add_logs(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "logs", "Print the log of a run, and follow it to its end; removes nothing.");
-    auto options = ClusterOptions::with_name(*parser);
-    options->choose_pod(*parser);
+Action set_up_logs(CLI::App& parser) {
+    auto options = ClusterOptions::with_name(parser);
+    options->choose_pod(parser);
     return [options](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token()).ordered();

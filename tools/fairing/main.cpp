@@ -32,18 +32,79 @@ constexpr const char* footer =
     "interrupted.\n"
     "Defaults for the stages' options can stand in ./fairing.json; see the README.";
 
-/// A misspelt subcommand is told so; CLI11 would say that one is required.
-void check_subcommand(const CLI::App& app, const std::vector<std::string>& arguments) {
-    if (arguments.empty() || arguments.front().starts_with('-')) {
-        return;
+command::Action set_up_version(CLI::App& /*parser*/) {
+    return [](const std::vector<std::string>& /*arguments*/) {
+        std::printf("fairing %s\n", fairing::version);
+        return 0;
+    };
+}
+
+struct Subcommand {
+    const char* name;
+    const char* summary;
+    command::Action (*set_up)(CLI::App& parser);
+};
+
+constexpr Subcommand subcommands[] = {
+    {"run", "Package ENTRY into an image, run it, follow its log; exits with its own code.",
+     command::set_up_run},
+    {"build", "Package ENTRY into an image and push it; prints its reference by digest.",
+     command::set_up_build},
+    {"render",
+     "Print what run would create. May read the base's registry; pushes and contacts nothing "
+     "else. For the local deployer: the OCI runtime spec of the container.",
+     command::set_up_render},
+    {"list", "Show what fairing created in a namespace and is still there.", command::set_up_list},
+    {"status", "Tell how a run is, and why.", command::set_up_status},
+    {"logs", "Print the log of a run, and follow it to its end; removes nothing.",
+     command::set_up_logs},
+    {"wait",
+     "Wait for the end of a run, or until an endpoint is ready; exits with the run's own code,\n"
+     "and removes nothing.",
+     command::set_up_wait},
+    {"delete", "End a run, and remove it with its pods and all that was created for it.",
+     command::set_up_delete},
+    {"predict", "Ask an endpoint: sends JSON, and prints the JSON that is answered.",
+     command::set_up_predict},
+    {"traffic",
+     "Give the newest model of an InferenceService, or of an endpoint of Vertex AI, PERCENT of "
+     "the requests: 100 makes it the only one, 0 goes back to the one before. Waits until that "
+     "is so.",
+     command::set_up_traffic},
+    {"inspect",
+     "Show the layers, sizes, command and base of an image in a registry, a layout or an "
+     "archive.",
+     command::set_up_inspect},
+    {"copy",
+     "Copy an image, or an index with all its images, between registries, layouts and archives; "
+     "prints the copy's reference by digest.",
+     command::set_up_copy},
+    {"tags", "List the tags of a repository in a registry, one on a line.", command::set_up_tags},
+    {"attach",
+     "Store a file beside an image as an artifact that refers to it (OCI 1.1), such as an SBOM; "
+     "prints the artifact's reference.",
+     command::set_up_attach},
+    {"cache",
+     "What earlier builds left, so that the next one is fast ($FAIRING_CACHE, else\n"
+     "$XDG_CACHE_HOME/fairing, else ~/.cache/fairing).",
+     command::set_up_cache},
+    {"version", "Print the version.", set_up_version},
+};
+
+/// Null when the command line begins with an option. A misspelt name is told so; CLI11 would say
+/// that a subcommand is required.
+const Subcommand* find_subcommand(const std::string& first) {
+    if (first.starts_with('-')) {
+        return nullptr;
     }
     std::vector<std::string> names;
-    for (const CLI::App* each : app.get_subcommands({})) {
-        names.push_back(each->get_name());
+    for (const Subcommand& each : subcommands) {
+        if (first == each.name) {
+            return &each;
+        }
+        names.emplace_back(each.name);
     }
-    if (std::find(names.begin(), names.end(), arguments.front()) == names.end()) {
-        throw fairing::unknown_name("find", "the subcommand", arguments.front(), names);
-    }
+    throw fairing::unknown_name("find", "the subcommand", first, names);
 }
 
 /// What nobody knows of a command line, with the nearest option; CLI11 would only repeat it.
@@ -83,28 +144,6 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"fairing "} + fairing::version);
 
-    std::vector<std::pair<CLI::App*, command::Action>> subcommands;
-    const auto add = [&](command::Action (*make)(CLI::App&)) {
-        command::Action action = make(app);
-        subcommands.emplace_back(app.get_subcommands({}).back(), std::move(action));
-    };
-    add(command::add_run);
-    add(command::add_build);
-    add(command::add_render);
-    add(command::add_list);
-    add(command::add_status);
-    add(command::add_logs);
-    add(command::add_wait);
-    add(command::add_delete);
-    add(command::add_predict);
-    add(command::add_traffic);
-    add(command::add_inspect);
-    add(command::add_copy);
-    add(command::add_tags);
-    add(command::add_attach);
-    add(command::add_cache);
-    CLI::App* version = app.add_subcommand("version", "Print the version.");
-
     // Everything behind the first "--" is the program's, whatever it looks like.
     std::vector<std::string> own;
     std::vector<std::string> arguments;
@@ -118,7 +157,15 @@ int run(int argc, char** argv) {
     if (own.empty()) {
         own.emplace_back("--help");
     }
-    check_subcommand(app, own);
+    // Only the chosen one is given its options, of which there are hundreds.
+    const Subcommand* chosen = find_subcommand(own.front());
+    command::Action action;
+    for (const Subcommand& each : subcommands) {
+        CLI::App* parser = app.add_subcommand(each.name, each.summary);
+        if (&each == chosen) {
+            action = each.set_up(*parser);
+        }
+    }
     try {
         std::reverse(own.begin(), own.end());  // as CLI11 wants it
         app.parse(own);
@@ -128,10 +175,6 @@ int run(int argc, char** argv) {
         const int code = app.exit(error);
         return code == 0 ? 0 : fairing::exit_code(fairing::ErrorCode::usage);
     }
-    if (version->parsed()) {
-        std::printf("fairing %s\n", fairing::version);
-        return 0;
-    }
     for (const std::string& argument : arguments) {
         if (!fairing::codec::is_utf8(argument)) {
             throw fairing::Error{fairing::ErrorCode::input,
@@ -140,12 +183,7 @@ int run(int argc, char** argv) {
                                   .answer = "it is not UTF-8, which an image's command must be"}};
         }
     }
-    for (const auto& [parser, action] : subcommands) {
-        if (parser->parsed()) {
-            return action(std::move(arguments));
-        }
-    }
-    return fairing::exit_code(fairing::ErrorCode::usage);
+    return action(std::move(arguments));
 }
 
 /// What was printed must have arrived: a full disk or a closed pipe is no success.

@@ -29,15 +29,13 @@ namespace {
 
 }  // namespace
 
-Action add_predict(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "predict", "Ask an endpoint: sends JSON, and prints the JSON that is answered.");
-    auto options = ClusterOptions::with_name(*parser);
-    options->choose_timeout(*parser);
+Action set_up_predict(CLI::App& parser) {
+    auto options = ClusterOptions::with_name(parser);
+    options->choose_timeout(parser);
     auto data = std::make_shared<std::string>("-");
-    parser->add_option("--data", *data,
-                       "JSON, @FILE, or - for standard input (default): a request of the server's "
-                       "protocol, or rows alone: [[1, 37]]");
+    parser.add_option("--data", *data,
+                      "JSON, @FILE, or - for standard input (default): a request of the server's "
+                      "protocol, or rows alone: [[1, 37]]");
     return [options, data](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token());
@@ -48,15 +46,10 @@ Action add_predict(CLI::App& app) {
     };
 }
 
-Action add_traffic(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "traffic",
-        "Give the newest model of an InferenceService, or of an endpoint of Vertex AI, PERCENT of "
-        "the requests: 100 makes it the only one, 0 goes back to the one before. Waits until that "
-        "is so.");
-    auto options = ClusterOptions::with_name(*parser);
+Action set_up_traffic(CLI::App& parser) {
+    auto options = ClusterOptions::with_name(parser);
     auto percent = std::make_shared<int>(100);
-    parser->add_option("PERCENT", *percent)->required();
+    parser.add_option("PERCENT", *percent)->required();
     return [options, percent](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token());

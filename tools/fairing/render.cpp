@@ -5,13 +5,9 @@
 
 namespace command {
 
-Action add_render(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "render",
-        "Print what run would create. May read the base's registry; pushes and contacts nothing "
-        "else. For the local deployer: the OCI runtime spec of the container.");
-    auto options = std::make_shared<LaunchOptions>(*parser);
-    auto format = add_output_option(*parser);
+Action set_up_render(CLI::App& parser) {
+    auto options = std::make_shared<LaunchOptions>(parser);
+    auto format = add_output_option(parser);
     return [options, format](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);
         options->set_default("--no-push", "true");

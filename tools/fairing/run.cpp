@@ -39,17 +39,15 @@ int dry_run(Launch& launch, const std::string& where, const std::string& format)
 
 }  // namespace
 
-Action add_run(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "run", "Package ENTRY into an image, run it, follow its log; exits with its own code.");
-    auto options = std::make_shared<LaunchOptions>(*parser);
+Action set_up_run(CLI::App& parser) {
+    auto options = std::make_shared<LaunchOptions>(parser);
     auto where = std::make_shared<std::string>();
     parser
-        ->add_option("--dry-run", *where,
-                     "client: print what would be created; server: as the server would store it. "
-                     "Pushes and creates nothing")
+        .add_option("--dry-run", *where,
+                    "client: print what would be created; server: as the server would store it. "
+                    "Pushes and creates nothing")
         ->check(CLI::IsMember({"client", "server"}));
-    auto format = add_output_option(*parser);
+    auto format = add_output_option(parser);
     return [options, where, format](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);
         const fairing::StopOnSignal signals;

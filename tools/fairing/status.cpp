@@ -9,10 +9,9 @@
 
 namespace command {
 
-Action add_status(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand("status", "Tell how a run is, and why.");
-    auto options = ClusterOptions::with_name(*parser);
-    auto format = add_output_option(*parser, "text");
+Action set_up_status(CLI::App& parser) {
+    auto options = ClusterOptions::with_name(parser);
+    auto format = add_output_option(parser, "text");
     return [options, format](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Workload workload = options->workload(options->session(signals.token()));

@@ -1,5 +1,5 @@
-// tools/fairing/subcommands.hpp - one function per subcommand: adds itself to the parser, and gives
-// what runs it.
+// tools/fairing/subcommands.hpp - one function per subcommand: gives its parser the options, and
+// returns what runs it.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,20 +12,20 @@ namespace command {
 /// Runs the subcommand with what stood behind "--"; gives the exit code.
 using Action = std::function<int(std::vector<std::string> arguments)>;
 
-[[nodiscard]] Action add_run(CLI::App& app);
-[[nodiscard]] Action add_build(CLI::App& app);
-[[nodiscard]] Action add_render(CLI::App& app);
-[[nodiscard]] Action add_list(CLI::App& app);
-[[nodiscard]] Action add_status(CLI::App& app);
-[[nodiscard]] Action add_logs(CLI::App& app);
-[[nodiscard]] Action add_wait(CLI::App& app);
-[[nodiscard]] Action add_delete(CLI::App& app);
-[[nodiscard]] Action add_predict(CLI::App& app);
-[[nodiscard]] Action add_traffic(CLI::App& app);
-[[nodiscard]] Action add_inspect(CLI::App& app);
-[[nodiscard]] Action add_copy(CLI::App& app);
-[[nodiscard]] Action add_tags(CLI::App& app);
-[[nodiscard]] Action add_attach(CLI::App& app);
-[[nodiscard]] Action add_cache(CLI::App& app);
+[[nodiscard]] Action set_up_run(CLI::App& parser);
+[[nodiscard]] Action set_up_build(CLI::App& parser);
+[[nodiscard]] Action set_up_render(CLI::App& parser);
+[[nodiscard]] Action set_up_list(CLI::App& parser);
+[[nodiscard]] Action set_up_status(CLI::App& parser);
+[[nodiscard]] Action set_up_logs(CLI::App& parser);
+[[nodiscard]] Action set_up_wait(CLI::App& parser);
+[[nodiscard]] Action set_up_delete(CLI::App& parser);
+[[nodiscard]] Action set_up_predict(CLI::App& parser);
+[[nodiscard]] Action set_up_traffic(CLI::App& parser);
+[[nodiscard]] Action set_up_inspect(CLI::App& parser);
+[[nodiscard]] Action set_up_copy(CLI::App& parser);
+[[nodiscard]] Action set_up_tags(CLI::App& parser);
+[[nodiscard]] Action set_up_attach(CLI::App& parser);
+[[nodiscard]] Action set_up_cache(CLI::App& parser);
 
 }  // namespace command

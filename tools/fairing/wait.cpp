@@ -8,12 +8,8 @@
 
 namespace command {
 
-Action add_wait(CLI::App& app) {
-    CLI::App* parser = app.add_subcommand(
-        "wait",
-        "Wait for the end of a run, or until an endpoint is ready; exits with the run's own code,\n"
-        "and removes nothing.");
-    auto options = ClusterOptions::with_name(*parser);
+Action set_up_wait(CLI::App& parser) {
+    auto options = ClusterOptions::with_name(parser);
     return [options](const std::vector<std::string>& /*arguments*/) {
         const fairing::StopOnSignal signals;
         const fairing::Session session = options->session(signals.token());

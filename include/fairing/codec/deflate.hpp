@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -102,11 +103,19 @@ inline constexpr std::array<SearchEffort, 8> search_efforts = {{{2, 24, 0, 0},
                                                                 {32, 96, 64, 2},
                                                                 {64, 258, 128, 2}}};
 
+/// Tables for the next inputs of this thread too. They stand on the heap: thread-local storage is
+/// made and cleared for every thread of a program, also for those that compress nothing.
+template <class Tables>
+[[nodiscard]] Tables& tables_of_thread() {
+    static thread_local const auto tables = std::make_unique<Tables>();
+    return *tables;
+}
+
 template <unsigned ways>
 void deflate_lazily(std::span<const std::byte> input, int level, BitWriter& writer) {
-    static thread_local MatchTables<ways> tables;
     constexpr std::size_t chunk = 4096;
-    LazyParser<ways> parser{input, search_efforts[static_cast<std::size_t>(level - 2)], tables};
+    LazyParser<ways> parser{input, search_efforts[static_cast<std::size_t>(level - 2)],
+                            tables_of_thread<MatchTables<ways>>()};
     deflate_run(input, parser, chunk, writer);
 }
 
@@ -114,8 +123,7 @@ inline void deflate_at_level(std::span<const std::byte> input, int level, BitWri
     if (level == deflate_store) {
         write_stored(input, writer);
     } else if (level == deflate_fast) {
-        static thread_local FastTable table;
-        FastParser parser{input, table};
+        FastParser parser{input, tables_of_thread<FastTable>()};
         deflate_run(input, parser, BlockSplitter::longest_chunk, writer);
     } else if (level <= deflate_balanced) {
         deflate_lazily<32>(input, level, writer);
