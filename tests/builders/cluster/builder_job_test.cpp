@@ -150,7 +150,7 @@ TEST_CASE("what can not be removed is said, and a log that throws then ends noth
     SUBCASE("not even that") { throws = true; }
     session.log = [&build, throws](const LogRecord& record) {
         build.said.push_back(record);
-        if (throws) {
+        if (throws && record.level == Level::warning) {
             throw std::runtime_error{"the log is full"};
         }
     };
