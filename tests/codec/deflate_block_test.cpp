@@ -154,6 +154,10 @@ TEST_CASE("deflate block: the description of two codes by hand (3.2.7)") {
               description.write(writer);
           }) == bits.bytes());
     CHECK(codes.body_bits(histogram) == 2);
+    // Eleven zeros are one 18, and the last eight of 146 one 17: that makes
+    // 18 2 18 2 18 17 1 1 1, which Huffman's algorithm gives 3 + 6 + 9 bits.
+    histogram.literals['a' + 12] = 1;
+    CHECK(Description{Codes{histogram}}.bits() == 14 + 3 * 18 + (3 + 6 + 9) + 3 * 7 + 3);
 }
 
 TEST_CASE("deflate block: what a body takes, extra bits and all") {
