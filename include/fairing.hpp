@@ -22,6 +22,7 @@
 #include "fairing/builders/engine.hpp"
 #include "fairing/deployers/ai_platform.hpp"
 #include "fairing/deployers/experiment.hpp"
+#include "fairing/deployers/find_vertex_endpoint.hpp"
 #include "fairing/deployers/find_workload.hpp"
 #include "fairing/deployers/inference_service.hpp"
 #include "fairing/deployers/job.hpp"

@@ -1391,6 +1391,9 @@ public:
                                        const std::string& mount_from) {
         return write_blob(blob, body, mount_from);
     }
+    /// So many blobs will come by write_absent_blob() without a mount: a store may prepare for them
+    /// meanwhile. Those that do not come are no error.
+    virtual void expect_blobs(std::size_t /*count*/) {}
     /// The same for a blob that is not made yet and therefore not here, of about `size` bytes; a
     /// store may take it while it is made. `again` gives the bytes once more.
     virtual Transfer write_new_blob(const BlobMaker& make, const std::function<net::Body()>& again,
@@ -10804,6 +10807,14 @@ public:
         }
     }
 
+    /// An upload of whatever comes; nullopt when the registry takes none.
+    [[nodiscard]] std::optional<UploadSession> begin() {
+        net::Answer refusal;
+        return begin_upload({.attempted = "begin an upload",
+                             .subject = "to " + api_.name(),
+                             .repeat = net::Repeat::never},
+                            refusal);
+    }
     /// A blob that is known; begins again as often as the policy says.
     void upload(const oci::Descriptor& blob, const net::Body& body,
                 std::optional<UploadSession> begun) {
@@ -11051,9 +11062,11 @@ public:
     }
 
     /// Saves one request where the guess is right, and costs one upload of what is there at most
-    /// where it is wrong; a mount finds that out by itself.
+    /// where it is wrong; a mount finds that out by itself. `begun`: an upload that was begun
+    /// ahead.
     oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
-                                    const std::string& mount_from) {
+                                    const std::string& mount_from,
+                                    std::optional<UploadSession> begun = std::nullopt) {
         check_body(blob, body);
         if (!mount_from.empty()) {
             std::optional<UploadSession> session;
@@ -11063,7 +11076,7 @@ public:
             }
             return done(blob, oci::Transfer::mounted);
         }
-        uploads_.upload(blob, body, std::nullopt);
+        uploads_.upload(blob, body, std::move(begun));
         return done(blob, oci::Transfer::uploaded);
     }
 
@@ -11329,6 +11342,54 @@ inline void write_referrer(Api& api, oci::Store& store, const oci::RawManifest& 
 }  // namespace fairing::registry
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/registry/uploads_ahead.hpp - uploads that are begun before their blobs are known: a blob
+// then waits for one answer of the registry instead of two.
+
+namespace fairing::registry {
+
+/// Of one repository. What nobody takes is cancelled at the registry.
+class UploadsAhead {
+public:
+    UploadsAhead(Api& api, const Control& control) : api_(api), control_(control) {}
+
+    /// Begins so many more, and does not wait.
+    void begin(std::size_t count) {
+        const std::lock_guard lock{mutex_};
+        for (; count > 0; --count) {
+            begun_.push_back(std::async(std::launch::async, [this] {
+                return BlobUpload{api_, control_}.begin();
+            }));
+        }
+    }
+    /// The oldest, as soon as it has begun; nullopt when there is none or the registry refused: who
+    /// begins an upload anew is told why.
+    [[nodiscard]] std::optional<UploadSession> take() {
+        std::future<std::optional<UploadSession>> oldest;
+        {
+            const std::lock_guard lock{mutex_};
+            if (begun_.empty()) {
+                return std::nullopt;
+            }
+            oldest = std::move(begun_.front());
+            begun_.pop_front();
+        }
+        try {
+            return oldest.get();
+        } catch (const Error&) {
+            return std::nullopt;
+        }
+    }
+
+private:
+    Api& api_;
+    const Control& control_;
+    std::mutex mutex_;
+    std::deque<std::future<std::optional<UploadSession>>> begun_;
+};
+
+}  // namespace fairing::registry
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/registry/client.hpp - one repository of a registry as a store (OCI distribution-spec).
 
 namespace fairing::registry {
@@ -11357,8 +11418,10 @@ public:
     }
     oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
                                     const std::string& mount_from) override {
-        return push().write_absent_blob(blob, body, mount_from);
+        return push().write_absent_blob(blob, body, mount_from,
+                                        mount_from.empty() ? ahead_.take() : std::nullopt);
     }
+    void expect_blobs(std::size_t count) override { ahead_.begin(count); }
     oci::Transfer write_new_blob(const oci::BlobMaker& make,
                                  const std::function<net::Body()>& again,
                                  std::uint64_t size) override {
@@ -11392,6 +11455,7 @@ private:
 
     Api api_;
     Control control_;
+    UploadsAhead ahead_{api_, control_};
 };
 
 }  // namespace fairing::registry
@@ -14323,86 +14387,6 @@ inline void ensure_cloud_repository(const cloud::Connection& connection, const s
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/net/deep_thread.hpp - a thread with a large stack, which the caller waits for and can
-// have interrupted.
-//
-// cpp-httplib matches the first line of an answer with std::regex, which recurses per character: a
-// hostile peer that sends a long line overflows an ordinary stack. 64 MiB of address space is
-// enough for the longest line that it reads.
-
-namespace fairing::net {
-
-/// Runs `work` in a thread of its own, joined by the destructor.
-class DeepThread {
-public:
-    using Deadline = std::optional<std::chrono::steady_clock::time_point>;
-
-    /// Throws Error{internal} when the system has no thread for us.
-    explicit DeepThread(std::function<void()> work) : work_(std::move(work)) {
-        constexpr std::size_t stack = std::size_t{64} << 20;
-        pthread_attr_t attributes;
-        ::pthread_attr_init(&attributes);
-        ::pthread_attr_setstacksize(&attributes, stack);
-        const int failure = ::pthread_create(&thread_, &attributes, &DeepThread::main, this);
-        ::pthread_attr_destroy(&attributes);
-        if (failure != 0) {
-            throw system_error(failure, "start", "a thread", ErrorCode::internal);
-        }
-    }
-    DeepThread(const DeepThread&) = delete;
-    DeepThread& operator=(const DeepThread&) = delete;
-    ~DeepThread() { join(); }
-
-    /// Waits for the end of the work, but not longer than until a stop or the deadline. Whether it
-    /// has ended.
-    [[nodiscard]] bool wait(const std::stop_token& stop, Deadline deadline) {
-        std::unique_lock lock{mutex_};
-        const auto ended = [this] { return ended_; };
-        return deadline ? changed_.wait_until(lock, stop, *deadline, ended)
-                        : changed_.wait(lock, stop, ended);
-    }
-    /// Waits for the end, and throws what the work threw.
-    void finish() {
-        join();
-        if (failure_) {
-            std::rethrow_exception(std::exchange(failure_, nullptr));
-        }
-    }
-
-private:
-    static void* main(void* self) {
-        static_cast<DeepThread*>(self)->run();
-        return nullptr;
-    }
-    void run() {
-        std::exception_ptr failure;
-        try {
-            work_();
-        } catch (...) {
-            failure = std::current_exception();
-        }
-        const std::lock_guard lock{mutex_};
-        failure_ = failure;
-        ended_ = true;
-        changed_.notify_all();
-    }
-    void join() noexcept {
-        if (!std::exchange(joined_, true)) {
-            ::pthread_join(thread_, nullptr);
-        }
-    }
-
-    std::function<void()> work_;
-    std::mutex mutex_;
-    std::condition_variable_any changed_;
-    std::exception_ptr failure_ = {};
-    bool ended_ = false, joined_ = false;
-    pthread_t thread_{};
-};
-
-}  // namespace fairing::net
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/net/httplib.hpp - cpp-httplib, and what must hold of it. The only header that includes
 // httplib.h.
 
@@ -14449,6 +14433,108 @@ static_assert(httplib_minor(CPPHTTPLIB_VERSION) >= 41,
               "along redirects to other hosts; install 0.41 or newer");
 
 }  // namespace detail
+
+}  // namespace fairing::net
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/net/deep_thread.hpp - a thread with a large stack, which the caller waits for and can
+// have interrupted.
+//
+// cpp-httplib matches the first line of an answer with std::regex, which recurses per character: a
+// hostile peer that sends a long line overflows an ordinary stack. 64 MiB of address space is
+// enough for the longest line that it reads.
+
+namespace fairing::net {
+
+/// Does one piece of work after the other, in a thread of its own which the destructor ends. It is
+/// kept from piece to piece: what cpp-httplib keeps for a thread, its regular expressions, takes
+/// longer to make than many an answer.
+class DeepThread {
+public:
+    using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+    /// Throws Error{internal} when the system has no thread for us.
+    DeepThread() {
+        constexpr std::size_t stack = std::size_t{64} << 20;
+        pthread_attr_t attributes;
+        ::pthread_attr_init(&attributes);
+        ::pthread_attr_setstacksize(&attributes, stack);
+        const int failure = ::pthread_create(&thread_, &attributes, &DeepThread::main, this);
+        ::pthread_attr_destroy(&attributes);
+        if (failure != 0) {
+            throw system_error(failure, "start", "a thread", ErrorCode::internal);
+        }
+    }
+    DeepThread(const DeepThread&) = delete;
+    DeepThread& operator=(const DeepThread&) = delete;
+    /// Waits for the work.
+    ~DeepThread() {
+        {
+            const std::lock_guard lock{mutex_};
+            leaving_ = true;
+        }
+        changed_.notify_all();
+        ::pthread_join(thread_, nullptr);
+    }
+
+    /// When the work before has been waited for, by finish().
+    void start(std::function<void()> work) {
+        {
+            const std::lock_guard lock{mutex_};
+            work_ = std::move(work);
+        }
+        changed_.notify_all();
+    }
+    /// Waits for the end of the work, but not longer than until a stop or the deadline. Whether it
+    /// has ended.
+    [[nodiscard]] bool wait(const std::stop_token& stop, Deadline deadline) {
+        std::unique_lock lock{mutex_};
+        const auto ended = [this] { return !work_; };
+        return deadline ? changed_.wait_until(lock, stop, *deadline, ended)
+                        : changed_.wait(lock, stop, ended);
+    }
+    /// Waits for the end, and throws what the work threw.
+    void finish() {
+        std::unique_lock lock{mutex_};
+        changed_.wait(lock, [this] { return !work_; });
+        if (failure_) {
+            std::rethrow_exception(std::exchange(failure_, nullptr));
+        }
+    }
+
+private:
+    static void* main(void* self) {
+        static_cast<DeepThread*>(self)->run();
+        return nullptr;
+    }
+    void run() {
+        std::unique_lock lock{mutex_};
+        while (true) {
+            changed_.wait(lock, [this] { return leaving_ || work_; });
+            if (!work_) {
+                return;
+            }
+            lock.unlock();
+            std::exception_ptr failure;
+            try {
+                work_();
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            lock.lock();
+            failure_ = std::move(failure);
+            work_ = nullptr;
+            changed_.notify_all();
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable_any changed_;
+    std::function<void()> work_ = {};  ///< in hand or to be done
+    std::exception_ptr failure_ = {};
+    bool leaving_ = false;
+    pthread_t thread_{};
+};
 
 }  // namespace fairing::net
 
@@ -14715,6 +14801,8 @@ public:
             ::shutdown(socket_.get(), SHUT_RDWR);
         }
     }
+    /// Where send() is to be called.
+    [[nodiscard]] DeepThread& thread() noexcept { return thread_; }
     [[nodiscard]] bool head_written() const noexcept { return heads_written_ > 0; }
     [[nodiscard]] bool reusable() const { return !aborted_ && client_->is_socket_open() != 0; }
     [[nodiscard]] int last_errno() const noexcept { return last_errno_; }
@@ -14849,6 +14937,7 @@ private:
     int heads_written_ = 0, last_errno_ = 0;
     std::mutex mutex_;
     UniqueFd socket_;
+    DeepThread thread_;  // last: ends before the rest goes
 };
 
 }  // inline namespace FAIRING_ABI
@@ -15379,10 +15468,11 @@ private:
         check_stop(url, stop);
         detail::End end = detail::End::own;
         try {
-            DeepThread thread{[&] {
+            DeepThread& thread = connection->thread();
+            thread.start([&] {
                 const SigpipeBlock no_sigpipe;
                 call.run(*connection);
-            }};
+            });
             if (!thread.wait(stop, deadline)) {
                 end = stop.stop_requested() ? detail::End::stopped : detail::End::expired;
                 connection->abort();
@@ -17687,11 +17777,19 @@ inline constexpr std::array<SearchEffort, 8> search_efforts = {{{2, 24, 0, 0},
                                                                 {32, 96, 64, 2},
                                                                 {64, 258, 128, 2}}};
 
+/// Tables for the next inputs of this thread too. They stand on the heap: thread-local storage is
+/// made and cleared for every thread of a program, also for those that compress nothing.
+template <class Tables>
+[[nodiscard]] Tables& tables_of_thread() {
+    static thread_local const auto tables = std::make_unique<Tables>();
+    return *tables;
+}
+
 template <unsigned ways>
 void deflate_lazily(std::span<const std::byte> input, int level, BitWriter& writer) {
-    static thread_local MatchTables<ways> tables;
     constexpr std::size_t chunk = 4096;
-    LazyParser<ways> parser{input, search_efforts[static_cast<std::size_t>(level - 2)], tables};
+    LazyParser<ways> parser{input, search_efforts[static_cast<std::size_t>(level - 2)],
+                            tables_of_thread<MatchTables<ways>>()};
     deflate_run(input, parser, chunk, writer);
 }
 
@@ -17699,8 +17797,7 @@ inline void deflate_at_level(std::span<const std::byte> input, int level, BitWri
     if (level == deflate_store) {
         write_stored(input, writer);
     } else if (level == deflate_fast) {
-        static thread_local FastTable table;
-        FastParser parser{input, table};
+        FastParser parser{input, tables_of_thread<FastTable>()};
         deflate_run(input, parser, BlockSplitter::longest_chunk, writer);
     } else if (level <= deflate_balanced) {
         deflate_lazily<32>(input, level, writer);
@@ -20619,6 +20716,15 @@ public:
                            [](const OwnLayer& own) { return own.known.has_value(); });
     }
 
+    /// Blobs that are to be sent in one piece as soon as they are known: new layers that are small,
+    /// and the config of an image with a new layer.
+    [[nodiscard]] std::size_t blobs_to_come() const {
+        const auto layers = std::count_if(own_.begin(), own_.end(), [](const OwnLayer& own) {
+            return !own.known && own.files_size < worth_streaming;
+        });
+        return all_known() ? 0 : 1 + std::min(static_cast<std::size_t>(layers), layers_at_once);
+    }
+
     /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
     /// when the base is known. `described` is called once, as soon as that and the digests of all
     /// layers are known, beside what is still being sent.
@@ -22121,6 +22227,9 @@ public:
             }
         }
         work_.plan(context_->files);
+        if (target_) {
+            target_->expect_blobs(work_.blobs_to_come());
+        }
         work_.run(
             route(), [this] { take_base(); }, [this] { push_config_early(); });
         compose();
@@ -22218,9 +22327,9 @@ private:
                 continue;
             }
             const net::Body body = net::Body::of(image.config.dump());
-            if (work_.may_be_there(config.digest)) {
+            if (work_.all_known() && work_.may_be_there(config.digest)) {
                 target_->write_blob(config, body, {});
-            } else {
+            } else {  // beside a new layer, an upload has been begun for it
                 target_->write_absent_blob(config, body, {});
             }
             configs_pushed_.insert(config.digest);

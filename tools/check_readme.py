@@ -69,7 +69,7 @@ class Sources:
         self.flags = set().union(*self.keys.values())
         command = "\n".join(path.read_text(encoding="utf-8") for path in sorted((root / "tools/fairing").glob("*.cpp")))
         self.flags |= set(re.findall(r'"(--[a-z-]+)"', command))
-        self.subcommands = set(re.findall(r'add_subcommand\(\s*"(\w+)"', command))
+        self.subcommands = set(re.findall(r"\bset_up_(\w+)\(CLI::App", command))
         stages = (root / "include/fairing/stages.hpp").read_text(encoding="utf-8")
         self.stages = re.findall(r'NamedStage<\w+>\{"([\w-]+)"\}', stages)
 

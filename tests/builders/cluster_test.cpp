@@ -231,7 +231,10 @@ TEST_CASE("a kept Job, a registry that lets nobody remove, a second build that s
     site.registry.lets_remove = true;
     site.registry.requests.clear();
     static_cast<void>(site.build(0, digest));
-    CHECK(site.registry.count("POST ") == 1);  // the config, which has the build's id
+    // The layer with the Dockerfile, which is a new file, and the config; both are small.
+    CHECK(site.registry.count("POST ") == 2);
+    CHECK(site.registry.count("PUT /v2/team/fairing-job/blobs/") == 2);
+    CHECK(site.registry.count("HEAD /v2/team/fairing-job/blobs/") == 0);
 }
 
 TEST_CASE("anonymous, not pushed, cached, on another platform, with more arguments") {

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "../support/google_site.hpp"
-#include "../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -55,10 +54,9 @@ TEST_CASE("a job of AI Platform is Fairing's, and is followed like any other") {
                          {"masterConfig",
                           {{"imageUri", "europe-docker.pkg.dev/proj-1/jobs/train@sha256:1234"},
                            {"containerCommand", {"python3", "/app/train.py"}}}}}}});
-    const Session session = site.session();
-    const Workload job = deployer.deploy(GoogleSite::image(), session);
+    const Workload job = site.deploy(deployer);
     CHECK(site.server.body_of("/jobs") == body);
-    const Outcome outcome = job.follow(session.output);
+    const Outcome outcome = job.follow(site.session().output);
     CHECK(outcome.state == State::failed);
     CHECK(outcome.exit_code == 2);
     CHECK(outcome.reason ==
@@ -67,15 +65,14 @@ TEST_CASE("a job of AI Platform is Fairing's, and is followed like any other") {
     CHECK(contains(site.server.body_of("entries:list")["filter"].get<std::string>(),
                    "job_id=\"fairing_job_run_1\""));
     // the same run once more is the same job
-    CHECK(deployer.deploy(GoogleSite::image(), session).object().name == "fairing_job_run_1");
+    CHECK(site.deploy(deployer).object().name == "fairing_job_run_1");
     CHECK(site.server.count("POST", "/jobs") == 1);
 }
 
 TEST_CASE("a job of AI Platform is cancelled, and says so") {
     GoogleSite site;
     site.server.states = {"RUNNING"};
-    const Workload job =
-        AiPlatformDeployer{.google = at_gateway()}.deploy(GoogleSite::image(), site.session());
+    const Workload job = site.deploy(AiPlatformDeployer{.google = at_gateway()});
     CHECK(job.object().name.starts_with("fairing_job_"));
     job.remove();
     CHECK(job.wait().reason == "the job was cancelled");
@@ -94,7 +91,7 @@ TEST_CASE("a version is made in a model that is made when it is missing") {
     CHECK(bodies[0]["name"] == "Houses");
     CHECK(bodies[1]["container"]["image"] == "europe-docker.pkg.dev/proj-1/jobs/train@sha256:1234");
     CHECK(bodies[1]["machineType"] == "n1-standard-2");
-    const Endpoint first = deployer.deploy(GoogleSite::image(), site.session());
+    const Endpoint first = site.deploy(deployer);
     CHECK(first.wait().state == State::ready);
     CHECK(first.url() ==
           "https://gateway.example/v1/projects/proj-1/models/Houses/versions/v1:predict");
@@ -105,7 +102,7 @@ TEST_CASE("a version is made in a model that is made when it is missing") {
     deployer.runtime_version = "2.11";
     deployer.framework = "SCIKIT_LEARN";
     deployer.version_config = {{"predictionClass", "mine.Houses"}};
-    const Endpoint second = deployer.deploy(GoogleSite::image(), site.session());
+    const Endpoint second = site.deploy(deployer);
     CHECK(second.wait().state == State::ready);
     CHECK(site.server.body_of("/versions")["deploymentUri"] == "gs://bucket/model");
     CHECK(site.server.count("POST", "/models") == 4);  // one model, two versions, one question
@@ -147,17 +144,17 @@ TEST_CASE("a lost answer makes no second job, model or version; a stop undoes wh
             return site.server.resources.contains(std::string{"projects/proj-1/"} + name);
         };
         if (is_stopped) {
-            CHECK_THROWS_AS((void)job.deploy(GoogleSite::image(), site.session()), Cancelled);
+            CHECK_THROWS_AS((void)site.deploy(job), Cancelled);
             CHECK(site.server.resources["projects/proj-1/jobs/one"]["state"] == "CANCELLED");
             site.stopping = {};
-            CHECK_THROWS_AS((void)service.deploy(GoogleSite::image(), site.session()), Cancelled);
+            CHECK_THROWS_AS((void)site.deploy(service), Cancelled);
             CHECK_FALSE(here("models/Houses"));
             CHECK_FALSE(here("models/Houses/versions/v1"));
             continue;
         }
-        CHECK(job.deploy(GoogleSite::image(), site.session()).wait().state == State::succeeded);
+        CHECK(site.deploy(job).wait().state == State::succeeded);
         CHECK(site.server.count("POST", "/jobs") == 1);
-        CHECK(service.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+        CHECK(site.deploy(service).wait().state == State::ready);
         CHECK(here("models/Houses/versions/v1"));
     }
 }
@@ -177,17 +174,14 @@ TEST_CASE("what a version says of itself; its lines") {
     site.server.entries = {{0, line}, {0, other}};
     AiPlatformServingDeployer deployer{.google = at_gateway(), .version_name = "v1"};
     deployer.google.name = "Houses";
-    const Session session = site.session();
-    CHECK(deployer.deploy(GoogleSite::image(), session).follow(session.output).state ==
-          State::ready);
+    CHECK(site.deploy(deployer).follow(site.session().output).state == State::ready);
     CHECK(site.lines == std::vector<std::string>{": loaded"});
 }
 
 TEST_CASE("a version that fails takes its model along") {
     GoogleSite site;
     site.server.operation_failures = {{"version", {{"code", 3}, {"message", "Bad model."}}}};
-    const Endpoint endpoint = AiPlatformServingDeployer{.google = at_gateway()}.deploy(
-        GoogleSite::image(), site.session());
+    const Endpoint endpoint = site.deploy(AiPlatformServingDeployer{.google = at_gateway()});
     CHECK(endpoint.wait().reason == "the model was not deployed: Bad model.");
     for (const auto& [name, resource] : site.server.resources) {
         CHECK(contains(name, "/operations/"));
@@ -196,7 +190,7 @@ TEST_CASE("a version that fails takes its model along") {
     kept.server.operation_failures = site.server.operation_failures;
     AiPlatformServingDeployer keeping{.google = at_gateway(), .keep_failed = true};
     keeping.google.name = "Houses";
-    CHECK(keeping.deploy(GoogleSite::image(), kept.session()).wait().state == State::failed);
+    CHECK(kept.deploy(keeping).wait().state == State::failed);
     CHECK(kept.server.resources.contains("projects/proj-1/models/Houses"));
     AiPlatformServingDeployer wrong{.google = at_gateway(), .runtime_version = "2.11"};
     CHECK(contains(error_of([&] { wrong.check(); }), "there is no model_dir"));

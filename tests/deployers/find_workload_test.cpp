@@ -2,21 +2,14 @@
 
 #include <doctest/doctest.h>
 
-#include "../support/memory_api.hpp"
-#include "../support/workspace.hpp"
+#include "../support/memory_site.hpp"
 
 using namespace fairing;
 
 namespace {
 
-struct Cluster {
-    support::Workspace place = {};
-    support::MemoryApi api = {};
-
+struct Cluster : support::MemorySite {
     Cluster() {
-        place.file("kubeconfig", R"({"current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": "https://k.example"}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "namespace": "team"}}]})");
         add("fairing-job-1", "run-1", "2026-01-01T00:00:02Z",
             R"({"conditions": [{"type": "Complete", "status": "True"}]})");
         add("mine", "run-2", "2026-01-01T00:00:01Z", R"({"active": 1})");
@@ -34,7 +27,6 @@ struct Cluster {
         api.put(job);
     }
     [[nodiscard]] FindOptions options() const { return {.config_file = place / "kubeconfig"}; }
-    [[nodiscard]] Session session() { return {.transport = std::ref(api)}; }
     [[nodiscard]] Workload find(const std::string& name) {
         return find_workload(name, options(), session());
     }

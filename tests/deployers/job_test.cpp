@@ -4,38 +4,15 @@
 
 #include <thread>
 
-#include "../support/memory_api.hpp"
+#include "../support/memory_site.hpp"
 #include "../support/openapi.hpp"
-#include "../support/workspace.hpp"
 
 using namespace fairing;
 
 namespace {
 
-constexpr const char* kubeconfig = R"({"current-context": "c",
-    "clusters": [{"name": "c", "cluster": {"server": "https://k.example"}}],
-    "users": [{"name": "u", "user": {"token": "t"}}],
-    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "team"}}]})";
-
 const Image sample_image{.reference = "r.example/team/job:1@sha256:" + std::string(64, '0'),
                          .command = {"python3", "/app/train.py"}};
-
-/// A server in memory, a kubeconfig that names it, and a session that speaks to it.
-struct Site {
-    support::Workspace place = {};
-    support::MemoryApi api = {};
-    std::vector<std::string> said = {}, output = {};
-    Site() { place.file("kubeconfig", kubeconfig); }
-
-    [[nodiscard]] KubernetesOptions options() const {
-        return {.config_file = place / "kubeconfig", .run_id = "abc"};
-    }
-    [[nodiscard]] Session session() {
-        return {.log = [this](LogRecord record) { said.push_back(record.text); },
-                .output = [this](OutputLine line) { output.push_back(line.text); },
-                .transport = std::ref(api)};
-    }
-};
 
 /// The document of a pod of the run, with this status.
 Json pod_of_job(const Json& job, const char* status) {
@@ -208,7 +185,7 @@ TEST_CASE("manifests are what the Kubernetes schema says") {
 }
 
 TEST_CASE("what is wrong is refused before any request") {
-    Site site;
+    support::MemorySite site;
     const auto refusal = [&](const JobDeployer& deployer, const Image& image = sample_image) {
         return support::error_of([&] { (void)deployer.deploy(image, site.session()); });
     };
@@ -272,7 +249,7 @@ TEST_CASE("an image that was not pushed yet can be rendered") {
 }
 
 TEST_CASE("a Job is created, followed to its end and removed, with five requests before it lives") {
-    Site site;
+    support::MemorySite site;
     const JobDeployer deployer{.kubernetes = site.options()};
     const Workload workload = deployer.deploy(sample_image, site.session());
     CHECK(workload.object().namespace_ == "team");
@@ -294,7 +271,7 @@ TEST_CASE("a Job is created, followed to its end and removed, with five requests
 }
 
 TEST_CASE("a training that fails gives its exit code and the tail of its log") {
-    Site site;
+    support::MemorySite site;
     KubernetesOptions options = site.options();
     options.cleanup = Cleanup::never;
     SUBCASE("with its log") {}
@@ -316,7 +293,7 @@ TEST_CASE("a training that fails gives its exit code and the tail of its log") {
 }
 
 TEST_CASE("the same run id finds the Job of the first deploy") {
-    Site site;
+    support::MemorySite site;
     const JobDeployer deployer{.kubernetes = site.options()};
     const Workload first = deployer.deploy(sample_image, site.session());
     const Workload second = deployer.deploy(sample_image, site.session());
@@ -325,7 +302,7 @@ TEST_CASE("the same run id finds the Job of the first deploy") {
 }
 
 TEST_CASE("what is rendered is what is stored") {
-    Site site;
+    support::MemorySite site;
     KubernetesOptions options = site.options();
     options.namespace_ = "ml";
     const JobDeployer deployer{.kubernetes = options};
@@ -337,7 +314,7 @@ TEST_CASE("what is rendered is what is stored") {
 }
 
 TEST_CASE("credentials become a secret that goes with the Job") {
-    Site site;
+    support::MemorySite site;
     Session session = site.session();
     session.credentials = [](const CredentialRequest&) {
         return std::optional{Credential{.user = "u", .password = Secret{"p"}}};
@@ -359,7 +336,7 @@ TEST_CASE("credentials become a secret that goes with the Job") {
 }
 
 TEST_CASE("a dry run at the server stores nothing and hides secrets") {
-    Site site;
+    support::MemorySite site;
     KubernetesOptions options = site.options();
     options.pod_spec_mutators = {[](PodSpec&, PodContext& context) {
         context.objects.push_back({{"apiVersion", "v1"},

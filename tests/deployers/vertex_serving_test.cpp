@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "../support/google_site.hpp"
-#include "../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -12,24 +11,9 @@ using support::GoogleSite;
 
 namespace {
 
-const std::string place = "projects/proj-1/locations/us-central1";
+const std::string& place = GoogleSite::place;
 
-VertexServingDeployer small_service() {
-    VertexServingDeployer deployer{.google = GoogleSite::options()};
-    deployer.google.name = "houses";
-    return deployer;
-}
-
-/// What is there: "models", "endpoints".
-std::size_t left(const GoogleSite& site, const std::string& collection) {
-    std::size_t found = 0;
-    for (const auto& [name, resource] : site.server.resources) {
-        found += name.starts_with(place + '/' + collection + '/') && !contains(name, "/operations/")
-                     ? 1U
-                     : 0U;
-    }
-    return found;
-}
+VertexServingDeployer small_service() { return {.google = GoogleSite::options("houses")}; }
 
 }  // namespace
 
@@ -84,21 +68,21 @@ TEST_CASE("every option of a served model is where Vertex AI reads it") {
                                 {"maxReplicaCount", 5}}}}},
                             {"trafficSplit", {{"0", 100}}}});
     GoogleSite site;  // which checks them
-    CHECK(deployer.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+    CHECK(site.deploy(deployer).wait().state == State::ready);
     CHECK(site.server.body_of(":upload") == bodies[0]);
     CHECK(site.server.body_of(":deployModel") == bodies[2]);
     // the same run once more makes nothing
-    CHECK(deployer.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
+    CHECK(site.deploy(deployer).wait().state == State::ready);
     CHECK(site.server.count("POST", ":upload") == 1);
     CHECK(site.server.count("POST", "/endpoints") == 2);  // made, and deployed to
-    CHECK(left(site, "endpoints") == 1);
+    CHECK(site.left("endpoints") == 1);
     CHECK(site.server.resources.contains(place + "/endpoints/fairing-service-run-1"));
 }
 
 TEST_CASE("a model is uploaded, deployed, asked and removed") {
     GoogleSite site;
     site.server.operation_looks = 2;
-    const Endpoint endpoint = small_service().deploy(GoogleSite::image(), site.session());
+    const Endpoint endpoint = site.deploy(small_service());
     CHECK(endpoint.object().kind == "Endpoint");
     CHECK(endpoint.status().state == State::pending);
     CHECK(endpoint.wait().state == State::ready);
@@ -111,8 +95,8 @@ TEST_CASE("a model is uploaded, deployed, asked and removed") {
                    }),
                    "a request is an object with \"instances\""));
     endpoint.remove();
-    CHECK(left(site, "models") == 0);
-    CHECK(left(site, "endpoints") == 0);
+    CHECK(site.left("models") == 0);
+    CHECK(site.left("endpoints") == 0);
     CHECK(endpoint.status().state == State::removed);
     endpoint.remove();
     CHECK(site.server.count("POST", ":undeployModel") == 1);
@@ -120,44 +104,44 @@ TEST_CASE("a model is uploaded, deployed, asked and removed") {
 
 TEST_CASE("a second model shares the endpoint, and leaves its traffic to the first") {
     GoogleSite site;
-    const Endpoint first = small_service().deploy(GoogleSite::image(), site.session());
+    const Endpoint first = site.deploy(small_service());
     CHECK(first.wait().state == State::ready);
     VertexServingDeployer canary = small_service();
     canary.endpoint_name = "houses";
     canary.google.name = "canary";
     canary.traffic_percent = 10;
-    const Endpoint second = canary.deploy(GoogleSite::image(), site.session());
+    const Endpoint second = site.deploy(canary);
     CHECK(second.wait().state == State::ready);
     CHECK(second.object().name == first.object().name);
     const Json& split = site.server.resources[first.object().name]["trafficSplit"];
     CHECK(split.size() == 2);
     CHECK(site.server.body_of(":deployModel")["trafficSplit"]["0"] == 10);
     second.remove();
-    CHECK(left(site, "models") == 1);
+    CHECK(site.left("models") == 1);
     CHECK(split.size() == 1);
     CHECK(split.begin().value() == 100);
     CHECK(first.predict({{3}}) == Json{{"predictions", {6}}});
     first.remove();
-    CHECK(left(site, "endpoints") == 0);
+    CHECK(site.left("endpoints") == 0);
 
     VertexServingDeployer alone = small_service();
     alone.traffic_percent = 10;
-    CHECK(contains(error_of([&] { (void)alone.deploy(GoogleSite::image(), site.session()); }),
+    CHECK(contains(error_of([&] { (void)site.deploy(alone); }),
                    "has no other model that takes the rest"));
-    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+    CHECK(site.left("models") + site.left("endpoints") == 0);
 }
 
 TEST_CASE("a run that is started again is the same one, and removes all that it made") {
     GoogleSite site;
     VertexServingDeployer deployer = small_service();
     deployer.google.run_id = "r1";
-    const Endpoint first = deployer.deploy(GoogleSite::image(), site.session());
+    const Endpoint first = site.deploy(deployer);
     CHECK(first.wait().state == State::ready);
-    const Endpoint again = deployer.deploy(GoogleSite::image(), site.session());
+    const Endpoint again = site.deploy(deployer);
     CHECK(again.wait().state == State::ready);
     CHECK(site.server.count("POST", ":deployModel") == 1);
     again.remove();
-    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+    CHECK(site.left("models") + site.left("endpoints") == 0);
 }
 
 TEST_CASE("what was made before a failure is removed") {
@@ -168,21 +152,63 @@ TEST_CASE("what was made before a failure is removed") {
         site.server.operation_failures = {{step, why}};
         std::string said;
         try {
-            said = small_service().deploy(GoogleSite::image(), site.session()).wait().reason;
+            said = site.deploy(small_service()).wait().reason;
         } catch (const Error& error) {
             said = error.what();
             CHECK(error.code() == ErrorCode::input);
         }
         CHECK(contains(said, ": The image has no health route."));
-        CHECK(left(site, "models") == 0);
-        CHECK(left(site, "endpoints") == 0);
+        CHECK(site.left("models") == 0);
+        CHECK(site.left("endpoints") == 0);
     }
     GoogleSite site;
     site.server.faults = {{.where = ":deployModel", .status = 403, .reason = "Permission denied."}};
     CHECK(contains(
-        error_of([&] { (void)small_service().deploy(GoogleSite::image(), site.session()); }),
+        error_of([&] { (void)site.deploy(small_service()); }),
         "cannot deploy model houses: 403 Forbidden: PERMISSION_DENIED: Permission denied."));
-    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+    CHECK(site.left("models") + site.left("endpoints") == 0);
+}
+
+TEST_CASE("what operations do that the service forgets is looked for") {
+    GoogleSite site;
+    site.server.faults = {{.where = "/operations/", .status = 404, .times = 1000}};
+    bool goes_on = true;
+    site.server.on_request = [&](const support::GoogleRequest& request) {
+        goes_on = goes_on || request.method == "DELETE";
+        if (goes_on && request.method != "POST") {
+            site.server.go_on();
+        }
+    };
+    SUBCASE("it is done") {
+        const Endpoint endpoint = site.deploy(small_service());
+        CHECK(endpoint.wait().state == State::ready);
+        endpoint.remove();
+        CHECK(site.server.count("POST", ":undeployModel") == 1);
+    }
+    SUBCASE("it is not, and comes to be later") {
+        goes_on = false;
+        const std::string said = error_of([&] { (void)site.deploy(small_service()); });
+        CHECK(contains(said, "cannot upload model houses: its operation " + place +
+                                 "/operations/upload1 is not known any more, and what it was to "
+                                 "do is not done; try it again"));
+        CHECK(site.server.count("DELETE", "/models/fairing-service-") == 1);
+    }
+    CHECK(site.left("models") + site.left("endpoints") == 0);
+}
+
+TEST_CASE("an endpoint is found by its whole name, whatever is in it") {
+    GoogleSite site;
+    VertexServingDeployer other = small_service();
+    CHECK(site.deploy(other).wait().state == State::ready);
+    for (const char* name : {R"(a "b" \c)", R"(x" OR display_name="houses)", R"(\)"}) {
+        CAPTURE(name);
+        VertexServingDeployer named = small_service();
+        named.endpoint_name = name;
+        const std::string made = site.deploy(named).object().name;
+        CHECK(site.server.resources[made]["displayName"] == name);
+        CHECK(site.deploy(named).object().name == made);
+    }
+    CHECK(site.left("endpoints") == 4);
 }
 
 TEST_CASE("what can not be removed is said, and the rest is removed") {
@@ -191,11 +217,10 @@ TEST_CASE("what can not be removed is said, and the rest is removed") {
     site.server.faults = {{.where = "DELETE /v1/" + place + "/endpoints",
                            .status = 400,
                            .reason = "The endpoint is locked."}};
-    CHECK(small_service().deploy(GoogleSite::image(), site.session()).wait().state ==
-          State::failed);
+    CHECK(site.deploy(small_service()).wait().state == State::failed);
     CHECK(site.times_said("The endpoint is locked.") == 1);
-    CHECK(left(site, "models") == 0);
-    CHECK(left(site, "endpoints") == 1);
+    CHECK(site.left("models") == 0);
+    CHECK(site.left("endpoints") == 1);
 }
 
 TEST_CASE("a lost answer makes no second model, no second endpoint and no second deployment") {
@@ -213,13 +238,13 @@ TEST_CASE("a lost answer makes no second model, no second endpoint and no second
                 site.server.go_on();
             }
         };
-        const Endpoint endpoint = small_service().deploy(GoogleSite::image(), site.session());
+        const Endpoint endpoint = site.deploy(small_service());
         CHECK(endpoint.wait().state == State::ready);
-        CHECK(left(site, "models") == 1);
-        CHECK(left(site, "endpoints") == 1);
+        CHECK(site.left("models") == 1);
+        CHECK(site.left("endpoints") == 1);
         CHECK(site.server.resources[endpoint.object().name]["deployedModels"].size() == 1);
         endpoint.remove();
-        CHECK(left(site, "models") + left(site, "endpoints") == 0);
+        CHECK(site.left("models") + site.left("endpoints") == 0);
     }
 }
 
@@ -235,9 +260,8 @@ TEST_CASE("a stop while a request is obeyed undoes what came of it") {
                 site.server.go_on();
             }
         };
-        CHECK_THROWS_AS((void)small_service().deploy(GoogleSite::image(), site.session()),
-                        Cancelled);
-        CHECK(left(site, "models") + left(site, "endpoints") == 0);
+        CHECK_THROWS_AS((void)site.deploy(small_service()), Cancelled);
+        CHECK(site.left("models") + site.left("endpoints") == 0);
     }
 }
 
@@ -255,7 +279,7 @@ TEST_CASE("a deployment that takes too long is given up, and leaves nothing") {
     };
     std::string said;
     try {
-        said = deployer.deploy(GoogleSite::image(), site.session()).wait().reason;
+        said = site.deploy(deployer).wait().reason;
     } catch (const Error& error) {
         CHECK(error.code() == ErrorCode::timeout);
         said = error.what();
@@ -264,7 +288,7 @@ TEST_CASE("a deployment that takes too long is given up, and leaves nothing") {
                        ? "the model was not deployed: it takes longer than start_timeout"
                        : "cannot upload model houses: it takes too long"));
     CHECK(site.server.count("POST", ":cancel") == 1);
-    CHECK(left(site, "models") + left(site, "endpoints") == 0);
+    CHECK(site.left("models") + site.left("endpoints") == 0);
 }
 
 TEST_CASE("what was made stays after a failure when it is to be looked at") {
@@ -274,21 +298,19 @@ TEST_CASE("what was made stays after a failure when it is to be looked at") {
         deployer.keep_failed = true;
         if (is_refused) {
             site.server.faults = {{.where = ":deployModel", .status = 403, .reason = "no quota"}};
-            CHECK(contains(
-                error_of([&] { (void)deployer.deploy(GoogleSite::image(), site.session()); }),
-                "no quota"));
+            CHECK(contains(error_of([&] { (void)site.deploy(deployer); }), "no quota"));
             CHECK(site.times_said("what was made for houses stays") == 1);
         } else {
             site.server.operation_failures = {{"deploy", {{"code", 9}, {"message", "no port"}}}};
-            const Endpoint endpoint = deployer.deploy(GoogleSite::image(), site.session());
+            const Endpoint endpoint = site.deploy(deployer);
             CHECK(endpoint.wait().state == State::failed);
             CHECK(site.times_said("and its model stay, as they are") == 1);
-            CHECK(left(site, "models") + left(site, "endpoints") == 2);
+            CHECK(site.left("models") + site.left("endpoints") == 2);
             endpoint.remove();
-            CHECK(left(site, "models") + left(site, "endpoints") == 0);
+            CHECK(site.left("models") + site.left("endpoints") == 0);
             continue;
         }
-        CHECK(left(site, "models") + left(site, "endpoints") == 2);
+        CHECK(site.left("models") + site.left("endpoints") == 2);
     }
 }
 
@@ -314,8 +336,7 @@ TEST_CASE("the lines of a model on its way are shown once, and those of a failed
         site.server.entries.emplace(1, line("02", "7"));  // another model's
         site.server.entries.emplace(2, line("03", id));
         const Session session = site.session();
-        const Outcome outcome =
-            deployer.deploy(GoogleSite::image(), session).follow(session.output, session.stop);
+        const Outcome outcome = site.deploy(deployer).follow(session.output, session.stop);
         CHECK(site.lines == std::vector<std::string>{"r1: line 01", "r1: line 03"});
         CHECK(outcome.tail == std::vector<std::string>{"line 01", "line 03"});
         CHECK((outcome.state == State::failed) == (*fails != '\0'));
@@ -324,7 +345,7 @@ TEST_CASE("the lines of a model on its way are shown once, and those of a failed
 
 TEST_CASE("what becomes of an endpoint later is told") {
     GoogleSite site;
-    const Endpoint endpoint = small_service().deploy(GoogleSite::image(), site.session());
+    const Endpoint endpoint = site.deploy(small_service());
     site.server.faults = {{.where = "/operations/", .status = 503, .reason = "down", .times = 5}};
     CHECK(endpoint.wait().state == State::ready);
     CHECK(site.times_said("503 Service Unavailable: UNAVAILABLE: down") == 1);
@@ -332,96 +353,12 @@ TEST_CASE("what becomes of an endpoint later is told") {
     const Json deployed = std::exchange(resource["deployedModels"], Json::array());
     CHECK(endpoint.status().reason == "the model is not deployed any more");
     CHECK(endpoint.wait().state == State::failed);
-    CHECK(left(site, "endpoints") == 1);  // somebody else's doing is not undone
+    CHECK(site.left("endpoints") == 1);  // somebody else's doing is not undone
     resource["deployedModels"] = deployed;
     CHECK(endpoint.status().state == State::ready);
     site.server.resources.erase(endpoint.object().name);
     CHECK(endpoint.status().state == State::removed);
     CHECK(endpoint.status().reason == "it is not there any more");
-}
-
-TEST_CASE("an endpoint is found again by its resource name") {
-    GoogleSite site;
-    site.server.operation_looks = 3;
-    const std::string name =
-        small_service().deploy(GoogleSite::image(), site.session()).object().name;
-    GoogleOptions options = GoogleSite::options();
-    options.project = "";
-    const auto find = [&](const std::string& which) {
-        return find_vertex_endpoint(which, options, site.session());
-    };
-    const Endpoint endpoint = find(name);  // while the model is being deployed
-    CHECK(endpoint.status().state == State::pending);
-    CHECK(endpoint.wait().state == State::ready);
-    CHECK(find(name).wait().state == State::ready);
-    CHECK(endpoint.predict({{1}}) == Json{{"predictions", {2}}});
-    CHECK(contains(error_of([&] { (void)find(name + "9"); }), "it is not there"));
-    CHECK(contains(error_of([&] { (void)find("projects/p/locations/l/customJobs/1"); }),
-                   "/endpoints/ID"));
-
-    SUBCASE("its lines are read until it is removed") {
-        site.server.entries.emplace(0, support::GoogleServer::endpoint_entry("a", "01", "asked"));
-        int looks = 0;
-        site.server.on_request = [&](const support::GoogleRequest& request) {
-            if (request.method == "GET" && ++looks == 4) {
-                site.server.resources.erase(name);
-            }
-        };
-        CHECK(endpoint.follow(site.session().output).state == State::removed);
-        CHECK(site.lines == std::vector<std::string>{"r1: asked"});
-    }
-    SUBCASE("without a model it has failed, and waiting removes nothing") {
-        site.server.resources[name]["deployedModels"] = Json::array();
-        CHECK(find(name).wait().reason == "no model is deployed to it");
-        CHECK(left(site, "models") + left(site, "endpoints") == 2);
-    }
-    SUBCASE("and removed with what is ours") {
-        endpoint.remove();
-        CHECK(left(site, "models") + left(site, "endpoints") == 0);
-        endpoint.remove();
-        CHECK(site.server.count("POST", ":undeployModel") == 1);
-    }
-    SUBCASE("but what others have on it stays") {
-        const std::string theirs = place + "/models/theirs";
-        site.server.resources[theirs] = {{"name", theirs}};
-        site.server.resources[name]["deployedModels"].push_back({{"id", "7"}, {"model", theirs}});
-        endpoint.remove();
-        CHECK(left(site, "models") + left(site, "endpoints") == 2);
-        CHECK(site.server.resources[name]["trafficSplit"] == Json{{"7", 100}});
-        site.server.resources[name].erase("labels");
-        CHECK(contains(error_of([&] { find(name).remove(); }),
-                       "fairing has made neither it nor a model on it"));
-    }
-}
-
-TEST_CASE("requests are shifted to the newest model, and back") {
-    GoogleSite site;
-    const std::string name =
-        small_service().deploy(GoogleSite::image(), site.session()).object().name;
-    const auto shift = [&](int percent) {
-        return shift_vertex_traffic(name, percent, GoogleSite::options(), site.session());
-    };
-    CHECK(contains(error_of([&] { (void)shift(10); }), "it has no models that could share them"));
-    CHECK(find_vertex_endpoint(name, GoogleSite::options(), site.session()).wait().state ==
-          State::ready);
-    VertexServingDeployer canary = small_service();
-    canary.endpoint_name = "houses";
-    canary.traffic_percent = 10;
-    CHECK(canary.deploy(GoogleSite::image(), site.session()).wait().state == State::ready);
-    const Json& split = site.server.resources[name]["trafficSplit"];
-    const auto shares = [&] {
-        std::string text;
-        for (const Json& deployed : site.server.resources[name]["deployedModels"]) {
-            text += std::to_string(split[deployed["id"].get<std::string>()].get<int>()) + ' ';
-        }
-        return text;
-    };
-    CHECK(shares() == "90 10 ");
-    CHECK(shift(100).status().state == State::ready);
-    CHECK(shares() == "0 100 ");
-    CHECK(shift(0).object().name == name);
-    CHECK(shares() == "100 0 ");
-    CHECK(contains(error_of([&] { (void)shift(101); }), "more than 100"));
 }
 
 TEST_CASE("a stop while something is made removes what is there") {
@@ -438,10 +375,10 @@ TEST_CASE("a stop while something is made removes what is there") {
             site.server.operation_looks = 0;
         }
     };
-    CHECK_THROWS_AS((void)small_service().deploy(GoogleSite::image(), site.session()), Cancelled);
+    CHECK_THROWS_AS((void)site.deploy(small_service()), Cancelled);
     CHECK(site.server.count("POST", "/endpoints") == 1);  // and it came to be after the stop
-    CHECK(left(site, "models") == 0);
-    CHECK(left(site, "endpoints") == 0);
+    CHECK(site.left("models") == 0);
+    CHECK(site.left("endpoints") == 0);
 }
 
 TEST_CASE("options of a served model that can not be right") {

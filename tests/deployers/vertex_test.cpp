@@ -5,7 +5,6 @@
 #include <thread>
 
 #include "../support/google_site.hpp"
-#include "../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -15,13 +14,13 @@ using support::GoogleSite;
 
 namespace {
 
-const std::string jobs = "/v1/projects/proj-1/locations/us-central1/customJobs";
+const std::string jobs = "/v1/" + GoogleSite::place + "/customJobs";
 
 VertexDeployer small_job() { return {.google = GoogleSite::options()}; }
 
 Outcome followed(GoogleSite& site, const VertexDeployer& deployer = small_job()) {
     const Session session = site.session();
-    return deployer.deploy(GoogleSite::image(), session).follow(session.output, session.stop);
+    return site.deploy(deployer).follow(session.output, session.stop);
 }
 
 }  // namespace
@@ -83,13 +82,13 @@ TEST_CASE("every option of a custom job is where Vertex AI reads it") {
     CHECK(pools[3]["replicaCount"] == 1);
     CHECK(deployer.manifests(GoogleSite::image(), {}).at(0) == body);
 
-    const Workload job = deployer.deploy(GoogleSite::image(), site.session());
+    const Workload job = site.deploy(deployer);
     CHECK(site.server.body_of("/customJobs") == body);
     CHECK(site.server.count("POST", jobs) == 1);
     CHECK(job.object().kind == "CustomJob");
     CHECK(job.object().name.starts_with("projects/proj-1/locations/us-central1/customJobs/"));
     // the same run is not submitted twice
-    CHECK(deployer.deploy(GoogleSite::image(), site.session()).object().name == job.object().name);
+    CHECK(site.deploy(deployer).object().name == job.object().name);
     CHECK(site.server.count("POST", jobs) == 1);
 }
 
@@ -117,8 +116,7 @@ TEST_CASE("what Google does not know is refused in its words") {
     GoogleSite site;
     VertexDeployer deployer = small_job();
     deployer.job_config = {{"jobSpec", {{"colour", "red"}}}};
-    const std::string said =
-        error_of([&] { (void)deployer.deploy(GoogleSite::image(), site.session()); });
+    const std::string said = error_of([&] { (void)site.deploy(deployer); });
     CHECK(contains(said, "cannot create custom job fairing-job-"));
     CHECK(contains(said,
                    "400 Bad Request: INVALID_ARGUMENT: Invalid JSON payload received. "
@@ -341,7 +339,7 @@ TEST_CASE("a stop ends the following, and remove cancels") {
     GoogleSite site;
     site.server.states = {"JOB_STATE_RUNNING"};
     const Session session = site.session();
-    const Workload job = small_job().deploy(GoogleSite::image(), session);
+    const Workload job = site.deploy(small_job());
     int looks = 0;
     site.server.on_request = [&](const support::GoogleRequest& request) {
         if (request.method == "GET" && ++looks == 3) {
@@ -409,14 +407,14 @@ TEST_CASE("a job that ends while it is cancelled counts as removed") {
     GoogleSite site;
     site.server.states = {"JOB_STATE_RUNNING", "JOB_STATE_SUCCEEDED"};
     site.server.faults = {{.where = ":cancel", .status = 400, .reason = "Job has ended."}};
-    const Workload job = small_job().deploy(GoogleSite::image(), site.session());
+    const Workload job = site.deploy(small_job());
     job.remove();
     CHECK(job.status().state == State::succeeded);
 }
 
 TEST_CASE("a job is found again by its resource name") {
     GoogleSite site;
-    const std::string name = small_job().deploy(GoogleSite::image(), site.session()).object().name;
+    const std::string name = site.deploy(small_job()).object().name;
     GoogleOptions options = GoogleSite::options();
     options.region = "elsewhere1";
     options.project = "";
@@ -433,7 +431,7 @@ TEST_CASE("a job is found again by its resource name") {
 
 TEST_CASE("a service out of reach for a while does not end the following") {
     GoogleSite site;
-    const Workload job = small_job().deploy(GoogleSite::image(), site.session());
+    const Workload job = site.deploy(small_job());
     site.server.faults = {{.where = "GET " + jobs, .status = 503, .reason = "down", .times = 5}};
     CHECK(job.wait().state == State::succeeded);
     CHECK(site.times_said("503 Service Unavailable: UNAVAILABLE: down") == 1);

@@ -21,15 +21,15 @@ int deep(int left) {
 
 TEST_CASE("there is much more stack than in an ordinary thread") {
     int result = 0;
-    net::DeepThread thread{[&] { result = deep(20000); }};
+    net::DeepThread thread;
+    thread.start([&] { result = deep(20000); });
     thread.finish();
     CHECK(result > 0);
 }
 
 TEST_CASE("what the work throws reaches the caller") {
-    net::DeepThread thread{[] {
-        throw Error{ErrorCode::internal, {.attempted = "do", .subject = "it"}};
-    }};
+    net::DeepThread thread;
+    thread.start([] { throw Error{ErrorCode::internal, {.attempted = "do", .subject = "it"}}; });
     CHECK(thread.wait({}, {}));
     CHECK_THROWS_AS(thread.finish(), Error);
     thread.finish();  // once
@@ -42,7 +42,8 @@ TEST_CASE("waiting ends with the work, a deadline or a stop") {
             std::this_thread::sleep_for(1ms);
         }
     };
-    net::DeepThread thread{hold};
+    net::DeepThread thread;
+    thread.start(hold);
     CHECK_FALSE(thread.wait({}, std::chrono::steady_clock::now() + 20ms));
     std::stop_source stop;
     stop.request_stop();
@@ -50,4 +51,33 @@ TEST_CASE("waiting ends with the work, a deadline or a stop") {
     release = true;
     CHECK(thread.wait({}, {}));
     CHECK(thread.wait(stop.get_token(), std::chrono::steady_clock::now()));
+}
+
+TEST_CASE("one thread does one piece of work after the other") {
+    net::DeepThread thread;
+    CHECK(thread.wait({}, {}));  // nothing is to be done
+    std::thread::id first, second;
+    thread.start([&] { first = std::this_thread::get_id(); });
+    thread.finish();
+    thread.start([&] {
+        second = std::this_thread::get_id();
+        throw Error{ErrorCode::internal, {.attempted = "do", .subject = "it"}};
+    });
+    CHECK_THROWS_AS(thread.finish(), Error);
+    thread.start([] {});
+    thread.finish();
+    CHECK(first == second);
+    CHECK(first != std::this_thread::get_id());
+}
+
+TEST_CASE("what is being done is done when the thread goes") {
+    bool done = false;
+    {
+        net::DeepThread thread;
+        thread.start([&] {
+            std::this_thread::sleep_for(5ms);
+            done = true;
+        });
+    }
+    CHECK(done);
 }

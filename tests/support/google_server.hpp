@@ -366,17 +366,28 @@ private:
         }
     }
 
+    /// The string at the end of a filter; nullopt when it is not the end.
+    [[nodiscard]] static std::optional<std::string> wanted_by(const std::string& filter) {
+        std::string value;
+        std::size_t at = std::min(filter.find('"'), filter.size()) + 1;
+        for (; at < filter.size() && filter[at] != '"'; ++at) {
+            at += filter[at] == '\\' ? 1U : 0U;
+            value += filter[at];
+        }
+        return at + 1 == filter.size() ? std::optional{value} : std::nullopt;
+    }
     [[nodiscard]] Reply list(const std::string& collection, const std::string& query) {
         Json found = Json::array();
-        const std::string wanted = query.substr(query.find('"') + 1);
+        const std::optional<std::string> wanted = wanted_by(query);
+        if (!wanted) {
+            return refuse(400, "Invalid list filter.");
+        }
         for (const auto& [name, resource] : resources) {
             const bool fits =
                 query.starts_with("filter=labels.")
-                    ? resource.contains("labels") &&
-                          resource["labels"]["fairing-id"] == wanted.substr(0, wanted.find('"'))
+                    ? resource.contains("labels") && resource["labels"]["fairing-id"] == *wanted
                     : query.starts_with("filter=display_name=") &&
-                          fairing::text_or(resource, "displayName") ==
-                              wanted.substr(0, wanted.find('"'));
+                          fairing::text_or(resource, "displayName") == *wanted;
             if (name.starts_with(collection + '/') && fits) {
                 found.push_back(resource);
             }

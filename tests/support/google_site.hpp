@@ -8,16 +8,22 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "fairing/deployers/google/options.hpp"
+#include "fairing/deployers/google/client.hpp"
 #include "fairing/stage/image.hpp"
 #include "fairing/stage/session.hpp"
 #include "google_server.hpp"
+#include "workspace.hpp"
 
 namespace support {
 
 struct GoogleSite {
+    /// Where what options() name is.
+    static inline const std::string root = "https://us-central1-aiplatform.googleapis.com/v1/";
+    static inline const std::string place = "projects/proj-1/locations/us-central1";
+
     GoogleServer server = {};
     std::vector<std::string> said = {};   ///< our log
     std::vector<std::string> lines = {};  ///< the workload's: "task: text"
@@ -44,14 +50,28 @@ struct GoogleSite {
                     return std::optional{fairing::Credential{.token = fairing::Secret{"token-1"}}};
                 }};
     }
-    [[nodiscard]] static fairing::GoogleOptions options() {
-        return {.project = "proj-1", .run_id = "", .poll_milliseconds = 1};
+    [[nodiscard]] static fairing::GoogleOptions options(std::string name = {}) {
+        return {.project = "proj-1", .name = std::move(name), .poll_milliseconds = 1};
     }
     [[nodiscard]] static fairing::Image image() {
         return {.reference = "europe-docker.pkg.dev/proj-1/jobs/train:abc@sha256:1234",
                 .digest = "sha256:1234",
                 .command = {"python3", "/app/train.py"},
                 .environment = {{"FAIRING_RUNTIME", "1"}}};
+    }
+    [[nodiscard]] fairing::google::Client client() { return {options(), session()}; }
+    /// What that deployer makes of image().
+    template <class Deployer>
+    [[nodiscard]] auto deploy(const Deployer& deployer) {
+        return deployer.deploy(image(), session());
+    }
+    /// How much is there of "models", "endpoints".
+    [[nodiscard]] std::size_t left(const std::string& collection) const {
+        return static_cast<std::size_t>(
+            std::count_if(server.resources.begin(), server.resources.end(), [&](const auto& each) {
+                return each.first.starts_with(place + '/' + collection + '/') &&
+                       !contains(each.first, "/operations/");
+            }));
     }
     /// What was said about `part`.
     [[nodiscard]] std::size_t times_said(const std::string& part) const {

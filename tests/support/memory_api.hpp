@@ -23,8 +23,9 @@
 
 namespace support {
 
-/// Models Transport; lend it with std::ref. Thread-safe. Knows Jobs, Pods, Secrets, ConfigMaps and
-/// Events of one namespace, and does what their server does, but for admission.
+/// Models Transport; lend it with std::ref. Thread-safe. Knows Jobs, InferenceServices, Pods,
+/// Secrets, ConfigMaps and Events of one namespace, and does what their server does, but for
+/// admission.
 class MemoryApi {
 public:
     using Json = fairing::Json;
@@ -296,6 +297,14 @@ private:
             erase(found->first);
             return {.status = 200, .body = R"({"kind": "Status", "status": "Success"})"};
         }
+        if (call.method == "PUT") {
+            Json changed = Json::parse(body);
+            const bool is_newest = changed["metadata"]["resourceVersion"] ==
+                                   found->second["metadata"]["resourceVersion"];
+            return is_newest ? fairing::net::Response{.status = 200,
+                                                      .body = store(std::move(changed)).dump()}
+                             : failure(409, "Conflict");
+        }
         if (call.method == "PATCH") {
             Json changed = found->second;
             changed.merge_patch(Json::parse(body));
@@ -343,6 +352,7 @@ private:
             add("serviceaccounts", "ServiceAccount");
         } else {
             add("jobs", "Job");
+            add("inferenceservices", "InferenceService");
         }
         return {.status = 200,
                 .body = Json{{"kind", "APIResourceList"}, {"resources", resources}}.dump()};

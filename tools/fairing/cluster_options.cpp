@@ -3,9 +3,10 @@
 
 #include <chrono>
 #include <concepts>
+#include <fairing/deployers/find_vertex_endpoint.hpp>
 #include <fairing/deployers/find_workload.hpp>
 #include <fairing/deployers/pipeline.hpp>
-#include <fairing/deployers/vertex_serving.hpp>
+#include <fairing/deployers/vertex.hpp>
 #include <string>
 #include <string_view>
 #include <tuple>

@@ -181,6 +181,9 @@ public:
             }
         }
         work_.plan(context_->files);
+        if (target_) {
+            target_->expect_blobs(work_.blobs_to_come());
+        }
         work_.run(
             route(), [this] { take_base(); }, [this] { push_config_early(); });
         compose();
@@ -278,9 +281,9 @@ private:
                 continue;
             }
             const net::Body body = net::Body::of(image.config.dump());
-            if (work_.may_be_there(config.digest)) {
+            if (work_.all_known() && work_.may_be_there(config.digest)) {
                 target_->write_blob(config, body, {});
-            } else {
+            } else {  // beside a new layer, an upload has been begun for it
                 target_->write_absent_blob(config, body, {});
             }
             configs_pushed_.insert(config.digest);

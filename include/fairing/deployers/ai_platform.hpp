@@ -276,12 +276,8 @@ inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
     const std::string made_name = text_or(made, "name");
     google::Undo undo{client};
     const auto removal = [root](std::string url, std::string subject) {
-        return
-            [root, url = std::move(url), subject = std::move(subject)](const google::Client& with) {
-                if (const std::optional<Json> operation = with.remove(url, subject)) {
-                    static_cast<void>(with.finish(*operation, root, "remove", subject));
-                }
-            };
+        return [root, url = std::move(url), subject = std::move(subject)](
+                   const google::Client& with) { with.remove(url, root, subject); };
     };
     const auto creation = [&](const std::string& collection, const Json& body,
                               const std::string& what, const std::string& name) {

@@ -269,10 +269,11 @@ inline Workload VertexDeployer::deploy(const Image& image, const Session& sessio
                          .attempted = "create custom job"};
     job.subject = text_or(job.body, "displayName");
     job.made = [&](const google::Client& with) -> std::optional<Json> {
-        const Json found = with.get(url + "?filter=" +
-                                        net::percent_encode(std::string{"labels."} +
-                                                            kube::run_label + "=\"" + run_id + '"'),
-                                    "look for", "custom job " + run_id);
+        const Json found =
+            with.get(url + "?filter=" +
+                         net::percent_encode(std::string{"labels."} + kube::run_label + '=' +
+                                             google::filter_string(run_id)),
+                     "look for", "custom job " + run_id);
         const Json& jobs = kube::list(found, {"customJobs"});
         return jobs.empty() ? std::nullopt : std::optional{jobs.front()};
     };

@@ -174,33 +174,32 @@ public:
           run_(run),
           undo_(undo),
           root_(vertex_endpoint(client_.options()) + "/v1/"),
-          place_(root_ + vertex_place(client_.project(), client_.options())) {}
+          place_(vertex_place(client_.project(), client_.options())) {}
 
     [[nodiscard]] const std::string& root() const noexcept { return root_; }
 
     /// The model's resource name.
     [[nodiscard]] std::string upload(const Image& image) const {
-        google::Creation wanted{.url = place_ + "/models:upload",
+        google::Creation wanted{.url = root_ + place_ + "/models:upload",
                                 .body = run_.model_request(image),
                                 .attempted = "upload model",
                                 .subject = run_.name()};
         wanted.made = [this](const google::Client& with) -> std::optional<Json> {
-            const auto found =
-                with.find(place_ + "/models/" + run_.id(), "look for model", run_.id());
+            const auto found = with.find(root_ + own("models"), "look for model", run_.id());
             return found ? std::optional{ended({{"model", text_or(*found, "name")}})}
                          : std::nullopt;
         };
         wanted.undo = [this](const google::Client& with, const Json& operation) {
-            delete_made(with, root_, operation, "model");
+            delete_made(with, root_, operation, own("models"));
         };
         std::optional<Json> operation = again() ? wanted.made(client_) : std::nullopt;
         if (!operation) {
             operation = client_.create(wanted);
         }
-        undo_.add([root = root_, begun = *operation](const google::Client& with) {
-            delete_made(with, root, begun, "model");
-        });
-        const Json end = client_.finish(*operation, root_, "upload model", run_.name());
+        undo_.add([root = root_, begun = *operation, name = own("models")](
+                      const google::Client& with) { delete_made(with, root, begun, name); });
+        const Json end =
+            client_.finish(*operation, root_, wanted.attempted, wanted.subject, wanted.made);
         std::string model = kube::text(end, {"response", "model"});
         static_cast<void>(parse_vertex_name(model, "models"));
         undo_.amend([root = root_, model](const google::Client& with) {
@@ -211,15 +210,19 @@ public:
 
     /// The endpoint, found or made.
     [[nodiscard]] Json target() const {
+        const std::string called = run_.endpoint_name();
         const Json found =
-            client_.get(place_ + "/endpoints?filter=" +
-                            net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
-                        "look for endpoint", run_.endpoint_name());
+            client_.get(root_ + place_ + "/endpoints?filter=" +
+                            net::percent_encode("display_name=" + google::filter_string(called)),
+                        "look for endpoint", called);
         const Json& endpoints = kube::list(found, {"endpoints"});
-        if (endpoints.empty()) {
+        const auto named = std::find_if(endpoints.begin(), endpoints.end(), [&](const Json& each) {
+            return text_or(each, "displayName") == called;
+        });
+        if (named == endpoints.end()) {
             return make_endpoint();
         }
-        Json endpoint = checked(endpoints.front());
+        Json endpoint = checked(*named);
         const std::string name = text_or(endpoint, "name");
         if (name.ends_with("/endpoints/" + run_.id())) {  // this run was here before
             undo_.add(removal_of(name));
@@ -257,26 +260,30 @@ public:
 
 private:
     [[nodiscard]] Json make_endpoint() const {
-        google::Creation wanted{.url = place_ + "/endpoints?endpointId=" + run_.id(),
+        google::Creation wanted{.url = root_ + place_ + "/endpoints?endpointId=" + run_.id(),
                                 .body = run_.endpoint_request(),
                                 .attempted = "create endpoint",
                                 .subject = run_.endpoint_name()};
         wanted.made = [this](const google::Client& with) -> std::optional<Json> {
-            const auto found =
-                with.find(place_ + "/endpoints/" + run_.id(), "look for endpoint", run_.id());
+            const auto found = with.find(root_ + own("endpoints"), "look for endpoint", run_.id());
             return found ? std::optional{ended(*found)} : std::nullopt;
         };
         wanted.undo = [this](const google::Client& with, const Json& operation) {
-            delete_made(with, root_, operation, "name");
+            delete_made(with, root_, operation, own("endpoints"));
         };
         const Json operation = client_.create(wanted);
-        undo_.add([root = root_, operation](const google::Client& with) {
-            delete_made(with, root, operation, "name");
+        undo_.add([root = root_, operation, name = own("endpoints")](const google::Client& with) {
+            delete_made(with, root, operation, name);
         });
-        const Json end = client_.finish(operation, root_, "create endpoint", run_.endpoint_name());
+        const Json end =
+            client_.finish(operation, root_, wanted.attempted, wanted.subject, wanted.made);
         Json endpoint = checked(kube::member(end, {"response"}));
         undo_.amend(removal_of(text_or(endpoint, "name")));
         return endpoint;
+    }
+    /// The name of what this run makes in a collection.
+    [[nodiscard]] std::string own(const char* collection) const {
+        return place_ + '/' + collection + '/' + run_.id();
     }
     [[nodiscard]] google::Undo::Step removal_of(const std::string& endpoint) const {
         return [root = root_, endpoint](const google::Client& with) {
@@ -378,65 +385,6 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
         }
         throw;
     }
-}
-
-/// The endpoint of this resource name (projects/P/locations/R/endpoints/ID), wherever it was made;
-/// the options as find_vertex_job()'s. Its follow() removes nothing and gives the log until it is
-/// removed; wait() returns when a model is deployed. remove() undeploys and deletes what fairing
-/// made: its models, then the endpoint, unless others have models on it.
-[[nodiscard]] inline Endpoint find_vertex_endpoint(
-    const std::string& resource_name, const GoogleOptions& options, const Session& session,
-    std::chrono::seconds predict_timeout = std::chrono::seconds{60}) {
-    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
-    const google::Client client = detail::client_for(name, options, session);
-    google::Served served =
-        detail::served_by(client, resource_name, name.project, detail::endpoint_log(resource_name));
-    served.state = [](const Json& endpoint) {
-        return kube::list(endpoint, {"deployedModels"}).empty()
-                   ? Outcome{.state = State::failed, .reason = "no model is deployed to it"}
-                   : Outcome{.state = State::ready};
-    };
-    served.is_found = true;
-    served.predict_timeout = predict_timeout;
-    served.undo.emplace_back(
-        [root = served.operation_root, resource_name](const google::Client& with) {
-            detail::remove_ours(with, root, resource_name);
-        });
-    served.operation = {{"done", true}};
-    const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
-    served.may_cancel = endpoint && detail::is_ours(*endpoint);
-    if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
-        for (Json& running : detail::running_operations(client, served.url, resource_name)) {
-            served.operation = std::move(running);
-        }
-    }
-    return detail::need_there(
-        Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))}, session);
-}
-
-/// Gives the newest model of the endpoint of this resource name another share of its requests, as
-/// shift_traffic() does in a cluster: 100 makes it the only one, 0 goes back to those before.
-[[nodiscard]] inline Endpoint shift_vertex_traffic(const std::string& resource_name, int percent,
-                                                   const GoogleOptions& options,
-                                                   const Session& session) {
-    google::check_least("traffic", percent, 0);
-    if (percent > 100) {
-        throw google::bad_option("traffic", std::to_string(percent), "it is more than 100");
-    }
-    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
-    const google::Client client = detail::client_for(name, options, session);
-    const std::string url = detail::vertex_endpoint(client.options()) + "/v1/" + resource_name;
-    const google::TrafficSplit split = google::traffic_with_newest(
-        client.get(url, "divide the requests to", resource_name), percent);
-    if (split.empty()) {
-        throw Error{ErrorCode::input,
-                    {.attempted = "divide the requests to",
-                     .subject = resource_name,
-                     .answer = "it has no models that could share them"}};
-    }
-    static_cast<void>(client.patch(url + "?updateMask=trafficSplit", {{"trafficSplit", split}},
-                                   "divide the requests to", resource_name));
-    return find_vertex_endpoint(resource_name, options, session);
 }
 
 static_assert(Deployer<VertexServingDeployer> && Renderer<VertexServingDeployer> &&

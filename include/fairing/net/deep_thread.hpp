@@ -22,13 +22,15 @@
 
 namespace fairing::net {
 
-/// Runs `work` in a thread of its own, joined by the destructor.
+/// Does one piece of work after the other, in a thread of its own which the destructor ends. It is
+/// kept from piece to piece: what cpp-httplib keeps for a thread, its regular expressions, takes
+/// longer to make than many an answer.
 class DeepThread {
 public:
     using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
     /// Throws Error{internal} when the system has no thread for us.
-    explicit DeepThread(std::function<void()> work) : work_(std::move(work)) {
+    DeepThread() {
         constexpr std::size_t stack = std::size_t{64} << 20;
         pthread_attr_t attributes;
         ::pthread_attr_init(&attributes);
@@ -41,19 +43,36 @@ public:
     }
     DeepThread(const DeepThread&) = delete;
     DeepThread& operator=(const DeepThread&) = delete;
-    ~DeepThread() { join(); }
+    /// Waits for the work.
+    ~DeepThread() {
+        {
+            const std::lock_guard lock{mutex_};
+            leaving_ = true;
+        }
+        changed_.notify_all();
+        ::pthread_join(thread_, nullptr);
+    }
 
+    /// When the work before has been waited for, by finish().
+    void start(std::function<void()> work) {
+        {
+            const std::lock_guard lock{mutex_};
+            work_ = std::move(work);
+        }
+        changed_.notify_all();
+    }
     /// Waits for the end of the work, but not longer than until a stop or the deadline. Whether it
     /// has ended.
     [[nodiscard]] bool wait(const std::stop_token& stop, Deadline deadline) {
         std::unique_lock lock{mutex_};
-        const auto ended = [this] { return ended_; };
+        const auto ended = [this] { return !work_; };
         return deadline ? changed_.wait_until(lock, stop, *deadline, ended)
                         : changed_.wait(lock, stop, ended);
     }
     /// Waits for the end, and throws what the work threw.
     void finish() {
-        join();
+        std::unique_lock lock{mutex_};
+        changed_.wait(lock, [this] { return !work_; });
         if (failure_) {
             std::rethrow_exception(std::exchange(failure_, nullptr));
         }
@@ -65,28 +84,31 @@ private:
         return nullptr;
     }
     void run() {
-        std::exception_ptr failure;
-        try {
-            work_();
-        } catch (...) {
-            failure = std::current_exception();
-        }
-        const std::lock_guard lock{mutex_};
-        failure_ = failure;
-        ended_ = true;
-        changed_.notify_all();
-    }
-    void join() noexcept {
-        if (!std::exchange(joined_, true)) {
-            ::pthread_join(thread_, nullptr);
+        std::unique_lock lock{mutex_};
+        while (true) {
+            changed_.wait(lock, [this] { return leaving_ || work_; });
+            if (!work_) {
+                return;
+            }
+            lock.unlock();
+            std::exception_ptr failure;
+            try {
+                work_();
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            lock.lock();
+            failure_ = std::move(failure);
+            work_ = nullptr;
+            changed_.notify_all();
         }
     }
 
-    std::function<void()> work_;
     std::mutex mutex_;
     std::condition_variable_any changed_;
+    std::function<void()> work_ = {};  ///< in hand or to be done
     std::exception_ptr failure_ = {};
-    bool ended_ = false, joined_ = false;
+    bool leaving_ = false;
     pthread_t thread_{};
 };
 

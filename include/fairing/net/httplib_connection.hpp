@@ -27,6 +27,7 @@
 #include "../core/error.hpp"
 #include "../core/files.hpp"
 #include "../core/secret.hpp"
+#include "deep_thread.hpp"
 #include "httplib.hpp"
 #include "proxy.hpp"
 #include "redact.hpp"
@@ -135,6 +136,8 @@ public:
             ::shutdown(socket_.get(), SHUT_RDWR);
         }
     }
+    /// Where send() is to be called.
+    [[nodiscard]] DeepThread& thread() noexcept { return thread_; }
     [[nodiscard]] bool head_written() const noexcept { return heads_written_ > 0; }
     [[nodiscard]] bool reusable() const { return !aborted_ && client_->is_socket_open() != 0; }
     [[nodiscard]] int last_errno() const noexcept { return last_errno_; }
@@ -269,6 +272,7 @@ private:
     int heads_written_ = 0, last_errno_ = 0;
     std::mutex mutex_;
     UniqueFd socket_;
+    DeepThread thread_;  // last: ends before the rest goes
 };
 
 }  // inline namespace FAIRING_ABI

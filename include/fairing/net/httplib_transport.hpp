@@ -16,7 +16,6 @@
 
 #include "../core/error.hpp"
 #include "address.hpp"
-#include "deep_thread.hpp"
 #include "httplib_call.hpp"
 #include "httplib_connection.hpp"
 #include "message.hpp"
@@ -114,10 +113,11 @@ private:
         check_stop(url, stop);
         detail::End end = detail::End::own;
         try {
-            DeepThread thread{[&] {
+            DeepThread& thread = connection->thread();
+            thread.start([&] {
                 const SigpipeBlock no_sigpipe;
                 call.run(*connection);
-            }};
+            });
             if (!thread.wait(stop, deadline)) {
                 end = stop.stop_requested() ? detail::End::stopped : detail::End::expired;
                 connection->abort();

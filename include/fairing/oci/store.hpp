@@ -2,6 +2,7 @@
 // image layout or an archive.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -64,6 +65,9 @@ public:
                                        const std::string& mount_from) {
         return write_blob(blob, body, mount_from);
     }
+    /// So many blobs will come by write_absent_blob() without a mount: a store may prepare for them
+    /// meanwhile. Those that do not come are no error.
+    virtual void expect_blobs(std::size_t /*count*/) {}
     /// The same for a blob that is not made yet and therefore not here, of about `size` bytes; a
     /// store may take it while it is made. `again` gives the bytes once more.
     virtual Transfer write_new_blob(const BlobMaker& make, const std::function<net::Body()>& again,

@@ -118,6 +118,14 @@ public:
         }
     }
 
+    /// An upload of whatever comes; nullopt when the registry takes none.
+    [[nodiscard]] std::optional<UploadSession> begin() {
+        net::Answer refusal;
+        return begin_upload({.attempted = "begin an upload",
+                             .subject = "to " + api_.name(),
+                             .repeat = net::Repeat::never},
+                            refusal);
+    }
     /// A blob that is known; begins again as often as the policy says.
     void upload(const oci::Descriptor& blob, const net::Body& body,
                 std::optional<UploadSession> begun) {

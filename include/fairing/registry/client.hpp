@@ -1,6 +1,7 @@
 // fairing/registry/client.hpp - one repository of a registry as a store (OCI distribution-spec).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "pull.hpp"
 #include "push.hpp"
 #include "referrers.hpp"
+#include "uploads_ahead.hpp"
 
 namespace fairing::registry {
 
@@ -42,8 +44,10 @@ public:
     }
     oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
                                     const std::string& mount_from) override {
-        return push().write_absent_blob(blob, body, mount_from);
+        return push().write_absent_blob(blob, body, mount_from,
+                                        mount_from.empty() ? ahead_.take() : std::nullopt);
     }
+    void expect_blobs(std::size_t count) override { ahead_.begin(count); }
     oci::Transfer write_new_blob(const oci::BlobMaker& make,
                                  const std::function<net::Body()>& again,
                                  std::uint64_t size) override {
@@ -77,6 +81,7 @@ private:
 
     Api api_;
     Control control_;
+    UploadsAhead ahead_{api_, control_};
 };
 
 }  // namespace fairing::registry

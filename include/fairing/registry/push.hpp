@@ -42,9 +42,11 @@ public:
     }
 
     /// Saves one request where the guess is right, and costs one upload of what is there at most
-    /// where it is wrong; a mount finds that out by itself.
+    /// where it is wrong; a mount finds that out by itself. `begun`: an upload that was begun
+    /// ahead.
     oci::Transfer write_absent_blob(const oci::Descriptor& blob, const net::Body& body,
-                                    const std::string& mount_from) {
+                                    const std::string& mount_from,
+                                    std::optional<UploadSession> begun = std::nullopt) {
         check_body(blob, body);
         if (!mount_from.empty()) {
             std::optional<UploadSession> session;
@@ -54,7 +56,7 @@ public:
             }
             return done(blob, oci::Transfer::mounted);
         }
-        uploads_.upload(blob, body, std::nullopt);
+        uploads_.upload(blob, body, std::move(begun));
         return done(blob, oci::Transfer::uploaded);
     }
 

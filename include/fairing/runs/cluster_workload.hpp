@@ -116,10 +116,7 @@ private:
         static_cast<void>(client.remove(
             subject_.key, {.propagation = kube::Propagation::foreground, .uid = subject_.uid}));
         for (const kube::ObjectKey& key : beside_) {
-            const auto found = client.find(key);
-            if (found && kube::label_of(*found, kube::run_label) == subject_.run_id) {
-                static_cast<void>(client.remove(key, {.uid = kube::uid_of(*found)}));
-            }
+            remove_own(client, key, subject_.run_id);
         }
     }
     [[nodiscard]] std::optional<Outcome> remembered() {

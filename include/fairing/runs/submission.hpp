@@ -25,6 +25,16 @@ struct Submitted {
 /// How long removing what an unfinished run left may take.
 inline constexpr std::chrono::seconds cleanup_limit{10};
 
+/// Removes an object of a run. One that does not carry the run's label is somebody else's, and
+/// stays.
+inline void remove_own(const kube::Client& client, const kube::ObjectKey& key,
+                       const std::string& run_id) {
+    const std::optional<Json> found = client.find(key);
+    if (found && kube::label_of(*found, kube::run_label) == run_id) {
+        static_cast<void>(client.remove(key, {.uid = kube::uid_of(*found)}));
+    }
+}
+
 /// Removes the objects of a run again unless told to keep them. What does not carry the run's label
 /// is somebody else's, and stays.
 class CreatedObjects {

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "../../support/google_site.hpp"
-#include "../../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -12,10 +11,8 @@ using support::GoogleSite;
 
 namespace {
 
-const std::string root = "https://us-central1-aiplatform.googleapis.com/v1/";
-const std::string place = "projects/proj-1/locations/us-central1";
-
-google::Client client_of(GoogleSite& site) { return {GoogleSite::options(), site.session()}; }
+const std::string& root = GoogleSite::root;
+const std::string& place = GoogleSite::place;
 
 /// An endpoint with an id of ours: a second one is a conflict.
 google::Creation endpoint(bool with_undo = true) {
@@ -28,25 +25,13 @@ google::Creation endpoint(bool with_undo = true) {
     };
     if (with_undo) {
         wanted.undo = [](const google::Client& with, const Json& /*made*/) {
-            static_cast<void>(with.remove(root + place + "/endpoints/e-1", "e-1"));
+            with.remove(root + place + "/endpoints/e-1", root, "e-1");
         };
     }
     return wanted;
 }
 
 }  // namespace
-
-TEST_CASE("pauses grow by half, to twenty times the first, and begin anew after a change") {
-    google::Pace pace{{.poll_milliseconds = 1000}};
-    std::vector<long> pauses;
-    for (int i = 0; i < 10; ++i) {
-        pauses.push_back(pace.next().count());
-    }
-    CHECK(pauses ==
-          std::vector<long>{1000, 1501, 2252, 3379, 5069, 7604, 11407, 17111, 20000, 20000});
-    pace.restart();
-    CHECK(pace.next().count() == 1000);
-}
 
 TEST_CASE("what an operation fails with is an error of ours, in its words") {
     const std::vector<std::pair<int, ErrorCode>> codes{
@@ -74,7 +59,7 @@ TEST_CASE("a creation whose answer is lost is found while it is still under way"
     site.server.operation_looks = 0;
     site.server.faults = {{.where = "POST", .status = 503, .reason = "lost", .is_done = true},
                           {.where = "GET", .status = 404, .reason = "not yet", .times = 3}};
-    const Json made = client_of(site).create(endpoint());
+    const Json made = site.client().create(endpoint());
     CHECK(text_or(made, "displayName") == "houses");
     CHECK(site.server.count("POST", "/endpoints") == 2);  // the second is a conflict
     CHECK(site.server.count("GET", "/endpoints/e-1") == 4);
@@ -83,7 +68,7 @@ TEST_CASE("a creation whose answer is lost is found while it is still under way"
 TEST_CASE("a conflict without a lost answer is somebody else's") {
     GoogleSite site;
     site.server.resources[place + "/endpoints/e-1"] = {{"displayName", "theirs"}};
-    CHECK(contains(error_of([&] { (void)client_of(site).create(endpoint()); }),
+    CHECK(contains(error_of([&] { (void)site.client().create(endpoint()); }),
                    "cannot create endpoint houses: 409 Conflict"));
     CHECK(site.server.requests.size() == 1);
 }
@@ -93,7 +78,7 @@ TEST_CASE("without a way to look for it, what may have been made is not made aga
     site.server.faults = {{.where = "POST", .status = 500, .reason = "lost", .times = 9}};
     google::Creation blind = endpoint();
     blind.made = {};
-    CHECK(contains(error_of([&] { (void)client_of(site).create(blind); }), "lost"));
+    CHECK(contains(error_of([&] { (void)site.client().create(blind); }), "lost"));
     CHECK(site.server.requests.size() == 1);
 }
 
@@ -102,7 +87,7 @@ TEST_CASE("what was made behind a service that went away is removed") {
     site.server.operation_looks = 0;
     site.server.faults = {{.where = "POST", .status = 503, .reason = "gone", .is_done = true},
                           {.where = "GET", .status = 403, .reason = "no looking"}};
-    CHECK(contains(error_of([&] { (void)client_of(site).create(endpoint()); }), "no looking"));
+    CHECK(contains(error_of([&] { (void)site.client().create(endpoint()); }), "no looking"));
     CHECK(site.server.count("DELETE", "/endpoints/e-1") == 1);
     CHECK_FALSE(site.server.resources.contains(place + "/endpoints/e-1"));
 }
@@ -113,7 +98,7 @@ TEST_CASE("an answer that can not be read leaves nothing, and makes no second on
         GoogleSite site;
         site.server.operation_looks = 0;
         site.server.faults = {{.where = "POST", .status = 200, .reason = body, .is_done = true}};
-        const std::string said = error_of([&] { (void)client_of(site).create(endpoint()); });
+        const std::string said = error_of([&] { (void)site.client().create(endpoint()); });
         CHECK(said.empty() == (*body == '['));  // then it is looked for, as after a lost one
         CHECK(site.server.count("POST", "/endpoints") == 1);
         CHECK(site.server.resources.contains(place + "/endpoints/e-1") == said.empty());
@@ -123,16 +108,50 @@ TEST_CASE("an answer that can not be read leaves nothing, and makes no second on
 TEST_CASE("an operation is waited for until the deadline, and given up when it is asked to") {
     GoogleSite site;
     site.server.operation_looks = 1000000;
-    const google::Client client = client_of(site);
+    const google::Client client = site.client();
     const Json operation = client.create(endpoint());
     const google::Client hasty = client.with_deadline(google::Steady::now());
     CHECK(error_of([&] { (void)hasty.end_of(operation, root, "create endpoint", "houses"); }) ==
           "cannot create endpoint houses: it takes too long");
     client.cancel(operation, root, "houses");
     CHECK(contains(
-        error_of([&] { (void)client.finish(operation, root, "create endpoint", "houses"); }),
+        error_of([&] { (void)client.finish(operation, root, "create endpoint", "houses", {}); }),
         "The operation was cancelled."));
     const std::size_t before = site.server.requests.size();
     client.cancel({{"done", true}}, root, "houses");
     CHECK(site.server.requests.size() == before);
+}
+
+TEST_CASE("an operation that the service has forgotten has ended, and what it was to do counts") {
+    GoogleSite site;
+    const google::Client client = site.client();
+    const Json operation = client.create(endpoint());
+    const std::string name = text_or(operation, "name");
+    site.server.resources.erase(name);
+    CHECK(client.end_of(operation, root, "follow", "it") == Json{{"name", name}, {"done", true}});
+    const auto finish = [&] {
+        return client.finish(operation, root, "create endpoint", "houses", endpoint().made);
+    };
+    CHECK(error_of([&] { (void)finish(); }) ==
+          "cannot create endpoint houses: its operation " + name +
+              " is not known any more, and what it was to do is not done; try it again");
+    site.server.resources[place + "/endpoints/e-1"] = {{"displayName", "houses"}};
+    CHECK(text_or(finish(), "displayName") == "houses");
+
+    // What was removed is gone, or is not.
+    site.server.faults = {{.where = "/operations/", .status = 404, .times = 9}};
+    const auto remove = [&] { client.remove(root + place + "/endpoints/e-1", root, "e-1"); };
+    CHECK(contains(error_of(remove), "cannot remove e-1: its operation "));
+    site.server.on_request = [&](const support::GoogleRequest& request) {
+        if (request.method == "GET") {
+            site.server.go_on();
+        }
+    };
+    CHECK(error_of(remove).empty());
+    CHECK(site.left("endpoints") == 0);
+}
+
+TEST_CASE("a string of a filter is one string, whatever is in it") {
+    CHECK(google::filter_string("houses") == "\"houses\"");
+    CHECK(google::filter_string(R"(a" OR b="\)") == R"("a\" OR b=\"\\")");
 }

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <future>
+
 #include "../../support/google_site.hpp"
-#include "../../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -12,7 +14,7 @@ using support::GoogleSite;
 
 TEST_CASE("what was made is undone in the reverse order, and a step that fails is said") {
     GoogleSite site;
-    const google::Client client{GoogleSite::options(), site.session()};
+    const google::Client client = site.client();
     std::string done;
     const auto step = [&done](const char* name) {
         return [&done, name](const google::Client&) { done += name; };
@@ -44,4 +46,72 @@ TEST_CASE("rows alone are instances") {
         CHECK(contains(error_of([&] { (void)google::instances_of(wrong, "it"); }),
                        "cannot ask it: a request is an object with \"instances\""));
     }
+}
+
+namespace {
+
+/// An endpoint that is there.
+struct Site : GoogleSite {
+    State state = State::ready;  ///< what it says of itself
+
+    Site() { server.resources[place + "/endpoints/e-1"] = Json::object(); }
+    [[nodiscard]] google::EndpointWorkload endpoint(std::vector<google::Undo::Step> undo = {}) {
+        return {client(),
+                {.url = root + place + "/endpoints/e-1",
+                 .operation = {{"done", true}},
+                 .state = [this](const Json&) { return Outcome{.state = state}; },
+                 .undo = std::move(undo)}};
+    }
+};
+
+}  // namespace
+
+TEST_CASE("nobody waits for a look that takes long, and what it saw is not the last word") {
+    Site site;
+    std::atomic<int> looks{0};
+    std::promise<void> reached, released;
+    site.server.on_request = [&](const support::GoogleRequest&) {
+        if (looks++ == 0) {
+            reached.set_value();
+            released.get_future().wait();
+        }
+    };
+    google::EndpointWorkload endpoint = site.endpoint();
+    auto slow = std::async(std::launch::async, [&] { return endpoint.poll({}).state; });
+    reached.get_future().wait();
+    auto others = std::async(std::launch::async, [&] {
+        const State before = endpoint.poll({}).state;
+        endpoint.remove({});
+        return before;
+    });
+    const bool is_free = others.wait_for(std::chrono::minutes{1}) == std::future_status::ready;
+    released.set_value();
+    CHECK(is_free);
+    CHECK(others.get() == State::ready);
+    CHECK(slow.get() == State::removed);
+    CHECK(endpoint.poll({}).state == State::removed);
+}
+
+TEST_CASE("what is being removed has not failed; a removal that fails can be tried again") {
+    Site site;
+    std::vector<State> seen;
+    bool is_locked = true;
+    google::EndpointWorkload* removed = nullptr;
+    google::EndpointWorkload endpoint = site.endpoint({[&](const google::Client&) {
+        site.state = State::failed;  // its model is gone already
+        seen.push_back(removed->poll({}).state);
+        if (is_locked) {
+            throw Error{ErrorCode::denied, {.attempted = "remove"}};
+        }
+    }});
+    removed = &endpoint;
+    CHECK(endpoint.poll({}).state == State::ready);
+    CHECK_THROWS_AS(endpoint.remove({}), Error);
+    CHECK(endpoint.poll({}).state == State::failed);
+    is_locked = false;
+    endpoint.remove({});
+    CHECK(endpoint.poll({}).state == State::removed);
+    CHECK(seen == std::vector<State>{State::pending, State::pending});
+    endpoint.remove({});
+    CHECK(seen.size() == 2);
 }

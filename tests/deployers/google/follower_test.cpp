@@ -2,10 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <stdexcept>
-
 #include "../../support/google_site.hpp"
-#include "../../support/workspace.hpp"
 
 using namespace fairing;
 using support::error_of;
@@ -15,36 +12,11 @@ using support::GoogleSite;
 namespace {
 
 google::Follower follower(GoogleSite& site, OutputSink sink) {
-    const google::Client client{GoogleSite::options(), site.session()};
+    const google::Client client = site.client();
     return {client, google::job_log(client.options(), "proj-1", "7"), "job 7", std::move(sink)};
 }
 
 }  // namespace
-
-TEST_CASE("what is out of reach for a while is said, and for too long is the error") {
-    GoogleSite site;
-    int looks = 0;
-    const auto down_for = [&](int times) {
-        looks = 0;
-        return [&looks, times](const google::Client&) {
-            if (++looks <= times) {
-                throw Error{ErrorCode::unavailable, {.attempted = "look at", .subject = "it"}};
-            }
-            return Outcome{.state = State::succeeded};
-        };
-    };
-    CHECK(follower(site, {}).follow(down_for(19), google::is_terminal).state == State::succeeded);
-    CHECK(site.times_said("cannot look at it") == 19);
-    CHECK(error_of([&] { (void)follower(site, {}).follow(down_for(20), google::is_terminal); }) ==
-          "cannot look at it");
-    CHECK(looks == 20);
-    CHECK_THROWS_AS((void)follower(site, {}).follow(
-                        [&](const google::Client&) -> Outcome {
-                            throw Error{ErrorCode::denied, {.attempted = "look at"}};
-                        },
-                        google::is_terminal),
-                    Error);
-}
 
 TEST_CASE("a sink that throws ends the following; a log that can not be read does not") {
     GoogleSite site;
@@ -53,12 +25,10 @@ TEST_CASE("a sink that throws ends the following; a log that can not be read doe
     const OutputSink full = [](const OutputLine&) {
         throw Error{ErrorCode::unavailable, {.attempted = "write", .answer = "disk full"}};
     };
-    CHECK(error_of([&] { (void)follower(site, full).follow(done, google::is_terminal); }) ==
-          "cannot write: disk full");
+    CHECK(error_of([&] { (void)follower(site, full).follow(done); }) == "cannot write: disk full");
     site.server.faults = {
         {.where = "entries:list", .status = 400, .reason = "bad filter", .times = 9}};
-    CHECK(follower(site, site.session().output).follow(done, google::is_terminal).state ==
-          State::succeeded);
+    CHECK(follower(site, site.session().output).follow(done).state == State::succeeded);
     CHECK(site.times_said("bad filter") == 1);
     CHECK(site.lines.empty());
 }

@@ -32,9 +32,11 @@ TEST_CASE("a line that is dated wrong hides no other") {
 TEST_CASE("where the lines of a job and of a model are") {
     CHECK(google::log_filter("t", {{"resource.labels.a", "1"}, {"labels.b", "2"}}) ==
           "resource.type=\"t\" AND resource.labels.a=\"1\" AND labels.b=\"2\"");
+    CHECK(google::log_filter("t", {{"labels.a", "1\" OR \"x"}}) ==
+          R"(resource.type="t" AND labels.a="1\" OR \"x")");
     GoogleSite site;
     site.server.entries = {{0, GoogleServer::endpoint_entry("a", "01", "of a replica")}};
-    const google::Client client{GoogleSite::options(), site.session()};
+    const google::Client client = site.client();
     google::LogReader log{{.project = "proj-1",
                            .filter = google::log_filter("aiplatform.googleapis.com/Endpoint", {}),
                            .subject = "endpoint 1"}};

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "../../support/google_site.hpp"
-#include "../../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -12,8 +11,8 @@ using support::GoogleSite;
 
 namespace {
 
-const std::string root = "https://us-central1-aiplatform.googleapis.com/v1/";
-const std::string place = "projects/proj-1/locations/us-central1";
+const std::string& root = GoogleSite::root;
+const std::string& place = GoogleSite::place;
 
 }  // namespace
 
@@ -27,7 +26,7 @@ TEST_CASE("the lines of an endpoint, or of one model on it") {
 
 TEST_CASE("what is not there is undeployed and removed already") {
     GoogleSite site;
-    const google::Client client{GoogleSite::options(), site.session()};
+    const google::Client client = site.client();
     const std::string endpoint = place + "/endpoints/e", model = place + "/models/m";
     detail::undeploy(client, root, endpoint, model);
     detail::delete_endpoint(client, root, endpoint);

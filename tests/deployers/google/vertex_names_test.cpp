@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "../../support/google_site.hpp"
-#include "../../support/workspace.hpp"
 
 using namespace fairing;
 using support::contains;

@@ -2,11 +2,124 @@
 
 #include <doctest/doctest.h>
 
-#include "../../support/workspace.hpp"
+#include "../../support/memory_site.hpp"
 
 using namespace fairing;
 using support::contains;
 using support::error_of;
+
+namespace {
+
+Json beside(const char* kind) {
+    return {{"apiVersion", "v1"},
+            {"kind", kind},
+            {"metadata",
+             {{"name", "houses-key"}, {"namespace", "team"}, {"labels", {{"fairing-id", "r"}}}}}};
+}
+
+/// A cluster where the model "houses" of run "r" is, and a canary of it with what it needs.
+struct Site : support::MemorySite {
+    const Json one{{"predictor", {{"model", {{"storageUri", "one"}}}}}};
+    const Json two{
+        {"predictor", {{"model", {{"storageUri", "two"}}}, {"canaryTrafficPercent", 10}}}};
+
+    Site() {
+        Json service = beside("InferenceService");
+        service["apiVersion"] = "serving.kserve.io/v1beta1";
+        service["metadata"]["name"] = "houses";
+        service["spec"] = one;
+        api.put(service);
+    }
+    [[nodiscard]] Endpoint start() {
+        kubernetes::Plan plan{.options = options()};
+        plan.options.name = "houses";
+        plan.objects = [this](const std::string& run_id, const kubernetes::Place& in) {
+            CHECK(run_id == "r");
+            CHECK(in.namespace_ == "team");
+            return std::vector<Json>{beside("Secret"), beside("ConfigMap"), Json{{"spec", two}}};
+        };
+        return kubernetes::start_canary(plan, kubernetes::inference_service_kind, {}, session());
+    }
+    [[nodiscard]] Json spec() { return (*api.get("InferenceService", "houses"))["spec"]; }
+    [[nodiscard]] bool has(const char* kind) { return api.get(kind, "houses-key").has_value(); }
+};
+
+/// Of whatever makes or changes something.
+const std::vector<std::string> steps{
+    "POST /api/v1/namespaces/team/secrets", "PATCH /api/v1/namespaces/team/secrets/houses-key",
+    "POST /api/v1/namespaces/team/configmaps",
+    "PATCH /api/v1/namespaces/team/configmaps/houses-key",
+    "PUT /apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices/houses"};
+
+}  // namespace
+
+TEST_CASE("what stands beside a canary comes with it, is the service's, and goes with it") {
+    Site site;
+    const Endpoint canary = site.start();
+    CHECK(site.spec() == site.two);
+    for (const char* kind : {"Secret", "ConfigMap"}) {
+        CHECK((*site.api.get(kind, "houses-key"))["metadata"]["ownerReferences"][0]["kind"] ==
+              "InferenceService");
+    }
+    canary.remove();
+    CHECK(site.spec() == site.one);
+    CHECK_FALSE(site.has("Secret"));
+    CHECK_FALSE(site.has("ConfigMap"));
+    CHECK_NOTHROW(canary.remove());
+}
+
+TEST_CASE("a canary that is refused leaves nothing") {
+    for (const std::string& step : steps) {
+        CAPTURE(step);
+        Site site;
+        site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+            return request.starts_with(step)
+                       ? std::optional{net::Response{.status = 403, .body = "not you"}}
+                       : std::nullopt;
+        });
+        CHECK(contains(error_of([&] { (void)site.start(); }), "403 Forbidden: not you"));
+        CHECK(site.spec() == site.one);
+        CHECK(site.api.size() == 1);
+    }
+}
+
+TEST_CASE("a canary that is stopped while it is made leaves nothing") {
+    for (const std::string& step : steps) {
+        CAPTURE(step);
+        Site site;
+        site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+            if (request.starts_with(step) && !site.stopping.stop_requested()) {
+                Json service = *site.api.get("InferenceService", "houses");
+                service["spec"] = site.two;
+                site.api.put(contains(step, "inference") ? service
+                             : contains(step, "secrets") ? beside("Secret")
+                                                         : beside("ConfigMap"));
+                site.stopping.request_stop();
+                throw Cancelled{ErrorCode::cancelled, {.attempted = "reach"}};
+            }
+            return std::nullopt;
+        });
+        CHECK_THROWS_AS((void)site.start(), Cancelled);
+        CHECK(site.spec() == site.one);
+        CHECK(site.api.size() == 1);
+    }
+}
+
+TEST_CASE("what the model that is there needs too stays") {
+    Site site;
+    site.api.put(beside("Secret"));
+    const Endpoint canary = site.start();
+    canary.remove();
+    CHECK(site.has("Secret"));
+    CHECK_FALSE(site.has("ConfigMap"));
+    site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+        return request.starts_with("PUT") ? std::optional{net::Response{.status = 403}}
+                                          : std::nullopt;
+    });
+    CHECK_THROWS_AS((void)site.start(), kube::StatusError);
+    CHECK(site.has("Secret"));
+    CHECK_FALSE(site.has("ConfigMap"));
+}
 
 TEST_CASE("a canary by editing, promoted and taken back") {
     using kubernetes::with_canary;

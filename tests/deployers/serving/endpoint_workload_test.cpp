@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <future>
 #include <thread>
 
 #include "../../support/memory_api.hpp"
@@ -165,4 +167,28 @@ TEST_CASE("an edit is taken back, and nothing is removed") {
     model->remove({});
     CHECK(undone == 2);
     CHECK(place.api.get("Job", "s"));
+}
+
+TEST_CASE("a following does not wait for the events that another one asks for") {
+    Place place;
+    std::promise<void> second, released;
+    std::atomic<int> asked{0};
+    place.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+        const int before = support::contains(request, "/events?") ? asked++ : 2;
+        if (before == 0) {
+            released.get_future().wait();
+        } else if (before == 1) {
+            second.set_value();
+        }
+        return std::nullopt;
+    });
+    const auto model = place.model();
+    const auto follow = [&model] { return model->follow({}, {}).state; };
+    auto one = std::async(std::launch::async, follow);
+    auto other = std::async(std::launch::async, follow);
+    CHECK(second.get_future().wait_for(std::chrono::minutes{1}) == std::future_status::ready);
+    released.set_value();
+    place.tell("ready");
+    CHECK(one.get() == State::ready);
+    CHECK(other.get() == State::ready);
 }

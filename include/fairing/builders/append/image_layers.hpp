@@ -92,6 +92,15 @@ public:
                            [](const OwnLayer& own) { return own.known.has_value(); });
     }
 
+    /// Blobs that are to be sent in one piece as soon as they are known: new layers that are small,
+    /// and the config of an image with a new layer.
+    [[nodiscard]] std::size_t blobs_to_come() const {
+        const auto layers = std::count_if(own_.begin(), own_.end(), [](const OwnLayer& own) {
+            return !own.known && own.files_size < worth_streaming;
+        });
+        return all_known() ? 0 : 1 + std::min(static_cast<std::size_t>(layers), layers_at_once);
+    }
+
     /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
     /// when the base is known. `described` is called once, as soon as that and the digests of all
     /// layers are known, beside what is still being sent.

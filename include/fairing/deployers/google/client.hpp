@@ -2,7 +2,6 @@
 // long-running operations (google.aip.dev/151).
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -18,6 +17,7 @@
 #include "../../core/json_text.hpp"
 #include "../../kube/document.hpp"
 #include "../../net/url.hpp"
+#include "../../runs/patience.hpp"
 #include "../../stage/cloud_access.hpp"
 #include "../../stage/session.hpp"
 #include "options.hpp"
@@ -25,23 +25,6 @@
 namespace fairing::google {
 
 using Steady = std::chrono::steady_clock;
-
-/// Pauses that grow from the first to twenty times that.
-class Pace {
-public:
-    explicit Pace(const GoogleOptions& options) : first_(options.poll_milliseconds) {}
-
-    [[nodiscard]] std::chrono::milliseconds next() {
-        const std::chrono::milliseconds pause = pause_;
-        pause_ = std::min(pause_ * 3 / 2 + std::chrono::milliseconds{1}, first_ * 20);
-        return pause;
-    }
-    void restart() { pause_ = first_; }
-
-private:
-    std::chrono::milliseconds first_;
-    std::chrono::milliseconds pause_ = first_;
-};
 
 /// What an error of an operation is to us (google/rpc/code.proto).
 [[nodiscard]] constexpr ErrorCode error_code(int rpc_code) noexcept {
@@ -90,15 +73,30 @@ inline void need_result(const Json& operation, const std::string& attempted,
     }
 }
 
+/// `value` as a string of a filter (google.aip.dev/160, and Cloud Logging's query language).
+[[nodiscard]] inline std::string filter_string(const std::string& value) {
+    std::string text{'"'};
+    for (const char c : value) {
+        if (c == '"' || c == '\\') {
+            text += '\\';
+        }
+        text += c;
+    }
+    return text + '"';
+}
+
 class Client;
+
+/// Looks for something: nullopt when it is not there.
+using Look = std::function<std::optional<Json>(const Client&)>;
 
 /// One thing to make.
 struct Creation {
     std::string url = {};
     Json body = {};
     std::string attempted = {}, subject = {};
-    std::function<std::optional<Json>(const Client&)> made = {};  ///< looks for it
-    std::function<void(const Client&, const Json&)> undo = {};    ///< removes what `made` found
+    Look made = {};                                             ///< looks for it
+    std::function<void(const Client&, const Json&)> undo = {};  ///< removes what `made` found
 };
 
 /// A cheap value; copies share the token. The program's own credentials come before application
@@ -171,13 +169,17 @@ public:
         request.method = "PATCH";
         return document(ask(request, attempted, subject, net::Repeat::always), attempted, subject);
     }
-    /// The operation that removes it; nullopt for what is not there.
-    [[nodiscard]] std::optional<Json> remove(const std::string& url,
-                                             const std::string& subject) const {
-        const net::Answer answer =
-            ask({.method = "DELETE", .url = url}, "remove", subject, net::Repeat::automatic);
-        return answer.status == 404 ? std::nullopt
-                                    : std::optional{document(answer, "remove", subject)};
+    /// Removes it, and waits until it is gone; what is not there is. `root` as end_of()'s.
+    void remove(const std::string& url, const std::string& root, const std::string& subject) const {
+        const net::Answer answer = ask({.method = "DELETE", .url = url}, "remove", subject);
+        if (answer.status == 404) {
+            return;
+        }
+        static_cast<void>(finish(
+            document(answer, "remove", subject), root, "remove", subject, [&](const Client& with) {
+                return with.find(url, "look at", subject) ? std::nullopt
+                                                          : std::optional{Json::object()};
+            }));
     }
 
     /// Makes it, and never a second one: when the answer is lost, `made` looks for it first.
@@ -211,26 +213,46 @@ public:
         }
     }
 
-    /// The operation at its end, good or bad. `root` is the URL before the operation's name.
+    /// The operation as it is now. One that the service has forgotten is done, and has neither a
+    /// response nor an error. `root` is the URL before the operation's name.
+    [[nodiscard]] Json look_at(const Json& operation, const std::string& root,
+                               const std::string& subject) const {
+        const std::string name = text_or(operation, "name");
+        std::optional<Json> now = find(root + name, "follow the operation of", subject);
+        return now ? *std::move(now) : Json{{"name", name}, {"done", true}};
+    }
+    /// The same at its end, good, bad or forgotten.
     [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
                               const std::string& subject) const {
-        for (Pace pace{options_}; !is_done(operation);) {
+        for (detail::Pace pace = new_pace(); !is_done(operation);) {
             if (is_late()) {
                 throw Error{
                     ErrorCode::timeout,
                     {.attempted = attempted, .subject = subject, .answer = "it takes too long"}};
             }
             sleep(pace.next(), attempted + ' ' + subject);
-            operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
+            operation = look_at(operation, root, subject);
         }
         return operation;
     }
-    /// The same; throws what it failed with.
+    /// The same; throws what it failed with. After one that was forgotten `done` looks for what it
+    /// was to do, and gives the operation as it would have ended.
     [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
-                              const std::string& subject) const {
+                              const std::string& subject, const Look& done) const {
         operation = end_of(std::move(operation), root, attempted, subject);
         need_result(operation, attempted, subject);
-        return operation;
+        if (operation.contains("response")) {
+            return operation;
+        }
+        if (std::optional<Json> found = done(*this)) {
+            return *std::move(found);
+        }
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = attempted,
+                     .subject = subject,
+                     .answer = "its operation " + text_or(operation, "name") +
+                               " is not known any more, and what it was to do is not done",
+                     .advice = "try it again"}};
     }
 
 private:
@@ -261,6 +283,10 @@ private:
             current = chain.renewed();
         }
     };
+
+    [[nodiscard]] detail::Pace new_pace() const {
+        return detail::Pace{std::chrono::milliseconds{options_.poll_milliseconds}};
+    }
 
     /// `is_in_doubt` afterwards: it may be there all the same.
     [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
@@ -308,7 +334,7 @@ private:
     }
     /// It is being made by the request whose answer was lost, and can not be seen yet.
     [[nodiscard]] Json made_meanwhile(const Creation& wanted, const net::Answer& conflict) const {
-        Pace pace{options_};
+        detail::Pace pace = new_pace();
         for (int look = 0; look < 40; ++look) {
             if (std::optional<Json> found = wanted.made(*this)) {
                 return *std::move(found);
@@ -320,7 +346,7 @@ private:
     void undo_unseen(const Creation& wanted) const {
         try {
             const Client free = with_stop({}).with_deadline({});
-            Pace pace{options_};
+            detail::Pace pace = new_pace();
             for (int look = 0; look < 5; ++look) {
                 if (const std::optional<Json> found = wanted.made(free)) {
                     return wanted.undo(free, *found);

@@ -106,11 +106,11 @@ public:
         const bool reads_on = served_.is_found && sink;
         Follower follower{client_.with_stop(std::move(stop)), served_.log, served_.object.name,
                           sink};
-        Outcome outcome =
-            follower.follow([this](const Client& client) { return look(client); },
-                            [reads_on](State state) {
-                                return is_terminal(state) || (state == State::ready && !reads_on);
-                            });
+        Outcome outcome = follower.follow([this](const Client& client) { return look(client); },
+                                          [reads_on](State state) {
+                                              return detail::has_ended(state) ||
+                                                     (state == State::ready && !reads_on);
+                                          });
         if (outcome.state == State::failed && !served_.is_found) {
             clean_up_quietly();
         }
@@ -122,12 +122,19 @@ public:
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(std::move(stop));
         client.control().say(Level::info, "removing " + served_.object.name);
-        const std::lock_guard lock{mutex_};
-        end_operation(client);
-        while (!served_.undo.empty()) {
-            served_.undo.back()(client);
-            served_.undo.pop_back();
+        const std::lock_guard alone{removal_};
+        set_removing(true);
+        try {
+            end_operation(client);
+            while (!served_.undo.empty()) {
+                served_.undo.back()(client);
+                served_.undo.pop_back();
+            }
+        } catch (...) {
+            set_removing(false);
+            throw;
         }
+        const std::lock_guard lock{mutex_};
         end_ = Outcome{.state = State::removed};
     }
 
@@ -141,52 +148,82 @@ public:
 
 private:
     [[nodiscard]] Outcome look(const Client& client) {
-        const std::lock_guard lock{mutex_};
-        if (end_) {
-            return *end_;
+        if (const auto end = known_end()) {
+            return *end;
         }
-        if (!is_done(served_.operation)) {
-            served_.operation =
-                client.get(served_.operation_root + text_or(served_.operation, "name"),
-                           "follow the deployment of", served_.object.name);
+        return settled(seen(client));
+    }
+    /// Asks the service.
+    [[nodiscard]] Outcome seen(const Client& client) {
+        Json operation = known_operation();
+        if (!is_done(operation)) {
+            operation = client.look_at(operation, served_.operation_root, served_.object.name);
+            learn(operation);
         }
-        if (!is_done(served_.operation)) {
+        if (!is_done(operation)) {
             return served_.deadline && Steady::now() >= *served_.deadline
-                       ? failed("it takes longer than start_timeout")
+                       ? not_deployed("it takes longer than start_timeout")
                        : Outcome{.state = State::pending};
         }
-        if (const std::string words = failure_of(served_.operation); !words.empty()) {
-            return failed(words);
+        if (const std::string words = failure_of(operation); !words.empty()) {
+            return not_deployed(words);
         }
         const std::optional<Json> resource =
             client.find(served_.url, "look at", served_.object.name);
-        if (!resource) {
-            return {.state = State::removed, .reason = "it is not there any more"};
+        return resource ? served_.state(*resource)
+                        : Outcome{.state = State::removed, .reason = "it is not there any more"};
+    }
+    /// What is made of it. What failed on its way stays so, whatever becomes of the resource.
+    [[nodiscard]] Outcome settled(Outcome outcome) {
+        const std::lock_guard lock{mutex_};
+        if (end_) {
+            return *end_;  // known meanwhile
         }
-        Outcome outcome = served_.state(*resource);
+        if (outcome.state == State::failed && is_being_removed_) {
+            return {.state = State::pending, .reason = "it is being removed"};
+        }
         was_ready_ = was_ready_ || outcome.state == State::ready;
         if (outcome.state == State::failed && !was_ready_ && !served_.is_found) {
             end_ = outcome;
         }
         return outcome;
     }
-    /// What has failed stays so, whatever becomes of the resource.
-    [[nodiscard]] Outcome failed(const std::string& words) {
-        end_ = Outcome{.state = State::failed, .reason = "the model was not deployed: " + words};
-        return *end_;
+    [[nodiscard]] static Outcome not_deployed(const std::string& words) {
+        return {.state = State::failed, .reason = "the model was not deployed: " + words};
     }
-    void end_operation(const Client& client) {
-        if (served_.may_cancel) {
-            client.cancel(served_.operation, served_.operation_root, served_.object.name);
+
+    [[nodiscard]] std::optional<Outcome> known_end() {
+        const std::lock_guard lock{mutex_};
+        return end_;
+    }
+    [[nodiscard]] Json known_operation() {
+        const std::lock_guard lock{mutex_};
+        return served_.operation;
+    }
+    /// Of two looks the one that saw the end counts.
+    void learn(const Json& operation) {
+        const std::lock_guard lock{mutex_};
+        if (!is_done(served_.operation)) {
+            served_.operation = operation;
         }
-        served_.operation =
-            client.end_of(served_.operation, served_.operation_root, "remove", served_.object.name);
+    }
+    void set_removing(bool is_being_removed) {
+        const std::lock_guard lock{mutex_};
+        is_being_removed_ = is_being_removed;
+    }
+
+    void end_operation(const Client& client) {
+        const Json operation = known_operation();
+        if (served_.may_cancel) {
+            client.cancel(operation, served_.operation_root, served_.object.name);
+        }
+        learn(client.end_of(operation, served_.operation_root, "remove", served_.object.name));
     }
     void clean_up_quietly() {
-        const std::lock_guard lock{mutex_};
-        if (!end_) {
+        if (!known_end()) {
             return;  // it was deployed, and somebody took it away
         }
+        const std::lock_guard alone{removal_};
         if (served_.keep_failed) {
             return client_.control().say(Level::warning,
                                          served_.object.name + " and its model stay, as they are");
@@ -199,10 +236,11 @@ private:
     }
 
     Client client_;
-    std::mutex mutex_ = {};
+    std::mutex removal_ = {};  ///< who removes, and waits for Google: `undo` is theirs
+    std::mutex mutex_ = {};    ///< of what is known: `operation`, and the members below `served_`
     Served served_;
     std::optional<Outcome> end_ = {};
-    bool was_ready_ = false;
+    bool was_ready_ = false, is_being_removed_ = false;
 };
 
 }  // namespace fairing::google

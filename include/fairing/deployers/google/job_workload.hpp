@@ -67,13 +67,13 @@ public:
 
     Outcome follow(const OutputSink& sink, std::stop_token stop) override {
         return Follower{client_.with_stop(std::move(stop)), job_.log, job_.object.name, sink}
-            .follow([this](const Client& client) { return look(client); }, is_terminal);
+            .follow([this](const Client& client) { return look(client); });
     }
 
     /// Cancels it; the service keeps the record of it. One that has ended stays as it is.
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(std::move(stop));
-        if (is_terminal(look(client).state)) {
+        if (detail::has_ended(look(client).state)) {
             return;
         }
         try {
@@ -82,7 +82,7 @@ public:
         } catch (const Cancelled&) {
             throw;
         } catch (const Error&) {
-            if (!is_terminal(look(client).state)) {  // it may have ended in between
+            if (!detail::has_ended(look(client).state)) {  // it may have ended in between
                 throw;
             }
         }

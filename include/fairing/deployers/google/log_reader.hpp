@@ -27,9 +27,9 @@ struct LogPlace {
 /// `labels` by their paths: {"resource.labels.job_id", "1234"}.
 [[nodiscard]] inline std::string log_filter(
     const std::string& type, std::initializer_list<std::pair<const char*, std::string>> labels) {
-    std::string text = "resource.type=\"" + type + '"';
+    std::string text = "resource.type=" + filter_string(type);
     for (const auto& [path, value] : labels) {
-        text += std::string{" AND "} + path + "=\"" + value + '"';
+        text += std::string{" AND "} + path + '=' + filter_string(value);
     }
     return text;
 }

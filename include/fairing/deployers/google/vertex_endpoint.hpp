@@ -15,6 +15,15 @@
 
 namespace fairing::detail {
 
+[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        if (text_or(deployed, "model") == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Takes `model` off the endpoint; the models that stay share its traffic.
 inline void undeploy(const google::Client& client, const std::string& root,
                      const std::string& endpoint, const std::string& model) {
@@ -35,25 +44,27 @@ inline void undeploy(const google::Client& client, const std::string& root,
                                               .body = std::move(body),
                                               .attempted = "undeploy",
                                               .subject = model});
-        static_cast<void>(client.finish(operation, root, "undeploy", model));
+        const auto done = [&](const google::Client& with) -> std::optional<Json> {
+            const std::optional<Json> now = with.find(root + endpoint, "look at", endpoint);
+            return now && is_deployed(*now, model) ? std::nullopt : std::optional{Json::object()};
+        };
+        static_cast<void>(client.finish(operation, root, "undeploy", model, done));
     }
 }
 
 /// Deletes a resource by its name; one that is not there counts as deleted.
 inline void delete_resource(const google::Client& client, const std::string& root,
                             const std::string& name) {
-    if (const std::optional<Json> operation = client.remove(root + name, name)) {
-        static_cast<void>(client.finish(*operation, root, "remove", name));
-    }
+    client.remove(root + name, root, name);
 }
 
-/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
-/// `member` of its response is the name.
+/// Gives up the operation that makes `name`, and deletes what it made nevertheless: nothing under
+/// way can be deleted.
 inline void delete_made(const google::Client& client, const std::string& root,
-                        const Json& operation, const char* member) {
-    client.cancel(operation, root, "what has to be removed");
-    const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
-    if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
+                        const Json& operation, const std::string& name) {
+    client.cancel(operation, root, name);
+    const Json end = client.end_of(operation, root, "wait for", name);
+    if (google::failure_of(end).empty()) {
         delete_resource(client, root, name);
     }
 }
@@ -79,15 +90,6 @@ inline void delete_endpoint(const google::Client& client, const std::string& roo
         }
     }
     return running;
-}
-
-[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
-    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
-        if (text_or(deployed, "model") == model) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /// What an endpoint is to us, by its resource name; the rest is the caller's.

@@ -3,7 +3,6 @@
 // is removed.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -19,6 +18,7 @@
 
 #include "../../kube/follow.hpp"
 #include "../../pods/kubernetes_options.hpp"
+#include "../../runs/patience.hpp"
 #include "../../stage/workload.hpp"
 #include "client.hpp"
 
@@ -75,10 +75,6 @@ inline constexpr std::array<RunState, 8> run_states{
                                           words.data() + words.size(), outcome.exit_code));
     }
     return outcome;
-}
-
-[[nodiscard]] constexpr bool has_ended(State state) noexcept {
-    return state == State::succeeded || state == State::failed || state == State::removed;
 }
 
 /// What a handle does beside following.
@@ -139,8 +135,6 @@ private:
 class RunWorkload final : public Workload::Model {
 public:
     static constexpr std::size_t tail_size = 20;
-    /// How often in a row the service may be out of reach, each time with all repetitions.
-    static constexpr int patience = 20;
 
     /// `run` as the service gave it.
     RunWorkload(const Client& client, const Json& run, RunHabits habits)
@@ -181,7 +175,17 @@ public:
                              sink(line);
                          });
         }
-        Outcome outcome = wait_for_end(client, logs);
+        Outcome outcome = detail::follow_patiently(
+            client.control(),
+            {.subject = "run " + name_,
+             .first_pause = std::chrono::milliseconds{client.options().poll_milliseconds},
+             .look = [&] { return poll(stop); },
+             .meanwhile =
+                 [&logs](State state) {
+                     if (logs && !detail::has_ended(state)) {
+                         logs->look();
+                     }
+                 }});
         if (logs && outcome.state != State::removed) {
             logs->finish();
         }
@@ -197,7 +201,7 @@ public:
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(stop);
         std::optional<Json> run = look(client);
-        if (run && !has_ended(outcome_of(*run).state)) {
+        if (run && !detail::has_ended(outcome_of(*run).state)) {
             static_cast<void>(client.find({.method = "POST",
                                            .path = path() + ":terminate",
                                            .attempted = "terminate run",
@@ -224,44 +228,6 @@ private:
         return client.find({.path = path(), .attempted = "look at run", .subject = name_});
     }
 
-    [[nodiscard]] Outcome wait_for_end(const Client& client, std::optional<TaskLogs>& logs) {
-        using std::chrono::milliseconds;
-        const milliseconds first{client.options().poll_milliseconds};
-        Outcome outcome;
-        int failures = 0;
-        for (milliseconds pause = first;;
-             pause = std::min(pause * 3 / 2 + milliseconds{1}, first * 20)) {
-            if (const std::optional<Outcome> now = look_again(client, failures)) {
-                pause = now->state == outcome.state ? pause : first;
-                outcome = *now;
-            }
-            if (has_ended(outcome.state)) {
-                return outcome;
-            }
-            if (logs) {
-                logs->look();
-            }
-            client.sleep(pause, "follow run " + name_);
-        }
-    }
-    /// nullopt when the service is out of reach for the moment.
-    [[nodiscard]] std::optional<Outcome> look_again(const Client& client, int& failures) {
-        try {
-            Outcome outcome = poll(client.control().stop);
-            failures = 0;
-            return outcome;
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool may_pass =
-                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-            if (!may_pass || ++failures >= patience) {
-                throw;
-            }
-            client.control().say(Level::warning, error.what());
-            return std::nullopt;
-        }
-    }
     /// The service deletes a run that still goes on too, and forgets its pods: so they get some
     /// time.
     [[nodiscard]] std::optional<Json> wait_until_ended(const Client& client) const {
@@ -269,7 +235,7 @@ private:
         const auto deadline = std::chrono::steady_clock::now() + limit;
         for (;;) {
             std::optional<Json> run = look(client);
-            if (!run || has_ended(outcome_of(*run).state) ||
+            if (!run || detail::has_ended(outcome_of(*run).state) ||
                 std::chrono::steady_clock::now() > deadline) {
                 return run;
             }

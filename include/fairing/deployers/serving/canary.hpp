@@ -14,6 +14,7 @@
 #include "../../kube/document.hpp"
 #include "../../runs/connection.hpp"
 #include "../../runs/plan.hpp"
+#include "../../runs/stop_after.hpp"
 #include "../../runs/submission.hpp"
 #include "endpoint_kind.hpp"
 #include "endpoint_plan.hpp"
@@ -91,8 +92,31 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
+/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a dead
+/// server, is taken back.
+[[nodiscard]] inline Json put_canary(const kube::Client& client, const kube::ObjectKey& key,
+                                     const Json& wanted,
+                                     const std::function<void(const kube::Client&)>& take_back) {
+    try {
+        return edit(client, key,
+                    [&wanted](Json now) { return with_canary(std::move(now), wanted); });
+    } catch (const kube::StatusError&) {
+        throw;
+    } catch (const Error&) {
+        try {
+            const StopAfter limit{cleanup_limit};
+            take_back(client.with_stop(limit.token()));
+        } catch (const Error& error) {
+            client.control().say(Level::warning,
+                                 key.text() + " may keep the canary: " + error.what());
+        }
+        throw;
+    }
+}
+
 /// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
-/// created as for a new one. remove() of the handle takes the canary back.
+/// created as for a new one, and removed when the canary does not come to be. remove() of the
+/// handle takes back both.
 [[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
                                            EndpointHabits habits, const Session& session) {
     const kube::Client client = connect(plan.options, session);
@@ -114,21 +138,34 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
         plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
     const Json wanted = std::move(objects.back());
     objects.pop_back();
+    CreatedObjects created{client, run_id};
     std::vector<kube::ObjectKey> beside;
     for (const Json& object : objects) {
-        beside.push_back(kube::key_of(client.create(object)));
-        detail::set_owner(client, beside.back(), *there);
+        const kube::ObjectKey its_key = kube::key_of(object, key.namespace_);
+        const std::optional<Json> before = client.find(its_key);
+        if (before && kube::label_of(*before, kube::run_label) == run_id) {
+            continue;  // the model that is there needs it too
+        }
+        static_cast<void>(detail::create_guarded(client, object, created));
+        beside.push_back(its_key);
+        detail::set_owner(client, its_key, *there);
     }
-    const Json stored =
-        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
-    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
-        edit(undoing, key, [&spec](Json now) {
+    const auto take_back = [key, spec = there->at("spec")](const kube::Client& with) {
+        edit(with, key, [&spec](Json now) {
             now["spec"] = spec;
             return now;
         });
     };
-    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
-                                                       std::move(habits))};
+    const Json stored = put_canary(client, key, wanted, take_back);
+    created.keep();
+    habits.undo = [take_back, beside, run_id](const kube::Client& with) {
+        take_back(with);
+        for (const kube::ObjectKey& each : beside) {
+            remove_own(with, each, run_id);
+        }
+    };
+    return Endpoint{
+        std::make_shared<EndpointWorkload>(client, kind, stored, beside, std::move(habits))};
 }
 
 }  // namespace fairing::kubernetes

@@ -45,7 +45,7 @@ struct EndpointHabits {
     std::string only_pod = {};
     EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
     net::AnyTransport transport = {};      ///< for requests that go past the API server
-    /// Of an edit of what was there before: remove() takes it back, and removes nothing.
+    /// Of an edit of what was there before: remove() takes it back, and removes no more than that.
     std::function<void(const kube::Client& client)> undo = {};
 };
 
@@ -261,13 +261,18 @@ private:
 
     /// Asked again after three seconds.
     [[nodiscard]] std::vector<Json> events(const kube::Client& client, const std::string& pod) {
-        const std::lock_guard lock{mutex_};
-        if (Steady::now() - events_read_ > std::chrono::seconds{3} || events_about_ != pod) {
-            events_ = events_of(client, subject_, pod);
-            events_about_ = pod;
-            events_read_ = Steady::now();
+        {
+            const std::lock_guard lock{mutex_};
+            if (Steady::now() - events_read_ <= std::chrono::seconds{3} && events_about_ == pod) {
+                return events_;
+            }
         }
-        return events_;
+        std::vector<Json> found = events_of(client, subject_, pod);
+        const std::lock_guard lock{mutex_};
+        events_ = found;
+        events_about_ = pod;
+        events_read_ = Steady::now();
+        return found;
     }
 
     /// What is waited for, each answer once.

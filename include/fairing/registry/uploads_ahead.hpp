@@ -1,0 +1,60 @@
+// fairing/registry/uploads_ahead.hpp - uploads that are begun before their blobs are known: a blob
+// then waits for one answer of the registry instead of two.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "../core/control.hpp"
+#include "../core/error.hpp"
+#include "api.hpp"
+#include "blob_upload.hpp"
+#include "upload_session.hpp"
+
+namespace fairing::registry {
+
+/// Of one repository. What nobody takes is cancelled at the registry.
+class UploadsAhead {
+public:
+    UploadsAhead(Api& api, const Control& control) : api_(api), control_(control) {}
+
+    /// Begins so many more, and does not wait.
+    void begin(std::size_t count) {
+        const std::lock_guard lock{mutex_};
+        for (; count > 0; --count) {
+            begun_.push_back(std::async(std::launch::async, [this] {
+                return BlobUpload{api_, control_}.begin();
+            }));
+        }
+    }
+    /// The oldest, as soon as it has begun; nullopt when there is none or the registry refused: who
+    /// begins an upload anew is told why.
+    [[nodiscard]] std::optional<UploadSession> take() {
+        std::future<std::optional<UploadSession>> oldest;
+        {
+            const std::lock_guard lock{mutex_};
+            if (begun_.empty()) {
+                return std::nullopt;
+            }
+            oldest = std::move(begun_.front());
+            begun_.pop_front();
+        }
+        try {
+            return oldest.get();
+        } catch (const Error&) {
+            return std::nullopt;
+        }
+    }
+
+private:
+    Api& api_;
+    const Control& control_;
+    std::mutex mutex_;
+    std::deque<std::future<std::optional<UploadSession>>> begun_;
+};
+
+}  // namespace fairing::registry
