@@ -3,10 +3,12 @@
 
 Fails when an include points up or sideways, when the includes inside a folder have a cycle, when a second file
 includes httplib, nlohmann, yaml-cpp, OpenSSL, pugixml or a library that compresses, when include/fairing.hpp does not reach a
-header, and when a header does not open with a comment that names its own path. Prints every finding, one per line.
+header, when a header does not open with a comment that names its own path, and when it has no test at its path that
+tests/meson.build builds. Prints every finding, one per line.
 """
 
 import argparse
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -50,6 +52,34 @@ SOLE_INCLUDERS = {
     "libdeflate.h": "fairing/codec/libdeflate_compressor.hpp",
     "isa-l": "fairing/codec/isal_compressor.hpp",
     "zstd": "fairing/codec/zstd.hpp",
+}
+
+# Headers without a test at their own path: the test that tries them, and why it does.
+TESTED_ELSEWHERE = {
+    "codec/tar": ("codec/tar_reader", "it only includes"),
+    "core/supervisor": ("core/process", "it runs between fork() and execve(), where no test can"),
+    "deployers/katib/checks": ("deployers/experiment", "its refusals are the deployer's"),
+    "deployers/katib/objects": ("deployers/experiment", "its objects are the deployer's"),
+    "deployers/katib/options": ("deployers/experiment", "members and their table"),
+    "deployers/katib/trial": ("deployers/experiment", "it is what the objects say"),
+    "deployers/local/engine_run": ("integration/local_container", "it needs an engine"),
+    "deployers/pipelines/client": ("deployers/pipeline", "it needs the service that is played there"),
+    "deployers/pipelines/options": ("deployers/pipeline", "members and their table"),
+    "deployers/pipelines/run_workload": ("deployers/pipeline", "it needs the service that is played there"),
+    "deployers/pipelines/spec": ("deployers/pipeline", "it is what the deployer renders"),
+    "deployers/serving/endpoint_plan": ("deployers/serving", "it wants a whole deployer"),
+    "deployers/training/kinds": ("deployers/training_jobs", "tables"),
+    "deployers/training/objects": ("deployers/training_jobs", "its objects are the deployer's"),
+    "deployers/training/run_policy": ("deployers/training_jobs", "members and their table"),
+    "kube/container_log": ("kube/follow", "it needs the API server that is played there"),
+    "net/httplib": ("net/httplib_transport", "it only includes"),
+    "net/httplib_call": ("net/httplib_transport", "it is one half of a connection's use"),
+    "net/httplib_connection": ("net/httplib_transport", "it is the other half"),
+    "packaging/context": ("packaging/context_digest", "members only"),
+    "preprocessors/function/libraries": ("preprocessors/function", "it needs the programs that are linked there"),
+    "registry/login": ("registry/credentials", "it is what those are read into"),
+    "runs/connection": ("deployers/job", "it is the first step of a start"),
+    "runs/plan": ("deployers/job", "it wants a whole deployer"),
 }
 
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -171,6 +201,38 @@ def check_openings(graph, findings):
             )
 
 
+def built_tests():
+    """The names out of the lists in tests/meson.build: "codec/tar_reader"; "integration/x" of those against peers."""
+    text = (ROOT / "tests" / "meson.build").read_text(encoding="utf-8")
+    names = set()
+    for folder, quoted in re.findall(r"^(?:  '(\w+)': |(?:integration|job|cluster)_sources = )\[([^\]]*)\]", text, re.M):
+        prefix = "" if folder == "fairing" else (folder or "integration") + "/"
+        names.update(prefix + name for name in re.findall(r"'([^']+)'", quoted))
+    return names
+
+
+def check_tests(graph, findings):
+    built = built_tests()
+
+    def is_there(name):
+        return name in built and (ROOT / "tests" / f"{name}_test.cpp").is_file()
+
+    headers = {path.relative_to(INCLUDE / "fairing").with_suffix("").as_posix(): path for path in graph if path != UMBRELLA}
+    for name, path in headers.items():
+        if is_there(name):
+            continue
+        if name not in TESTED_ELSEWHERE:
+            findings.append(
+                f"{path.relative_to(ROOT)}: there is no tests/{name}_test.cpp that tests/meson.build builds"
+            )
+    for name, (test, _) in TESTED_ELSEWHERE.items():
+        if name not in headers or is_there(name):
+            why = "has a test of its own" if name in headers else "is no header"
+            findings.append(f"tools/check_layers.py: {name} {why}, and needs no place in TESTED_ELSEWHERE")
+        elif not is_there(test):
+            findings.append(f"tools/check_layers.py: {name} has no test, for there is no tests/{test}_test.cpp")
+
+
 def main():
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -185,6 +247,7 @@ def main():
     check_sole_includers(findings)
     check_reached(graph, findings)
     check_openings(graph, findings)
+    check_tests(graph, findings)
     for finding in findings:
         print(finding, file=sys.stderr)
     if findings:

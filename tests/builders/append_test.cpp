@@ -241,14 +241,6 @@ TEST_CASE("what can not be built is refused with what to do") {
     refused({.base_image = "scratch", .registry = shop.target(), .platform = "linux"},
             "OS/ARCHITECTURE");
     refused({.base_image = "scratch", .registry = shop.target(), .compression = 99}, "compression");
-    static_cast<void>(shop.build({.base_image = "scratch",
-                                  .registry = shop.target("base"),
-                                  .tag = "v1",
-                                  .platform = "linux/s390x"}));
-    refused({.base_image = shop.target("base") + ":v1",
-             .registry = shop.target(),
-             .platform = "linux/amd64"},
-            "it is for linux/s390x, not linux/amd64");
 }
 
 TEST_CASE("every compressor that is there makes an image of the same content, of its own type") {

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <set>
 
 #include "../support/workspace.hpp"
@@ -60,21 +59,4 @@ TEST_CASE("the tag is by all that makes the image, and by nothing else") {
     CHECK(tags.size() == 11);
     CHECK(tag_of({.base_image = "debian:12", .access = {.insecure = true}}) == tag_of(usual));
     CHECK(tag_of(usual) == "97222f519577");  // in every version
-}
-
-TEST_CASE("without a base image it is Python's own, of the version that is here") {
-    const support::Workspace space;
-    const std::string before = *env("PATH");
-    const auto base_with = [&](const std::string& path) {
-        ::setenv("PATH", path.c_str(), 1);
-        std::string said = support::error_of([&] { (void)detail::default_base_image({}); });
-        said = said.empty() ? detail::default_base_image({}) : said;
-        ::setenv("PATH", before.c_str(), 1);
-        return said;
-    };
-    space.file("python3", "#!/bin/sh\nprintf 3.7", 0755);
-    CHECK(base_with(space.path().string()) == "python:3.7-slim");
-    space.file("python3", "#!/bin/sh\nprintf 'no version'", 0755);
-    CHECK(support::contains(base_with(space.path().string()), "name one with --base-image"));
-    CHECK(support::contains(base_with("/nowhere"), "name one with --base-image"));
 }

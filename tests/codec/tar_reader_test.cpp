@@ -3,9 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
-#include <cstdio>
 #include <fairing/codec/tar.hpp>
 #include <fairing/core/files.hpp>
 #include <map>
@@ -15,9 +13,11 @@
 
 #include "../support/samples.hpp"
 #include "../support/shell.hpp"
+#include "ustar_header.hpp"
 
 using namespace fairing;
 using namespace fairing::codec;
+using codec_test::Header;
 using support::bytes_of;
 
 namespace {
@@ -46,38 +46,6 @@ std::string refusal(std::string_view archive, ErrorCode code = ErrorCode::integr
     }
     return "accepted";
 }
-
-/// A header whose fields are set as they come, with a checksum that fits.
-class Header {
-public:
-    explicit Header(std::string_view name, char type = '0') : block_(512, '\0') {
-        at(0, name).at(100, "0000644").at(108, "0000000").at(116, "0000000").at(124, "00000000000");
-        at(136, "00000000000").at(156, {&type, 1}).at(257, {"ustar\00000", 8});
-    }
-    Header& at(std::size_t offset, std::string_view text) {
-        block_.replace(offset, text.size(), text);
-        return *this;
-    }
-    Header& size(std::size_t value) {
-        std::array<char, 12> digits;
-        std::snprintf(digits.data(), digits.size(), "%011zo", value);
-        return at(124, digits.data());
-    }
-    [[nodiscard]] std::string block() const {
-        std::string result = block_;
-        result.replace(148, 8, "        ");
-        unsigned sum = 0;
-        for (const char character : result) {
-            sum += static_cast<unsigned char>(character);
-        }
-        std::array<char, 8> digits;
-        std::snprintf(digits.data(), digits.size(), "%06o", sum);
-        return result.replace(148, 8, std::string{digits.data()} + std::string{"\0 ", 2});
-    }
-
-private:
-    std::string block_;
-};
 
 std::string padded(std::string_view content) {
     return std::string{content} + std::string(tar_padding(content.size()), '\0');
@@ -158,9 +126,7 @@ TEST_CASE("tar reader: names are what the archive says, but for slashes at the e
     CHECK(name_of(Header{"/", '5'}) == "/");
     CHECK(name_of(Header{"a///", '5'}) == "a");
     CHECK(name_of(Header{"caf\xe9"}) == "caf\xe9");
-    CHECK(name_of(Header{std::string(100, 'n')}.at(345, std::string(155, 'p'))) ==
-          std::string(155, 'p') + "/" + std::string(100, 'n'));
-    CHECK(name_of(Header{"n"}.at(345, "gnu data").at(257, {"ustar  \0", 8})) == "n");
+    CHECK(name_of(Header{"n"}.at(345, "p")) == "p/n");
     CHECK(refusal(Header{""}.block()) == "an entry without a name");
     CHECK(refusal(extended('x', record("path", std::string{"a\0b", 3})) + some_file) ==
           "a name with a NUL");
@@ -169,47 +135,34 @@ TEST_CASE("tar reader: names are what the archive says, but for slashes at the e
     CHECK(refusal(Header{"l", '2'}.block()) == "a link without a target");
 }
 
-TEST_CASE("tar reader: numbers") {
+TEST_CASE("tar reader: each number out of its field") {
     const auto entry_of = [](const Header& header) {
         return read_archive(header.block()).at(0).first;
     };
-    CHECK(entry_of(Header{"f"}.at(100, "   755 ")).mode == 0755);
     CHECK(entry_of(Header{"f"}.at(100, "100644 ")).mode == 0644);
-    CHECK(entry_of(Header{"f"}.at(108, std::string(8, '\0'))).user == 0);
-    CHECK(entry_of(Header{"f"}.at(108, "77777777")).user == 077777777);
-    CHECK(entry_of(Header{"f"}.at(108, std::string{"\x80\0\0\0\xff\0\0\1", 8})).user == 0xff000001);
+    const TarEntry entry = entry_of(Header{"d", '3'}
+                                        .at(108, "0000007")
+                                        .at(116, "0000010")
+                                        .at(136, "00000000011")
+                                        .at(329, "0000001")
+                                        .at(337, "0000003"));
+    CHECK(entry.user == 7);
+    CHECK(entry.group == 8);
+    CHECK(entry.mtime == 9);
+    CHECK(entry.device_major == 1);
+    CHECK(entry.device_minor == 3);
     CHECK(entry_of(Header{"f"}.at(136, std::string(12, '\xff'))).mtime == -1);
-    CHECK(
-        entry_of(Header{"f"}.at(136, std::string{"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", 12}))
-            .mtime == INT64_MAX);
-    CHECK(refusal(Header{"f"}.at(136, std::string{"\x80\0\0\0\x80\0\0\0\0\0\0\0", 12}).block()) ==
-          "a time that is too large");
-    CHECK(refusal(Header{"f"}.at(124, std::string{"\x80\0\0\1\0\0\0\0\0\0\0\0", 12}).block()) ==
-          "a size that is too large");
     CHECK(refusal(Header{"f"}.at(124, std::string(12, '\xff')).block()) == "a negative size");
-    CHECK(refusal(Header{"f"}.at(124, "0000000000x").block()) == "a size that is not a number");
-    CHECK(refusal(Header{"f"}.at(124, "-0000000001").block()) == "a size that is not a number");
     CHECK(refusal(Header{"f"}.at(108, "0000008").block()) == "a user that is not a number");
-    const auto device = entry_of(Header{"d", '3'}.at(329, "0000001").at(337, "0000003"));
-    CHECK(device.device_major == 1);
-    CHECK(device.device_minor == 3);
+    CHECK(refusal(Header{"f"}.at(136, std::string{"\x80\0\0\1\0\0\0\0\0\0\0\0", 12}).block()) ==
+          "a time that is too large");
 }
 
-TEST_CASE("tar reader: checksums") {
+TEST_CASE("tar reader: a header that is none") {
     std::string broken = some_file;
     broken[0] = 'g';
     CHECK(refusal(broken) == "a header does not match its checksum");
     CHECK(refusal(std::string(512, 'x')) == "a checksum that is not a number");
-    // The sum of signed characters.
-    std::string header = Header{"caf\xe9"}.block();
-    int sum = 0;
-    for (std::size_t i = 0; i < header.size(); ++i) {
-        sum += i >= 148 && i < 156 ? ' ' : static_cast<signed char>(header[i]);
-    }
-    std::array<char, 8> digits;
-    std::snprintf(digits.data(), digits.size(), "%06o", static_cast<unsigned>(sum));
-    header.replace(148, 6, digits.data(), 6);
-    CHECK(read_archive(header).size() == 1);
 }
 
 TEST_CASE("tar reader: pax records") {
@@ -225,9 +178,6 @@ TEST_CASE("tar reader: pax records") {
     CHECK(entry.mtime == 1700000000);
     CHECK(entry.pax ==
           std::map<std::string, std::string>{{"SCHILY.xattr.a", "v"}, {"uname", "who"}});
-    CHECK(entry_of(record("mtime", "-1.5")).mtime == -2);
-    CHECK(entry_of(record("mtime", "-0.5")).mtime == -1);
-    CHECK(entry_of(record("mtime", "-1.000")).mtime == -1);
     CHECK(entry_of(record("path", "")).path == "file");
     CHECK(entry_of(record("comment", "a=b\nc")).pax.at("comment") == "a=b\nc");
     // The size of the record counts, not that of the header.
@@ -235,24 +185,11 @@ TEST_CASE("tar reader: pax records") {
                        padded("abc"))
               .at(0)
               .second == "abc");
-    for (const char* records : {"x", "6 a=b", "7 a=b\n", "5 a=b\n", "99999999999999999999 a=b\n",
-                                "0 a=b\n", "-6 a=b\n", "3 \n", "2 ", "6  a=b\n", "6\ta=b\n"}) {
-        CAPTURE(records);
-        CHECK(refusal(extended('x', records) + some_file).starts_with("a pax record"));
-    }
     CHECK(refusal(extended('x', "6 abc\n") + some_file) == "a pax record without a key");
-    CHECK(refusal(extended('x', "6 =bc\n") + some_file) == "a pax record without a key");
-    for (const char* value : {"x", "-1", "1x", "99999999999999999999", " 1", "1.5"}) {
-        CAPTURE(value);
-        CHECK(refusal(extended('x', record("size", value)) + some_file) ==
-              "a pax record that is not a number");
-    }
-    for (const char* value :
-         {"x", "1x", "1.x", "1.5.5", "99999999999999999999", "-9223372036854775808.5"}) {
-        CAPTURE(value);
-        CHECK(refusal(extended('x', record("mtime", value)) + some_file) ==
-              "a pax record that is not a time");
-    }
+    CHECK(refusal(extended('x', record("size", "1.5")) + some_file) ==
+          "a pax record that is not a number");
+    CHECK(refusal(extended('x', record("mtime", "x")) + some_file) ==
+          "a pax record that is not a time");
     CHECK(refusal(extended('x', record("GNU.sparse.major", "1")) + some_file,
                   ErrorCode::unsupported) == "a sparse file");
 }

@@ -221,15 +221,6 @@ TEST_CASE("tar writer: links and members that are refused") {
     CHECK(refusal({.path = "f", .pax = {{"comment", ""}}}) != "accepted");
 }
 
-TEST_CASE("tar writer: padding") {
-    CHECK(tar_padding(0) == 0);
-    CHECK(tar_padding(1) == 511);
-    CHECK(tar_padding(511) == 1);
-    CHECK(tar_padding(512) == 0);
-    CHECK(tar_padding(513) == 511);
-    CHECK(tar_padding(~std::uint64_t{0}) == 1);
-}
-
 TEST_CASE("tar writer: GNU tar lists and extracts it") {
     if (!support::has_program("tar") ||
         support::run("tar --version").output.find("GNU tar") == std::string::npos) {

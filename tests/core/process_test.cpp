@@ -44,10 +44,6 @@ TEST_CASE("exit codes and signals are the program's own") {
         CHECK(end.exit_code == 128 + signal);
         CHECK(end.signal == signal);
     }
-    CHECK(ProcessEnd{}.reason().empty());
-    CHECK(ProcessEnd{.exit_code = 3}.reason() == "exited with 3");
-    CHECK(ProcessEnd{.exit_code = 137, .signal = 9}.reason() == "killed by signal 9 (SIGKILL)");
-    CHECK(signal_text(64) == "signal 64");
 }
 
 TEST_CASE("the end can be asked for again, the output comes once") {

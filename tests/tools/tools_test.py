@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +22,11 @@ GOOD = {
 }
 
 
+TESTS = "test_sources = {\n  'core': ['error',\n           'json'],\n  'codec': ['gzip'],\n}\nintegration_sources = ['peer']\n"
+
+
 class Tree:
-    """A small copy of the project: include/ with the given headers, and tools/."""
+    """A small copy of the project: include/ with the given headers and a test for each of GOOD, and tools/."""
 
     def __init__(self, headers):
         self.folder = tempfile.TemporaryDirectory()
@@ -30,10 +34,25 @@ class Tree:
         (self.root / "tools").mkdir()
         for name in ("own_headers.py", "check_layers.py", "amalgamate.py"):
             shutil.copy(TOOLS / name, self.root / "tools" / name)
+        self.exempt({})
         for name, text in headers.items():
-            path = self.root / "include" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            self.write("include/" + name, text)
+        for name in ("core/error", "core/json", "codec/gzip", "integration/peer"):
+            self.write(f"tests/{name}_test.cpp", "")
+        self.write("tests/meson.build", TESTS)
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def exempt(self, headers):
+        """Gives check_layers.py other headers than ours that are tested elsewhere."""
+        tool = self.root / "tools" / "check_layers.py"
+        table = f"TESTED_ELSEWHERE = {headers!r}"[:-1] + "\n}"
+        text, count = re.subn(r"^TESTED_ELSEWHERE = \{.*?^\}", table, tool.read_text(), flags=re.M | re.S)
+        assert count == 1
+        tool.write_text(text)
 
     def run(self, tool, *arguments):
         done = subprocess.run(
@@ -121,6 +140,37 @@ class ToolsTest(unittest.TestCase):
             with self.subTest(opening):
                 tree = self.tree({"fairing/core/error.hpp": opening + "\n"})
                 self.fails(tree, "check_layers.py", "core/error.hpp:1: begin with")
+
+    def test_layers_a_header_without_a_test(self):
+        tree = self.tree()
+        (tree.root / "tests" / "codec" / "gzip_test.cpp").unlink()
+        self.fails(tree, "check_layers.py", "codec/gzip.hpp: there is no tests/codec/gzip_test.cpp")
+        tree = self.tree()  # there, and never built
+        tree.write("tests/meson.build", TESTS.replace("'json'", ""))
+        self.fails(tree, "check_layers.py", "core/json.hpp: there is no tests/core/json_test.cpp", "meson.build builds")
+
+    def test_layers_a_header_that_is_tested_elsewhere(self):
+        for test in ("core/error", "integration/peer"):
+            with self.subTest(test):
+                tree = self.tree()
+                (tree.root / "tests" / "codec" / "gzip_test.cpp").unlink()
+                tree.exempt({"codec/gzip": (test, "it needs that")})
+                code, output = tree.run("check_layers.py")
+                self.assertEqual(code, 0, output)
+
+    def test_layers_exemptions_that_are_none(self):
+        for name, test, said in (
+            ("codec/gzip", "core/error", "codec/gzip has a test of its own"),
+            ("codec/absent", "core/error", "codec/absent is no header"),
+        ):
+            with self.subTest(said):
+                tree = self.tree()
+                tree.exempt({name: (test, "it needs that")})
+                self.fails(tree, "check_layers.py", said)
+        tree = self.tree()
+        (tree.root / "tests" / "codec" / "gzip_test.cpp").unlink()
+        tree.exempt({"codec/gzip": ("integration/absent", "it needs that")})
+        self.fails(tree, "check_layers.py", "codec/gzip has no test", "no tests/integration/absent_test.cpp")
 
     def test_includes_in_comments_and_strings_are_none(self):
         text = (

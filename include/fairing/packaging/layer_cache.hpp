@@ -16,11 +16,8 @@
 #pragma once
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,13 +26,13 @@
 #include <utility>
 #include <vector>
 
-#include "../codec/crc32.hpp"
 #include "../codec/sha256.hpp"
 #include "../oci/digest.hpp"
 #include "cache_folder.hpp"
 #include "cache_record.hpp"
 #include "context.hpp"
 #include "file_identity.hpp"
+#include "known_segments.hpp"
 #include "layer_writer.hpp"
 #include "source_file.hpp"
 
@@ -58,66 +55,6 @@ struct LayerRecipe {
     std::string compressor = {};  ///< with its level: "gzip 1"
     std::int64_t modification_time = 0;
     std::string name = {};  ///< of the group: layers of equal name in one folder share segments
-};
-
-/// The segments of a layer that was made before, to be recalled by content. Safe to use from
-/// several threads.
-class KnownSegments {
-public:
-    KnownSegments() = default;
-    KnownSegments(UniqueFd blob, std::vector<StoredSegment> segments)
-        : blob_(std::move(blob)), segments_(std::move(segments)) {
-        for (std::size_t i = 0; i < segments_.size(); ++i) {
-            by_key_.emplace(short_key(segments_[i].key), i);
-        }
-    }
-    /// Appends what the segment compressed to; false when it is not known, or is damaged.
-    bool recall(const Segment& segment, std::span<const std::byte> input,
-                std::vector<std::byte>& out) const {
-        const auto found = by_key_.find(short_key(segment.key));
-        if (found == by_key_.end()) {
-            return false;
-        }
-        const StoredSegment& stored = segments_[found->second];
-        if (stored.key != segment.key || stored.size != input.size() || stored.crc != segment.crc) {
-            return false;
-        }
-        const std::size_t before = out.size();
-        out.resize(before + stored.compressed_size);
-        const auto bytes = std::span{out}.subspan(before);
-        if (read_at(bytes, stored.offset) && codec::crc32(bytes) == stored.compressed_crc) {
-            return true;
-        }
-        out.resize(before);
-        return false;
-    }
-    [[nodiscard]] bool empty() const noexcept { return segments_.empty(); }
-
-private:
-    [[nodiscard]] static std::uint64_t short_key(const Sha256Digest& key) noexcept {
-        std::uint64_t value = 0;
-        std::memcpy(&value, key.data(), sizeof value);
-        return value;
-    }
-    [[nodiscard]] bool read_at(std::span<std::byte> bytes, std::uint64_t offset) const noexcept {
-        while (!bytes.empty()) {
-            const ssize_t got =
-                ::pread(blob_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-            if (got < 0 && errno == EINTR) {
-                continue;
-            }
-            if (got <= 0) {
-                return false;
-            }
-            bytes = bytes.subspan(static_cast<std::size_t>(got));
-            offset += static_cast<std::uint64_t>(got);
-        }
-        return true;
-    }
-
-    UniqueFd blob_ = {};
-    std::vector<StoredSegment> segments_ = {};
-    std::unordered_map<std::uint64_t, std::size_t> by_key_ = {};
 };
 
 /// The identities of `files` as they are now; nothing for a symbolic link, whose target is part of

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "../../support/workspace.hpp"
-#include "fairing/deployers/google/machine.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -46,15 +45,4 @@ TEST_CASE("options that no service of Google takes") {
                    }),
                    "longer than 63"));
     CHECK(contains(refused([](auto& o) { o.labels = {{"1a", "v"}}; }), "begins with a letter"));
-}
-
-TEST_CASE("a machine has as many accelerators as it says, one when it only names them") {
-    CHECK(google::machine_spec({.machine_type = "n1"}) == Json{{"machineType", "n1"}});
-    CHECK(google::machine_spec({.machine_type = "g2", .accelerator_type = "NVIDIA_L4"}) ==
-          Json{{"machineType", "g2"}, {"acceleratorType", "NVIDIA_L4"}, {"acceleratorCount", 1}});
-    CHECK(google::machine_spec({.machine_type = "g2",
-                                .accelerator_type = "NVIDIA_L4",
-                                .accelerator_count = 2})["acceleratorCount"] == 2);
-    CHECK(contains(error_of([] { google::check_machine({.accelerator_count = -1}); }),
-                   "less than 0"));
 }
