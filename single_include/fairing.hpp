@@ -2141,237 +2141,6 @@ struct Context {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/codec/byte_order.hpp - bytes, and little-endian numbers that need not be aligned, in
-// memory.
-
-namespace fairing::codec::detail {
-
-template <std::unsigned_integral Number>
-[[nodiscard]] constexpr Number reverse_bytes(Number value) {
-    Number reversed = 0;
-    for (std::size_t i = 0; i < sizeof(Number); ++i) {
-        reversed = static_cast<Number>(reversed << 8 | (value >> (8 * i) & 0xff));
-    }
-    return reversed;
-}
-
-/// Precondition: sizeof(Number) bytes are readable at `bytes`.
-template <std::unsigned_integral Number>
-[[nodiscard]] inline Number load_little(const std::byte* bytes) {
-    Number value;
-    std::memcpy(&value, bytes, sizeof value);
-    return std::endian::native == std::endian::little ? value : reverse_bytes(value);
-}
-
-/// Precondition: sizeof(Number) bytes are writable at `bytes`.
-template <std::unsigned_integral Number>
-inline void store_little(Number value, std::byte* bytes) {
-    value = std::endian::native == std::endian::little ? value : reverse_bytes(value);
-    std::memcpy(bytes, &value, sizeof value);
-}
-
-template <std::unsigned_integral Number>
-inline void append_little(Number value, std::vector<std::byte>& out) {
-    out.resize(out.size() + sizeof value);
-    store_little(value, out.data() + out.size() - sizeof value);
-}
-
-inline void append_bytes(std::span<const std::byte> bytes, std::vector<std::byte>& out) {
-    const std::size_t size = out.size();
-    out.resize(size + bytes.size());
-    std::copy(bytes.begin(), bytes.end(), out.data() + size);
-}
-
-}  // namespace fairing::codec::detail
-
-// -------------------------------------------------------------------------------------------------------------
-// fairing/codec/crc32.hpp - the CRC-32 of gzip (RFC 1952, section 8), with carry-less
-// multiplication where there is one.
-//
-// Polynomials over GF(2) are held bit-reflected, as the CRC itself: bit 31 is the coefficient of
-// x^0.
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#include <smmintrin.h>
-#include <wmmintrin.h>
-#endif
-
-namespace fairing::codec {
-
-/// How the CRC is computed. All give the same value.
-enum class Crc32Implementation { portable, x86_carryless };
-
-namespace detail {
-
-inline constexpr std::uint32_t crc32_polynomial = 0xedb88320;
-
-/// value * x.
-constexpr std::uint32_t crc32_shift(std::uint32_t value) {
-    return value >> 1 ^ ((value & 1) != 0 ? crc32_polynomial : 0);
-}
-
-/// left * right.
-constexpr std::uint32_t crc32_multiply(std::uint32_t left, std::uint32_t right) {
-    std::uint32_t product = 0;
-    for (; left != 0; left <<= 1, right = crc32_shift(right)) {
-        product ^= (left & 1U << 31) != 0 ? right : 0;
-    }
-    return product;
-}
-
-/// x to the power of `exponent`.
-constexpr std::uint32_t crc32_power(std::uint64_t exponent) {
-    std::uint32_t result = 1U << 31;
-    for (std::uint32_t square = 1U << 30; exponent != 0; exponent >>= 1) {
-        result = (exponent & 1) != 0 ? crc32_multiply(result, square) : result;
-        square = crc32_multiply(square, square);
-    }
-    return result;
-}
-
-/// Row n holds the CRC of each byte followed by n zero bytes.
-inline constexpr auto crc32_tables = [] {
-    std::array<std::array<std::uint32_t, 256>, 8> tables = {};
-    for (std::uint32_t byte = 0; byte < 256; ++byte) {
-        std::uint32_t value = byte;
-        for (int bit = 0; bit < 8; ++bit) {
-            value = crc32_shift(value);
-        }
-        tables[0][byte] = value;
-    }
-    for (std::size_t row = 1; row < tables.size(); ++row) {
-        for (std::size_t byte = 0; byte < 256; ++byte) {
-            const std::uint32_t before = tables[row - 1][byte];
-            tables[row][byte] = before >> 8 ^ tables[0][before & 0xff];
-        }
-    }
-    return tables;
-}();
-
-/// Works on the inverted CRC, as the other one.
-inline std::uint32_t crc32_update_portable(std::uint32_t state, std::span<const std::byte> bytes) {
-    const auto& table = crc32_tables;
-    for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
-        const std::uint64_t word = load_little<std::uint64_t>(bytes.data()) ^ state;
-        state = table[7][word & 0xff] ^ table[6][word >> 8 & 0xff] ^ table[5][word >> 16 & 0xff] ^
-                table[4][word >> 24 & 0xff] ^ table[3][word >> 32 & 0xff] ^
-                table[2][word >> 40 & 0xff] ^ table[1][word >> 48 & 0xff] ^ table[0][word >> 56];
-    }
-    for (const std::byte byte : bytes) {
-        state = state >> 8 ^ table[0][(state ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
-    }
-    return state;
-}
-
-#if defined(__x86_64__)
-
-/// PCLMULQDQ is bit 1 of ECX in leaf 1.
-inline bool crc32_carryless_present() {
-    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & 1U << 1) != 0;
-}
-
-/// What moves 128 bits by `distance` bits: the factors for their low and high half. The product of
-/// two reflected polynomials comes out one bit low, hence the shift to the left.
-constexpr std::uint64_t crc32_fold_low(std::uint64_t distance) {
-    return std::uint64_t{crc32_power(distance + 32)} << 1;
-}
-constexpr std::uint64_t crc32_fold_high(std::uint64_t distance) {
-    return std::uint64_t{crc32_power(distance - 32)} << 1;
-}
-
-[[gnu::target("pclmul,sse2"), gnu::always_inline]] inline __m128i crc32_fold(__m128i value,
-                                                                             __m128i factors,
-                                                                             __m128i next) {
-    const __m128i low = _mm_clmulepi64_si128(value, factors, 0x00);
-    const __m128i high = _mm_clmulepi64_si128(value, factors, 0x11);
-    return _mm_xor_si128(_mm_xor_si128(low, high), next);
-}
-
-/// Folds all that comes in units of 16 bytes into 16 bytes with the same remainder; the tables do
-/// the rest.
-[[gnu::target("pclmul,sse2")]] inline std::uint32_t crc32_update_carryless(
-    std::uint32_t state, std::span<const std::byte> bytes) {
-    if (bytes.size() < 128) {
-        return crc32_update_portable(state, bytes);
-    }
-    constexpr std::uint64_t far_low = crc32_fold_low(512), far_high = crc32_fold_high(512);
-    constexpr std::uint64_t near_low = crc32_fold_low(128), near_high = crc32_fold_high(128);
-    const __m128i by_64 =
-        _mm_set_epi64x(static_cast<long long>(far_high), static_cast<long long>(far_low));
-    const __m128i by_16 =
-        _mm_set_epi64x(static_cast<long long>(near_high), static_cast<long long>(near_low));
-    const auto* input = reinterpret_cast<const __m128i*>(bytes.data());
-    __m128i lane0 =
-        _mm_xor_si128(_mm_loadu_si128(input), _mm_cvtsi32_si128(static_cast<int>(state)));
-    __m128i lane1 = _mm_loadu_si128(input + 1);
-    __m128i lane2 = _mm_loadu_si128(input + 2);
-    __m128i lane3 = _mm_loadu_si128(input + 3);
-    std::size_t left = bytes.size() - 64;
-    for (input += 4; left >= 64; left -= 64, input += 4) {
-        lane0 = crc32_fold(lane0, by_64, _mm_loadu_si128(input));
-        lane1 = crc32_fold(lane1, by_64, _mm_loadu_si128(input + 1));
-        lane2 = crc32_fold(lane2, by_64, _mm_loadu_si128(input + 2));
-        lane3 = crc32_fold(lane3, by_64, _mm_loadu_si128(input + 3));
-    }
-    __m128i folded = crc32_fold(lane0, by_16, lane1);
-    folded = crc32_fold(folded, by_16, lane2);
-    folded = crc32_fold(folded, by_16, lane3);
-    for (; left >= 16; left -= 16, ++input) {
-        folded = crc32_fold(folded, by_16, _mm_loadu_si128(input));
-    }
-    std::array<std::byte, 16> remainder;
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(remainder.data()), folded);
-    return crc32_update_portable(crc32_update_portable(0, remainder), bytes.last(left));
-}
-
-#endif
-
-}  // namespace detail
-
-/// What this machine can run, the fastest first, `portable` last.
-[[nodiscard]] inline std::vector<Crc32Implementation> crc32_implementations() {
-    std::vector<Crc32Implementation> present;
-#if defined(__x86_64__)
-    if (detail::crc32_carryless_present()) {
-        present.push_back(Crc32Implementation::x86_carryless);
-    }
-#endif
-    present.push_back(Crc32Implementation::portable);
-    return present;
-}
-
-/// The CRC of `bytes` after others whose CRC is `previous` (0 for none).
-/// Precondition: `implementation` is one of crc32_implementations().
-[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t previous,
-                                         Crc32Implementation implementation) {
-#if defined(__x86_64__)
-    if (implementation == Crc32Implementation::x86_carryless) {
-        return ~detail::crc32_update_carryless(~previous, bytes);
-    }
-#endif
-    static_cast<void>(implementation);
-    return ~detail::crc32_update_portable(~previous, bytes);
-}
-
-/// The same with the fastest implementation.
-[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes,
-                                         std::uint32_t previous = 0) {
-    static const Crc32Implementation fastest = crc32_implementations().front();
-    return crc32(bytes, previous, fastest);
-}
-
-/// The CRC of A followed by B, out of the CRC of each and the length of B in bytes.
-[[nodiscard]] constexpr std::uint32_t combine_crc32(std::uint32_t a, std::uint32_t b,
-                                                    std::uint64_t length_b) {
-    // x has the order 2^32 - 1, so the exponent may be reduced before it is multiplied by 8.
-    return detail::crc32_multiply(a, detail::crc32_power(length_b % 0xffffffff * 8)) ^ b;
-}
-
-}  // namespace fairing::codec
-
-// -------------------------------------------------------------------------------------------------------------
 // fairing/core/env.hpp - environment variables, and the one that tells both ends of a program
 // apart.
 
@@ -3027,6 +2796,237 @@ struct FileIdentity {
 }
 
 }  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/byte_order.hpp - bytes, and little-endian numbers that need not be aligned, in
+// memory.
+
+namespace fairing::codec::detail {
+
+template <std::unsigned_integral Number>
+[[nodiscard]] constexpr Number reverse_bytes(Number value) {
+    Number reversed = 0;
+    for (std::size_t i = 0; i < sizeof(Number); ++i) {
+        reversed = static_cast<Number>(reversed << 8 | (value >> (8 * i) & 0xff));
+    }
+    return reversed;
+}
+
+/// Precondition: sizeof(Number) bytes are readable at `bytes`.
+template <std::unsigned_integral Number>
+[[nodiscard]] inline Number load_little(const std::byte* bytes) {
+    Number value;
+    std::memcpy(&value, bytes, sizeof value);
+    return std::endian::native == std::endian::little ? value : reverse_bytes(value);
+}
+
+/// Precondition: sizeof(Number) bytes are writable at `bytes`.
+template <std::unsigned_integral Number>
+inline void store_little(Number value, std::byte* bytes) {
+    value = std::endian::native == std::endian::little ? value : reverse_bytes(value);
+    std::memcpy(bytes, &value, sizeof value);
+}
+
+template <std::unsigned_integral Number>
+inline void append_little(Number value, std::vector<std::byte>& out) {
+    out.resize(out.size() + sizeof value);
+    store_little(value, out.data() + out.size() - sizeof value);
+}
+
+inline void append_bytes(std::span<const std::byte> bytes, std::vector<std::byte>& out) {
+    const std::size_t size = out.size();
+    out.resize(size + bytes.size());
+    std::copy(bytes.begin(), bytes.end(), out.data() + size);
+}
+
+}  // namespace fairing::codec::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/codec/crc32.hpp - the CRC-32 of gzip (RFC 1952, section 8), with carry-less
+// multiplication where there is one.
+//
+// Polynomials over GF(2) are held bit-reflected, as the CRC itself: bit 31 is the coefficient of
+// x^0.
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <smmintrin.h>
+#include <wmmintrin.h>
+#endif
+
+namespace fairing::codec {
+
+/// How the CRC is computed. All give the same value.
+enum class Crc32Implementation { portable, x86_carryless };
+
+namespace detail {
+
+inline constexpr std::uint32_t crc32_polynomial = 0xedb88320;
+
+/// value * x.
+constexpr std::uint32_t crc32_shift(std::uint32_t value) {
+    return value >> 1 ^ ((value & 1) != 0 ? crc32_polynomial : 0);
+}
+
+/// left * right.
+constexpr std::uint32_t crc32_multiply(std::uint32_t left, std::uint32_t right) {
+    std::uint32_t product = 0;
+    for (; left != 0; left <<= 1, right = crc32_shift(right)) {
+        product ^= (left & 1U << 31) != 0 ? right : 0;
+    }
+    return product;
+}
+
+/// x to the power of `exponent`.
+constexpr std::uint32_t crc32_power(std::uint64_t exponent) {
+    std::uint32_t result = 1U << 31;
+    for (std::uint32_t square = 1U << 30; exponent != 0; exponent >>= 1) {
+        result = (exponent & 1) != 0 ? crc32_multiply(result, square) : result;
+        square = crc32_multiply(square, square);
+    }
+    return result;
+}
+
+/// Row n holds the CRC of each byte followed by n zero bytes.
+inline constexpr auto crc32_tables = [] {
+    std::array<std::array<std::uint32_t, 256>, 8> tables = {};
+    for (std::uint32_t byte = 0; byte < 256; ++byte) {
+        std::uint32_t value = byte;
+        for (int bit = 0; bit < 8; ++bit) {
+            value = crc32_shift(value);
+        }
+        tables[0][byte] = value;
+    }
+    for (std::size_t row = 1; row < tables.size(); ++row) {
+        for (std::size_t byte = 0; byte < 256; ++byte) {
+            const std::uint32_t before = tables[row - 1][byte];
+            tables[row][byte] = before >> 8 ^ tables[0][before & 0xff];
+        }
+    }
+    return tables;
+}();
+
+/// Works on the inverted CRC, as the other one.
+inline std::uint32_t crc32_update_portable(std::uint32_t state, std::span<const std::byte> bytes) {
+    const auto& table = crc32_tables;
+    for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
+        const std::uint64_t word = load_little<std::uint64_t>(bytes.data()) ^ state;
+        state = table[7][word & 0xff] ^ table[6][word >> 8 & 0xff] ^ table[5][word >> 16 & 0xff] ^
+                table[4][word >> 24 & 0xff] ^ table[3][word >> 32 & 0xff] ^
+                table[2][word >> 40 & 0xff] ^ table[1][word >> 48 & 0xff] ^ table[0][word >> 56];
+    }
+    for (const std::byte byte : bytes) {
+        state = state >> 8 ^ table[0][(state ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
+    }
+    return state;
+}
+
+#if defined(__x86_64__)
+
+/// PCLMULQDQ is bit 1 of ECX in leaf 1.
+inline bool crc32_carryless_present() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & 1U << 1) != 0;
+}
+
+/// What moves 128 bits by `distance` bits: the factors for their low and high half. The product of
+/// two reflected polynomials comes out one bit low, hence the shift to the left.
+constexpr std::uint64_t crc32_fold_low(std::uint64_t distance) {
+    return std::uint64_t{crc32_power(distance + 32)} << 1;
+}
+constexpr std::uint64_t crc32_fold_high(std::uint64_t distance) {
+    return std::uint64_t{crc32_power(distance - 32)} << 1;
+}
+
+[[gnu::target("pclmul,sse2"), gnu::always_inline]] inline __m128i crc32_fold(__m128i value,
+                                                                             __m128i factors,
+                                                                             __m128i next) {
+    const __m128i low = _mm_clmulepi64_si128(value, factors, 0x00);
+    const __m128i high = _mm_clmulepi64_si128(value, factors, 0x11);
+    return _mm_xor_si128(_mm_xor_si128(low, high), next);
+}
+
+/// Folds all that comes in units of 16 bytes into 16 bytes with the same remainder; the tables do
+/// the rest.
+[[gnu::target("pclmul,sse2")]] inline std::uint32_t crc32_update_carryless(
+    std::uint32_t state, std::span<const std::byte> bytes) {
+    if (bytes.size() < 128) {
+        return crc32_update_portable(state, bytes);
+    }
+    constexpr std::uint64_t far_low = crc32_fold_low(512), far_high = crc32_fold_high(512);
+    constexpr std::uint64_t near_low = crc32_fold_low(128), near_high = crc32_fold_high(128);
+    const __m128i by_64 =
+        _mm_set_epi64x(static_cast<long long>(far_high), static_cast<long long>(far_low));
+    const __m128i by_16 =
+        _mm_set_epi64x(static_cast<long long>(near_high), static_cast<long long>(near_low));
+    const auto* input = reinterpret_cast<const __m128i*>(bytes.data());
+    __m128i lane0 =
+        _mm_xor_si128(_mm_loadu_si128(input), _mm_cvtsi32_si128(static_cast<int>(state)));
+    __m128i lane1 = _mm_loadu_si128(input + 1);
+    __m128i lane2 = _mm_loadu_si128(input + 2);
+    __m128i lane3 = _mm_loadu_si128(input + 3);
+    std::size_t left = bytes.size() - 64;
+    for (input += 4; left >= 64; left -= 64, input += 4) {
+        lane0 = crc32_fold(lane0, by_64, _mm_loadu_si128(input));
+        lane1 = crc32_fold(lane1, by_64, _mm_loadu_si128(input + 1));
+        lane2 = crc32_fold(lane2, by_64, _mm_loadu_si128(input + 2));
+        lane3 = crc32_fold(lane3, by_64, _mm_loadu_si128(input + 3));
+    }
+    __m128i folded = crc32_fold(lane0, by_16, lane1);
+    folded = crc32_fold(folded, by_16, lane2);
+    folded = crc32_fold(folded, by_16, lane3);
+    for (; left >= 16; left -= 16, ++input) {
+        folded = crc32_fold(folded, by_16, _mm_loadu_si128(input));
+    }
+    std::array<std::byte, 16> remainder;
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(remainder.data()), folded);
+    return crc32_update_portable(crc32_update_portable(0, remainder), bytes.last(left));
+}
+
+#endif
+
+}  // namespace detail
+
+/// What this machine can run, the fastest first, `portable` last.
+[[nodiscard]] inline std::vector<Crc32Implementation> crc32_implementations() {
+    std::vector<Crc32Implementation> present;
+#if defined(__x86_64__)
+    if (detail::crc32_carryless_present()) {
+        present.push_back(Crc32Implementation::x86_carryless);
+    }
+#endif
+    present.push_back(Crc32Implementation::portable);
+    return present;
+}
+
+/// The CRC of `bytes` after others whose CRC is `previous` (0 for none).
+/// Precondition: `implementation` is one of crc32_implementations().
+[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t previous,
+                                         Crc32Implementation implementation) {
+#if defined(__x86_64__)
+    if (implementation == Crc32Implementation::x86_carryless) {
+        return ~detail::crc32_update_carryless(~previous, bytes);
+    }
+#endif
+    static_cast<void>(implementation);
+    return ~detail::crc32_update_portable(~previous, bytes);
+}
+
+/// The same with the fastest implementation.
+[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes,
+                                         std::uint32_t previous = 0) {
+    static const Crc32Implementation fastest = crc32_implementations().front();
+    return crc32(bytes, previous, fastest);
+}
+
+/// The CRC of A followed by B, out of the CRC of each and the length of B in bytes.
+[[nodiscard]] constexpr std::uint32_t combine_crc32(std::uint32_t a, std::uint32_t b,
+                                                    std::uint64_t length_b) {
+    // x has the order 2^32 - 1, so the exponent may be reduced before it is multiplied by 8.
+    return detail::crc32_multiply(a, detail::crc32_power(length_b % 0xffffffff * 8)) ^ b;
+}
+
+}  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
 // fairing/codec/compressor.hpp - the policy by which a layer is compressed.
@@ -5722,45 +5722,12 @@ template <codec::Compressor C>
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/layer_cache.hpp - what earlier builds know about layers: unchanged ones whole,
-// others by their segments.
-//
-// An unchanged layer is found by what the file system tells of its files (FileIdentity, mode, path
-// in the image): nothing of it is read. Files whose times were too recent to be told from a later
-// write are marked in the record, and compared by content. Every other layer is read anyway, for
-// its diff_id; its unchanged segments are found by their content, so what a file system says can
-// not make them wrong.
-//
-// entries:  layer-KEY     what a layer came to
-//           segments-KEY  where in which blob the segments of a project's last such layer lie
-//           blob-HEX      a compressed layer
-//           document-HEX  a manifest or config, by its digest
-//           tag-KEY       a base that was read before
-//           pushed-KEY    a repository of a registry that has a blob
+// fairing/packaging/known_segments.hpp - the segments of a layer that was made before, to be taken
+// into another one as they are.
 
 namespace fairing::packaging {
 
-/// A layer that was made before.
-struct KnownLayer {
-    std::string digest = {}, diff_id = {};
-    std::uint64_t size = 0, uncompressed_size = 0;
-    std::vector<ContentDigest> contents = {};
-    std::uint64_t bytes_read = 0;  ///< by find(), of files in doubt
-};
-
-struct KnownDocument {
-    std::string media_type = {}, text = {};
-};
-
-/// What decides the bytes of a layer besides its files.
-struct LayerRecipe {
-    std::string compressor = {};  ///< with its level: "gzip 1"
-    std::int64_t modification_time = 0;
-    std::string name = {};  ///< of the group: layers of equal name in one folder share segments
-};
-
-/// The segments of a layer that was made before, to be recalled by content. Safe to use from
-/// several threads.
+/// They are recalled by content, and verified. Safe to use from several threads.
 class KnownSegments {
 public:
     KnownSegments() = default;
@@ -5817,6 +5784,46 @@ private:
     UniqueFd blob_ = {};
     std::vector<StoredSegment> segments_ = {};
     std::unordered_map<std::uint64_t, std::size_t> by_key_ = {};
+};
+
+}  // namespace fairing::packaging
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/packaging/layer_cache.hpp - what earlier builds know about layers: unchanged ones whole,
+// others by their segments.
+//
+// An unchanged layer is found by what the file system tells of its files (FileIdentity, mode, path
+// in the image): nothing of it is read. Files whose times were too recent to be told from a later
+// write are marked in the record, and compared by content. Every other layer is read anyway, for
+// its diff_id; its unchanged segments are found by their content, so what a file system says can
+// not make them wrong.
+//
+// entries:  layer-KEY     what a layer came to
+//           segments-KEY  where in which blob the segments of a project's last such layer lie
+//           blob-HEX      a compressed layer
+//           document-HEX  a manifest or config, by its digest
+//           tag-KEY       a base that was read before
+//           pushed-KEY    a repository of a registry that has a blob
+
+namespace fairing::packaging {
+
+/// A layer that was made before.
+struct KnownLayer {
+    std::string digest = {}, diff_id = {};
+    std::uint64_t size = 0, uncompressed_size = 0;
+    std::vector<ContentDigest> contents = {};
+    std::uint64_t bytes_read = 0;  ///< by find(), of files in doubt
+};
+
+struct KnownDocument {
+    std::string media_type = {}, text = {};
+};
+
+/// What decides the bytes of a layer besides its files.
+struct LayerRecipe {
+    std::string compressor = {};  ///< with its level: "gzip 1"
+    std::int64_t modification_time = 0;
+    std::string name = {};  ///< of the group: layers of equal name in one folder share segments
 };
 
 /// The identities of `files` as they are now; nothing for a symbolic link, whose target is part of
@@ -8715,110 +8722,15 @@ struct ProcessEnd {
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/supervisor.hpp - what runs between fork() and execve() (Linux): the process that
-// starts a program, adopts every descendant of it, and ends them all when the program ends, when it
-// is told to, or when we are gone.
-//
-// Everything here runs in the child of a process that may have threads: no allocation, no lock, no
-// exception, only async-signal-safe calls and plain system calls. What needs memory is prepared
-// before the fork (ChildPlan).
+// fairing/core/process_table.hpp - the processes of this machine as /proc shows them (Linux,
+// proc(5)), for a child of a process that may have threads: no allocation, no lock, no exception,
+// only async-signal-safe calls and plain system calls.
 
 namespace fairing::detail {
-
-/// One datagram of the control socket. To the supervisor: terminate, `value` is the grace in
-/// milliseconds. From it: ended, `value` is the program's wait status and every descendant is gone.
-/// End of file either way: the peer died.
-struct SupervisorMessage {
-    enum class Kind : int { terminate, ended };
-    Kind kind = Kind::terminate;
-    int value = 0;
-};
-
-/// Why the program did not start; comes through a pipe that execve() closes.
-struct StartFailure {
-    enum class Step : int { fork, directory, program };
-    Step step = Step::fork;
-    int number = 0;  ///< errno
-};
 
 struct ProcessEntry {
     pid_t pid, parent;
 };
-
-/// Made before the fork. The descriptors are 3 or higher and O_CLOEXEC; the strings end with a null
-/// pointer.
-struct ChildPlan {
-    char* const* arguments = nullptr;
-    char* const* environment = nullptr;
-    const char* const* candidates = nullptr;  ///< paths where the program may be, in order
-    const char* directory = nullptr;          ///< or null: ours
-    char* const* const* if_we_die = nullptr;  ///< argument lists, the first of each a path
-    int input = -1, output = -1, errors = -1;
-    int control = -1, failure = -1;
-    ProcessEntry* table = nullptr;
-    std::size_t table_size = 0;
-};
-
-/// fork() without handlers where there is such a thing: the only kind that is safe in a forked
-/// child.
-inline pid_t plain_fork() noexcept {
-#if defined(__GLIBC__)
-#if __GLIBC_PREREQ(2, 34)
-    return ::_Fork();
-#else
-    return ::fork();
-#endif
-#else
-    return ::fork();
-#endif
-}
-
-inline std::int64_t monotonic_milliseconds() noexcept {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
-}
-
-inline void reset_dispositions() noexcept {
-    struct sigaction standard {};
-    standard.sa_handler = SIG_DFL;
-    for (int number = 1; number <= SIGRTMAX; ++number) {
-        ::sigaction(number, &standard, nullptr);
-    }
-}
-
-/// Applies close_range(2) from `first` to `last`; where a kernel or a filter refuses it, descriptor
-/// by descriptor.
-inline void close_between(unsigned first, unsigned last, unsigned flags) noexcept {
-    constexpr unsigned cloexec = 4;  // CLOSE_RANGE_CLOEXEC
-    if (first > last) {
-        return;
-    }
-#ifdef SYS_close_range
-    if (::syscall(SYS_close_range, first, last, flags) == 0) {
-        return;
-    }
-#endif
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    const unsigned most =
-        limit.rlim_cur > (1U << 20) ? 1U << 20 : static_cast<unsigned>(limit.rlim_cur);
-    for (unsigned fd = first; fd <= last && fd < most; ++fd) {
-        if (flags == cloexec) {
-            ::fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC);
-        } else {
-            ::close(static_cast<int>(fd));
-        }
-    }
-}
-
-[[noreturn]] inline void fail_start(int pipe, StartFailure::Step step, int number) noexcept {
-    const StartFailure failure{.step = step, .number = number};
-    // The pipe is empty and this is shorter than PIPE_BUF: it is written whole, or the reader is
-    // gone.
-    [[maybe_unused]] const ssize_t put = ::write(pipe, &failure, sizeof failure);
-    ::_exit(127);
-}
 
 /// The number at `text`, which is moved behind it; -1 when there is none.
 inline pid_t read_number(const char*& text) noexcept {
@@ -8906,6 +8818,110 @@ inline void signal_entry(const ProcessEntry& entry, int number) noexcept {
     }
 #endif
     ::kill(entry.pid, number);
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
+// fairing/core/supervisor.hpp - what runs between fork() and execve() (Linux): the process that
+// starts a program, adopts every descendant of it, and ends them all when the program ends, when it
+// is told to, or when we are gone.
+//
+// Everything here runs in the child of a process that may have threads: no allocation, no lock, no
+// exception, only async-signal-safe calls and plain system calls. What needs memory is prepared
+// before the fork (ChildPlan).
+
+namespace fairing::detail {
+
+/// One datagram of the control socket. To the supervisor: terminate, `value` is the grace in
+/// milliseconds. From it: ended, `value` is the program's wait status and every descendant is gone.
+/// End of file either way: the peer died.
+struct SupervisorMessage {
+    enum class Kind : int { terminate, ended };
+    Kind kind = Kind::terminate;
+    int value = 0;
+};
+
+/// Why the program did not start; comes through a pipe that execve() closes.
+struct StartFailure {
+    enum class Step : int { fork, directory, program };
+    Step step = Step::fork;
+    int number = 0;  ///< errno
+};
+
+/// Made before the fork. The descriptors are 3 or higher and O_CLOEXEC; the strings end with a null
+/// pointer.
+struct ChildPlan {
+    char* const* arguments = nullptr;
+    char* const* environment = nullptr;
+    const char* const* candidates = nullptr;  ///< paths where the program may be, in order
+    const char* directory = nullptr;          ///< or null: ours
+    char* const* const* if_we_die = nullptr;  ///< argument lists, the first of each a path
+    int input = -1, output = -1, errors = -1;
+    int control = -1, failure = -1;
+    ProcessEntry* table = nullptr;
+    std::size_t table_size = 0;
+};
+
+/// fork() without handlers where there is such a thing: the only kind that is safe in a forked
+/// child.
+inline pid_t plain_fork() noexcept {
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 34)
+    return ::_Fork();
+#else
+    return ::fork();
+#endif
+#else
+    return ::fork();
+#endif
+}
+
+inline std::int64_t monotonic_milliseconds() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+inline void reset_dispositions() noexcept {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number <= SIGRTMAX; ++number) {
+        ::sigaction(number, &standard, nullptr);
+    }
+}
+
+/// Applies close_range(2) from `first` to `last`; where a kernel or a filter refuses it, descriptor
+/// by descriptor.
+inline void close_between(unsigned first, unsigned last, unsigned flags) noexcept {
+    constexpr unsigned cloexec = 4;  // CLOSE_RANGE_CLOEXEC
+    if (first > last) {
+        return;
+    }
+#ifdef SYS_close_range
+    if (::syscall(SYS_close_range, first, last, flags) == 0) {
+        return;
+    }
+#endif
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const unsigned most =
+        limit.rlim_cur > (1U << 20) ? 1U << 20 : static_cast<unsigned>(limit.rlim_cur);
+    for (unsigned fd = first; fd <= last && fd < most; ++fd) {
+        if (flags == cloexec) {
+            ::fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC);
+        } else {
+            ::close(static_cast<int>(fd));
+        }
+    }
+}
+
+[[noreturn]] inline void fail_start(int pipe, StartFailure::Step step, int number) noexcept {
+    const StartFailure failure{.step = step, .number = number};
+    // The pipe is empty and this is shorter than PIPE_BUF: it is written whole, or the reader is
+    // gone.
+    [[maybe_unused]] const ssize_t put = ::write(pipe, &failure, sizeof failure);
+    ::_exit(127);
 }
 
 /// Asks every descendant to end; each gets the signal once.
@@ -12970,24 +12986,32 @@ struct SsoLogin {
 
 namespace detail {
 
-/// The login's token; empty when there is none that still holds. Files are found by what they hold:
-/// their names are digests.
-[[nodiscard]] inline Secret sso_token(const Connection& connection, const std::string& start_url) {
+/// The login's token. Files are found by what they hold: their names are digests. Throws
+/// Error{denied} when there is none that still holds, and names the files that can not be read.
+[[nodiscard]] inline Secret sso_token(const Connection& connection, const std::string& start_url,
+                                      const std::string& source, const std::string& advice) {
+    std::string unread;
     std::error_code failure;
-    for (const auto& entry :
-         std::filesystem::directory_iterator{connection.in_home(".aws/sso/cache"), failure}) {
-        if (entry.path().extension() != ".json" || !entry.is_regular_file(failure)) {
+    std::filesystem::directory_iterator entry{connection.in_home(".aws/sso/cache"), failure};
+    for (; entry != std::filesystem::directory_iterator{}; entry.increment(failure)) {
+        const std::filesystem::path path = entry->path();
+        if (path.extension() != ".json" || !entry->is_regular_file(failure)) {
             continue;
         }
-        const std::string text = read_file(entry.path(), std::size_t{1} << 20);
-        const Json cached = is_too_deep(text) ? Json() : Json::parse(text, nullptr, false);
-        const auto end = parse_utc(text_or(cached, "expiresAt"));
-        if (text_or(cached, "startUrl") == start_url && end && *end > connection.control.now() &&
-            !text_or(cached, "accessToken").empty()) {
-            return Secret{text_or(cached, "accessToken")};
+        try {
+            const Json cached = parse_json(read_file(path, std::size_t{1} << 20), path.string());
+            const auto end = parse_utc(text_or(cached, "expiresAt"));
+            if (text_or(cached, "startUrl") == start_url && end &&
+                *end > connection.control.now() && !text_or(cached, "accessToken").empty()) {
+                return Secret{text_or(cached, "accessToken")};
+            }
+        } catch (const Error& error) {
+            unread += std::string{unread.empty() ? "" : ", "} + error.what();
         }
     }
-    return {};
+    throw no_keys(source,
+                  "there is none that still holds" + (unread.empty() ? "" : " (" + unread + ')'),
+                  advice);
 }
 
 }  // namespace detail
@@ -13008,10 +13032,7 @@ inline namespace FAIRING_ABI {
         }
     }
     check_region(login.region);
-    const Secret token = detail::sso_token(connection, login.start_url);
-    if (token.empty()) {
-        throw detail::no_keys(source, "there is none that still holds", advice);
-    }
+    const Secret token = detail::sso_token(connection, login.start_url, source, advice);
     const std::string endpoint = service_endpoint(connection, "portal.sso", login.region);
     check_token_url(endpoint);
     const net::Answer answer = connection.send(
@@ -27020,6 +27041,16 @@ struct Submitted {
 /// How long removing what an unfinished run left may take.
 inline constexpr std::chrono::seconds cleanup_limit{10};
 
+/// Removes an object of a run. One that does not carry the run's label is somebody else's, and
+/// stays.
+inline void remove_own(const kube::Client& client, const kube::ObjectKey& key,
+                       const std::string& run_id) {
+    const std::optional<Json> found = client.find(key);
+    if (found && kube::label_of(*found, kube::run_label) == run_id) {
+        static_cast<void>(client.remove(key, {.uid = kube::uid_of(*found)}));
+    }
+}
+
 /// Removes the objects of a run again unless told to keep them. What does not carry the run's label
 /// is somebody else's, and stays.
 class CreatedObjects {
@@ -27250,10 +27281,7 @@ private:
         static_cast<void>(client.remove(
             subject_.key, {.propagation = kube::Propagation::foreground, .uid = subject_.uid}));
         for (const kube::ObjectKey& key : beside_) {
-            const auto found = client.find(key);
-            if (found && kube::label_of(*found, kube::run_label) == subject_.run_id) {
-                static_cast<void>(client.remove(key, {.uid = kube::uid_of(*found)}));
-            }
+            remove_own(client, key, subject_.run_id);
         }
     }
     [[nodiscard]] std::optional<Outcome> remembered() {
@@ -30429,11 +30457,16 @@ namespace detail {
     return asked ? found : std::vector<std::string>{};
 }
 
-/// FROM, and --from of COPY.
-[[nodiscard]] inline std::vector<std::string> image_words(const std::vector<std::string>& words) {
-    std::string first = words.empty() ? "" : words.front();
-    std::transform(first.begin(), first.end(), first.begin(),
+/// Instructions and the names of stages are the same in any case.
+[[nodiscard]] inline std::string upper_case(std::string word) {
+    std::transform(word.begin(), word.end(), word.begin(),
                    [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return word;
+}
+
+/// FROM, --from of COPY, and from= of RUN's --mount.
+[[nodiscard]] inline std::vector<std::string> image_words(const std::vector<std::string>& words) {
+    const std::string first = words.empty() ? "" : upper_case(words.front());
     std::vector<std::string> found;
     for (std::size_t i = 1; i < words.size(); ++i) {
         constexpr std::string_view option = "--from=";
@@ -30443,6 +30476,15 @@ namespace detail {
         }
         if ((first == "COPY" || first == "ADD") && words[i].starts_with(option)) {
             found.push_back(words[i].substr(option.size()));
+        }
+        constexpr std::string_view mount = "--mount=";  // type=bind,from=image,…
+        if (first == "RUN" && words[i].starts_with(mount)) {
+            std::istringstream parts{words[i].substr(mount.size())};
+            for (std::string part; std::getline(parts, part, ',');) {
+                if (part.starts_with("from=")) {
+                    found.push_back(part.substr(part.find('=') + 1));
+                }
+            }
         }
     }
     return found;
@@ -30524,7 +30566,7 @@ namespace detail {
 /// is in a variable.
 [[nodiscard]] inline std::vector<oci::Reference> images_of(const std::string& text) {
     std::vector<oci::Reference> images;
-    std::set<std::string> stages = {"scratch"};
+    std::set<std::string> stages = {"SCRATCH"};
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
         std::istringstream stream{line};
@@ -30534,7 +30576,7 @@ namespace detail {
         }
         for (const std::string& name : detail::image_words(words)) {
             try {
-                if (!stages.contains(name) &&
+                if (!stages.contains(detail::upper_case(name)) &&
                     name.find_first_not_of("0123456789") != std::string::npos) {
                     images.push_back(oci::parse_reference(name));
                 }
@@ -30542,9 +30584,11 @@ namespace detail {
                 // a variable, or nothing that anybody could pull
             }
         }
-        const bool names_stage = words.size() == 4 || words.size() == 5;  // FROM image AS stage
-        if (names_stage && (words[words.size() - 2] == "AS" || words[words.size() - 2] == "as")) {
-            stages.insert(words.back());
+        // FROM [--platform=…] image AS stage
+        if ((words.size() == 4 || words.size() == 5) &&
+            detail::upper_case(words.front()) == "FROM" &&
+            detail::upper_case(words[words.size() - 2]) == "AS") {
+            stages.insert(detail::upper_case(words.back()));
         }
     }
     return images;
@@ -30564,6 +30608,7 @@ struct DockerfileOptions {
     std::string dockerfile_path = {};  ///< empty: it is generated
     std::string executable_path_prefix = {};
     std::string platform = {};
+    std::vector<std::string> arguments = {};  ///< more, for who builds
     RegistryAccess access = {};
 };
 
@@ -30611,13 +30656,18 @@ struct DockerfileBuild {
     return build;
 }
 
-/// The tag by content. A Dockerfile of the user's is part of what the image is.
+/// The tag by content: by all that makes the image, but for who builds it. The base's name and what
+/// the environment adds are in the Dockerfile's text.
 [[nodiscard]] inline std::string dockerfile_tag(const DockerfileOptions& options,
                                                 const std::string& context_digest,
                                                 const std::string& text) {
-    return options.dockerfile_path.empty()
-               ? packaging::context_tag(context_digest)
-               : codec::sha256_hex(std::string_view{context_digest + '\n' + text}).substr(0, 12);
+    std::vector<std::string> parts = {text, options.platform};
+    parts.insert(parts.end(), options.arguments.begin(), options.arguments.end());
+    std::string all = context_digest;
+    for (const std::string& part : parts) {
+        all += '\n' + std::to_string(part.size()) + ':' + part;
+    }
+    return codec::sha256_hex(all).substr(0, 12);
 }
 
 /// What a build would give, by its tag, since nobody knows its digest yet. Reads the files, and the
@@ -30662,7 +30712,7 @@ struct ClusterBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< "registry.example:5000/team", as the cluster reaches it too
     std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string tag = {};       ///< empty: 12 digits, by all that makes the image
     std::string platform = {};  ///< empty: that of the node
     bool push = true;
     bool insecure = false;     ///< plain http, or https with any certificate, for `registry`
@@ -30769,6 +30819,7 @@ namespace detail {
             .dockerfile_path = builder.dockerfile_path,
             .executable_path_prefix = builder.executable_path_prefix,
             .platform = builder.platform,
+            .arguments = builder.kaniko_arguments,
             .access = {.insecure = builder.insecure, .ca_file = builder.ca_file}};
 }
 
@@ -31138,7 +31189,7 @@ struct EngineBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< "registry.example:5000/team"
     std::string image_name = "fairing-job";
-    std::string tag = {};       ///< empty: the first 12 digits of the context's digest
+    std::string tag = {};       ///< empty: 12 digits, by all that makes the image
     std::string platform = {};  ///< empty: the engine's own
     bool push = true;
     bool insecure = false;  ///< Podman: plain http, or https with any certificate; Docker has
@@ -32233,7 +32284,7 @@ struct EndpointHabits {
     std::string only_pod = {};
     EndpointEnd end = EndpointEnd::ready;  ///< of a following with a sink
     net::AnyTransport transport = {};      ///< for requests that go past the API server
-    /// Of an edit of what was there before: remove() takes it back, and removes nothing.
+    /// Of an edit of what was there before: remove() takes it back, and removes no more than that.
     std::function<void(const kube::Client& client)> undo = {};
 };
 
@@ -32449,13 +32500,18 @@ private:
 
     /// Asked again after three seconds.
     [[nodiscard]] std::vector<Json> events(const kube::Client& client, const std::string& pod) {
-        const std::lock_guard lock{mutex_};
-        if (Steady::now() - events_read_ > std::chrono::seconds{3} || events_about_ != pod) {
-            events_ = events_of(client, subject_, pod);
-            events_about_ = pod;
-            events_read_ = Steady::now();
+        {
+            const std::lock_guard lock{mutex_};
+            if (Steady::now() - events_read_ <= std::chrono::seconds{3} && events_about_ == pod) {
+                return events_;
+            }
         }
-        return events_;
+        std::vector<Json> found = events_of(client, subject_, pod);
+        const std::lock_guard lock{mutex_};
+        events_ = found;
+        events_about_ = pod;
+        events_read_ = Steady::now();
+        return found;
     }
 
     /// What is waited for, each answer once.
@@ -33056,6 +33112,7 @@ struct Backend {
     Platform platform = Platform::kubernetes;
     /// How a build in the cluster gets its files; empty: through the platform's own store.
     std::optional<ContextSourceOptions> context_source = {};
+    std::string kaniko_image = {};  ///< of such a build; empty: ClusterBuilder's own
 
     /// Pods have the platform's credentials when the namespace has some.
     [[nodiscard]] JobDeployer training_deployer(KubernetesOptions kubernetes = {}) const {
@@ -33126,6 +33183,9 @@ namespace detail {
                           .context_source = builder.backend.context_source.value_or(
                               ContextSourceOptions{.name = cloud.store}),
                           .kubernetes = builder.backend.placed(build_options(builder.kubernetes))};
+    if (!builder.backend.kaniko_image.empty()) {
+        result.kaniko_image = builder.backend.kaniko_image;
+    }
     auto& mutators = result.kubernetes.pod_spec_mutators;
     // A cloud's own store gives them to its pod itself.
     if (cloud.credentials != nullptr && result.context_source.name != cloud.store) {
@@ -33623,6 +33683,79 @@ int run_main(int argc, char** argv, JobFunction function, Launch&& launch) noexc
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/runs/patience.hpp - looks at a run of a service again and again until its end, and stands
+// a service that is out of reach for a while.
+
+namespace fairing::detail {
+
+/// Pauses that grow from the first to twenty times that.
+class Pace {
+public:
+    explicit Pace(std::chrono::milliseconds first) : first_(first) {}
+
+    [[nodiscard]] std::chrono::milliseconds next() {
+        const std::chrono::milliseconds pause = pause_;
+        pause_ = std::min(pause_ * 3 / 2 + std::chrono::milliseconds{1}, first_ * 20);
+        return pause;
+    }
+    void restart() { pause_ = first_; }
+
+private:
+    std::chrono::milliseconds first_;
+    std::chrono::milliseconds pause_ = first_;
+};
+
+[[nodiscard]] constexpr bool has_ended(State state) noexcept {
+    return state == State::succeeded || state == State::failed || state == State::removed;
+}
+
+/// How a run is looked at.
+struct Looking {
+    std::string subject = {};  ///< "run 1234"
+    std::chrono::milliseconds first_pause{1000};
+    std::function<Outcome()> look = {};
+    std::function<bool(State)> is_end = has_ended;
+    /// Called after every look with what is known then; reads the lines.
+    std::function<void(State)> meanwhile = {};
+};
+
+/// How often in a row a service may be out of reach, each time with all repetitions.
+inline constexpr int most_looks_in_vain = 20;
+
+/// Looks until `is_end` says so of the state. What may pass is said as a warning; it is thrown when
+/// it comes too often in a row, and anything else at once.
+[[nodiscard]] inline Outcome follow_patiently(const Control& control, const Looking& looking) {
+    Outcome outcome;
+    int in_vain = 0;
+    for (Pace pace{looking.first_pause}; !looking.is_end(outcome.state);) {
+        if (outcome.state != State::none) {
+            control.sleep(pace.next());
+            control.check("follow " + looking.subject);
+        }
+        try {
+            Outcome now = looking.look();
+            in_vain = 0;
+            if (now.state != outcome.state) {
+                pace.restart();
+            }
+            outcome = std::move(now);
+        } catch (const Error& error) {
+            const bool may_pass =
+                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+            if (!may_pass || ++in_vain == most_looks_in_vain) {
+                throw;
+            }
+            control.say(Level::warning, error.what());
+            outcome.state = outcome.state == State::none ? State::pending : outcome.state;
+        }
+        looking.meanwhile(outcome.state);
+    }
+    return outcome;
+}
+
+}  // namespace fairing::detail
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/google/options.hpp - what every deployer to Google Cloud takes: where to run,
 // as whom, and how to follow it.
 
@@ -33793,23 +33926,6 @@ namespace fairing::google {
 
 using Steady = std::chrono::steady_clock;
 
-/// Pauses that grow from the first to twenty times that.
-class Pace {
-public:
-    explicit Pace(const GoogleOptions& options) : first_(options.poll_milliseconds) {}
-
-    [[nodiscard]] std::chrono::milliseconds next() {
-        const std::chrono::milliseconds pause = pause_;
-        pause_ = std::min(pause_ * 3 / 2 + std::chrono::milliseconds{1}, first_ * 20);
-        return pause;
-    }
-    void restart() { pause_ = first_; }
-
-private:
-    std::chrono::milliseconds first_;
-    std::chrono::milliseconds pause_ = first_;
-};
-
 /// What an error of an operation is to us (google/rpc/code.proto).
 [[nodiscard]] constexpr ErrorCode error_code(int rpc_code) noexcept {
     switch (rpc_code) {
@@ -33857,15 +33973,30 @@ inline void need_result(const Json& operation, const std::string& attempted,
     }
 }
 
+/// `value` as a string of a filter (google.aip.dev/160, and Cloud Logging's query language).
+[[nodiscard]] inline std::string filter_string(const std::string& value) {
+    std::string text{'"'};
+    for (const char c : value) {
+        if (c == '"' || c == '\\') {
+            text += '\\';
+        }
+        text += c;
+    }
+    return text + '"';
+}
+
 class Client;
+
+/// Looks for something: nullopt when it is not there.
+using Look = std::function<std::optional<Json>(const Client&)>;
 
 /// One thing to make.
 struct Creation {
     std::string url = {};
     Json body = {};
     std::string attempted = {}, subject = {};
-    std::function<std::optional<Json>(const Client&)> made = {};  ///< looks for it
-    std::function<void(const Client&, const Json&)> undo = {};    ///< removes what `made` found
+    Look made = {};                                             ///< looks for it
+    std::function<void(const Client&, const Json&)> undo = {};  ///< removes what `made` found
 };
 
 /// A cheap value; copies share the token. The program's own credentials come before application
@@ -33938,13 +34069,17 @@ public:
         request.method = "PATCH";
         return document(ask(request, attempted, subject, net::Repeat::always), attempted, subject);
     }
-    /// The operation that removes it; nullopt for what is not there.
-    [[nodiscard]] std::optional<Json> remove(const std::string& url,
-                                             const std::string& subject) const {
-        const net::Answer answer =
-            ask({.method = "DELETE", .url = url}, "remove", subject, net::Repeat::automatic);
-        return answer.status == 404 ? std::nullopt
-                                    : std::optional{document(answer, "remove", subject)};
+    /// Removes it, and waits until it is gone; what is not there is. `root` as end_of()'s.
+    void remove(const std::string& url, const std::string& root, const std::string& subject) const {
+        const net::Answer answer = ask({.method = "DELETE", .url = url}, "remove", subject);
+        if (answer.status == 404) {
+            return;
+        }
+        static_cast<void>(finish(
+            document(answer, "remove", subject), root, "remove", subject, [&](const Client& with) {
+                return with.find(url, "look at", subject) ? std::nullopt
+                                                          : std::optional{Json::object()};
+            }));
     }
 
     /// Makes it, and never a second one: when the answer is lost, `made` looks for it first.
@@ -33978,26 +34113,46 @@ public:
         }
     }
 
-    /// The operation at its end, good or bad. `root` is the URL before the operation's name.
+    /// The operation as it is now. One that the service has forgotten is done, and has neither a
+    /// response nor an error. `root` is the URL before the operation's name.
+    [[nodiscard]] Json look_at(const Json& operation, const std::string& root,
+                               const std::string& subject) const {
+        const std::string name = text_or(operation, "name");
+        std::optional<Json> now = find(root + name, "follow the operation of", subject);
+        return now ? *std::move(now) : Json{{"name", name}, {"done", true}};
+    }
+    /// The same at its end, good, bad or forgotten.
     [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
                               const std::string& subject) const {
-        for (Pace pace{options_}; !is_done(operation);) {
+        for (detail::Pace pace = new_pace(); !is_done(operation);) {
             if (is_late()) {
                 throw Error{
                     ErrorCode::timeout,
                     {.attempted = attempted, .subject = subject, .answer = "it takes too long"}};
             }
             sleep(pace.next(), attempted + ' ' + subject);
-            operation = get(root + text_or(operation, "name"), "follow the operation of", subject);
+            operation = look_at(operation, root, subject);
         }
         return operation;
     }
-    /// The same; throws what it failed with.
+    /// The same; throws what it failed with. After one that was forgotten `done` looks for what it
+    /// was to do, and gives the operation as it would have ended.
     [[nodiscard]] Json finish(Json operation, const std::string& root, const std::string& attempted,
-                              const std::string& subject) const {
+                              const std::string& subject, const Look& done) const {
         operation = end_of(std::move(operation), root, attempted, subject);
         need_result(operation, attempted, subject);
-        return operation;
+        if (operation.contains("response")) {
+            return operation;
+        }
+        if (std::optional<Json> found = done(*this)) {
+            return *std::move(found);
+        }
+        throw Error{ErrorCode::unavailable,
+                    {.attempted = attempted,
+                     .subject = subject,
+                     .answer = "its operation " + text_or(operation, "name") +
+                               " is not known any more, and what it was to do is not done",
+                     .advice = "try it again"}};
     }
 
 private:
@@ -34028,6 +34183,10 @@ private:
             current = chain.renewed();
         }
     };
+
+    [[nodiscard]] detail::Pace new_pace() const {
+        return detail::Pace{std::chrono::milliseconds{options_.poll_milliseconds}};
+    }
 
     /// `is_in_doubt` afterwards: it may be there all the same.
     [[nodiscard]] Json create(const Creation& wanted, bool& is_in_doubt) const {
@@ -34075,7 +34234,7 @@ private:
     }
     /// It is being made by the request whose answer was lost, and can not be seen yet.
     [[nodiscard]] Json made_meanwhile(const Creation& wanted, const net::Answer& conflict) const {
-        Pace pace{options_};
+        detail::Pace pace = new_pace();
         for (int look = 0; look < 40; ++look) {
             if (std::optional<Json> found = wanted.made(*this)) {
                 return *std::move(found);
@@ -34087,7 +34246,7 @@ private:
     void undo_unseen(const Creation& wanted) const {
         try {
             const Client free = with_stop({}).with_deadline({});
-            Pace pace{options_};
+            detail::Pace pace = new_pace();
             for (int look = 0; look < 5; ++look) {
                 if (const std::optional<Json> found = wanted.made(free)) {
                     return wanted.undo(free, *found);
@@ -34179,9 +34338,9 @@ struct LogPlace {
 /// `labels` by their paths: {"resource.labels.job_id", "1234"}.
 [[nodiscard]] inline std::string log_filter(
     const std::string& type, std::initializer_list<std::pair<const char*, std::string>> labels) {
-    std::string text = "resource.type=\"" + type + '"';
+    std::string text = "resource.type=" + filter_string(type);
     for (const auto& [path, value] : labels) {
-        text += std::string{" AND "} + path + "=\"" + value + '"';
+        text += std::string{" AND "} + path + '=' + filter_string(value);
     }
     return text;
 }
@@ -34287,20 +34446,14 @@ private:
 }  // namespace fairing::google
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/deployers/google/follower.hpp - follows what runs in Google Cloud: looks at it in pauses
-// that grow, reads its lines meanwhile, and stands a service that is out of reach for a while.
+// fairing/deployers/google/follower.hpp - follows what runs in Google Cloud, and reads its lines
+// meanwhile.
 
 namespace fairing::google {
-
-[[nodiscard]] constexpr bool is_terminal(State state) noexcept {
-    return state == State::succeeded || state == State::failed || state == State::removed;
-}
 
 class Follower {
 public:
     static constexpr std::size_t tail_size = 20;
-    /// How often in a row the service may be out of reach, each time with all repetitions.
-    static constexpr int patience = 20;
 
     /// `client` carries the stop; without a sink the log is read at a bad end only.
     Follower(Client client, LogPlace log, std::string subject, OutputSink sink)
@@ -34311,25 +34464,21 @@ public:
 
     /// Until `is_end` says so of what `look` gives; the outcome then has the last lines.
     [[nodiscard]] Outcome follow(const std::function<Outcome(const Client&)>& look,
-                                 const std::function<bool(State)>& is_end) {
-        Outcome outcome;
-        for (Pace pace{client_.options()}; !is_end(outcome.state);) {
-            if (outcome.state != State::none) {
-                client_.sleep(pace.next(), "follow " + subject_);
-            }
-            const std::optional<Outcome> now = patient(look);
-            if (now && now->state != outcome.state) {
-                pace.restart();
-            }
-            outcome = now.value_or(outcome);
-            outcome.state = outcome.state == State::none ? State::pending : outcome.state;
-            if (sink_ && outcome.state != State::removed) {
-                read();
-            }
-        }
-        if (outcome.state == State::failed || (sink_ && is_terminal(outcome.state))) {
-            client_.sleep(std::chrono::milliseconds{client_.options().poll_milliseconds} * 5,
-                          "read the last lines of " + subject_);
+                                 const std::function<bool(State)>& is_end = detail::has_ended) {
+        const std::chrono::milliseconds pause{client_.options().poll_milliseconds};
+        Outcome outcome = detail::follow_patiently(client_.control(),
+                                                   {.subject = subject_,
+                                                    .first_pause = pause,
+                                                    .look = [&] { return look(client_); },
+                                                    .is_end = is_end,
+                                                    .meanwhile =
+                                                        [this](State state) {
+                                                            if (sink_ && state != State::removed) {
+                                                                read();
+                                                            }
+                                                        }});
+        if (outcome.state == State::failed || (sink_ && detail::has_ended(outcome.state))) {
+            client_.sleep(pause * 5, "read the last lines of " + subject_);
             read();
         }
         outcome.tail = {tail_.begin(), tail_.end()};
@@ -34337,26 +34486,6 @@ public:
     }
 
 private:
-    /// nullopt when the service is out of reach for the moment.
-    [[nodiscard]] std::optional<Outcome> patient(
-        const std::function<Outcome(const Client&)>& look) {
-        try {
-            Outcome outcome = look(client_);
-            failures_ = 0;
-            return outcome;
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool may_pass =
-                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-            if (!may_pass || ++failures_ >= patience) {
-                throw;
-            }
-            client_.control().say(Level::warning, error.what());
-            return std::nullopt;
-        }
-    }
-
     /// A log that can not be read does not end the run; it is said once.
     void read() {
         std::vector<OutputLine> lines;
@@ -34385,7 +34514,6 @@ private:
     std::string subject_;
     OutputSink sink_;
     std::deque<std::string> tail_ = {};
-    int failures_ = 0;
     bool is_said_ = false;
 };
 
@@ -34486,11 +34614,11 @@ public:
         const bool reads_on = served_.is_found && sink;
         Follower follower{client_.with_stop(std::move(stop)), served_.log, served_.object.name,
                           sink};
-        Outcome outcome =
-            follower.follow([this](const Client& client) { return look(client); },
-                            [reads_on](State state) {
-                                return is_terminal(state) || (state == State::ready && !reads_on);
-                            });
+        Outcome outcome = follower.follow([this](const Client& client) { return look(client); },
+                                          [reads_on](State state) {
+                                              return detail::has_ended(state) ||
+                                                     (state == State::ready && !reads_on);
+                                          });
         if (outcome.state == State::failed && !served_.is_found) {
             clean_up_quietly();
         }
@@ -34502,12 +34630,19 @@ public:
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(std::move(stop));
         client.control().say(Level::info, "removing " + served_.object.name);
-        const std::lock_guard lock{mutex_};
-        end_operation(client);
-        while (!served_.undo.empty()) {
-            served_.undo.back()(client);
-            served_.undo.pop_back();
+        const std::lock_guard alone{removal_};
+        set_removing(true);
+        try {
+            end_operation(client);
+            while (!served_.undo.empty()) {
+                served_.undo.back()(client);
+                served_.undo.pop_back();
+            }
+        } catch (...) {
+            set_removing(false);
+            throw;
         }
+        const std::lock_guard lock{mutex_};
         end_ = Outcome{.state = State::removed};
     }
 
@@ -34521,52 +34656,82 @@ public:
 
 private:
     [[nodiscard]] Outcome look(const Client& client) {
-        const std::lock_guard lock{mutex_};
-        if (end_) {
-            return *end_;
+        if (const auto end = known_end()) {
+            return *end;
         }
-        if (!is_done(served_.operation)) {
-            served_.operation =
-                client.get(served_.operation_root + text_or(served_.operation, "name"),
-                           "follow the deployment of", served_.object.name);
+        return settled(seen(client));
+    }
+    /// Asks the service.
+    [[nodiscard]] Outcome seen(const Client& client) {
+        Json operation = known_operation();
+        if (!is_done(operation)) {
+            operation = client.look_at(operation, served_.operation_root, served_.object.name);
+            learn(operation);
         }
-        if (!is_done(served_.operation)) {
+        if (!is_done(operation)) {
             return served_.deadline && Steady::now() >= *served_.deadline
-                       ? failed("it takes longer than start_timeout")
+                       ? not_deployed("it takes longer than start_timeout")
                        : Outcome{.state = State::pending};
         }
-        if (const std::string words = failure_of(served_.operation); !words.empty()) {
-            return failed(words);
+        if (const std::string words = failure_of(operation); !words.empty()) {
+            return not_deployed(words);
         }
         const std::optional<Json> resource =
             client.find(served_.url, "look at", served_.object.name);
-        if (!resource) {
-            return {.state = State::removed, .reason = "it is not there any more"};
+        return resource ? served_.state(*resource)
+                        : Outcome{.state = State::removed, .reason = "it is not there any more"};
+    }
+    /// What is made of it. What failed on its way stays so, whatever becomes of the resource.
+    [[nodiscard]] Outcome settled(Outcome outcome) {
+        const std::lock_guard lock{mutex_};
+        if (end_) {
+            return *end_;  // known meanwhile
         }
-        Outcome outcome = served_.state(*resource);
+        if (outcome.state == State::failed && is_being_removed_) {
+            return {.state = State::pending, .reason = "it is being removed"};
+        }
         was_ready_ = was_ready_ || outcome.state == State::ready;
         if (outcome.state == State::failed && !was_ready_ && !served_.is_found) {
             end_ = outcome;
         }
         return outcome;
     }
-    /// What has failed stays so, whatever becomes of the resource.
-    [[nodiscard]] Outcome failed(const std::string& words) {
-        end_ = Outcome{.state = State::failed, .reason = "the model was not deployed: " + words};
-        return *end_;
+    [[nodiscard]] static Outcome not_deployed(const std::string& words) {
+        return {.state = State::failed, .reason = "the model was not deployed: " + words};
     }
-    void end_operation(const Client& client) {
-        if (served_.may_cancel) {
-            client.cancel(served_.operation, served_.operation_root, served_.object.name);
+
+    [[nodiscard]] std::optional<Outcome> known_end() {
+        const std::lock_guard lock{mutex_};
+        return end_;
+    }
+    [[nodiscard]] Json known_operation() {
+        const std::lock_guard lock{mutex_};
+        return served_.operation;
+    }
+    /// Of two looks the one that saw the end counts.
+    void learn(const Json& operation) {
+        const std::lock_guard lock{mutex_};
+        if (!is_done(served_.operation)) {
+            served_.operation = operation;
         }
-        served_.operation =
-            client.end_of(served_.operation, served_.operation_root, "remove", served_.object.name);
+    }
+    void set_removing(bool is_being_removed) {
+        const std::lock_guard lock{mutex_};
+        is_being_removed_ = is_being_removed;
+    }
+
+    void end_operation(const Client& client) {
+        const Json operation = known_operation();
+        if (served_.may_cancel) {
+            client.cancel(operation, served_.operation_root, served_.object.name);
+        }
+        learn(client.end_of(operation, served_.operation_root, "remove", served_.object.name));
     }
     void clean_up_quietly() {
-        const std::lock_guard lock{mutex_};
-        if (!end_) {
+        if (!known_end()) {
             return;  // it was deployed, and somebody took it away
         }
+        const std::lock_guard alone{removal_};
         if (served_.keep_failed) {
             return client_.control().say(Level::warning,
                                          served_.object.name + " and its model stay, as they are");
@@ -34579,10 +34744,11 @@ private:
     }
 
     Client client_;
-    std::mutex mutex_ = {};
+    std::mutex removal_ = {};  ///< who removes, and waits for Google: `undo` is theirs
+    std::mutex mutex_ = {};    ///< of what is known: `operation`, and the members below `served_`
     Served served_;
     std::optional<Outcome> end_ = {};
-    bool was_ready_ = false;
+    bool was_ready_ = false, is_being_removed_ = false;
 };
 
 }  // namespace fairing::google
@@ -34645,13 +34811,13 @@ public:
 
     Outcome follow(const OutputSink& sink, std::stop_token stop) override {
         return Follower{client_.with_stop(std::move(stop)), job_.log, job_.object.name, sink}
-            .follow([this](const Client& client) { return look(client); }, is_terminal);
+            .follow([this](const Client& client) { return look(client); });
     }
 
     /// Cancels it; the service keeps the record of it. One that has ended stays as it is.
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(std::move(stop));
-        if (is_terminal(look(client).state)) {
+        if (detail::has_ended(look(client).state)) {
             return;
         }
         try {
@@ -34660,7 +34826,7 @@ public:
         } catch (const Cancelled&) {
             throw;
         } catch (const Error&) {
-            if (!is_terminal(look(client).state)) {  // it may have ended in between
+            if (!detail::has_ended(look(client).state)) {  // it may have ended in between
                 throw;
             }
         }
@@ -34940,12 +35106,8 @@ inline Endpoint AiPlatformServingDeployer::deploy(const Image& image,
     const std::string made_name = text_or(made, "name");
     google::Undo undo{client};
     const auto removal = [root](std::string url, std::string subject) {
-        return
-            [root, url = std::move(url), subject = std::move(subject)](const google::Client& with) {
-                if (const std::optional<Json> operation = with.remove(url, subject)) {
-                    static_cast<void>(with.finish(*operation, root, "remove", subject));
-                }
-            };
+        return [root, url = std::move(url), subject = std::move(subject)](
+                   const google::Client& with) { with.remove(url, root, subject); };
     };
     const auto creation = [&](const std::string& collection, const Json& body,
                               const std::string& what, const std::string& name) {
@@ -36798,8 +36960,31 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
+/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a dead
+/// server, is taken back.
+[[nodiscard]] inline Json put_canary(const kube::Client& client, const kube::ObjectKey& key,
+                                     const Json& wanted,
+                                     const std::function<void(const kube::Client&)>& take_back) {
+    try {
+        return edit(client, key,
+                    [&wanted](Json now) { return with_canary(std::move(now), wanted); });
+    } catch (const kube::StatusError&) {
+        throw;
+    } catch (const Error&) {
+        try {
+            const StopAfter limit{cleanup_limit};
+            take_back(client.with_stop(limit.token()));
+        } catch (const Error& error) {
+            client.control().say(Level::warning,
+                                 key.text() + " may keep the canary: " + error.what());
+        }
+        throw;
+    }
+}
+
 /// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
-/// created as for a new one. remove() of the handle takes the canary back.
+/// created as for a new one, and removed when the canary does not come to be. remove() of the
+/// handle takes back both.
 [[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
                                            EndpointHabits habits, const Session& session) {
     const kube::Client client = connect(plan.options, session);
@@ -36821,21 +37006,34 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
         plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
     const Json wanted = std::move(objects.back());
     objects.pop_back();
+    CreatedObjects created{client, run_id};
     std::vector<kube::ObjectKey> beside;
     for (const Json& object : objects) {
-        beside.push_back(kube::key_of(client.create(object)));
-        detail::set_owner(client, beside.back(), *there);
+        const kube::ObjectKey its_key = kube::key_of(object, key.namespace_);
+        const std::optional<Json> before = client.find(its_key);
+        if (before && kube::label_of(*before, kube::run_label) == run_id) {
+            continue;  // the model that is there needs it too
+        }
+        static_cast<void>(detail::create_guarded(client, object, created));
+        beside.push_back(its_key);
+        detail::set_owner(client, its_key, *there);
     }
-    const Json stored =
-        edit(client, key, [&wanted](Json now) { return with_canary(std::move(now), wanted); });
-    habits.undo = [key, spec = there->at("spec")](const kube::Client& undoing) {
-        edit(undoing, key, [&spec](Json now) {
+    const auto take_back = [key, spec = there->at("spec")](const kube::Client& with) {
+        edit(with, key, [&spec](Json now) {
             now["spec"] = spec;
             return now;
         });
     };
-    return Endpoint{std::make_shared<EndpointWorkload>(client, kind, stored, std::move(beside),
-                                                       std::move(habits))};
+    const Json stored = put_canary(client, key, wanted, take_back);
+    created.keep();
+    habits.undo = [take_back, beside, run_id](const kube::Client& with) {
+        take_back(with);
+        for (const kube::ObjectKey& each : beside) {
+            remove_own(with, each, run_id);
+        }
+    };
+    return Endpoint{
+        std::make_shared<EndpointWorkload>(client, kind, stored, beside, std::move(habits))};
 }
 
 }  // namespace fairing::kubernetes
@@ -38819,10 +39017,6 @@ inline constexpr std::array<RunState, 8> run_states{
     return outcome;
 }
 
-[[nodiscard]] constexpr bool has_ended(State state) noexcept {
-    return state == State::succeeded || state == State::failed || state == State::removed;
-}
-
 /// What a handle does beside following.
 struct RunHabits {
     Cleanup cleanup = Cleanup::never;
@@ -38881,8 +39075,6 @@ private:
 class RunWorkload final : public Workload::Model {
 public:
     static constexpr std::size_t tail_size = 20;
-    /// How often in a row the service may be out of reach, each time with all repetitions.
-    static constexpr int patience = 20;
 
     /// `run` as the service gave it.
     RunWorkload(const Client& client, const Json& run, RunHabits habits)
@@ -38923,7 +39115,17 @@ public:
                              sink(line);
                          });
         }
-        Outcome outcome = wait_for_end(client, logs);
+        Outcome outcome = detail::follow_patiently(
+            client.control(),
+            {.subject = "run " + name_,
+             .first_pause = std::chrono::milliseconds{client.options().poll_milliseconds},
+             .look = [&] { return poll(stop); },
+             .meanwhile =
+                 [&logs](State state) {
+                     if (logs && !detail::has_ended(state)) {
+                         logs->look();
+                     }
+                 }});
         if (logs && outcome.state != State::removed) {
             logs->finish();
         }
@@ -38939,7 +39141,7 @@ public:
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(stop);
         std::optional<Json> run = look(client);
-        if (run && !has_ended(outcome_of(*run).state)) {
+        if (run && !detail::has_ended(outcome_of(*run).state)) {
             static_cast<void>(client.find({.method = "POST",
                                            .path = path() + ":terminate",
                                            .attempted = "terminate run",
@@ -38966,44 +39168,6 @@ private:
         return client.find({.path = path(), .attempted = "look at run", .subject = name_});
     }
 
-    [[nodiscard]] Outcome wait_for_end(const Client& client, std::optional<TaskLogs>& logs) {
-        using std::chrono::milliseconds;
-        const milliseconds first{client.options().poll_milliseconds};
-        Outcome outcome;
-        int failures = 0;
-        for (milliseconds pause = first;;
-             pause = std::min(pause * 3 / 2 + milliseconds{1}, first * 20)) {
-            if (const std::optional<Outcome> now = look_again(client, failures)) {
-                pause = now->state == outcome.state ? pause : first;
-                outcome = *now;
-            }
-            if (has_ended(outcome.state)) {
-                return outcome;
-            }
-            if (logs) {
-                logs->look();
-            }
-            client.sleep(pause, "follow run " + name_);
-        }
-    }
-    /// nullopt when the service is out of reach for the moment.
-    [[nodiscard]] std::optional<Outcome> look_again(const Client& client, int& failures) {
-        try {
-            Outcome outcome = poll(client.control().stop);
-            failures = 0;
-            return outcome;
-        } catch (const Cancelled&) {
-            throw;
-        } catch (const Error& error) {
-            const bool may_pass =
-                error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-            if (!may_pass || ++failures >= patience) {
-                throw;
-            }
-            client.control().say(Level::warning, error.what());
-            return std::nullopt;
-        }
-    }
     /// The service deletes a run that still goes on too, and forgets its pods: so they get some
     /// time.
     [[nodiscard]] std::optional<Json> wait_until_ended(const Client& client) const {
@@ -39011,7 +39175,7 @@ private:
         const auto deadline = std::chrono::steady_clock::now() + limit;
         for (;;) {
             std::optional<Json> run = look(client);
-            if (!run || has_ended(outcome_of(*run).state) ||
+            if (!run || detail::has_ended(outcome_of(*run).state) ||
                 std::chrono::steady_clock::now() > deadline) {
                 return run;
             }
@@ -40292,10 +40456,11 @@ inline Workload VertexDeployer::deploy(const Image& image, const Session& sessio
                          .attempted = "create custom job"};
     job.subject = text_or(job.body, "displayName");
     job.made = [&](const google::Client& with) -> std::optional<Json> {
-        const Json found = with.get(url + "?filter=" +
-                                        net::percent_encode(std::string{"labels."} +
-                                                            kube::run_label + "=\"" + run_id + '"'),
-                                    "look for", "custom job " + run_id);
+        const Json found =
+            with.get(url + "?filter=" +
+                         net::percent_encode(std::string{"labels."} + kube::run_label + '=' +
+                                             google::filter_string(run_id)),
+                     "look for", "custom job " + run_id);
         const Json& jobs = kube::list(found, {"customJobs"});
         return jobs.empty() ? std::nullopt : std::optional{jobs.front()};
     };
@@ -40402,6 +40567,15 @@ using TrafficSplit = std::map<std::string, int>;
 
 namespace fairing::detail {
 
+[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
+    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
+        if (text_or(deployed, "model") == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Takes `model` off the endpoint; the models that stay share its traffic.
 inline void undeploy(const google::Client& client, const std::string& root,
                      const std::string& endpoint, const std::string& model) {
@@ -40422,25 +40596,27 @@ inline void undeploy(const google::Client& client, const std::string& root,
                                               .body = std::move(body),
                                               .attempted = "undeploy",
                                               .subject = model});
-        static_cast<void>(client.finish(operation, root, "undeploy", model));
+        const auto done = [&](const google::Client& with) -> std::optional<Json> {
+            const std::optional<Json> now = with.find(root + endpoint, "look at", endpoint);
+            return now && is_deployed(*now, model) ? std::nullopt : std::optional{Json::object()};
+        };
+        static_cast<void>(client.finish(operation, root, "undeploy", model, done));
     }
 }
 
 /// Deletes a resource by its name; one that is not there counts as deleted.
 inline void delete_resource(const google::Client& client, const std::string& root,
                             const std::string& name) {
-    if (const std::optional<Json> operation = client.remove(root + name, name)) {
-        static_cast<void>(client.finish(*operation, root, "remove", name));
-    }
+    client.remove(root + name, root, name);
 }
 
-/// Gives an operation up, and deletes what it made nevertheless: nothing under way can be deleted.
-/// `member` of its response is the name.
+/// Gives up the operation that makes `name`, and deletes what it made nevertheless: nothing under
+/// way can be deleted.
 inline void delete_made(const google::Client& client, const std::string& root,
-                        const Json& operation, const char* member) {
-    client.cancel(operation, root, "what has to be removed");
-    const Json end = client.end_of(operation, root, "wait for", "what has to be removed");
-    if (const std::string name = kube::text(end, {"response", member}); !name.empty()) {
+                        const Json& operation, const std::string& name) {
+    client.cancel(operation, root, name);
+    const Json end = client.end_of(operation, root, "wait for", name);
+    if (google::failure_of(end).empty()) {
         delete_resource(client, root, name);
     }
 }
@@ -40466,15 +40642,6 @@ inline void delete_endpoint(const google::Client& client, const std::string& roo
         }
     }
     return running;
-}
-
-[[nodiscard]] inline bool is_deployed(const Json& endpoint, const std::string& model) {
-    for (const Json& deployed : kube::list(endpoint, {"deployedModels"})) {
-        if (text_or(deployed, "model") == model) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /// What an endpoint is to us, by its resource name; the rest is the caller's.
@@ -40697,33 +40864,32 @@ public:
           run_(run),
           undo_(undo),
           root_(vertex_endpoint(client_.options()) + "/v1/"),
-          place_(root_ + vertex_place(client_.project(), client_.options())) {}
+          place_(vertex_place(client_.project(), client_.options())) {}
 
     [[nodiscard]] const std::string& root() const noexcept { return root_; }
 
     /// The model's resource name.
     [[nodiscard]] std::string upload(const Image& image) const {
-        google::Creation wanted{.url = place_ + "/models:upload",
+        google::Creation wanted{.url = root_ + place_ + "/models:upload",
                                 .body = run_.model_request(image),
                                 .attempted = "upload model",
                                 .subject = run_.name()};
         wanted.made = [this](const google::Client& with) -> std::optional<Json> {
-            const auto found =
-                with.find(place_ + "/models/" + run_.id(), "look for model", run_.id());
+            const auto found = with.find(root_ + own("models"), "look for model", run_.id());
             return found ? std::optional{ended({{"model", text_or(*found, "name")}})}
                          : std::nullopt;
         };
         wanted.undo = [this](const google::Client& with, const Json& operation) {
-            delete_made(with, root_, operation, "model");
+            delete_made(with, root_, operation, own("models"));
         };
         std::optional<Json> operation = again() ? wanted.made(client_) : std::nullopt;
         if (!operation) {
             operation = client_.create(wanted);
         }
-        undo_.add([root = root_, begun = *operation](const google::Client& with) {
-            delete_made(with, root, begun, "model");
-        });
-        const Json end = client_.finish(*operation, root_, "upload model", run_.name());
+        undo_.add([root = root_, begun = *operation, name = own("models")](
+                      const google::Client& with) { delete_made(with, root, begun, name); });
+        const Json end =
+            client_.finish(*operation, root_, wanted.attempted, wanted.subject, wanted.made);
         std::string model = kube::text(end, {"response", "model"});
         static_cast<void>(parse_vertex_name(model, "models"));
         undo_.amend([root = root_, model](const google::Client& with) {
@@ -40734,15 +40900,19 @@ public:
 
     /// The endpoint, found or made.
     [[nodiscard]] Json target() const {
+        const std::string called = run_.endpoint_name();
         const Json found =
-            client_.get(place_ + "/endpoints?filter=" +
-                            net::percent_encode("display_name=\"" + run_.endpoint_name() + '"'),
-                        "look for endpoint", run_.endpoint_name());
+            client_.get(root_ + place_ + "/endpoints?filter=" +
+                            net::percent_encode("display_name=" + google::filter_string(called)),
+                        "look for endpoint", called);
         const Json& endpoints = kube::list(found, {"endpoints"});
-        if (endpoints.empty()) {
+        const auto named = std::find_if(endpoints.begin(), endpoints.end(), [&](const Json& each) {
+            return text_or(each, "displayName") == called;
+        });
+        if (named == endpoints.end()) {
             return make_endpoint();
         }
-        Json endpoint = checked(endpoints.front());
+        Json endpoint = checked(*named);
         const std::string name = text_or(endpoint, "name");
         if (name.ends_with("/endpoints/" + run_.id())) {  // this run was here before
             undo_.add(removal_of(name));
@@ -40780,26 +40950,30 @@ public:
 
 private:
     [[nodiscard]] Json make_endpoint() const {
-        google::Creation wanted{.url = place_ + "/endpoints?endpointId=" + run_.id(),
+        google::Creation wanted{.url = root_ + place_ + "/endpoints?endpointId=" + run_.id(),
                                 .body = run_.endpoint_request(),
                                 .attempted = "create endpoint",
                                 .subject = run_.endpoint_name()};
         wanted.made = [this](const google::Client& with) -> std::optional<Json> {
-            const auto found =
-                with.find(place_ + "/endpoints/" + run_.id(), "look for endpoint", run_.id());
+            const auto found = with.find(root_ + own("endpoints"), "look for endpoint", run_.id());
             return found ? std::optional{ended(*found)} : std::nullopt;
         };
         wanted.undo = [this](const google::Client& with, const Json& operation) {
-            delete_made(with, root_, operation, "name");
+            delete_made(with, root_, operation, own("endpoints"));
         };
         const Json operation = client_.create(wanted);
-        undo_.add([root = root_, operation](const google::Client& with) {
-            delete_made(with, root, operation, "name");
+        undo_.add([root = root_, operation, name = own("endpoints")](const google::Client& with) {
+            delete_made(with, root, operation, name);
         });
-        const Json end = client_.finish(operation, root_, "create endpoint", run_.endpoint_name());
+        const Json end =
+            client_.finish(operation, root_, wanted.attempted, wanted.subject, wanted.made);
         Json endpoint = checked(kube::member(end, {"response"}));
         undo_.amend(removal_of(text_or(endpoint, "name")));
         return endpoint;
+    }
+    /// The name of what this run makes in a collection.
+    [[nodiscard]] std::string own(const char* collection) const {
+        return place_ + '/' + collection + '/' + run_.id();
     }
     [[nodiscard]] google::Undo::Step removal_of(const std::string& endpoint) const {
         return [root = root_, endpoint](const google::Client& with) {
@@ -40901,65 +41075,6 @@ inline Endpoint VertexServingDeployer::deploy(const Image& image, const Session&
         }
         throw;
     }
-}
-
-/// The endpoint of this resource name (projects/P/locations/R/endpoints/ID), wherever it was made;
-/// the options as find_vertex_job()'s. Its follow() removes nothing and gives the log until it is
-/// removed; wait() returns when a model is deployed. remove() undeploys and deletes what fairing
-/// made: its models, then the endpoint, unless others have models on it.
-[[nodiscard]] inline Endpoint find_vertex_endpoint(
-    const std::string& resource_name, const GoogleOptions& options, const Session& session,
-    std::chrono::seconds predict_timeout = std::chrono::seconds{60}) {
-    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
-    const google::Client client = detail::client_for(name, options, session);
-    google::Served served =
-        detail::served_by(client, resource_name, name.project, detail::endpoint_log(resource_name));
-    served.state = [](const Json& endpoint) {
-        return kube::list(endpoint, {"deployedModels"}).empty()
-                   ? Outcome{.state = State::failed, .reason = "no model is deployed to it"}
-                   : Outcome{.state = State::ready};
-    };
-    served.is_found = true;
-    served.predict_timeout = predict_timeout;
-    served.undo.emplace_back(
-        [root = served.operation_root, resource_name](const google::Client& with) {
-            detail::remove_ours(with, root, resource_name);
-        });
-    served.operation = {{"done", true}};
-    const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
-    served.may_cancel = endpoint && detail::is_ours(*endpoint);
-    if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
-        for (Json& running : detail::running_operations(client, served.url, resource_name)) {
-            served.operation = std::move(running);
-        }
-    }
-    return detail::need_there(
-        Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))}, session);
-}
-
-/// Gives the newest model of the endpoint of this resource name another share of its requests, as
-/// shift_traffic() does in a cluster: 100 makes it the only one, 0 goes back to those before.
-[[nodiscard]] inline Endpoint shift_vertex_traffic(const std::string& resource_name, int percent,
-                                                   const GoogleOptions& options,
-                                                   const Session& session) {
-    google::check_least("traffic", percent, 0);
-    if (percent > 100) {
-        throw google::bad_option("traffic", std::to_string(percent), "it is more than 100");
-    }
-    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
-    const google::Client client = detail::client_for(name, options, session);
-    const std::string url = detail::vertex_endpoint(client.options()) + "/v1/" + resource_name;
-    const google::TrafficSplit split = google::traffic_with_newest(
-        client.get(url, "divide the requests to", resource_name), percent);
-    if (split.empty()) {
-        throw Error{ErrorCode::input,
-                    {.attempted = "divide the requests to",
-                     .subject = resource_name,
-                     .answer = "it has no models that could share them"}};
-    }
-    static_cast<void>(client.patch(url + "?updateMask=trafficSplit", {{"trafficSplit", split}},
-                                   "divide the requests to", resource_name));
-    return find_vertex_endpoint(resource_name, options, session);
 }
 
 static_assert(Deployer<VertexServingDeployer> && Renderer<VertexServingDeployer> &&
@@ -44594,6 +44709,73 @@ private:
 }  // namespace fairing
 
 // -------------------------------------------------------------------------------------------------------------
+// fairing/deployers/find_vertex_endpoint.hpp - an endpoint of Vertex AI by its resource name,
+// whoever made it, and how its models share the requests.
+
+namespace fairing {
+
+/// The endpoint of this resource name (projects/P/locations/R/endpoints/ID), wherever it was made;
+/// the options as find_vertex_job()'s. Its follow() removes nothing and gives the log until it is
+/// removed; wait() returns when a model is deployed. remove() undeploys and deletes what fairing
+/// made: its models, then the endpoint, unless others have models on it.
+[[nodiscard]] inline Endpoint find_vertex_endpoint(
+    const std::string& resource_name, const GoogleOptions& options, const Session& session,
+    std::chrono::seconds predict_timeout = std::chrono::seconds{60}) {
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    google::Served served =
+        detail::served_by(client, resource_name, name.project, detail::endpoint_log(resource_name));
+    served.state = [](const Json& endpoint) {
+        return kube::list(endpoint, {"deployedModels"}).empty()
+                   ? Outcome{.state = State::failed, .reason = "no model is deployed to it"}
+                   : Outcome{.state = State::ready};
+    };
+    served.is_found = true;
+    served.predict_timeout = predict_timeout;
+    served.undo.emplace_back(
+        [root = served.operation_root, resource_name](const google::Client& with) {
+            detail::remove_ours(with, root, resource_name);
+        });
+    served.operation = {{"done", true}};
+    const std::optional<Json> endpoint = client.find(served.url, "look at", resource_name);
+    served.may_cancel = endpoint && detail::is_ours(*endpoint);
+    if (endpoint && kube::list(*endpoint, {"deployedModels"}).empty()) {
+        for (Json& running : detail::running_operations(client, served.url, resource_name)) {
+            served.operation = std::move(running);
+        }
+    }
+    return detail::need_there(
+        Endpoint{std::make_shared<google::EndpointWorkload>(client, std::move(served))}, session);
+}
+
+/// Gives the newest model of the endpoint of this resource name another share of its requests, as
+/// shift_traffic() does in a cluster: 100 makes it the only one, 0 goes back to those before.
+[[nodiscard]] inline Endpoint shift_vertex_traffic(const std::string& resource_name, int percent,
+                                                   const GoogleOptions& options,
+                                                   const Session& session) {
+    google::check_least("traffic", percent, 0);
+    if (percent > 100) {
+        throw google::bad_option("traffic", std::to_string(percent), "it is more than 100");
+    }
+    const detail::VertexName name = detail::parse_vertex_name(resource_name, "endpoints");
+    const google::Client client = detail::client_for(name, options, session);
+    const std::string url = detail::vertex_endpoint(client.options()) + "/v1/" + resource_name;
+    const google::TrafficSplit split = google::traffic_with_newest(
+        client.get(url, "divide the requests to", resource_name), percent);
+    if (split.empty()) {
+        throw Error{ErrorCode::input,
+                    {.attempted = "divide the requests to",
+                     .subject = resource_name,
+                     .answer = "it has no models that could share them"}};
+    }
+    static_cast<void>(client.patch(url + "?updateMask=trafficSplit", {{"trafficSplit", split}},
+                                   "divide the requests to", resource_name));
+    return find_vertex_endpoint(resource_name, options, session);
+}
+
+}  // namespace fairing
+
+// -------------------------------------------------------------------------------------------------------------
 // fairing/deployers/find_workload.hpp - what an earlier run left in a cluster, by its name or its
 // run id.
 
@@ -45000,29 +45182,37 @@ def fail(sentence):
     print("lightgbm: " + sentence, file=sys.stderr, flush=True)
     sys.exit(65)
 
-def call(command):
+def call(command, **streams):
     try:
-        return subprocess.call(command)
+        return subprocess.run(command, **streams)
     except OSError as error:
         fail("cannot start %s: %s" % (command[0], error.strerror))
 
 def tools(scheme):
-    """The beginnings of the commands that copy, and that tell whether something is there."""
+    """The beginnings of the commands that copy, and that show a file."""
     if scheme == "s3":
         return ["aws", "s3", "cp", "--only-show-errors"], ["aws", "s3", "ls"]
     key = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     if key:  # which Google's own tools do not read
         os.environ.setdefault("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", key)
     if shutil.which("gsutil") is None and shutil.which("gcloud"):
-        return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "ls"]
+        return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "objects", "describe"]
     gsutil = ["gsutil", "-q"] + (["-o", "Credentials:gs_service_key_file=" + key] if key else [])
     return gsutil + ["cp"], gsutil + ["stat"]
 
+def is_there(url, showing):
+    """Whether there is a file of this very name: aws shows all files and folders that begin so."""
+    shown = call(showing + [url], stdout=subprocess.PIPE)
+    if showing[0] != "aws":
+        return shown.returncode == 0
+    name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
+    return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
+
 def copy(source, target, optional=False):
-    copying, there = tools((source if "://" in source else target).split("://")[0])
-    if optional and call(there + [source]) != 0:
+    copying, showing = tools((source if "://" in source else target).split("://")[0])
+    if optional and not is_there(source, showing):
         return
-    if call(copying + [source, target]) != 0:
+    if call(copying + [source, target]).returncode != 0:
         fail("cannot copy %s to %s" % (source, target))
     print("copied %s to %s" % (source, target), flush=True)
 
@@ -45079,7 +45269,7 @@ def main():
         copy(*each)
     with open("lightgbm.conf", "w") as file:
         file.writelines("%s=%s\n" % pair for pair in sorted(parameters.items()))
-    code = call([plan["program"], "config=lightgbm.conf"])
+    code = call([plan["program"], "config=lightgbm.conf"]).returncode
     if code != 0:
         sys.exit(code if code > 0 else 128 - code)
     if plan["machines"] == 1 or rank == 0:
@@ -45220,6 +45410,11 @@ private:
         if (!path.starts_with("gs://") && !path.starts_with("s3://")) {
             throw lightgbm::detail::bad_config(
                 parameter, path + " is neither at gs:// nor at s3://", "copy it here first");
+        }
+        if (path.find('/', std::string_view{"gs://"}.size()) == std::string::npos ||
+            path.ends_with('/')) {
+            throw lightgbm::detail::bad_config(parameter, path + " is a bucket or a folder",
+                                               "name a file in it");
         }
     }
 
