@@ -6,11 +6,7 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::AwsSite;
-using support::contains;
-using support::error_of;
-using support::xml_error;
+using namespace support;
 
 namespace {
 
@@ -52,7 +48,7 @@ TEST_CASE("a wrong clock is corrected once, and said") {
         CHECK(site.client().send(put()).status == 403);
     }
     CHECK(site.script.complaint() == "");
-    CHECK_FALSE(contains(site.said(), support::aws_secret));
+    CHECK_FALSE(contains(site.said(), aws_secret));
 }
 
 TEST_CASE("any other 403 is not repeated") {

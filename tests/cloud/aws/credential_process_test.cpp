@@ -6,8 +6,7 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::contains;
-using support::error_of;
+using namespace support;
 
 TEST_CASE("a command line has a shell's quotes, and nothing else of a shell") {
     const auto words = [](const char* line) { return aws::detail::words_of(line, "it"); };
@@ -24,7 +23,7 @@ TEST_CASE("a command line has a shell's quotes, and nothing else of a shell") {
 }
 
 TEST_CASE("what a program prints is taken or refused, and never shown") {
-    support::CloudSite site;
+    CloudSite site;
     const auto keys = [&](const std::string& text, int code = 0) {
         site.home.file("out", text);
         site.home.file("tool",

@@ -6,9 +6,7 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::contains;
-using support::error_of;
+using namespace support;
 
 namespace {
 
@@ -24,7 +22,7 @@ std::string role_answer(const std::string& id) {
            "</AssumeRoleResponse>";
 }
 
-struct ChainSite : support::CloudSite {
+struct ChainSite : CloudSite {
     [[nodiscard]] aws::Credentials find(aws::CredentialOptions options = {}) {
         return aws::CredentialChain{connection(), std::move(options)}.find();
     }

@@ -6,10 +6,7 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::contains;
-using support::error_of;
-using support::xml_error;
+using namespace support;
 
 namespace {
 
@@ -20,7 +17,7 @@ const std::string begun =
     "<UploadId>id/1</UploadId></InitiateMultipartUploadResult>";
 
 /// A bucket that takes objects of more than four bytes in parts.
-struct BucketSite : support::AwsSite {
+struct BucketSite : AwsSite {
     [[nodiscard]] aws::S3Bucket bucket() {
         return {client(), "bucket", {.endpoint = "http://s3.local:9000/", .part_size = 4}};
     }

@@ -6,9 +6,7 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::contains;
-using support::error_of;
+using namespace support;
 
 namespace {
 
@@ -23,14 +21,14 @@ std::string cached(const std::string& start_url, const std::string& end,
 }
 
 /// What is wrong with a login; "" when nothing is.
-std::string failure(support::CloudSite& site, const aws::SsoLogin& given = login) {
+std::string failure(CloudSite& site, const aws::SsoLogin& given = login) {
     return error_of([&] { (void)aws::credentials_by_sso(site.connection(), given, "p"); });
 }
 
 }  // namespace
 
 TEST_CASE("the login that still holds is used, whatever its file is called") {
-    support::CloudSite site;
+    CloudSite site;
     const std::string none = "there is none that still holds; run aws sso login --profile p";
     CHECK(contains(failure(site), none));
     const std::string cache = ".aws/sso/cache/";
@@ -77,7 +75,7 @@ TEST_CASE("the login that still holds is used, whatever its file is called") {
 }
 
 TEST_CASE("a login that is half described") {
-    support::CloudSite site;
+    CloudSite site;
     aws::SsoLogin half = login;
     half.role = "";
     CHECK(contains(failure(site, half), "are not all set"));

@@ -6,10 +6,7 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::AwsSite;
-using support::contains;
-using support::error_of;
+using namespace support;
 
 TEST_CASE("STS says who we are") {
     AwsSite site;

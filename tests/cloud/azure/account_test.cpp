@@ -7,10 +7,7 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::azure_blob_url;
-using support::contains;
-using support::error_of;
+using namespace support;
 
 // The string is that of the documentation's example for List Containers and Put Blob.
 TEST_CASE("the shared key's signature covers method, headers and resource") {
@@ -30,7 +27,7 @@ TEST_CASE("the shared key's signature covers method, headers and resource") {
 }
 
 TEST_CASE("what proves who we are: key, shared access signature, token") {
-    support::CloudSite site;
+    CloudSite site;
     const auto put = [&](azure::StorageCredential credential) {
         const azure::BlobContainer container{
             site.connection(), {.name = "acct", .credential = std::move(credential)}, "c"};
@@ -38,9 +35,7 @@ TEST_CASE("what proves who we are: key, shared access signature, token") {
         return site.script.recorded().back();
     };
     site.script.expect("PUT", azure_blob_url, answer(201));
-    CHECK(put(support::azure_account().credential)
-              .header("Authorization")
-              .starts_with("SharedKey acct:"));
+    CHECK(put(azure_account().credential).header("Authorization").starts_with("SharedKey acct:"));
     site.script.expect("PUT", azure_blob_url + "?sv=1&sig=geheim", answer(201));
     CHECK(put({.sas = Secret{"?sv=1&sig=geheim"}}).header("Authorization") == "");
     site.script.expect("PUT", azure_blob_url, answer(201));
@@ -60,7 +55,7 @@ TEST_CASE("what proves who we are: key, shared access signature, token") {
 }
 
 TEST_CASE("accounts stand in the environment") {
-    support::CloudSite site;
+    CloudSite site;
     const auto found = [&] { return azure::environment_account(site.connection()); };
     CHECK(contains(error_of([&] { (void)found(); }), "no account is named"));
     site.variables["AZURE_STORAGE_ACCOUNT"] = "acct";
@@ -84,7 +79,7 @@ TEST_CASE("accounts stand in the environment") {
 }
 
 TEST_CASE("a service principal's token is asked for once, and no secret is shown") {
-    support::CloudSite site;
+    CloudSite site;
     CHECK_FALSE(azure::environment_principal(site.connection()));
     site.variables.insert(
         {{"AZ_TENANT_ID", "t/1"}, {"AZ_CLIENT_ID", "id"}, {"AZ_CLIENT_SECRET", "geheim"}});

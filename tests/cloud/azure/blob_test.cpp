@@ -6,14 +6,11 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::azure_blob_url;
-using support::contains;
-using support::error_of;
+using namespace support;
 
 TEST_CASE("a large blob goes in blocks, and each that fails is sent again") {
-    support::CloudSite site;
-    const azure::BlobContainer container{site.connection(), support::azure_account(), "c", 4};
+    CloudSite site;
+    const azure::BlobContainer container{site.connection(), azure_account(), "c", 4};
     const auto block = [&](const char* id) { return azure_blob_url + "?comp=block&blockid=" + id; };
     site.script.expect("PUT", block("MTAwMDAwMA%3D%3D"), answer(201));
     site.script.expect_broken("PUT", block("MTAwMDAwMQ%3D%3D"));
@@ -32,14 +29,14 @@ TEST_CASE("a large blob goes in blocks, and each that fails is sent again") {
 }
 
 TEST_CASE("containers are made when they are missing") {
-    support::CloudSite site;
-    const azure::BlobContainer container{site.connection(), support::azure_account(), "c"};
+    CloudSite site;
+    const azure::BlobContainer container{site.connection(), azure_account(), "c"};
     const std::string url = "https://acct.blob.core.windows.net/c?restype=container";
     site.script.expect("PUT", url, answer(201));
     CHECK(container.ensure());
-    site.script.expect("PUT", url, support::azure_conflict("ContainerAlreadyExists"));
+    site.script.expect("PUT", url, azure_conflict("ContainerAlreadyExists"));
     CHECK_FALSE(container.ensure());
-    site.script.expect("PUT", url, support::azure_conflict("ContainerBeingDeleted"));
+    site.script.expect("PUT", url, azure_conflict("ContainerBeingDeleted"));
     CHECK(contains(error_of([&] { container.ensure(); }), "409 Conflict: ContainerBeingDeleted"));
     site.script.expect("DELETE", azure_blob_url, answer(404));
     container.remove("builds/a b");

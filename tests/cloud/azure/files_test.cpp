@@ -6,16 +6,14 @@
 
 using namespace fairing;
 using namespace fairing::cloud;
-using support::answer;
-using support::contains;
-using support::error_of;
+using namespace support;
 
 namespace {
 
 const std::string share_url = "https://acct.file.core.windows.net/share/";
 
-struct ShareSite : support::CloudSite {
-    azure::FileShare share{connection(), support::azure_account(), "share"};
+struct ShareSite : CloudSite {
+    azure::FileShare share{connection(), azure_account(), "share"};
 
     /// What is put there is taken.
     void takes(const std::string& place) { script.expect("PUT", share_url + place, answer(201)); }
@@ -27,7 +25,7 @@ TEST_CASE("a file of a share is made in its length, and filled") {
     ShareSite site;
     site.takes("build_1?restype=directory");
     site.script.expect("PUT", share_url + "build_1/x?restype=directory",
-                       support::azure_conflict("ResourceAlreadyExists"));
+                       azure_conflict("ResourceAlreadyExists"));
     site.share.make_directory("build_1/x");
     site.takes("build_1/f");
     site.takes("build_1/f?comp=range");
@@ -44,7 +42,7 @@ TEST_CASE("a file of a share is made in its length, and filled") {
                        "cannot upload bytes=0-0 of " + share_url + "f: 413"));
     }
     SUBCASE("a folder goes with all that is in it") {
-        const support::Workspace place;
+        const Workspace place;
         place.file("b/c", "");
         place.file("a", "");
         const auto put = [&] {
