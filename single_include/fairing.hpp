@@ -3927,11 +3927,7 @@ public:
 
     /// A block of `size` bytes of any content, to be filled and submitted.
     [[nodiscard]] std::vector<std::byte> buffer(std::size_t size) {
-        std::vector<std::byte> block;
-        if (!spare_.empty()) {
-            block = std::move(spare_.back());
-            spare_.pop_back();
-        }
+        std::vector<std::byte> block = take(spare_inputs_);
         block.resize(size);
         return block;
     }
@@ -3945,6 +3941,8 @@ public:
     void submit(std::vector<std::byte>&& block, std::vector<Segment>&& segments) {
         auto job = std::make_unique<Job>();
         job->input = std::move(block);
+        job->output = take(spare_outputs_);
+        job->output.clear();
         job->segments = std::move(segments);
         {
             const std::lock_guard lock{mutex_};
@@ -3970,6 +3968,7 @@ public:
     }
 
 private:
+    using Blocks = std::vector<std::vector<std::byte>>;
     enum class State { waiting, running, done };
     struct Job {
         std::vector<std::byte> input = {}, output = {};
@@ -3977,6 +3976,17 @@ private:
         std::exception_ptr failure = {};
         State state = State::waiting;
     };
+
+    /// One that was used before, if there is one: memory that goes back to the system, and comes
+    /// from it, stops every thread of the program.
+    [[nodiscard]] static std::vector<std::byte> take(Blocks& spare) {
+        std::vector<std::byte> block;
+        if (!spare.empty()) {
+            block = std::move(spare.back());
+            spare.pop_back();
+        }
+        return block;
+    }
 
     /// Nothing is no piece: to some sinks it is the end.
     void hand_on(std::span<const std::byte> bytes) const {
@@ -4071,7 +4081,8 @@ private:
         if (segment_sink_) {
             segment_sink_(first->segments);
         }
-        spare_.push_back(std::move(first->input));
+        spare_inputs_.push_back(std::move(first->input));
+        spare_outputs_.push_back(std::move(first->output));
     }
 
     C compressor_;
@@ -4081,7 +4092,7 @@ private:
     Recall recall_;
     std::uint32_t crc_ = 0;
     std::uint64_t size_ = 0;
-    std::vector<std::vector<std::byte>> spare_ = {};
+    Blocks spare_inputs_ = {}, spare_outputs_ = {};
     std::mutex mutex_ = {};
     std::condition_variable_any waiting_ = {};
     std::condition_variable done_ = {};
