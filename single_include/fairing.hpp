@@ -11374,10 +11374,17 @@ inline void write_referrer(Api& api, oci::Store& store, const oci::RawManifest& 
 
 namespace fairing::registry {
 
-/// Of one repository. What nobody takes is cancelled at the registry.
+/// Of one repository. What nobody takes is cancelled at the registry, and an answer that nobody
+/// needs is not waited for.
 class UploadsAhead {
 public:
-    UploadsAhead(Api& api, const Control& control) : api_(api), control_(control) {}
+    UploadsAhead(Api& api, const Control& control)
+        : api_(api), control_(control), on_stop_{control.stop, [this] { stop_.request_stop(); }} {
+        control_.stop = stop_.get_token();
+    }
+    UploadsAhead(const UploadsAhead&) = delete;
+    UploadsAhead& operator=(const UploadsAhead&) = delete;
+    ~UploadsAhead() { stop_.request_stop(); }
 
     /// Begins so many more, and does not wait.
     void begin(std::size_t count) {
@@ -11409,7 +11416,9 @@ public:
 
 private:
     Api& api_;
-    const Control& control_;
+    Control control_;
+    std::stop_source stop_;
+    std::stop_callback<std::function<void()>> on_stop_;
     std::mutex mutex_;
     std::deque<std::future<std::optional<UploadSession>>> begun_;
 };

@@ -18,6 +18,20 @@ oci::Transfer write_absent(Repository& fixture, const std::string& mount_from = 
     return fixture.client.write_absent_blob(blob, net::Body::of(content), mount_from);
 }
 
+/// The upload is begun, and `told` says that it is.
+test::ScriptedTransport::Reply answer_and_tell(std::atomic<bool>& told) {
+    return [&told](const Recorded& /*request*/) {
+        told = true;
+        return begun();
+    };
+}
+
+void await(const std::atomic<bool>& told) {
+    while (!told) {
+        std::this_thread::yield();
+    }
+}
+
 }  // namespace
 
 TEST_CASE("an upload that was begun ahead takes the blob, the next begins its own") {
@@ -35,15 +49,39 @@ TEST_CASE("an upload that was begun ahead takes the blob, the next begins its ow
 
 TEST_CASE("what was begun ahead for nothing is cancelled") {
     test::ScriptedTransport script;
-    script.expect("POST", uploads, begun()).expect("DELETE", begun_url, {.status = 404});
+    std::atomic<bool> is_begun = false;
+    script.expect("POST", uploads, answer_and_tell(is_begun))
+        .expect("DELETE", begun_url, {.status = 404});
     {
         registry::Client client{
             oci::parse_reference("localhost:5000/team/job"),
             {.transport = std::ref(script), .files = std::vector<std::filesystem::path>{}},
             {}};
         client.expect_blobs(1);
+        await(is_begun);
     }
     CHECK(script.complaint().empty());
+}
+
+TEST_CASE("a registry that does not answer holds up nobody who needs no upload any more") {
+    struct Silent {
+        std::atomic<bool>& is_asked;
+        net::Response send(const net::Request& /*request*/, const net::BodySink& /*sink*/,
+                           const std::stop_token& stop) const {
+            is_asked = true;
+            while (!stop.stop_requested()) {
+                std::this_thread::yield();
+            }
+            throw Cancelled{ErrorCode::cancelled, {.attempted = "reach", .answer = "stopped"}};
+        }
+    };
+    std::atomic<bool> is_asked = false;
+    registry::Client client{
+        oci::parse_reference("localhost:5000/team/job"),
+        {.transport = Silent{is_asked}, .files = std::vector<std::filesystem::path>{}},
+        {}};
+    client.expect_blobs(1);
+    await(is_asked);
 }
 
 TEST_CASE("a registry that refused the upload ahead says why to the one who has the blob") {
@@ -77,18 +115,11 @@ TEST_CASE("an upload ahead that the registry has forgotten meanwhile begins agai
 TEST_CASE("a mount takes no upload that was begun ahead") {
     Repository fixture;
     std::atomic<bool> is_begun = false;
-    fixture.script
-        .expect("POST", uploads,
-                [&](const Recorded& /*request*/) {
-                    is_begun = true;
-                    return begun();
-                })
+    fixture.script.expect("POST", uploads, answer_and_tell(is_begun))
         .expect("POST", mount_url, {.status = 201})
         .expect("PUT", put_url, {.status = 201});
     fixture.client.expect_blobs(1);
-    while (!is_begun) {
-        std::this_thread::yield();
-    }
+    await(is_begun);
     CHECK(write_absent(fixture, "base/python") == oci::Transfer::mounted);
     CHECK(write_absent(fixture) == oci::Transfer::uploaded);
     CHECK(fixture.script.complaint().empty());

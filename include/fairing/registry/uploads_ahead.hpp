@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <future>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <utility>
 
 #include "../core/control.hpp"
@@ -17,10 +19,17 @@
 
 namespace fairing::registry {
 
-/// Of one repository. What nobody takes is cancelled at the registry.
+/// Of one repository. What nobody takes is cancelled at the registry, and an answer that nobody
+/// needs is not waited for.
 class UploadsAhead {
 public:
-    UploadsAhead(Api& api, const Control& control) : api_(api), control_(control) {}
+    UploadsAhead(Api& api, const Control& control)
+        : api_(api), control_(control), on_stop_{control.stop, [this] { stop_.request_stop(); }} {
+        control_.stop = stop_.get_token();
+    }
+    UploadsAhead(const UploadsAhead&) = delete;
+    UploadsAhead& operator=(const UploadsAhead&) = delete;
+    ~UploadsAhead() { stop_.request_stop(); }
 
     /// Begins so many more, and does not wait.
     void begin(std::size_t count) {
@@ -52,7 +61,9 @@ public:
 
 private:
     Api& api_;
-    const Control& control_;
+    Control control_;
+    std::stop_source stop_;
+    std::stop_callback<std::function<void()>> on_stop_;
     std::mutex mutex_;
     std::deque<std::future<std::optional<UploadSession>>> begun_;
 };
