@@ -7,8 +7,8 @@
 
 namespace command {
 
-Action set_up_build(CLI::App& parser) {
-    auto options = std::make_shared<LaunchOptions>(parser);
+Action set_up_build(CLI::App& parser, const Words& words) {
+    auto options = std::make_shared<LaunchOptions>(parser, words);
     return [options](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);
         const fairing::StopOnSignal signals;

@@ -32,6 +32,8 @@ constexpr const char* footer =
     "interrupted.\n"
     "Defaults for the stages' options can stand in ./fairing.json; see the README.";
 
+using command::Words;
+
 command::Action set_up_version(CLI::App& /*parser*/) {
     return [](const std::vector<std::string>& /*arguments*/) {
         std::printf("fairing %s\n", fairing::version);
@@ -39,10 +41,16 @@ command::Action set_up_version(CLI::App& /*parser*/) {
     };
 }
 
+/// Of a subcommand that has few options, whatever the words.
+template <command::Action (*set_up)(CLI::App& parser)>
+command::Action with_all(CLI::App& parser, const Words& /*words*/) {
+    return set_up(parser);
+}
+
 struct Subcommand {
     const char* name;
     const char* summary;
-    command::Action (*set_up)(CLI::App& parser);
+    command::Action (*set_up)(CLI::App& parser, const Words& words);
 };
 
 constexpr Subcommand subcommands[] = {
@@ -54,41 +62,43 @@ constexpr Subcommand subcommands[] = {
      "Print what run would create. May read the base's registry; pushes and contacts nothing "
      "else. For the local deployer: the OCI runtime spec of the container.",
      command::set_up_render},
-    {"list", "Show what fairing created in a namespace and is still there.", command::set_up_list},
-    {"status", "Tell how a run is, and why.", command::set_up_status},
+    {"list", "Show what fairing created in a namespace and is still there.",
+     with_all<command::set_up_list>},
+    {"status", "Tell how a run is, and why.", with_all<command::set_up_status>},
     {"logs", "Print the log of a run, and follow it to its end; removes nothing.",
-     command::set_up_logs},
+     with_all<command::set_up_logs>},
     {"wait",
      "Wait for the end of a run, or until an endpoint is ready; exits with the run's own code,\n"
      "and removes nothing.",
-     command::set_up_wait},
+     with_all<command::set_up_wait>},
     {"delete", "End a run, and remove it with its pods and all that was created for it.",
-     command::set_up_delete},
+     with_all<command::set_up_delete>},
     {"predict", "Ask an endpoint: sends JSON, and prints the JSON that is answered.",
-     command::set_up_predict},
+     with_all<command::set_up_predict>},
     {"traffic",
      "Give the newest model of an InferenceService, or of an endpoint of Vertex AI, PERCENT of "
      "the requests: 100 makes it the only one, 0 goes back to the one before. Waits until that "
      "is so.",
-     command::set_up_traffic},
+     with_all<command::set_up_traffic>},
     {"inspect",
      "Show the layers, sizes, command and base of an image in a registry, a layout or an "
      "archive.",
-     command::set_up_inspect},
+     with_all<command::set_up_inspect>},
     {"copy",
      "Copy an image, or an index with all its images, between registries, layouts and archives; "
      "prints the copy's reference by digest.",
-     command::set_up_copy},
-    {"tags", "List the tags of a repository in a registry, one on a line.", command::set_up_tags},
+     with_all<command::set_up_copy>},
+    {"tags", "List the tags of a repository in a registry, one on a line.",
+     with_all<command::set_up_tags>},
     {"attach",
      "Store a file beside an image as an artifact that refers to it (OCI 1.1), such as an SBOM; "
      "prints the artifact's reference.",
-     command::set_up_attach},
+     with_all<command::set_up_attach>},
     {"cache",
      "What earlier builds left, so that the next one is fast ($FAIRING_CACHE, else\n"
      "$XDG_CACHE_HOME/fairing, else ~/.cache/fairing).",
-     command::set_up_cache},
-    {"version", "Print the version.", set_up_version},
+     with_all<command::set_up_cache>},
+    {"version", "Print the version.", with_all<set_up_version>},
 };
 
 /// Null when the command line begins with an option. A misspelt name is told so; CLI11 would say
@@ -108,16 +118,24 @@ const Subcommand* find_subcommand(const std::string& first) {
 }
 
 /// What nobody knows of a command line, with the nearest option; CLI11 would only repeat it.
-fairing::Error unknown_arguments(const CLI::App& app) {
+fairing::Error unknown_arguments(const CLI::App& app, const Subcommand* chosen) {
     std::string subject = "fairing";
     std::vector<std::string> names;
-    for (const CLI::App* parser : app.get_subcommands()) {
-        subject += ' ' + parser->get_name();
-        for (const CLI::Option* option : parser->get_options()) {
+    const auto add_options = [&names](const CLI::App& parser) {
+        for (const CLI::Option* option : parser.get_options()) {
             for (const std::string& name : option->get_lnames()) {
                 names.push_back("--" + name);
             }
         }
+    };
+    for (const CLI::App* parser : app.get_subcommands()) {
+        subject += ' ' + parser->get_name();
+        add_options(*parser);
+    }
+    if (chosen != nullptr) {
+        CLI::App whole;
+        static_cast<void>(chosen->set_up(whole, {}));
+        add_options(whole);
     }
     std::string answer;
     for (const std::string& argument : app.remaining(true)) {
@@ -157,20 +175,20 @@ int run(int argc, char** argv) {
     if (own.empty()) {
         own.emplace_back("--help");
     }
-    // Only the chosen one is given its options, of which there are hundreds.
+    // Only the chosen one is given its options.
     const Subcommand* chosen = find_subcommand(own.front());
     command::Action action;
     for (const Subcommand& each : subcommands) {
         CLI::App* parser = app.add_subcommand(each.name, each.summary);
         if (&each == chosen) {
-            action = each.set_up(*parser);
+            action = each.set_up(*parser, own);
         }
     }
     try {
         std::reverse(own.begin(), own.end());  // as CLI11 wants it
         app.parse(own);
     } catch (const CLI::ExtrasError&) {
-        throw unknown_arguments(app);
+        throw unknown_arguments(app, chosen);
     } catch (const CLI::ParseError& error) {
         const int code = app.exit(error);
         return code == 0 ? 0 : fairing::exit_code(fairing::ErrorCode::usage);

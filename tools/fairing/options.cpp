@@ -151,7 +151,7 @@ void LaunchOptions::declare(const std::string& stage, const std::string& path) {
     std::apply([&add](const auto&... each) { (add(each), ...); }, fairing::fields<Stage>);
 }
 
-LaunchOptions::LaunchOptions(CLI::App& parser) {
+LaunchOptions::LaunchOptions(CLI::App& parser, const std::vector<std::string>& words) {
     parser
         .add_option("ENTRY", entry_,
                     "what to run: train.py, notebook.ipynb, file.py:function, a program, a script, "
@@ -184,9 +184,17 @@ LaunchOptions::LaunchOptions(CLI::App& parser) {
         using Stage = typename std::remove_cvref_t<decltype(each)>::Stage;
         declare<Stage>(std::string{each.role()} + ' ' + each.name);
     });
+    const auto has = [&words](std::string_view name) {
+        return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+            return word.substr(0, word.find('=')) == name;
+        });
+    };
+    const bool is_all = words.empty() || has("--help") || has("-h");
     for (auto& [name, option] : options_) {
-        option.help = help_of(option);
-        add_to(parser, name, option);
+        if (is_all || has(name)) {
+            option.help = help_of(option);
+            add_to(parser, name, option);
+        }
     }
 }
 

@@ -28,8 +28,10 @@ namespace command {
 /// program's arguments.
 class LaunchOptions {
 public:
-    /// Adds the options to a subcommand of the parser.
-    explicit LaunchOptions(CLI::App& parser);
+    /// Adds the options to a subcommand of the parser: of those of the stages the ones that `words`
+    /// name, or all when there are no words, or one asks for help. CLI11 compares each with all
+    /// before it, which would take longer than all else until the first request.
+    LaunchOptions(CLI::App& parser, const std::vector<std::string>& words);
 
     /// The stages, out of fairing.json (or --config) and then the command line. Throws Error{usage}
     /// for what does not fit together.

@@ -5,8 +5,8 @@
 
 namespace command {
 
-Action set_up_render(CLI::App& parser) {
-    auto options = std::make_shared<LaunchOptions>(parser);
+Action set_up_render(CLI::App& parser, const Words& words) {
+    auto options = std::make_shared<LaunchOptions>(parser, words);
     auto format = add_output_option(parser);
     return [options, format](std::vector<std::string> arguments) {
         options->arguments = std::move(arguments);

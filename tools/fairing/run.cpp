@@ -39,8 +39,8 @@ int dry_run(Launch& launch, const std::string& where, const std::string& format)
 
 }  // namespace
 
-Action set_up_run(CLI::App& parser) {
-    auto options = std::make_shared<LaunchOptions>(parser);
+Action set_up_run(CLI::App& parser, const Words& words) {
+    auto options = std::make_shared<LaunchOptions>(parser, words);
     auto where = std::make_shared<std::string>();
     parser
         .add_option("--dry-run", *where,

@@ -12,9 +12,13 @@ namespace command {
 /// Runs the subcommand with what stood behind "--"; gives the exit code.
 using Action = std::function<int(std::vector<std::string> arguments)>;
 
-[[nodiscard]] Action set_up_run(CLI::App& parser);
-[[nodiscard]] Action set_up_build(CLI::App& parser);
-[[nodiscard]] Action set_up_render(CLI::App& parser);
+/// The words of a command line ahead of "--". Those that launch have hundreds of options and add
+/// only what the words name, unless they ask for help or there are none.
+using Words = std::vector<std::string>;
+
+[[nodiscard]] Action set_up_run(CLI::App& parser, const Words& words);
+[[nodiscard]] Action set_up_build(CLI::App& parser, const Words& words);
+[[nodiscard]] Action set_up_render(CLI::App& parser, const Words& words);
 [[nodiscard]] Action set_up_list(CLI::App& parser);
 [[nodiscard]] Action set_up_status(CLI::App& parser);
 [[nodiscard]] Action set_up_logs(CLI::App& parser);
