@@ -10842,7 +10842,8 @@ public:
                              .repeat = net::Repeat::never},
                             refusal);
     }
-    /// A blob that is known; begins again as often as the policy says.
+    /// A blob that is known; begins again as often as the policy says. `begun`: an upload of any
+    /// age to try first.
     void upload(const oci::Descriptor& blob, const net::Body& body,
                 std::optional<UploadSession> begun) {
         const net::ExchangeOptions options{.attempted = "upload blob",
@@ -10855,13 +10856,26 @@ public:
             }
             net::Answer answer;
             std::optional<UploadSession> session = std::exchange(begun, std::nullopt);
-            if (!session) {
-                session = begin_upload(options, answer);
-                if (!session) {
-                    return answer;
+            if (session) {
+                std::optional<net::Answer> refusal = send(*session, blob, body, options);
+                if (!refusal || refusal->status < 400 || refusal->status > 499) {
+                    return refusal;
                 }
+                session->finished();  // it was begun a while ago, and is forgotten by now
             }
-            return send(*session, blob, body, options);
+            session = begin_upload(options, answer);
+            if (!session) {
+                return answer;
+            }
+            std::optional<net::Answer> refusal = send(*session, blob, body, options);
+            if (refusal && (refusal->status == 404 || refusal->status == 416)) {
+                session->finished();  // it is gone: begin again
+                throw Error{ErrorCode::unavailable,
+                            {.attempted = options.attempted,
+                             .subject = options.subject,
+                             .answer = api_.failure(*refusal, options).details().answer}};
+            }
+            return refusal;
         });
     }
     /// A blob that is made meanwhile; the registry has all of it then.
@@ -10934,13 +10948,6 @@ private:
             session.finished();
             detail::check_stated_digest(answer, blob.digest, options);
             return std::nullopt;
-        }
-        if (answer.status == 404 || answer.status == 416) {  // the session is gone: begin again
-            session.finished();
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = options.attempted,
-                         .subject = options.subject,
-                         .answer = api_.failure(answer, options).details().answer}};
         }
         if (answer.status == 413) {
             throw FinalFailure{std::make_exception_ptr(too_large(answer, options))};
@@ -11374,8 +11381,8 @@ inline void write_referrer(Api& api, oci::Store& store, const oci::RawManifest& 
 
 namespace fairing::registry {
 
-/// Of one repository. What nobody takes is cancelled at the registry, and an answer that nobody
-/// needs is not waited for.
+/// Of one repository. What nobody takes is cancelled at the registry, all at once, and an answer
+/// that nobody needs is not waited for.
 class UploadsAhead {
 public:
     UploadsAhead(Api& api, const Control& control)
@@ -11384,15 +11391,24 @@ public:
     }
     UploadsAhead(const UploadsAhead&) = delete;
     UploadsAhead& operator=(const UploadsAhead&) = delete;
-    ~UploadsAhead() { stop_.request_stop(); }
+    ~UploadsAhead() {
+        stop_.request_stop();
+        parallel_for(begun_.size(), begun_.size(), [this](std::size_t index) {
+            const auto unused = std::exchange(begun_[index], {});
+        });
+    }
 
-    /// Begins so many more, and does not wait.
+    /// Begins so many more, if the system has threads for them, and does not wait.
     void begin(std::size_t count) {
         const std::lock_guard lock{mutex_};
-        for (; count > 0; --count) {
-            begun_.push_back(std::async(std::launch::async, [this] {
-                return BlobUpload{api_, control_}.begin();
-            }));
+        try {
+            for (; count > 0; --count) {
+                begun_.push_back(std::async(std::launch::async, [this] {
+                    return BlobUpload{api_, control_}.begin();
+                }));
+            }
+        } catch (const std::system_error&) {
+            // then they are begun when their blobs are there
         }
     }
     /// The oldest, as soon as it has begun; nullopt when there is none or the registry refused: who
@@ -14500,7 +14516,12 @@ public:
         pthread_attr_t attributes;
         ::pthread_attr_init(&attributes);
         ::pthread_attr_setstacksize(&attributes, stack);
+        // It outlives requests: a signal that the program comes to wait for must not meet it.
+        sigset_t all, before;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before);
         const int failure = ::pthread_create(&thread_, &attributes, &DeepThread::main, this);
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
         ::pthread_attr_destroy(&attributes);
         if (failure != 0) {
             throw system_error(failure, "start", "a thread", ErrorCode::internal);
@@ -15592,7 +15613,16 @@ private:
         return nullptr;
     }
     void keep(const std::string& place, std::unique_ptr<detail::Connection> connection) {
+        const auto oldest = std::chrono::steady_clock::now() - options_.idle_lifetime;
+        std::vector<Idle> expired;  // of any place; closed after the lock is gone
         const std::lock_guard lock{mutex_};
+        for (auto& [unused, idle] : idle_) {
+            const auto young = std::find_if(idle.begin(), idle.end(), [oldest](const Idle& each) {
+                return each.since > oldest;
+            });
+            std::move(idle.begin(), young, std::back_inserter(expired));
+            idle.erase(idle.begin(), young);
+        }
         std::vector<Idle>& idle = idle_[place];
         if (idle.size() < options_.idle_connections) {
             idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
@@ -30589,6 +30619,12 @@ namespace detail {
     std::set<std::string> stages = {"SCRATCH"};
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
+        const std::size_t first = line.find_first_not_of(" \t");
+        const bool is_comment = first != std::string::npos && line[first] == '#';
+        for (std::string more; !is_comment && line.ends_with('\\') && std::getline(lines, more);) {
+            line.back() = ' ';
+            line += more;
+        }
         std::istringstream stream{line};
         std::vector<std::string> words;
         for (std::string word; stream >> word;) {
@@ -33768,7 +33804,9 @@ inline constexpr int most_looks_in_vain = 20;
             control.say(Level::warning, error.what());
             outcome.state = outcome.state == State::none ? State::pending : outcome.state;
         }
-        looking.meanwhile(outcome.state);
+        if (looking.meanwhile) {
+            looking.meanwhile(outcome.state);
+        }
     }
     return outcome;
 }
@@ -34133,13 +34171,23 @@ public:
         }
     }
 
-    /// The operation as it is now. One that the service has forgotten is done, and has neither a
-    /// response nor an error. `root` is the URL before the operation's name.
+    /// The operation as it is now. One that the service has forgotten, three times in a row, is
+    /// done, and has neither a response nor an error. `root` is the URL before the operation's
+    /// name.
     [[nodiscard]] Json look_at(const Json& operation, const std::string& root,
                                const std::string& subject) const {
+        constexpr int most_looks = 3;
         const std::string name = text_or(operation, "name");
-        std::optional<Json> now = find(root + name, "follow the operation of", subject);
-        return now ? *std::move(now) : Json{{"name", name}, {"done", true}};
+        detail::Pace pace = new_pace();
+        for (int look = 1;; ++look) {
+            if (std::optional<Json> now = find(root + name, "follow the operation of", subject)) {
+                return *std::move(now);
+            }
+            if (look == most_looks) {
+                return {{"name", name}, {"done", true}};
+            }
+            sleep(pace.next(), "follow the operation of " + subject);
+        }
     }
     /// The same at its end, good, bad or forgotten.
     [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,
@@ -36980,21 +37028,28 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
-/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a dead
-/// server, is taken back.
+/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a server in
+/// trouble, is taken back; where that fails too, what was `created` for the canary stays with it.
 [[nodiscard]] inline Json put_canary(const kube::Client& client, const kube::ObjectKey& key,
                                      const Json& wanted,
-                                     const std::function<void(const kube::Client&)>& take_back) {
+                                     const std::function<void(const kube::Client&)>& take_back,
+                                     CreatedObjects& created) {
+    bool is_sent = false;
     try {
-        return edit(client, key,
-                    [&wanted](Json now) { return with_canary(std::move(now), wanted); });
-    } catch (const kube::StatusError&) {
-        throw;
-    } catch (const Error&) {
+        return edit(client, key, [&](Json now) {
+            is_sent = true;
+            return with_canary(std::move(now), wanted);
+        });
+    } catch (const Error& failure) {
+        const auto* const refusal = dynamic_cast<const kube::StatusError*>(&failure);
+        if (!is_sent || (refusal != nullptr && refusal->status() < 500)) {
+            throw;  // it was not stored
+        }
         try {
             const StopAfter limit{cleanup_limit};
             take_back(client.with_stop(limit.token()));
         } catch (const Error& error) {
+            created.keep();
             client.control().say(Level::warning,
                                  key.text() + " may keep the canary: " + error.what());
         }
@@ -37044,7 +37099,7 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
             return now;
         });
     };
-    const Json stored = put_canary(client, key, wanted, take_back);
+    const Json stored = put_canary(client, key, wanted, take_back, created);
     created.keep();
     habits.undo = [take_back, beside, run_id](const kube::Client& with) {
         take_back(with);
@@ -45225,6 +45280,8 @@ def is_there(url, showing):
     shown = call(showing + [url], stdout=subprocess.PIPE)
     if showing[0] != "aws":
         return shown.returncode == 0
+    if shown.returncode not in (0, 1):  # 1: there is nothing
+        fail("cannot look for " + url)
     name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
     return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
 

@@ -113,12 +113,14 @@ TEST_CASE(
 TEST_CASE("the images that a Dockerfile needs, and no others") {
     std::string names;
     for (const oci::Reference& each : dockerfile::images_of(
-             "# FROM comment\nARG V=1\nfrom --platform=linux/amd64 debian:12 As Made\n"
+             "# FROM comment \\\nARG V=1\nfrom --platform=linux/amd64 debian:12 As Made\n"
              "RUN echo FROM as other.example/x\nFROM localhost:5000/base@sha256:" +
              std::string(64, 'a') +
              "\nCOPY --from=made /a /b\nCOPY --from=0 /a /b\nCOPY --chown=1 --from=other.example/x "
              "/a /b\n  FROM made\nFROM scratch\nFROM x:${V}\n"
-             "RUN --mount=type=bind,from=tools.example/y,target=/t --mount=from=MADE /t/y\n")) {
+             "RUN --mount=type=cache,target=/c \\\n  "
+             "--mount=type=bind,from=tools.example/y,target=/t \\\n"
+             "  --mount=from=MADE /t/y\n")) {
         names += each.host + '/' + each.repository + ' ';
     }
     CHECK(names == "docker.io/library/debian localhost:5000/base other.example/x tools.example/y ");

@@ -101,20 +101,22 @@ constexpr Subcommand subcommands[] = {
     {"version", "Print the version.", with_all<set_up_version>},
 };
 
-/// Null when the command line begins with an option. A misspelt name is told so; CLI11 would say
-/// that a subcommand is required.
-const Subcommand* find_subcommand(const std::string& first) {
-    if (first.starts_with('-')) {
+/// The first word that is no option; null when there is none. A misspelt name is told so; CLI11
+/// would say that a subcommand is required.
+const Subcommand* find_subcommand(const Words& words) {
+    const auto first = std::find_if(words.begin(), words.end(),
+                                    [](const std::string& word) { return !word.starts_with('-'); });
+    if (first == words.end()) {
         return nullptr;
     }
     std::vector<std::string> names;
     for (const Subcommand& each : subcommands) {
-        if (first == each.name) {
+        if (*first == each.name) {
             return &each;
         }
         names.emplace_back(each.name);
     }
-    throw fairing::unknown_name("find", "the subcommand", first, names);
+    throw fairing::unknown_name("find", "the subcommand", *first, names);
 }
 
 /// What nobody knows of a command line, with the nearest option; CLI11 would only repeat it.
@@ -176,7 +178,7 @@ int run(int argc, char** argv) {
         own.emplace_back("--help");
     }
     // Only the chosen one is given its options.
-    const Subcommand* chosen = find_subcommand(own.front());
+    const Subcommand* chosen = find_subcommand(own);
     command::Action action;
     for (const Subcommand& each : subcommands) {
         CLI::App* parser = app.add_subcommand(each.name, each.summary);

@@ -241,6 +241,12 @@ namespace detail {
     std::set<std::string> stages = {"SCRATCH"};
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
+        const std::size_t first = line.find_first_not_of(" \t");
+        const bool is_comment = first != std::string::npos && line[first] == '#';
+        for (std::string more; !is_comment && line.ends_with('\\') && std::getline(lines, more);) {
+            line.back() = ' ';
+            line += more;
+        }
         std::istringstream stream{line};
         std::vector<std::string> words;
         for (std::string word; stream >> word;) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <signal.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -35,7 +36,12 @@ public:
         pthread_attr_t attributes;
         ::pthread_attr_init(&attributes);
         ::pthread_attr_setstacksize(&attributes, stack);
+        // It outlives requests: a signal that the program comes to wait for must not meet it.
+        sigset_t all, before;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before);
         const int failure = ::pthread_create(&thread_, &attributes, &DeepThread::main, this);
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
         ::pthread_attr_destroy(&attributes);
         if (failure != 0) {
             throw system_error(failure, "start", "a thread", ErrorCode::internal);

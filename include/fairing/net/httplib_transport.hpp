@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -196,7 +197,16 @@ private:
         return nullptr;
     }
     void keep(const std::string& place, std::unique_ptr<detail::Connection> connection) {
+        const auto oldest = std::chrono::steady_clock::now() - options_.idle_lifetime;
+        std::vector<Idle> expired;  // of any place; closed after the lock is gone
         const std::lock_guard lock{mutex_};
+        for (auto& [unused, idle] : idle_) {
+            const auto young = std::find_if(idle.begin(), idle.end(), [oldest](const Idle& each) {
+                return each.since > oldest;
+            });
+            std::move(idle.begin(), young, std::back_inserter(expired));
+            idle.erase(idle.begin(), young);
+        }
         std::vector<Idle>& idle = idle_[place];
         if (idle.size() < options_.idle_connections) {
             idle.push_back({std::move(connection), std::chrono::steady_clock::now()});

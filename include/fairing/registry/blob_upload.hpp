@@ -126,7 +126,8 @@ public:
                              .repeat = net::Repeat::never},
                             refusal);
     }
-    /// A blob that is known; begins again as often as the policy says.
+    /// A blob that is known; begins again as often as the policy says. `begun`: an upload of any
+    /// age to try first.
     void upload(const oci::Descriptor& blob, const net::Body& body,
                 std::optional<UploadSession> begun) {
         const net::ExchangeOptions options{.attempted = "upload blob",
@@ -139,13 +140,26 @@ public:
             }
             net::Answer answer;
             std::optional<UploadSession> session = std::exchange(begun, std::nullopt);
-            if (!session) {
-                session = begin_upload(options, answer);
-                if (!session) {
-                    return answer;
+            if (session) {
+                std::optional<net::Answer> refusal = send(*session, blob, body, options);
+                if (!refusal || refusal->status < 400 || refusal->status > 499) {
+                    return refusal;
                 }
+                session->finished();  // it was begun a while ago, and is forgotten by now
             }
-            return send(*session, blob, body, options);
+            session = begin_upload(options, answer);
+            if (!session) {
+                return answer;
+            }
+            std::optional<net::Answer> refusal = send(*session, blob, body, options);
+            if (refusal && (refusal->status == 404 || refusal->status == 416)) {
+                session->finished();  // it is gone: begin again
+                throw Error{ErrorCode::unavailable,
+                            {.attempted = options.attempted,
+                             .subject = options.subject,
+                             .answer = api_.failure(*refusal, options).details().answer}};
+            }
+            return refusal;
         });
     }
     /// A blob that is made meanwhile; the registry has all of it then.
@@ -218,13 +232,6 @@ private:
             session.finished();
             detail::check_stated_digest(answer, blob.digest, options);
             return std::nullopt;
-        }
-        if (answer.status == 404 || answer.status == 416) {  // the session is gone: begin again
-            session.finished();
-            throw Error{ErrorCode::unavailable,
-                        {.attempted = options.attempted,
-                         .subject = options.subject,
-                         .answer = api_.failure(answer, options).details().answer}};
         }
         if (answer.status == 413) {
             throw FinalFailure{std::make_exception_ptr(too_large(answer, options))};

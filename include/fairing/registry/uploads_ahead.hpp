@@ -9,18 +9,20 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <system_error>
 #include <utility>
 
 #include "../core/control.hpp"
 #include "../core/error.hpp"
+#include "../core/parallel.hpp"
 #include "api.hpp"
 #include "blob_upload.hpp"
 #include "upload_session.hpp"
 
 namespace fairing::registry {
 
-/// Of one repository. What nobody takes is cancelled at the registry, and an answer that nobody
-/// needs is not waited for.
+/// Of one repository. What nobody takes is cancelled at the registry, all at once, and an answer
+/// that nobody needs is not waited for.
 class UploadsAhead {
 public:
     UploadsAhead(Api& api, const Control& control)
@@ -29,15 +31,24 @@ public:
     }
     UploadsAhead(const UploadsAhead&) = delete;
     UploadsAhead& operator=(const UploadsAhead&) = delete;
-    ~UploadsAhead() { stop_.request_stop(); }
+    ~UploadsAhead() {
+        stop_.request_stop();
+        parallel_for(begun_.size(), begun_.size(), [this](std::size_t index) {
+            const auto unused = std::exchange(begun_[index], {});
+        });
+    }
 
-    /// Begins so many more, and does not wait.
+    /// Begins so many more, if the system has threads for them, and does not wait.
     void begin(std::size_t count) {
         const std::lock_guard lock{mutex_};
-        for (; count > 0; --count) {
-            begun_.push_back(std::async(std::launch::async, [this] {
-                return BlobUpload{api_, control_}.begin();
-            }));
+        try {
+            for (; count > 0; --count) {
+                begun_.push_back(std::async(std::launch::async, [this] {
+                    return BlobUpload{api_, control_}.begin();
+                }));
+            }
+        } catch (const std::system_error&) {
+            // then they are begun when their blobs are there
         }
     }
     /// The oldest, as soon as it has begun; nullopt when there is none or the registry refused: who

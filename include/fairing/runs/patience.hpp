@@ -73,7 +73,9 @@ inline constexpr int most_looks_in_vain = 20;
             control.say(Level::warning, error.what());
             outcome.state = outcome.state == State::none ? State::pending : outcome.state;
         }
-        looking.meanwhile(outcome.state);
+        if (looking.meanwhile) {
+            looking.meanwhile(outcome.state);
+        }
     }
     return outcome;
 }

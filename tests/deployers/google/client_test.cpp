@@ -138,6 +138,12 @@ TEST_CASE("an operation that the service has forgotten has ended, and what it wa
     site.server.resources[place + "/endpoints/e-1"] = {{"displayName", "houses"}};
     CHECK(text_or(finish(), "displayName") == "houses");
 
+    // A service that knows it no more just now knows it all the same.
+    site.server.resources[name] = {{"name", name}, {"done", true}, {"response", {{"a", 1}}}};
+    site.server.faults = {{.where = "/operations/", .status = 404, .times = 2}};
+    CHECK(client.end_of(operation, root, "follow", "it").contains("response"));
+    site.server.resources.erase(name);
+
     // What was removed is gone, or is not.
     site.server.faults = {{.where = "/operations/", .status = 404, .times = 9}};
     const auto remove = [&] { client.remove(root + place + "/endpoints/e-1", root, "e-1"); };

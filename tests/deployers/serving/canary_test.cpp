@@ -105,6 +105,23 @@ TEST_CASE("a canary that is stopped while it is made leaves nothing") {
     }
 }
 
+TEST_CASE(
+    "a canary that is stored for good, in spite of what the server says, keeps what it needs") {
+    Site site;
+    site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+        if (!request.starts_with("PUT")) {
+            return std::nullopt;
+        }
+        Json service = *site.api.get("InferenceService", "houses");
+        service["spec"] = site.two;
+        site.api.put(std::move(service));
+        return net::Response{.status = 500, .body = "etcdserver: request timed out"};
+    });
+    CHECK(contains(error_of([&] { (void)site.start(); }), "request timed out"));
+    CHECK(site.spec() == site.two);
+    CHECK(site.has("Secret"));
+}
+
 TEST_CASE("what the model that is there needs too stays") {
     Site site;
     site.api.put(beside("Secret"));

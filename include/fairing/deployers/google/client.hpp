@@ -213,13 +213,23 @@ public:
         }
     }
 
-    /// The operation as it is now. One that the service has forgotten is done, and has neither a
-    /// response nor an error. `root` is the URL before the operation's name.
+    /// The operation as it is now. One that the service has forgotten, three times in a row, is
+    /// done, and has neither a response nor an error. `root` is the URL before the operation's
+    /// name.
     [[nodiscard]] Json look_at(const Json& operation, const std::string& root,
                                const std::string& subject) const {
+        constexpr int most_looks = 3;
         const std::string name = text_or(operation, "name");
-        std::optional<Json> now = find(root + name, "follow the operation of", subject);
-        return now ? *std::move(now) : Json{{"name", name}, {"done", true}};
+        detail::Pace pace = new_pace();
+        for (int look = 1;; ++look) {
+            if (std::optional<Json> now = find(root + name, "follow the operation of", subject)) {
+                return *std::move(now);
+            }
+            if (look == most_looks) {
+                return {{"name", name}, {"done", true}};
+            }
+            sleep(pace.next(), "follow the operation of " + subject);
+        }
     }
     /// The same at its end, good, bad or forgotten.
     [[nodiscard]] Json end_of(Json operation, const std::string& root, const std::string& attempted,

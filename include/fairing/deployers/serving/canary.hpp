@@ -92,21 +92,28 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
-/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a dead
-/// server, is taken back.
+/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a server in
+/// trouble, is taken back; where that fails too, what was `created` for the canary stays with it.
 [[nodiscard]] inline Json put_canary(const kube::Client& client, const kube::ObjectKey& key,
                                      const Json& wanted,
-                                     const std::function<void(const kube::Client&)>& take_back) {
+                                     const std::function<void(const kube::Client&)>& take_back,
+                                     CreatedObjects& created) {
+    bool is_sent = false;
     try {
-        return edit(client, key,
-                    [&wanted](Json now) { return with_canary(std::move(now), wanted); });
-    } catch (const kube::StatusError&) {
-        throw;
-    } catch (const Error&) {
+        return edit(client, key, [&](Json now) {
+            is_sent = true;
+            return with_canary(std::move(now), wanted);
+        });
+    } catch (const Error& failure) {
+        const auto* const refusal = dynamic_cast<const kube::StatusError*>(&failure);
+        if (!is_sent || (refusal != nullptr && refusal->status() < 500)) {
+            throw;  // it was not stored
+        }
         try {
             const StopAfter limit{cleanup_limit};
             take_back(client.with_stop(limit.token()));
         } catch (const Error& error) {
+            created.keep();
             client.control().say(Level::warning,
                                  key.text() + " may keep the canary: " + error.what());
         }
@@ -156,7 +163,7 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
             return now;
         });
     };
-    const Json stored = put_canary(client, key, wanted, take_back);
+    const Json stored = put_canary(client, key, wanted, take_back, created);
     created.keep();
     habits.undo = [take_back, beside, run_id](const kube::Client& with) {
         take_back(with);

@@ -52,6 +52,8 @@ def is_there(url, showing):
     shown = call(showing + [url], stdout=subprocess.PIPE)
     if showing[0] != "aws":
         return shown.returncode == 0
+    if shown.returncode not in (0, 1):  # 1: there is nothing
+        fail("cannot look for " + url)
     name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
     return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
 
