@@ -80,7 +80,8 @@ struct Repository {
                   .upload = upload,
                   .chunk_size = 8},
                  {.stop = stop.get_token(),
-                  .log = [this](LogRecord record) { log += record.text + '\n'; },
+                  .log = serialized<LogRecord>(
+                      [this](const LogRecord& record) { log += record.text + '\n'; }),
                   .progress = [this](const Progress& value) { progress.push_back(value); }}) {}
 
     explicit Repository(registry::Upload upload)
