@@ -22532,8 +22532,9 @@ private:
 }  // namespace detail
 
 inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    return load ? detail::append_and_load(*this, context, session)
-                : detail::AppendRun{*this, context, session}.build();
+    const Session ordered = session.ordered();  // several threads have something to say
+    return load ? detail::append_and_load(*this, context, ordered)
+                : detail::AppendRun{*this, context, ordered}.build();
 }
 
 static_assert(Builder<AppendBuilder>);
@@ -30376,7 +30377,7 @@ inline void remove_pushed_context(const oci::Reference& reference,
         remove_pushed_context(reference, options, control);
     };
     UploadedContext guard{{.remove = remove}, session.control()};
-    AppendRun run{target, image_context, session};
+    AppendRun run{target, image_context, session.ordered()};
     const Image image = run.build();
     for (const OwnLayer& own : run.own_layers()) {
         files.add(own.group.files, own.contents);

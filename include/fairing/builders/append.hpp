@@ -415,8 +415,9 @@ private:
 }  // namespace detail
 
 inline Image AppendBuilder::build(const Context& context, const Session& session) const {
-    return load ? detail::append_and_load(*this, context, session)
-                : detail::AppendRun{*this, context, session}.build();
+    const Session ordered = session.ordered();  // several threads have something to say
+    return load ? detail::append_and_load(*this, context, ordered)
+                : detail::AppendRun{*this, context, ordered}.build();
 }
 
 static_assert(Builder<AppendBuilder>);

@@ -96,7 +96,7 @@ inline void remove_pushed_context(const oci::Reference& reference,
         remove_pushed_context(reference, options, control);
     };
     UploadedContext guard{{.remove = remove}, session.control()};
-    AppendRun run{target, image_context, session};
+    AppendRun run{target, image_context, session.ordered()};
     const Image image = run.build();
     for (const OwnLayer& own : run.own_layers()) {
         files.add(own.group.files, own.contents);
