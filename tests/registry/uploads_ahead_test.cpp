@@ -113,6 +113,19 @@ TEST_CASE("an upload ahead that the registry has forgotten meanwhile begins agai
     }
 }
 
+TEST_CASE("an upload ahead at a registry that has too much to do is tried again after a pause") {
+    Repository fixture;
+    fixture.script.expect("POST", uploads, begun())
+        .expect("PUT", put_url, refused(429, "TOOMANYREQUESTS"))
+        .expect("DELETE", begun_url, {.status = 204})
+        .expect("HEAD", blob_url, {.status = 404})
+        .expect("POST", uploads, begun())
+        .expect("PUT", put_url, {.status = 201});
+    fixture.client.expect_blobs(1);
+    CHECK(write_absent(fixture) == oci::Transfer::uploaded);
+    CHECK(fixture.script.complaint().empty());
+}
+
 TEST_CASE("a mount takes no upload that was begun ahead") {
     Repository fixture;
     std::atomic<bool> is_begun = false;

@@ -17,6 +17,7 @@
 
 #include "../core/error.hpp"
 #include "address.hpp"
+#include "deep_thread.hpp"
 #include "httplib_call.hpp"
 #include "httplib_connection.hpp"
 #include "message.hpp"

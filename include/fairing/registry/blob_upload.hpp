@@ -142,7 +142,8 @@ public:
             std::optional<UploadSession> session = std::exchange(begun, std::nullopt);
             if (session) {
                 std::optional<net::Answer> refusal = send(*session, blob, body, options);
-                if (!refusal || refusal->status < 400 || refusal->status > 499) {
+                if (!refusal || refusal->status < 400 || refusal->status > 499 ||
+                    net::is_temporary(refusal->status)) {
                     return refusal;
                 }
                 session->finished();  // it was begun a while ago, and is forgotten by now
