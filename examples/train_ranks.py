@@ -58,8 +58,9 @@ def train():
     if rank is None:
         print("averages for", ranks, "ranks", flush=True)
         return serve(address[1], ranks)
+    averages = threading.Thread(target=serve, args=(address[1], ranks), daemon=True)
     if rank == 0 and rank_0_serves:
-        threading.Thread(target=serve, args=(address[1], ranks), daemon=True).start()
+        averages.start()
     with open(DATA, encoding="utf-8") as file:
         rows = [(float(row["area_m2"]) / 100, float(row["price_kEUR"]) / 100) for row in csv.DictReader(file)]
     own = rows[rank::ranks]
@@ -78,6 +79,9 @@ def train():
         with open(os.environ["MODEL"], "w", encoding="utf-8") as file:
             json.dump({"slope": slope, "offset": offset}, file)
         print("model written to", os.environ["MODEL"], flush=True)
+    server.close()
+    if averages.is_alive():  # the other ranks may still wait for their last mean
+        averages.join()
 
 
 if __name__ == "__main__":
