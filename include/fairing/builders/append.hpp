@@ -242,11 +242,11 @@ private:
             base_.reference.repository != name_.repository) {
             work_.mount_from(base_.reference.repository);
         }
-        work_.send([this] {
-            if (target_) {
-                work_.push_base(base_layers_, base_.store.get());
-            }
-        });
+        std::future<void> following = work_.follow();
+        if (target_) {
+            work_.push_base(base_layers_, base_.store.get());
+        }
+        following.get();
     }
     /// A registry takes blobs in any order, so the configs need not wait until the layers are
     /// there. When nothing was made, the tag may well be what it is going to be.

@@ -108,7 +108,10 @@ struct LayerFixture {
         std::size_t described = 0;
         work.run(
             {.target = &store, .host = "r.example", .repository = "team/job"},
-            [&] { work.send([&] { base = true; }); },
+            [&] {
+                base = true;
+                work.follow().get();
+            },
             [&] {
                 for (const auto& own : work.layers()) {
                     described += own.layer.digest.empty() ? 0 : 1;
@@ -199,7 +202,7 @@ TEST_CASE("nowhere to send to: the layers are made and known") {
     work.plan(fixture.files);
     CHECK_FALSE(work.all_known());
     work.run(
-        {}, [&] { work.send([] {}); }, [] {});
+        {}, [&] { work.follow().get(); }, [] {});
     CHECK(work.layers()[0].layer.transfer == Transfer::none);
     LayerWork again{fixture.cache, codec::GzipCompressor{.level = 1}, {}};
     again.plan(fixture.files);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -93,22 +94,26 @@ public:
     }
 
     /// Blobs that are to be sent in one piece as soon as they are known: new layers that are small,
-    /// and the config of an image with a new layer.
+    /// and the config of an image with a new layer. None beside a layer that is sent while it is
+    /// made, which takes longer than any answer.
     [[nodiscard]] std::size_t blobs_to_come() const {
-        const auto layers = std::count_if(own_.begin(), own_.end(), [](const OwnLayer& own) {
-            return !own.known && own.files_size < worth_streaming;
-        });
-        return all_known() ? 0 : 1 + std::min(static_cast<std::size_t>(layers), layers_at_once);
+        if (all_known() || any_to_stream()) {
+            return 0;
+        }
+        const auto layers =
+            std::count_if(own_.begin(), own_.end(), [](const OwnLayer& own) { return !own.known; });
+        return 1 + std::min(static_cast<std::size_t>(layers), layers_at_once);
     }
 
-    /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
-    /// when the base is known. `described` is called once, as soon as that and the digests of all
-    /// layers are known, beside what is still being sent.
+    /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls
+    /// follow() when the base is known. `described` is called once, as soon as that and the digests
+    /// of all layers are known, beside what is still being sent.
     void run(const LayerRoute& route, const std::function<void()>& base,
              std::function<void()> described) {
         route_ = route;
         described_ = std::move(described);
-        absent_ = knows_repository() || (streams_pay() && route.target->is_new());
+        absent_ = knows_repository() ||
+                  (route.target != nullptr && any_to_stream() && route.target->is_new());
         std::vector<OwnLayer*> makes, checks;
         for (OwnLayer& own : own_) {
             (own.known ? checks : makes).push_back(&own);
@@ -117,8 +122,9 @@ public:
         std::stable_sort(makes.begin(), makes.end(), [](const OwnLayer* a, const OwnLayer* b) {
             return a->files_size > b->files_size;
         });
+        // What is made comes first: few questions beside it, or they delay its upload.
         const std::size_t at_once =
-            1 + (makes.empty() ? checks.size() : std::size_t{layers_at_once});
+            1 + (makes.empty() ? checks.size() : std::min(layers_at_once, makes.size() + 1));
         makes.insert(makes.end(), checks.begin(), checks.end());
         parallel_for(makes.size() + 1, at_once, [&](std::size_t index) {
             control_.check("build image");
@@ -134,14 +140,13 @@ public:
         parallel_for(damaged_.size(), layers_at_once,
                      [&](std::size_t index) { make(*damaged_[index]); });
     }
-    /// One more descriptor of those that are awaited is known: sends what it describes.
-    template <class Send>
-    void send(const Send& send) {
+    /// One more description of those that are awaited is known. With the last begins what follows
+    /// from them all, beside what is still being sent: then it is to be waited for.
+    [[nodiscard]] std::future<void> follow() {
         if (--undescribed_ > 0) {
-            send();
-            return;
+            return std::async(std::launch::deferred, [] {});
         }
-        parallel_for(2, 2, [&](std::size_t part) { part == 0 ? send() : described_(); });
+        return std::async(std::launch::async | std::launch::deferred, described_);
     }
     /// Blobs of the base may be mounted out of this repository of the target's host.
     void mount_from(const std::string& repository) { route_.base_repository = repository; }
@@ -209,11 +214,10 @@ private:
                 .name = name};
     }
     /// Whether a layer is to be made that is worth sending while it is.
-    [[nodiscard]] bool streams_pay() const {
-        return route_.target != nullptr &&
-               std::any_of(own_.begin(), own_.end(), [](const OwnLayer& own) {
-                   return !own.known && own.files_size >= worth_streaming;
-               });
+    [[nodiscard]] bool any_to_stream() const {
+        return std::any_of(own_.begin(), own_.end(), [](const OwnLayer& own) {
+            return !own.known && own.files_size >= worth_streaming;
+        });
     }
     /// Then what is not in the cache is not there either.
     [[nodiscard]] bool knows_repository() const {
@@ -280,12 +284,16 @@ private:
 
     void make(OwnLayer& own) {
         std::optional<packaging::LayerBlob> blob;
+        std::future<void> following;
         const auto maker = [&](const net::BodySink& sink) {
             blob.emplace(write(own, sink));
             own.layer = {.digest = blob->digest,
                          .diff_id = blob->diff_id,
                          .size = blob->size,
                          .uncompressed_size = blob->uncompressed_size};
+            if (!own.known) {  // a description that the cache had is not awaited
+                following = follow();
+            }
             return descriptor(own.layer);
         };
         const auto again = [&] {
@@ -293,26 +301,17 @@ private:
                              .write = [&](const net::BodySink& sink) { blob->file.read(sink); }};
         };
         const bool is_small = own.files_size < worth_streaming;
-        if (route_.target != nullptr && !is_small && absent_) {
+        if (route_.target == nullptr) {
+            static_cast<void>(maker({}));
+        } else if (!is_small && absent_) {
             own.layer.transfer = route_.target->write_new_blob(maker, again, own.files_size);
-            send_made(own, [] {});
-            return;
-        }
-        const oci::Descriptor made = maker({});
-        send_made(own, [&] {
-            if (route_.target != nullptr) {
-                own.layer.transfer = is_small ? route_.target->write_absent_blob(made, again(), {})
-                                              : route_.target->write_blob(made, again(), {});
-            }
-        });
-    }
-    /// A layer whose description the cache had is not awaited.
-    template <class Send>
-    void send_made(const OwnLayer& own, const Send& send_it) {
-        if (own.known) {
-            send_it();
         } else {
-            send(send_it);
+            const oci::Descriptor made = maker({});
+            own.layer.transfer = is_small ? route_.target->write_absent_blob(made, again(), {})
+                                          : route_.target->write_blob(made, again(), {});
+        }
+        if (following.valid()) {
+            following.get();
         }
     }
 
