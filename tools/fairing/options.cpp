@@ -127,21 +127,19 @@ void LaunchOptions::describe(const Member& value, Option& option, bool& is_on) {
 /// The options of a stage ("deployer job"), or of the part of it at `path`.
 template <class Stage>
 void LaunchOptions::declare(const std::string& stage, const std::string& path) {
-    const Stage defaults;
     const auto add = [&](const auto& field) {
-        using Member = std::remove_cvref_t<decltype(field.of(defaults))>;
+        using Member = std::remove_cvref_t<decltype(field.of(std::declval<const Stage&>()))>;
         if (!fairing::is_option(field.option)) {
             return;
         }
         if constexpr (fairing::has_fields<Member>) {
             declare<Member>(stage, path + std::string{field.name} + '/');
-        } else {
+        } else if (const std::string name = option_name(field.name, field.option);
+                   is_wanted(name)) {
             Option made{.help = std::string{field.help}};
             bool is_on = false;
-            describe(field.of(defaults), made, is_on);
-            const std::string flag = is_on
-                                         ? "--no-" + option_name(field.name, field.option).substr(2)
-                                         : option_name(field.name, field.option);
+            describe(field.of(Stage{}), made, is_on);
+            const std::string flag = is_on ? "--no-" + name.substr(2) : name;
             const std::string help = std::exchange(made.help, {});
             Option& option = options_.try_emplace(flag, std::move(made)).first->second;
             option.meanings[help].push_back(stage.substr(stage.find(' ') + 1));
@@ -180,22 +178,28 @@ LaunchOptions::LaunchOptions(CLI::App& parser, const std::vector<std::string>& w
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
 
+    const auto is_help = [](const std::string& word) { return word == "--help" || word == "-h"; };
+    if (std::none_of(words.begin(), words.end(), is_help)) {
+        wanted_ = words;
+    }
     fairing::for_each_stage([this](const auto& each) {
         using Stage = typename std::remove_cvref_t<decltype(each)>::Stage;
         declare<Stage>(std::string{each.role()} + ' ' + each.name);
     });
-    const auto has = [&words](std::string_view name) {
-        return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-            return word.substr(0, word.find('=')) == name;
-        });
-    };
-    const bool is_all = words.empty() || has("--help") || has("-h");
     for (auto& [name, option] : options_) {
-        if (is_all || has(name)) {
-            option.help = help_of(option);
-            add_to(parser, name, option);
-        }
+        option.help = help_of(option);
+        add_to(parser, name, option);
     }
+}
+
+/// Whether the words name the option, or turn it off; what set_default() may set always is.
+bool LaunchOptions::is_wanted(std::string_view name) const {
+    const auto names_it = [name](std::string_view word) {
+        word = word.substr(0, word.find('='));
+        return word == name || (word.starts_with("--no-") && word.substr(5) == name.substr(2));
+    };
+    return wanted_.empty() || name == "--push" || name == "--registry" ||
+           std::any_of(wanted_.begin(), wanted_.end(), names_it);
 }
 
 void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& option) {

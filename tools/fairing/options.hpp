@@ -82,6 +82,7 @@ private:
     void declare(const std::string& stage, const std::string& path = "/");
     template <class Member>
     static void describe(const Member& value, Option& option, bool& is_on);
+    [[nodiscard]] bool is_wanted(std::string_view name) const;
     void add_to(CLI::App& parser, const std::string& name, Option& option);
     [[nodiscard]] fairing::Json value_of(const std::string& name, const Option& option) const;
     [[nodiscard]] fairing::Json options_for(const std::string& role, const std::string& name,
@@ -96,6 +97,7 @@ private:
     [[nodiscard]] fairing::Json preprocessor_options(const std::string& name,
                                                      const fairing::Json& config) const;
 
+    std::vector<std::string> wanted_ = {};  ///< words; empty: all options are
     std::map<std::string, Option> options_ = {};
     std::string entry_ = {}, config_file_ = {}, report_ = {};
     std::string preprocessor_ = {}, builder_ = {}, deployer_ = {};

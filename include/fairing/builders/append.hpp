@@ -194,8 +194,9 @@ public:
             summary_.figures.push_seconds = push_watch.seconds();
             summary_.figures.requests =
                 target_->requests() + (base_.store ? base_.store->requests() : 0);
+        } else {
+            cache_.shrink();
         }
-        cache_.shrink();
         return result();
     }
 
@@ -294,12 +295,19 @@ private:
     void push_documents() {
         push_configs();
         control_.check("push image");
-        if (tagged_ != documents_.root.descriptor().digest) {
-            registry::write_in_spite_of_losses(
-                [this] { write_manifests(); },
-                [this](const registry::LostBlobs& lost) { push_again(lost); });
-        }
-        work_.remember_push(all_layers(), configs_pushed_);
+        // The cache learns of the blobs while the registry works. Copies: push_again() changes
+        // both.
+        parallel_for(2, 2,
+                     [this, layers = all_layers(), configs = configs_pushed_](std::size_t part) {
+                         if (part != 0) {
+                             work_.remember_push(layers, configs);
+                             cache_.shrink();
+                         } else if (tagged_ != documents_.root.descriptor().digest) {
+                             registry::write_in_spite_of_losses(
+                                 [this] { write_manifests(); },
+                                 [this](const registry::LostBlobs& lost) { push_again(lost); });
+                         }
+                     });
     }
     void write_manifests() {
         if (builder_.all_platforms) {
