@@ -128,6 +128,37 @@ TEST_CASE("packages to install: Docker builds when it answers") {
     CHECK(site.has_said("building with Docker"));
 }
 
+TEST_CASE("whichever builder is chosen builds for the platform, and trusts as it is told") {
+    Site site;
+    site.builder.platform = "linux/arm64";
+    site.builder.insecure = true;
+    site.builder.ca_file = site.space / "ca.pem";
+    struct Plain {
+        support::MemoryRegistry& registry;
+        net::Response send(const net::Request& request, const net::BodySink& sink,
+                           const std::stop_token& stopping) const {
+            CHECK(request.url.starts_with("http://r.example/"));
+            return registry.send(request, sink, stopping);
+        }
+    };
+    const Session plain{.transport = Plain{site.registry}};
+    CHECK(contains(site.builder.build(site.context, plain).platform, "arm64"));
+
+    const ClusterBuilder cluster = detail::cluster_builder(
+        site.builder, oci::parse_reference("r.example/team/fairing-job"), site.session());
+    CHECK(cluster.platform == site.builder.platform);
+    CHECK(cluster.insecure);
+    CHECK(cluster.ca_file == site.builder.ca_file);
+
+    site.require_packages();
+    const net::Response version{.status = 200, .body = R"({"ApiVersion": "1.41"})"};
+    site.engine.expect("GET", "http://engine.example:2375/version", version)
+        .expect("GET", "http://engine.example:2375/version", version)
+        .expect("POST", "", {.status = 200, .body = "{\"error\": \"no pip in the base\"}\n"});
+    CHECK(contains(site.build(), "no pip in the base"));
+    CHECK(contains(site.engine.recorded().at(2).url, "platform=linux%2Farm64"));
+}
+
 TEST_CASE("packages to install: the cluster builds when Docker does not answer, and in a pod") {
     Site silent;
     silent.require_packages();

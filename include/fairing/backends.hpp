@@ -167,6 +167,9 @@ struct BackendBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< empty: the backend's default
     std::string image_name = "fairing-job";
+    std::string platform = {};  ///< as the chosen builder's
+    bool insecure = false;      ///< plain http, or https with any certificate, for `registry`
+    std::string ca_file = {};   ///< PEM file to trust; Docker has settings of its own for both
     /// Of the job: a build in the cluster takes its place, its names and its pod_spec_mutators.
     KubernetesOptions kubernetes = {};
 
@@ -191,6 +194,9 @@ namespace detail {
     ClusterBuilder result{.base_image = builder.base_image,
                           .registry = builder.registry,
                           .image_name = builder.image_name,
+                          .platform = builder.platform,
+                          .insecure = builder.insecure,
+                          .ca_file = builder.ca_file,
                           .context_source = builder.backend.context_source.value_or(
                               ContextSourceOptions{.name = cloud.store}),
                           .kubernetes = builder.backend.placed(build_options(builder.kubernetes))};
@@ -221,8 +227,12 @@ inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& 
             control.say(Level::info, "the registry is " + named.registry);
         }
     }
-    const AppendBuilder append{
-        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+    const AppendBuilder append{.base_image = base_image,
+                               .registry = named.registry,
+                               .image_name = image_name,
+                               .platform = platform,
+                               .insecure = insecure,
+                               .ca_file = ca_file};
     const oci::Reference target = detail::check_and_name(append);
     if (detail::rules_of(backend.platform).cloud.registry == detail::CloudRegistry::azure &&
         detail::cloud_registry_of(target.host) != detail::CloudRegistry::azure) {
@@ -240,8 +250,11 @@ inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& 
         return detail::cluster_builder(named, target, session);
     }
     control.say(Level::info, "requirements.txt is to be installed: building with Docker");
-    return DockerBuilder{
-        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+    return DockerBuilder{.base_image = base_image,
+                         .registry = named.registry,
+                         .image_name = image_name,
+                         .platform = platform,
+                         .insecure = insecure};
 }
 
 static_assert(Builder<BackendBuilder>);

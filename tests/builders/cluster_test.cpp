@@ -7,6 +7,7 @@
 
 #include "../support/builder_site.hpp"
 #include "../support/openapi.hpp"
+#include "../support/variables.hpp"
 
 using namespace fairing;
 
@@ -281,6 +282,32 @@ TEST_CASE("anonymous, not pushed, cached, on another platform, with more argumen
     CHECK(support::contains(members, "app/train.py"));
     CHECK(removed);
     CHECK(site.is_clean());
+}
+
+TEST_CASE("who is somebody else at the base's repository than at the target's is both") {
+    Site site;
+    const auto entry = [](const std::string& login) {
+        return Json{{"auth", codec::base64_encode(login)}};
+    };
+    site.space.file(
+        "docker/config.json",
+        Json{{"auths",
+              {{"r.example/team", entry("team:one")}, {"r.example/bases", entry("bases:two")}}}}
+            .dump());
+    const support::Variables variables{{{"DOCKER_CONFIG", site.space / "docker"}}};
+    const auto auths = [&](const std::string& base) {
+        site.builder.base_image = base;
+        Session session = site.session();
+        session.credentials = {};
+        {
+            const std::jthread cluster{[&site] { site.play(0, digest); }};
+            static_cast<void>(site.builder.build(site.context, session));
+        }
+        return config_of(site.secret)["auths"];
+    };
+    CHECK(auths("r.example/team/base") == Json{{"r.example", entry("team:one")}});
+    CHECK(auths("r.example/bases/python") ==
+          Json{{"r.example", entry("team:one")}, {"r.example/bases/python", entry("bases:two")}});
 }
 
 TEST_CASE("what a build would give is told without one") {

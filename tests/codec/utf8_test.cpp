@@ -25,11 +25,13 @@ TEST_CASE("utf8: too long, surrogate, too large, cut off, alone") {
 }
 
 TEST_CASE("utf8: escaped for a message") {
-    CHECK(escaped("na\xc3\xafve") == "\"na\xc3\xafve\"");
-    CHECK(escaped(std::string_view{"a\nb\0\x1b[1m\x7f", 9}) == "\"a\\x0ab\\x00\\x1b[1m\\x7f\"");
-    CHECK(escaped("\xff\xc3") == "\"\\xff\\xc3\"");
-    CHECK(escaped("a\"b\\c") == "\"a\\\"b\\\\c\"");
-    CHECK(escaped(std::string(1000, 'x'), 10) == "\"" + std::string(10, 'x') + "...\"");
+    CHECK(escaped("na\xc3\xafve") == "na\xc3\xafve");
+    CHECK(escaped(std::string_view{"a\nb\0\x1b[1m\x7f", 9}) == "a\\x0ab\\x00\\x1b[1m\\x7f");
+    CHECK(escaped("\xff\xc3") == "\\xff\\xc3");
+    CHECK(escaped("a\"b\\c") == "a\\\"b\\\\c");
+    CHECK(escaped(std::string(1000, 'x')).size() == 1000);
+    CHECK(in_quotes("a\"b") == "\"a\\\"b\"");
+    CHECK(in_quotes(std::string(1000, 'x'), 10) == "\"" + std::string(10, 'x') + "...\"");
 }
 
 TEST_CASE("on a terminal nothing moves the cursor, and every letter stays") {

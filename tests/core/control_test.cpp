@@ -41,6 +41,18 @@ TEST_CASE("records, progress and the clock go where they are sent") {
     CHECK(control.now() == noon);
 }
 
+TEST_CASE("what a tame log throws is dropped") {
+    int said = 0;
+    const Control control{.log = [&said](const LogRecord&) {
+        ++said;
+        throw Error{ErrorCode::internal, {.attempted = "log"}};
+    }};
+    CHECK_THROWS_AS(control.say(Level::info, "a"), Error);
+    CHECK_NOTHROW(control.with_tame_log().say(Level::info, "b"));
+    CHECK(said == 2);
+    CHECK_NOTHROW(Control{}.with_tame_log().say(Level::info, "c"));
+}
+
 TEST_CASE("sleep takes its time, unless stopped") {
     std::stop_source source;
     const Control control{.stop = source.get_token()};

@@ -31,3 +31,19 @@ TEST_CASE("broken JSON is an error with the place and never the text") {
         }
     }
 }
+
+TEST_CASE("what is not UTF-8 is no JSON: the error names the member, and never its text") {
+    CHECK(dump_json({{"a", "\xc3\xa4"}}, "send", "it") == "{\"a\":\"\xc3\xa4\"}");
+    const auto said = [](const Json& document) {
+        try {
+            return dump_json(document, "create", "Job j");
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::input);
+            return std::string{error.what()};
+        }
+    };
+    CHECK(said({{"a", "\xef\xbf\xbd"}, {"env", {{{"name", "A"}, {"value", "s3cret\xff"}}}}}) ==
+          "cannot create Job j: the JSON's \"/env/0/value\" is not UTF-8");
+    CHECK(said({{"labels", {{"k\xe9y", 1}}}}) ==
+          "cannot create Job j: the JSON's \"/labels/k\xef\xbf\xbdy\" is not UTF-8");
+}

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "../support/workspace.hpp"
+#include "fairing/pods/cloud_credentials.hpp"
 
 using namespace fairing;
 using support::contains;
@@ -152,4 +153,17 @@ TEST_CASE("what KServe's webhook would refuse is refused here") {
     CHECK(contains(said({.framework = "sklearn", .api = legacy}), "--storage-uri"));
     CHECK(contains(said({.framework = "sklearn", .storage_uri = "hf://m", .api = legacy}),
                    "KFServing knows"));
+}
+
+TEST_CASE("what a canary needs beside it has names of its own") {
+    const InferenceServiceDeployer serving{
+        .kubernetes = {.name = "houses",
+                       .pod_spec_mutators = {secret_environment("key", {{"A", Secret{"b"}}})}}};
+    const auto names = [&](const std::string& beside) {
+        const std::vector<Json> objects =
+            detail::inference_objects(serving, model_image, {}, "abc", {.beside = beside});
+        return kube::name_of(objects.front()) + ' ' + kube::name_of(objects.back());
+    };
+    CHECK(names("") == "houses-key houses");
+    CHECK(names("houses-1") == "houses-1-key houses");
 }

@@ -81,6 +81,22 @@ TEST_CASE("a kind is discovered once, and an object is created with what every w
     CHECK(client.discover("batch/v1", "Job").verbs == std::vector<std::string>{"create", "get"});
 }
 
+TEST_CASE("a text that is not UTF-8 is refused by its place, and nothing is sent") {
+    ScriptedTransport script;
+    expect_discovery(script);
+    const kube::Client client = client_of(script);
+    Json object = job("abc");
+    object["spec"]["args"] = {"caf\xe9"};
+    CHECK(error_of([&] { client.create(object); }) ==
+          "cannot create Job team/train-1: the JSON's \"/spec/args/0\" is not UTF-8");
+    for (const auto& send : std::vector<std::function<void()>>{
+             [&] { client.replace(object); },
+             [&] { client.patch(kube::key_of(object), kube::PatchType::merge, object); }}) {
+        CHECK(support::contains(error_of(send), "\"/spec/args/0\" is not UTF-8"));
+    }
+    CHECK(script.complaint().empty());
+}
+
 TEST_CASE("fault 47: after a lost reply the object is looked for, and never made twice") {
     ScriptedTransport script;
     expect_discovery(script);

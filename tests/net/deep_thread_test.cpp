@@ -1,6 +1,8 @@
 #include "fairing/net/deep_thread.hpp"
 
 #include <doctest/doctest.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <thread>
@@ -68,6 +70,22 @@ TEST_CASE("one thread does one piece of work after the other") {
     thread.finish();
     CHECK(first == second);
     CHECK(first != std::this_thread::get_id());
+}
+
+TEST_CASE("a signal that the program comes to wait for does not meet the thread") {
+    sigset_t in_thread, before, after;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    net::DeepThread thread;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &after);
+    for (int piece = 0; piece < 2; ++piece) {
+        thread.start([&] { ::pthread_sigmask(SIG_SETMASK, nullptr, &in_thread); });
+        thread.finish();
+        for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGCHLD, SIGPIPE}) {
+            CAPTURE(signal);
+            CHECK(::sigismember(&in_thread, signal) == 1);
+            CHECK(::sigismember(&after, signal) == ::sigismember(&before, signal));
+        }
+    }
 }
 
 TEST_CASE("what is being done is done when the thread goes") {

@@ -491,6 +491,30 @@ TEST_CASE("a kept connection that the peer has closed is not used") {
     CHECK(server.connections() == 5);
 }
 
+TEST_CASE("a connection that was idle for too long is closed, whichever origin is asked next") {
+    std::atomic<bool> is_closed = false;
+    const auto serve = [](Peer& peer) {
+        while (!peer.head().empty()) {
+            peer.answer("200 OK", "a");
+        }
+    };
+    HttpServer first{[&](Peer& peer) {
+        serve(peer);
+        is_closed = true;
+    }};
+    HttpServer second{serve};
+    net::HttplibTransport transport{{.idle_lifetime = 10ms}};
+    CHECK(send(transport, {.url = first.url()}).body == "a");
+    std::this_thread::sleep_for(20ms);
+    CHECK_FALSE(is_closed);
+    CHECK(send(transport, {.url = second.url()}).body == "a");
+    const auto end = std::chrono::steady_clock::now() + 60s;
+    while (!is_closed && std::chrono::steady_clock::now() < end) {
+        std::this_thread::sleep_for(5ms);
+    }
+    CHECK(is_closed);
+}
+
 TEST_CASE("http goes through a proxy in absolute form, with the proxy's own credentials") {
     std::mutex mutex;
     std::string head;

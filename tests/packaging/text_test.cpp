@@ -26,11 +26,6 @@ TEST_CASE("UTF-8 is read character by character, and invalid bytes one by one") 
     CHECK(all("\x80z") == std::vector<char32_t>{invalid_character, U'z'});
 }
 
-TEST_CASE("what is printed holds no control character and no invalid byte") {
-    CHECK(escaped("plain \xe2\x98\xba") == "plain \xe2\x98\xba");
-    CHECK(escaped("a\nb\x1b[0m\x7f\xff\\") == "a\\x0ab\\x1b[0m\\x7f\\xff\\\\");
-}
-
 TEST_CASE("clean gives the shortest path that means the same") {
     CHECK(clean("") == ".");
     CHECK(clean("a/./b//c/") == "a/b/c");

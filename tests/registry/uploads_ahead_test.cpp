@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <thread>
 
@@ -61,6 +62,40 @@ TEST_CASE("what was begun ahead for nothing is cancelled") {
         await(is_begun);
     }
     CHECK(script.complaint().empty());
+}
+
+TEST_CASE("several that were begun for nothing are cancelled beside each other") {
+    static constexpr int count = 3;
+    /// Answers a DELETE when all have come.
+    struct Patient {
+        std::atomic<int>& posts;
+        std::atomic<int>& deletions;
+        net::Response send(const net::Request& request, const net::BodySink& /*sink*/,
+                           const std::stop_token& /*stop*/) const {
+            if (request.method == "POST") {
+                return begun("/v2/team/job/blobs/uploads/" + std::to_string(++posts));
+            }
+            ++deletions;
+            const auto end = std::chrono::steady_clock::now() + std::chrono::minutes{1};
+            while (deletions < count && std::chrono::steady_clock::now() < end) {
+                std::this_thread::yield();
+            }
+            CHECK(deletions == count);
+            return {.status = 204};
+        }
+    };
+    std::atomic<int> posts = 0, deletions = 0;
+    {
+        registry::Client client{
+            oci::parse_reference("localhost:5000/team/job"),
+            {.transport = Patient{posts, deletions}, .files = std::vector<std::filesystem::path>{}},
+            {}};
+        client.expect_blobs(count);
+        while (posts < count) {
+            std::this_thread::yield();
+        }
+    }
+    CHECK(deletions == count);
 }
 
 TEST_CASE("a registry that does not answer holds up nobody who needs no upload any more") {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <stdexcept>
+
 #include "../support/memory_api.hpp"
 #include "../support/workspace.hpp"
 
@@ -112,6 +114,17 @@ TEST_CASE("a request that reaches the server after the stop leaves nothing behin
     CHECK_THROWS_AS((void)kubernetes::submit(client_of(api, stop.get_token()), run_objects, "abc"),
                     Cancelled);
     CHECK(looks == 2);
+    CHECK(api.size() == 0);
+}
+
+TEST_CASE("a log that throws leaves nothing behind either") {
+    support::MemoryApi api;
+    const kube::Client client = client_of(api).with({.log = [](const LogRecord& record) {
+        if (support::contains(record.text, "/configmaps")) {
+            throw std::runtime_error{"the log is full"};
+        }
+    }});
+    CHECK_THROWS_AS((void)kubernetes::submit(client, run_objects, "abc"), std::runtime_error);
     CHECK(api.size() == 0);
 }
 

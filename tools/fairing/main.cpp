@@ -148,7 +148,7 @@ fairing::Error unknown_arguments(const CLI::App& app, const Subcommand* chosen) 
         }
         const std::string near = is_option ? fairing::nearest_name(name, names) : "";
         answer += (answer.empty() ? "" : ", ") +
-                  ((is_option ? "there is no " : "too much: ") + fairing::codec::escaped(name)) +
+                  ((is_option ? "there is no " : "too much: ") + fairing::codec::in_quotes(name)) +
                   (near.empty() ? "" : " (did you mean " + near + "?)");
     }
     return {fairing::ErrorCode::usage,
@@ -199,7 +199,7 @@ int run(int argc, char** argv) {
         if (!fairing::codec::is_utf8(argument)) {
             throw fairing::Error{fairing::ErrorCode::input,
                                  {.attempted = "pass argument",
-                                  .subject = '"' + fairing::codec::escaped(argument) + '"',
+                                  .subject = fairing::codec::in_quotes(argument),
                                   .answer = "it is not UTF-8, which an image's command must be"}};
         }
     }

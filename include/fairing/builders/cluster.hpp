@@ -312,18 +312,26 @@ private:
         return result;
     }
 
-    /// Only for these registries, and none when we are nobody there.
+    /// Only for these registries, and none when we are nobody there. The host's is its first
+    /// peer's; who is somebody else at another repository has an entry of it: Kaniko and the
+    /// kubelet look there first.
     void add_credentials(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
                          const std::vector<oci::Reference>& bases) const {
         Json config{{"auths", Json::object()}};
         std::vector<std::string> hosts;
         for (const oci::Reference& peer : peers(bases)) {
-            if (std::find(hosts.begin(), hosts.end(), peer.host) != hosts.end()) {
-                continue;
-            }
+            const auto login = registry_login(session_, peer);
+            const bool is_first = std::find(hosts.begin(), hosts.end(), peer.host) == hosts.end();
             hosts.push_back(peer.host);
-            if (const auto login = registry_login(session_, peer); login && !login->empty()) {
-                add_login(config, peer.host, *login);
+            if (login && !login->empty()) {
+                Json own = config;
+                add_login(own, peer.host, *login);
+                if (is_first) {
+                    config = std::move(own);
+                } else if (own != config) {
+                    add_login(config, (peer.host == "docker.io" ? "index." : "") + peer.name(),
+                              *login);
+                }
             }
         }
         const std::string ca = builder_.ca_file.empty() ? "" : read_file(builder_.ca_file);

@@ -21,7 +21,7 @@ namespace fairing::codec::detail {
     throw Error{
         code,
         {.attempted = "read",
-         .subject = after.empty() ? "a tar archive" : "a tar archive after " + escaped(after),
+         .subject = after.empty() ? "a tar archive" : "a tar archive after " + in_quotes(after),
          .answer = reason}};
 }
 

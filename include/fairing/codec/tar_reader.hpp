@@ -198,7 +198,7 @@ private:
         const auto* const known = std::find_if(
             kinds.begin(), kinds.end(), [this](const auto& each) { return each.first == type_; });
         if (known == kinds.end()) {
-            malformed("an entry of the unknown type " + escaped({&type_, 1}),
+            malformed("an entry of the unknown type " + in_quotes({&type_, 1}),
                       ErrorCode::unsupported);
         }
         // Before POSIX, a directory was a file with a "/" at the end of its name.

@@ -24,7 +24,7 @@ namespace detail {
 
 [[noreturn]] inline void refuse_tar_entry(std::string_view name, std::string answer) {
     throw Error{ErrorCode::input,
-                {.attempted = "pack", .subject = escaped(name), .answer = std::move(answer)}};
+                {.attempted = "pack", .subject = in_quotes(name), .answer = std::move(answer)}};
 }
 
 inline void check_tar_text(std::string_view name, std::string_view text, const std::string& what) {
@@ -32,10 +32,10 @@ inline void check_tar_text(std::string_view name, std::string_view text, const s
         refuse_tar_entry(name, what + " is empty");
     }
     if (!is_utf8(text)) {
-        refuse_tar_entry(name, what + " is not UTF-8: " + escaped(text));
+        refuse_tar_entry(name, what + " is not UTF-8: " + in_quotes(text));
     }
     if (std::any_of(text.begin(), text.end(), is_control)) {
-        refuse_tar_entry(name, what + " has a control character: " + escaped(text));
+        refuse_tar_entry(name, what + " has a control character: " + in_quotes(text));
     }
 }
 
@@ -49,7 +49,7 @@ inline void check_tar_path(std::string_view name, std::string_view path, const s
         const std::size_t end = std::min(path.find('/', begin), path.size());
         const std::string_view part = path.substr(begin, end - begin);
         if (part.empty() || part == "." || part == "..") {
-            refuse_tar_entry(name, what + " has the part " + escaped(part));
+            refuse_tar_entry(name, what + " has the part " + in_quotes(part));
         }
         begin = end + 1;
     }
@@ -184,7 +184,7 @@ inline void check_pax_records(const TarEntry& entry) {
             std::find(of_members.begin(), of_members.end(), key) != of_members.end();
         if (key.empty() || value.empty() || is_member || !is_utf8(key) ||
             key.find('=') != std::string::npos || std::any_of(key.begin(), key.end(), is_control)) {
-            refuse_tar_entry(entry.path, "it has the pax record " + escaped(key) +
+            refuse_tar_entry(entry.path, "it has the pax record " + in_quotes(key) +
                                              ", which is empty, malformed or a member of TarEntry");
         }
     }

@@ -54,14 +54,14 @@ namespace fairing::codec {
     return code < 0x20 || code == 0x7f;
 }
 
-/// `text` in double quotes, with each control character, backslash, quote and byte that is not
-/// UTF-8 as an escape
+/// `text` with each control character, backslash, quote and byte that is not UTF-8 as an escape
 /// (\xNN); cut with "..." after `limit` bytes. For messages.
-[[nodiscard]] inline std::string escaped(std::string_view text, std::size_t limit = 300) {
+[[nodiscard]] inline std::string escaped(std::string_view text,
+                                         std::size_t limit = std::string_view::npos) {
     constexpr std::string_view digits = "0123456789abcdef";
-    std::string shown = "\"";
+    std::string shown;
     while (!text.empty()) {
-        if (shown.size() > limit) {
+        if (shown.size() >= limit) {
             shown += "...";
             break;
         }
@@ -79,7 +79,12 @@ namespace fairing::codec {
         shown += text.substr(0, size);
         text.remove_prefix(size);
     }
-    return shown + '"';
+    return shown;
+}
+
+/// The same between double quotes.
+[[nodiscard]] inline std::string in_quotes(std::string_view text, std::size_t limit = 300) {
+    return '"' + escaped(text, limit) + '"';
 }
 
 /// `text` for a terminal: what could move its cursor or change its state is an escape (\xNN), as is

@@ -105,6 +105,21 @@ struct Control {
     [[nodiscard]] std::chrono::system_clock::time_point now() const {
         return clock ? clock() : std::chrono::system_clock::now();
     }
+    /// The same for what has to be done in any case, as in a destructor: what the log throws is
+    /// dropped.
+    [[nodiscard]] Control with_tame_log() const {
+        Control tame = *this;
+        if (log) {
+            tame.log = [log = log](LogRecord record) {
+                try {
+                    log(std::move(record));
+                } catch (...) {
+                    // the work comes first
+                }
+            };
+        }
+        return tame;
+    }
     /// Throws Cancelled when a stop was requested; `attempted` is what was going on ("push image").
     void check(const std::string& attempted) const {
         if (stop.stop_requested()) {

@@ -1,4 +1,4 @@
-// fairing/core/json_text.hpp - reading JSON (RFC 8259) without surprises.
+// fairing/core/json_text.hpp - reading and writing JSON (RFC 8259) without surprises.
 #pragma once
 
 #include <string>
@@ -62,6 +62,30 @@ namespace fairing {
                      .subject = subject,
                      .answer = "not valid JSON" +
                                (at != nullptr ? " at byte " + std::to_string(at->byte) : "")}};
+    }
+}
+
+/// `document` as text. Throws Error{input}, "cannot ATTEMPTED SUBJECT", that names a member whose
+/// text is not UTF-8, and never quotes it: it may be a credential.
+[[nodiscard]] inline std::string dump_json(const Json& document, const std::string& attempted,
+                                           const std::string& subject) {
+    try {
+        return document.dump();
+    } catch (const Json::type_error&) {
+        const auto shown = [](const Json& value) {
+            return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+        };
+        const Json members = document.flatten();
+        std::string name;
+        for (auto each = members.begin(); each != members.end() && name.empty(); ++each) {
+            const Json member = {each.key(), each.value()};
+            const bool is_text = Json::parse(shown(member)) == member;
+            name = is_text ? "" : shown(each.key());
+        }
+        throw Error{ErrorCode::input,
+                    {.attempted = attempted,
+                     .subject = subject,
+                     .answer = "the JSON's " + name + " is not UTF-8"}};
     }
 }
 

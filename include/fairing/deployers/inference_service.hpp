@@ -363,8 +363,9 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
             [&deployer](PodSpec& pod, PodContext& /*context*/) { make_predictor(deployer, pod); });
     }
     const std::string role;
+    const std::string& beside = place.beside.empty() ? identity.name : place.beside;
     std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    PodContext context{place.namespace_, role, place.client, session, objects, beside};
     Json pods = pod_template(served, {.container = InferenceServiceDeployer::container_name},
                              options, identity, context);
     objects = adopted(std::move(objects), options, identity, place.namespace_);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "../core/json_text.hpp"
 #include "../kube/document.hpp"
 #include "../kube/names.hpp"
 #include "../pods/leftovers.hpp"
@@ -130,7 +131,7 @@ inline constexpr const char* pipeline_mark = "fairing-id=";
             body["namespace"] = profile;
         }
         experiment = client.create({.path = "/experiments",
-                                    .body = body.dump(),
+                                    .body = dump_json(body, "create experiment", name),
                                     .attempted = "create experiment",
                                     .subject = name},
                                    find);
@@ -276,9 +277,11 @@ inline Workload PipelineDeployer::deploy(const Image& image, const Session& sess
         if (!deployer.kubernetes.service_account.empty()) {
             body["service_account"] = deployer.kubernetes.service_account;
         }
-        run = client.create(
-            {.path = "/runs", .body = body.dump(), .attempted = "create run", .subject = name},
-            find);
+        run = client.create({.path = "/runs",
+                             .body = dump_json(body, "create run", name),
+                             .attempted = "create run",
+                             .subject = name},
+                            find);
     }
     return detail::pipeline_workload(client, *run,
                                      {.cleanup = kubernetes.cleanup.value_or(Cleanup::never),

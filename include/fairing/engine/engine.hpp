@@ -234,12 +234,12 @@ public:
     [[nodiscard]] std::string create(const std::string& name, const Json& settings,
                                      const std::stop_token& stop = {}) const {
         const std::string attempted = "create container " + name + " with";
-        const Json answer =
-            connection_.json({.method = "POST",
-                              .url = base_ + "/containers/create?name=" + net::percent_encode(name),
-                              .headers = {{"Content-Type", "application/json"}},
-                              .body = net::Body::of(settings.dump())},
-                             attempted, stop);
+        const Json answer = connection_.json(
+            {.method = "POST",
+             .url = base_ + "/containers/create?name=" + net::percent_encode(name),
+             .headers = {{"Content-Type", "application/json"}},
+             .body = net::Body::of(dump_json(settings, attempted, "a container engine"))},
+            attempted, stop);
         std::string id = text_or(answer, "Id");
         if (id.empty()) {
             throw connection_.failure(ErrorCode::unavailable, attempted,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../core/control.hpp"
+#include "../core/json_text.hpp"
 #include "../net/exchange.hpp"
 #include "api_server.hpp"
 #include "cluster.hpp"
@@ -146,7 +147,7 @@ public:
                const PatchOptions& options = {}) const {
         Call call = on_object(key, options.subresource, "patch");
         call.method = "PATCH";
-        call.body = change.dump();
+        call.body = dump_json(change, call.attempted, call.subject);
         call.content_type = content_type(type);
         const bool apply = type == PatchType::server_side_apply;
         call.repeat = type == PatchType::json ? net::Repeat::never : net::Repeat::always;
@@ -162,7 +163,7 @@ public:
     Json replace(const Json& object, const ReplaceOptions& options = {}) const {
         Call call = on_object(with_namespace(object), options.subresource, "replace");
         call.method = "PUT";
-        call.body = object.dump();
+        call.body = dump_json(object, call.attempted, call.subject);
         call.query = writing(options.dry_run);
         return server_.ask(call);
     }
@@ -268,7 +269,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     Call call{.method = "POST",
               .path = collection_path(discover(key.api_version, key.kind), key.namespace_),
               .query = writing(options.dry_run),
-              .body = object.dump(),
+              .body = dump_json(object, "create", key.text()),
               .attempted = options.dry_run == DryRun::server ? "try to create" : "create",
               .subject = key.text(),
               .repeat = net::Repeat::never};

@@ -97,7 +97,7 @@ inline void check_text(const std::string& text, const char* where) {
     if (!codec::is_utf8(text) || text.find('\0') != std::string::npos) {
         throw Error{ErrorCode::input,
                     {.attempted = "put into an image",
-                     .subject = '"' + codec::escaped(text) + '"',
+                     .subject = codec::in_quotes(text),
                      .answer = std::string{where} + " must be UTF-8 without NUL"}};
     }
 }

@@ -183,7 +183,7 @@ private:
             }
             path = link->second;
         }
-        refuse("it has no " + codec::escaped(path));
+        refuse("it has no " + codec::in_quotes(path));
     }
 
     /// Reads the headers and passes over what is between them.

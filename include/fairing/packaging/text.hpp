@@ -1,11 +1,12 @@
-// fairing/packaging/text.hpp - names as text: UTF-8 (RFC 3629), escapes for messages, lexical
-// paths. No I/O.
+// fairing/packaging/text.hpp - names as text: UTF-8 (RFC 3629), lexical paths. No I/O.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "../codec/utf8.hpp"
 
 namespace fairing::packaging {
 
@@ -43,25 +44,7 @@ inline constexpr char32_t invalid_character = 0xffffffff;
     return character;
 }
 
-/// The text, safe to print: control characters and invalid bytes become \xNN, a backslash becomes
-/// \\.
-[[nodiscard]] inline std::string escaped(std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string result;
-    for (std::size_t position = 0; position < text.size();) {
-        const std::size_t start = position;
-        const char32_t character = next_character(text, position);
-        if (character == U'\\') {
-            result += "\\\\";
-        } else if (character < 0x20 || character == 0x7f || character == invalid_character) {
-            const auto byte = static_cast<unsigned char>(text[start]);
-            result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-        } else {
-            result += text.substr(start, position - start);
-        }
-    }
-    return result;
-}
+using codec::escaped;
 
 /// The parts between slashes, the empty ones left out.
 [[nodiscard]] inline std::vector<std::string_view> components(std::string_view path) {

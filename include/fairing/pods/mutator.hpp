@@ -23,8 +23,9 @@ struct PodContext {
     const std::string& role;        ///< "", "Worker", "PS", …: a mutator is called once per role
     const kube::Client* client;
     const Session& session;
-    std::vector<Json>& objects;   ///< more objects to create with the workload and remove with it
-    const std::string& workload;  ///< name of the object that owns the pods
+    std::vector<Json>& objects;  ///< more objects to create with the workload and remove with it
+    /// Begin of their names: the name of the object that owns the pods, and more for a canary's.
+    const std::string& workload;
 };
 
 /// Called in the order of KubernetesOptions::pod_spec_mutators, each on what the one before left.

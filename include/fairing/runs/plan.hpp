@@ -28,6 +28,7 @@ namespace fairing::kubernetes {
 struct Place {
     std::string namespace_ = {};
     const kube::Client* client = nullptr;
+    std::string beside = {};  ///< begin of the names of what a canary needs; empty: the main one's
 };
 
 /// One run of a deployer whose options have been checked.

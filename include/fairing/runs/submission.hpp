@@ -39,8 +39,8 @@ inline void remove_own(const kube::Client& client, const kube::ObjectKey& key,
 /// is somebody else's, and stays.
 class CreatedObjects {
 public:
-    CreatedObjects(kube::Client client, std::string run_id)
-        : client_(std::move(client)), run_id_(std::move(run_id)) {}
+    CreatedObjects(const kube::Client& client, std::string run_id)
+        : client_(client.with(client.control().with_tame_log())), run_id_(std::move(run_id)) {}
     CreatedObjects(CreatedObjects&&) = delete;
     CreatedObjects& operator=(CreatedObjects&&) = delete;
     ~CreatedObjects() {

@@ -160,6 +160,15 @@ TEST_CASE("what can not be removed is said, and a log that throws then ends noth
     CHECK(build.api.get("Job", "fairing-builder-abc"));
 }
 
+TEST_CASE("a log that throws at every line keeps neither the Job nor what stands beside it") {
+    StoredBuild build;
+    Session session = build.session();
+    session.log = [](const LogRecord&) { throw std::runtime_error{"the log is full"}; };
+    const kube::Client client = kubernetes::connect(build.options, session);
+    { const BuilderJob job{client, build.submitted, build.options}; }
+    CHECK(build.api.size() == 0);
+}
+
 TEST_CASE("the objects of a build, the Job last; the cluster removes it where that was wanted") {
     std::string secret_name;
     bool is_prepared = false;

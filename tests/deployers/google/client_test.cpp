@@ -65,6 +65,15 @@ TEST_CASE("a creation whose answer is lost is found while it is still under way"
     CHECK(site.server.count("GET", "/endpoints/e-1") == 4);
 }
 
+TEST_CASE("a name that is not UTF-8 is refused before anybody is asked") {
+    GoogleSite site;
+    google::Creation wanted = endpoint();
+    wanted.body["displayName"] = "caf\xe9";
+    CHECK(error_of([&] { (void)site.client().create(wanted); }) ==
+          "cannot create endpoint houses: the JSON's \"/displayName\" is not UTF-8");
+    CHECK(site.left("endpoints") == 0);
+}
+
 TEST_CASE("a conflict without a lost answer is somebody else's") {
     GoogleSite site;
     site.server.resources[place + "/endpoints/e-1"] = {{"displayName", "theirs"}};

@@ -115,3 +115,33 @@ TEST_CASE("what is being removed has not failed; a removal that fails can be tri
     endpoint.remove({});
     CHECK(seen.size() == 2);
 }
+
+TEST_CASE("a second removal waits for the first, unless it is stopped; a sink may call one") {
+    Site site;
+    std::promise<void> reached, released;
+    google::EndpointWorkload* removed = nullptr;
+    int undone = 0;
+    google::EndpointWorkload endpoint = site.endpoint({[&](const google::Client&) {
+        removed->remove({});  // as a log sink may do
+        reached.set_value();
+        released.get_future().wait();
+        ++undone;
+    }});
+    removed = &endpoint;
+    auto first = std::async(std::launch::async, [&] { endpoint.remove({}); });
+    reached.get_future().wait();
+    std::stop_source stopping;
+    auto stopped = std::async(std::launch::async, [&] { endpoint.remove(stopping.get_token()); });
+    stopping.request_stop();
+    const bool obeys = stopped.wait_for(std::chrono::minutes{1}) == std::future_status::ready;
+    auto second = std::async(std::launch::async, [&] {
+        endpoint.remove({});
+        return undone;
+    });
+    released.set_value();
+    CHECK(obeys);
+    CHECK_THROWS_AS(stopped.get(), Cancelled);
+    CHECK(second.get() == 1);
+    first.get();
+    CHECK(endpoint.poll({}).state == State::removed);
+}

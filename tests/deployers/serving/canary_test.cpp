@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <set>
+#include <utility>
+
 #include "../../support/memory_site.hpp"
 
 using namespace fairing;
@@ -22,6 +26,8 @@ struct Site : support::MemorySite {
     const Json one{{"predictor", {{"model", {{"storageUri", "one"}}}}}};
     const Json two{
         {"predictor", {{"model", {{"storageUri", "two"}}}, {"canaryTrafficPercent", 10}}}};
+    std::string password = "b25l";
+    std::set<std::string> names = {};  ///< with which what stands beside a canary may begin
 
     Site() {
         Json service = beside("InferenceService");
@@ -36,11 +42,19 @@ struct Site : support::MemorySite {
         plan.objects = [this](const std::string& run_id, const kubernetes::Place& in) {
             CHECK(run_id == "r");
             CHECK(in.namespace_ == "team");
-            return std::vector<Json>{beside("Secret"), beside("ConfigMap"), Json{{"spec", two}}};
+            CHECK(in.beside.starts_with("houses-"));
+            names.insert(in.beside);
+            Json secret = beside("Secret");
+            secret["data"]["password"] = password;
+            return std::vector<Json>{secret, beside("ConfigMap"), Json{{"spec", two}}};
         };
         return kubernetes::start_canary(plan, kubernetes::inference_service_kind, {}, session());
     }
     [[nodiscard]] Json spec() { return (*api.get("InferenceService", "houses"))["spec"]; }
+    /// As somebody else, or `fairing traffic`, edits it.
+    void change(const std::function<Json(Json)>& how) {
+        api.put(how(*api.get("InferenceService", "houses")));
+    }
     [[nodiscard]] bool has(const char* kind) { return api.get(kind, "houses-key").has_value(); }
 };
 
@@ -124,7 +138,9 @@ TEST_CASE(
 
 TEST_CASE("what the model that is there needs too stays") {
     Site site;
-    site.api.put(beside("Secret"));
+    Json secret = beside("Secret");
+    secret["data"]["password"] = site.password;
+    site.api.put(secret);
     const Endpoint canary = site.start();
     canary.remove();
     CHECK(site.has("Secret"));
@@ -136,6 +152,93 @@ TEST_CASE("what the model that is there needs too stays") {
     CHECK_THROWS_AS((void)site.start(), kube::StatusError);
     CHECK(site.has("Secret"));
     CHECK_FALSE(site.has("ConfigMap"));
+}
+
+TEST_CASE("a second canary has names of its own, and never what an earlier one left there") {
+    Site site;
+    const Endpoint first = site.start();
+    site.password = "dHdv";
+    CHECK(contains(error_of([&] { (void)site.start(); }),
+                   "cannot make a canary of InferenceService team/houses: Secret team/houses-key "
+                   "of the model that is there holds something else"));
+    CHECK(site.names.size() == 2);
+    CHECK(site.spec() == site.two);
+    CHECK((*site.api.get("Secret", "houses-key"))["data"]["password"] == "b25l");
+}
+
+TEST_CASE("taking back a canary keeps what others changed meanwhile") {
+    Site site;
+    bool is_first = true;
+    site.api.intercept([&](const std::string& request) {
+        if (request.starts_with("PUT") && std::exchange(is_first, false)) {
+            site.change([](Json service) {  // after it was looked for, before the edit
+                service["spec"]["explainer"] = "new";
+                return service;
+            });
+        }
+        return std::optional<net::Response>{};
+    });
+    const Endpoint canary = site.start();
+    site.change([](Json service) {
+        service["spec"]["transformer"] = "new";
+        service["spec"]["predictor"]["maxReplicas"] = 7;
+        return kubernetes::with_traffic(service, 50);
+    });
+    canary.remove();
+    Json kept = site.one;
+    kept["explainer"] = kept["transformer"] = "new";
+    kept["predictor"]["maxReplicas"] = 7;
+    CHECK(site.spec() == kept);
+    CHECK_FALSE(site.has("Secret"));
+}
+
+TEST_CASE("a canary that somebody else edited is not taken back, and keeps what it needs") {
+    Site site;
+    const Endpoint canary = site.start();
+    site.change([](Json service) {
+        service["spec"]["predictor"]["model"]["storageUri"] = "three";
+        return service;
+    });
+    const Json theirs = site.spec();
+    CHECK(contains(error_of([&] { canary.remove(); }),
+                   "cannot take back the canary of InferenceService team/houses in "
+                   "spec.predictor.model.storageUri: that has been changed by somebody else"));
+    CHECK(site.spec() == theirs);
+    CHECK(site.has("Secret"));
+}
+
+TEST_CASE("a canary that is stopped before its edit is sent puts nothing back") {
+    Site site;
+    int looks = 0;
+    site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+        if (!request.starts_with("GET") || !contains(request, "inferenceservices/") ||
+            ++looks != 2) {
+            return std::nullopt;
+        }
+        const Json seen = *site.api.get("InferenceService", "houses");
+        site.stopping.request_stop();
+        return net::Response{.status = 200, .body = seen.dump()};
+    });
+    CHECK_THROWS_AS((void)site.start(), Cancelled);
+    for (const std::string& request : site.api.requests()) {
+        CHECK_FALSE(request.starts_with("PUT"));
+    }
+    CHECK(site.spec() == site.one);
+    CHECK(site.api.size() == 1);
+}
+
+TEST_CASE("a canary of the old version is taken back, whatever share it has by now") {
+    const Json old{{"default", {{"predictor", "one"}}}, {"explainer", "x"}};
+    const Json wanted{{"spec", {{"canary", {{"predictor", "two"}}}, {"canaryTrafficPercent", 10}}}};
+    const Json service{{"apiVersion", "serving.kubeflow.org/v1alpha2"}, {"spec", old}};
+    const Json after = kubernetes::with_canary(service, wanted);
+    for (const int percent : {0, 10, 60, 100}) {
+        CAPTURE(percent);
+        const Json now = kubernetes::with_traffic(after, percent);
+        const Json canary = kubernetes::detail::with_share_of(now, after);
+        CHECK(canary == now);
+        CHECK(kubernetes::detail::without_edit(now["spec"], old, canary["spec"], "it") == old);
+    }
 }
 
 TEST_CASE("a canary by editing, promoted and taken back") {

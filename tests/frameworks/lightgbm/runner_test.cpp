@@ -34,12 +34,15 @@ public:
     void program(const std::string& name, const std::string& text) const {
         space_.file("bin/" + name, "#!/bin/sh\n" + text + "\n", 0755);
     }
-    /// One that copies; `stat` and `describe` know a file, and `ls` shows all that begins so, as
-    /// aws does.
+    /// One that copies; `stat` and `describe` know a file, or say so in the words of Google's
+    /// tools, and `ls` shows all that begins so, as aws does.
     void store(const std::string& name, const std::string& words) const {
         program(name, "echo " + name + " \"$@\" >> $CALLS\n" + words +
                           "\nplace=$GS/${to#*://}\ncase \"$*\" in\n"
-                          "*\" stat \"*|*\" describe \"*) test -f $place; exit;;\n"
+                          "*\"stat \"*) test -f $place || "
+                          "{ echo \"No URLs matched: $to\"; exit 1; }; exit;;\n"
+                          "*\" describe \"*) test -f $place || "
+                          "{ echo \"ERROR: $to not found: 404.\" >&2; exit 1; }; exit;;\n"
                           "*\" ls \"*) for each in $place*; do\n"
                           "  test -d $each && echo \"    PRE ${each##*/}/\"\n"
                           "  test -f $each && echo \"2026-01-01 00:00:00    9 ${each##*/}\"\n"
@@ -138,6 +141,39 @@ TEST_CASE("an optional file is one of that very name: no longer name, and no fol
     pod.store("gcloud", "eval from=\\${$(($#-1))} to=\\${$#}");
     fetch("gs://b");
     CHECK(contains(pod.file("calls"), "gcloud storage objects describe gs://b/data.csv.init\n"));
+}
+
+TEST_CASE("a store that does not say whether it has an optional file ends the job") {
+    const Pod pod;
+    const auto look = [&pod](const std::string& url) {
+        return pod.run({{"fetch", {{url, "a", true}}}});
+    };
+    pod.program("aws", "exit 1");
+    CHECK(look("s3://b/a").exit_code == 0);
+    struct Failure {
+        std::string tool, script, said;
+    };
+    for (const Failure& each : std::vector<Failure>{
+             {"aws", "exit 254", "aws ended with 254"},
+             {"aws", "echo Unable to locate credentials >&2; exit 255",
+              "Unable to locate credentials"},
+             {"gsutil", "echo ServiceException: 401 Anonymous caller >&2; exit 1",
+              "ServiceException: 401 Anonymous caller"},
+             {"gsutil",
+              "echo You are not authorized to read $2 - skipping; echo No URLs matched; exit 1",
+              "You are not authorized to read gs://b/a - skipping No URLs matched"},
+             {"gcloud", "echo HTTPError 403: denied, or it may not exist; exit 1",
+              "HTTPError 403: denied, or it may not exist"}}) {
+        CAPTURE(each.script);
+        if (each.tool == "gcloud") {
+            pod.without("gsutil");
+        }
+        pod.program(each.tool, each.script);
+        const std::string url = each.tool == "aws" ? "s3://b/a" : "gs://b/a";
+        const support::ShellResult failed = look(url);
+        CHECK(failed.exit_code == 65);
+        CHECK(failed.output == "lightgbm: cannot look for " + url + ": " + each.said + '\n');
+    }
 }
 
 TEST_CASE("the key that the pod has is given to Google's tools, whichever there are") {

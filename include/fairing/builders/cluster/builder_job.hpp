@@ -68,6 +68,7 @@ public:
           workload_(client, subject_, submitted.beside,
                     {.stream_log = options.stream_log,
                      .start_timeout = std::chrono::seconds{options.start_timeout}}),
+          leftovers_(client.with(client.control().with_tame_log()), subject_, submitted.beside, {}),
           keeps_when_ended_(options.cleanup == Cleanup::never) {}
     BuilderJob(BuilderJob&&) = delete;
     BuilderJob& operator=(BuilderJob&&) = delete;
@@ -76,13 +77,9 @@ public:
             return;
         }
         try {
-            workload_.remove({});
+            leftovers_.remove({});
         } catch (const std::exception& error) {
-            try {
-                client_.control().say(Level::warning, error.what());
-            } catch (const std::exception&) {
-                // a sink that throws must not end the program here
-            }
+            client_.control().with_tame_log().say(Level::warning, error.what());
         }
     }
 
@@ -110,7 +107,8 @@ public:
 private:
     const kube::Client& client_;
     kubernetes::Subject subject_;
-    kubernetes::ClusterWorkload workload_;
+    kubernetes::ClusterWorkload workload_;   ///< which is followed
+    kubernetes::ClusterWorkload leftovers_;  ///< the same, removed whatever the log throws
     bool keeps_when_ended_ = false, kept_ = false;
 };
 

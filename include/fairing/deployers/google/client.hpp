@@ -159,13 +159,14 @@ public:
     /// For what may be done twice.
     [[nodiscard]] Json post(const std::string& url, const Json& body, const std::string& attempted,
                             const std::string& subject) const {
-        return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
+        return document(ask(post_request(url, body, attempted, subject), attempted, subject,
+                            net::Repeat::always),
                         attempted, subject);
     }
     /// Changes members of what is there; may be done twice.
     [[nodiscard]] Json patch(const std::string& url, const Json& body, const std::string& attempted,
                              const std::string& subject) const {
-        net::Request request = post_request(url, body);
+        net::Request request = post_request(url, body, attempted, subject);
         request.method = "PATCH";
         return document(ask(request, attempted, subject, net::Repeat::always), attempted, subject);
     }
@@ -307,8 +308,8 @@ private:
             std::string retry_after;
             try {
                 const net::Answer answer =
-                    ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
-                        net::Repeat::never);
+                    ask(post_request(wanted.url, wanted.body, wanted.attempted, wanted.subject),
+                        wanted.attempted, wanted.subject, net::Repeat::never);
                 may_be_there = was_lost || cloud::is_success(answer.status) ||
                                (net::is_temporary(answer.status) && answer.status != 429);
                 if (was_lost && answer.status == 409) {
@@ -368,11 +369,13 @@ private:
         }
     }
 
-    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
+    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body,
+                                                   const std::string& attempted,
+                                                   const std::string& subject) {
         return {.method = "POST",
                 .url = url,
                 .headers = {{"Content-Type", "application/json; charset=utf-8"}},
-                .body = net::Body::of(body.dump())};
+                .body = net::Body::of(dump_json(body, attempted, subject))};
     }
 
     [[nodiscard]] net::Answer ask(const net::Request& request, const std::string& attempted,

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -104,35 +106,31 @@ public:
     /// Until the model is deployed. When that fails, what was made for it is removed.
     Outcome follow(const OutputSink& sink, std::stop_token stop) override {
         const bool reads_on = served_.is_found && sink;
-        Follower follower{client_.with_stop(std::move(stop)), served_.log, served_.object.name,
-                          sink};
+        Follower follower{client_.with_stop(stop), served_.log, served_.object.name, sink};
         Outcome outcome = follower.follow([this](const Client& client) { return look(client); },
                                           [reads_on](State state) {
                                               return detail::has_ended(state) ||
                                                      (state == State::ready && !reads_on);
                                           });
         if (outcome.state == State::failed && !served_.is_found) {
-            clean_up_quietly();
+            clean_up_quietly(stop);
         }
         return outcome;
     }
 
     /// A deployment that is still going on is given up, and its end waited for: Google removes
-    /// nothing under way.
+    /// nothing under way. Nothing is done by a sink that the removal itself has called.
     void remove(std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
+        const Client client = client_.with_stop(stop);
         client.control().say(Level::info, "removing " + served_.object.name);
-        const std::lock_guard alone{removal_};
-        set_removing(true);
-        try {
-            end_operation(client);
-            while (!served_.undo.empty()) {
-                served_.undo.back()(client);
-                served_.undo.pop_back();
-            }
-        } catch (...) {
-            set_removing(false);
-            throw;
+        const Removal alone{*this, stop};
+        if (!alone.has_begun()) {
+            return;
+        }
+        end_operation(client);
+        while (!served_.undo.empty()) {
+            served_.undo.back()(client);
+            served_.undo.pop_back();
         }
         const std::lock_guard lock{mutex_};
         end_ = Outcome{.state = State::removed};
@@ -147,6 +145,45 @@ public:
     }
 
 private:
+    /// One thread at a time removes, and waits for Google: `undo` is its. No lock is held
+    /// meanwhile.
+    class Removal {
+    public:
+        /// Waits until nobody else removes. Throws Cancelled on a stop.
+        Removal(EndpointWorkload& of, const std::stop_token& stop) : of_(of) {
+            std::unique_lock lock{of_.mutex_};
+            if (of_.remover_ == std::this_thread::get_id()) {
+                return;
+            }
+            has_begun_ = of_.removal_ended_.wait(
+                lock, stop, [this] { return of_.remover_ == std::thread::id{}; });
+            if (!has_begun_) {
+                throw Cancelled{ErrorCode::cancelled,
+                                {.attempted = "remove",
+                                 .subject = of_.served_.object.name,
+                                 .answer = "stopped on request"}};
+            }
+            of_.remover_ = std::this_thread::get_id();
+        }
+        Removal(Removal&&) = delete;
+        Removal& operator=(Removal&&) = delete;
+        ~Removal() {
+            if (has_begun_) {
+                {
+                    const std::lock_guard lock{of_.mutex_};
+                    of_.remover_ = {};
+                }
+                of_.removal_ended_.notify_all();
+            }
+        }
+        /// Else this thread is removing already.
+        [[nodiscard]] bool has_begun() const noexcept { return has_begun_; }
+
+    private:
+        EndpointWorkload& of_;
+        bool has_begun_ = false;
+    };
+
     [[nodiscard]] Outcome look(const Client& client) {
         if (const auto end = known_end()) {
             return *end;
@@ -179,7 +216,7 @@ private:
         if (end_) {
             return *end_;  // known meanwhile
         }
-        if (outcome.state == State::failed && is_being_removed_) {
+        if (outcome.state == State::failed && remover_ != std::thread::id{}) {
             return {.state = State::pending, .reason = "it is being removed"};
         }
         was_ready_ = was_ready_ || outcome.state == State::ready;
@@ -207,10 +244,6 @@ private:
             served_.operation = operation;
         }
     }
-    void set_removing(bool is_being_removed) {
-        const std::lock_guard lock{mutex_};
-        is_being_removed_ = is_being_removed;
-    }
 
     void end_operation(const Client& client) {
         const Json operation = known_operation();
@@ -219,14 +252,17 @@ private:
         }
         learn(client.end_of(operation, served_.operation_root, "remove", served_.object.name));
     }
-    void clean_up_quietly() {
+    void clean_up_quietly(const std::stop_token& stop) {
         if (!known_end()) {
             return;  // it was deployed, and somebody took it away
         }
-        const std::lock_guard alone{removal_};
         if (served_.keep_failed) {
             return client_.control().say(Level::warning,
                                          served_.object.name + " and its model stay, as they are");
+        }
+        const Removal alone{*this, stop};
+        if (!alone.has_begun()) {
+            return;
         }
         Undo undo{client_};
         for (Undo::Step& step : std::exchange(served_.undo, {})) {
@@ -236,11 +272,12 @@ private:
     }
 
     Client client_;
-    std::mutex removal_ = {};  ///< who removes, and waits for Google: `undo` is theirs
-    std::mutex mutex_ = {};    ///< of what is known: `operation`, and the members below `served_`
+    std::mutex mutex_ = {};  ///< of what is known: `operation`, and the members below `served_`
     Served served_;
     std::optional<Outcome> end_ = {};
-    bool was_ready_ = false, is_being_removed_ = false;
+    bool was_ready_ = false;
+    std::thread::id remover_ = {};  ///< who is removing
+    std::condition_variable_any removal_ended_ = {};
 };
 
 }  // namespace fairing::google

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "../../core/error.hpp"
-#include "../../core/json.hpp"
+#include "../../core/json_text.hpp"
 #include "../../pods/mutator.hpp"
 #include "parameter.hpp"
 
@@ -131,7 +131,7 @@ struct Start {
 
 /// Throws Error{usage} when the template names a parameter that is not searched.
 inline void check_placeholders(const Json& trial, const std::vector<SearchParameter>& parameters) {
-    const std::string text = trial.dump();
+    const std::string text = dump_json(trial, "make", "a template of the trials");
     constexpr std::string_view begin = "${trialParameters.";
     std::vector<std::string> names;
     names.reserve(parameters.size());

@@ -2,6 +2,8 @@
 // is there, and the share of the requests that it gets: edits of what the cluster stores.
 #pragma once
 
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -75,15 +77,19 @@ inline void check_divides(const Json& service) {
     }
 }
 
-/// Changes what is stored; again when somebody else was faster.
+/// Changes what is stored, unless it is so already; again when somebody else was faster.
 inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                  const std::function<Json(Json)>& change) {
     constexpr int most_attempts = 5;
     for (int attempt = 1;; ++attempt) {
         Json now = client.get(key);
         check_divides(now);
+        Json next = change(now);
+        if (next == now) {
+            return now;
+        }
         try {
-            return client.replace(change(std::move(now)));
+            return client.replace(next);
         } catch (const kube::StatusError& error) {
             if (error.status() != 409 || attempt == most_attempts) {
                 throw;
@@ -92,26 +98,95 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
+/// The canary's edit of an InferenceService: the object without and with it, as they were stored.
+struct CanaryEdit {
+    kube::ObjectKey key = {};
+    Json before = {}, after = {};
+};
+
+namespace detail {
+
+/// `now` without the change that was made of `before` into `after`; what others changed beside it
+/// stays. Null is what is not there. Throws Error{conflict} for a change of what the edit changed.
+[[nodiscard]] inline Json without_edit(const Json& now, const Json& before, const Json& after,
+                                       const std::string& where) {
+    if (now == before || before == after) {
+        return now;
+    }
+    if (now == after) {
+        return before;
+    }
+    if (!now.is_object() || !before.is_object() || !after.is_object()) {
+        throw Error{ErrorCode::conflict,
+                    {.attempted = "take back the canary of",
+                     .subject = where,
+                     .answer = "that has been changed by somebody else since",
+                     .advice = "edit it by hand (kubectl edit inferenceservice)"}};
+    }
+    Json result = now;
+    for (const Json* each : {&before, &after}) {
+        for (const auto& [key, value] : each->items()) {
+            const auto in = [name = key.c_str()](const Json& object) -> const Json& {
+                return kube::member(object, {name});
+            };
+            Json part = without_edit(in(now), in(before), in(after), where + '.' + key);
+            if (part.is_null()) {
+                result.erase(key);
+            } else {
+                result[key] = std::move(part);
+            }
+        }
+    }
+    return result;
+}
+
+/// `canary` with the share of the requests that it has been given since, in `now`.
+[[nodiscard]] inline Json with_share_of(const Json& now, Json canary) {
+    const Json& newest = kube::member(canary, {"spec", "canary"});
+    const bool is_promoted = newest.is_object() &&
+                             kube::member(now, {"spec", "canary"}).is_null() &&
+                             newest == kube::member(now, {"spec", "default"});
+    const std::int64_t share = is_promoted ? 100 : wanted_traffic(now);
+    return share == wanted_traffic(canary)
+               ? std::move(canary)
+               : with_traffic(std::move(canary), static_cast<int>(share));
+}
+
+}  // namespace detail
+
+/// Takes back what the edit changed, whatever share of the requests the canary has now, and nothing
+/// else. Throws Error{conflict} when somebody else has changed that, too.
+inline void take_back(const kube::Client& client, const CanaryEdit& made) {
+    static_cast<void>(edit(client, made.key, [&made](Json now) {
+        const Json after = detail::with_share_of(now, made.after);
+        now["spec"] = detail::without_edit(now["spec"], made.before.at("spec"), after.at("spec"),
+                                           made.key.text() + " in spec");
+        return now;
+    }));
+}
+
 /// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a server in
 /// trouble, is taken back; where that fails too, what was `created` for the canary stays with it.
-[[nodiscard]] inline Json put_canary(const kube::Client& client, const kube::ObjectKey& key,
-                                     const Json& wanted,
-                                     const std::function<void(const kube::Client&)>& take_back,
-                                     CreatedObjects& created) {
-    bool is_sent = false;
+[[nodiscard]] inline CanaryEdit put_canary(const kube::Client& client, const kube::ObjectKey& key,
+                                           const Json& wanted, CreatedObjects& created) {
+    CanaryEdit made{.key = key};
     try {
-        return edit(client, key, [&](Json now) {
-            is_sent = true;
-            return with_canary(std::move(now), wanted);
+        made.after = edit(client, key, [&](const Json& now) {
+            made.before = now;
+            return with_canary(now, wanted);
         });
-    } catch (const Error& failure) {
+        return made;
+    } catch (const std::exception& failure) {
         const auto* const refusal = dynamic_cast<const kube::StatusError*>(&failure);
-        if (!is_sent || (refusal != nullptr && refusal->status() < 500)) {
+        if (made.before.is_null() || (refusal != nullptr && refusal->status() < 500)) {
             throw;  // it was not stored
         }
         try {
             const StopAfter limit{cleanup_limit};
-            take_back(client.with_stop(limit.token()));
+            const kube::Client free =
+                client.with(client.control().with_tame_log()).with_stop(limit.token());
+            made.after = free.get(key);  // as a moment ago, or with the canary
+            take_back(free, made);
         } catch (const Error& error) {
             created.keep();
             client.control().say(Level::warning,
@@ -121,9 +196,21 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
+/// Throws Error{conflict} unless the object beside the model is as the canary wants it.
+inline void check_shared(const Json& there, const Json& wanted, const kube::ObjectKey& service) {
+    if (wanted.contains("data") && wanted["data"] != kube::member(there, {"data"})) {
+        throw Error{ErrorCode::conflict,
+                    {.attempted = "make a canary of",
+                     .subject = service.text(),
+                     .answer = kube::key_of(there).text() +
+                               " of the model that is there holds something else",
+                     .advice = "give the canary's another name"}};
+    }
+}
+
 /// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
-/// created as for a new one, and removed when the canary does not come to be. remove() of the
-/// handle takes back both.
+/// created as for a new one, under names of its own, and removed when the canary does not come to
+/// be. remove() of the handle takes back both.
 [[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
                                            EndpointHabits habits, const Session& session) {
     const kube::Client client = connect(plan.options, session);
@@ -141,8 +228,9 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                      .advice = "deploy it first, without --canary-traffic-percent"}};
     }
     check_divides(*there);  // before anything is created
-    std::vector<Json> objects =
-        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    std::vector<Json> objects = plan.objects(run_id, {.namespace_ = client.cluster().namespace_,
+                                                      .client = &client,
+                                                      .beside = key.name + '-' + draw_run_id()});
     const Json wanted = std::move(objects.back());
     objects.pop_back();
     CreatedObjects created{client, run_id};
@@ -151,28 +239,23 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
         const kube::ObjectKey its_key = kube::key_of(object, key.namespace_);
         const std::optional<Json> before = client.find(its_key);
         if (before && kube::label_of(*before, kube::run_label) == run_id) {
+            check_shared(*before, object, key);
             continue;  // the model that is there needs it too
         }
         static_cast<void>(detail::create_guarded(client, object, created));
         beside.push_back(its_key);
         detail::set_owner(client, its_key, *there);
     }
-    const auto take_back = [key, spec = there->at("spec")](const kube::Client& with) {
-        edit(with, key, [&spec](Json now) {
-            now["spec"] = spec;
-            return now;
-        });
-    };
-    const Json stored = put_canary(client, key, wanted, take_back, created);
+    const CanaryEdit made = put_canary(client, key, wanted, created);
     created.keep();
-    habits.undo = [take_back, beside, run_id](const kube::Client& with) {
-        take_back(with);
+    habits.undo = [made, beside, run_id](const kube::Client& with) {
+        take_back(with, made);
         for (const kube::ObjectKey& each : beside) {
             remove_own(with, each, run_id);
         }
     };
     return Endpoint{
-        std::make_shared<EndpointWorkload>(client, kind, stored, beside, std::move(habits))};
+        std::make_shared<EndpointWorkload>(client, kind, made.after, beside, std::move(habits))};
 }
 
 }  // namespace fairing::kubernetes

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "../../core/control.hpp"
+#include "../../core/json_text.hpp"
 #include "../../kube/client.hpp"
 #include "../../kube/document.hpp"
 #include "../../kube/follow.hpp"
@@ -130,7 +131,7 @@ public:
         const std::optional<Json> object = find(client);
         PredictTarget target = kind_.target(object ? *object : known_);
         target.subject = subject_.key.text();
-        const std::string body = predict_body(target, input).dump();
+        const std::string body = dump_json(predict_body(target, input), "ask", target.subject);
         if (!object) {
             throw Error{ErrorCode::not_found,
                         {.attempted = "ask", .subject = target.subject, .answer = "it is gone"}};

@@ -13,6 +13,7 @@ inline constexpr std::string_view runner =
     R"py(# Runs the command line of LightGBM: files of object stores, and the list of machines. Written by fairing.
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import sys
 import time
 
 PATIENCE = 600  # seconds until every machine has a name
+NOTHING = "No URLs matched|matched no objects|NOT_FOUND|not found: 404"  # gsutil's words, gcloud's
 
 
 def fail(sentence):
@@ -43,19 +45,24 @@ def tools(scheme):
         os.environ.setdefault("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", key)
     if shutil.which("gsutil") is None and shutil.which("gcloud"):
         return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "objects", "describe"]
-    gsutil = ["gsutil", "-q"] + (["-o", "Credentials:gs_service_key_file=" + key] if key else [])
-    return gsutil + ["cp"], gsutil + ["stat"]
+    with_key = ["-o", "Credentials:gs_service_key_file=" + key] if key else []
+    return ["gsutil", "-q"] + with_key + ["cp"], ["gsutil"] + with_key + ["stat"]
 
 
 def is_there(url, showing):
     """Whether there is a file of this very name: aws shows all files and folders that begin so."""
-    shown = call(showing + [url], stdout=subprocess.PIPE)
-    if showing[0] != "aws":
-        return shown.returncode == 0
-    if shown.returncode not in (0, 1):  # 1: there is nothing
-        fail("cannot look for " + url)
-    name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
-    return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
+    shown = call(showing + [url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    said = " ".join((shown.stdout + shown.stderr).decode(errors="replace").split())
+    words = said.replace(url, "")
+    if showing[0] == "aws":
+        if shown.returncode in (0, 1):  # 1: there is nothing
+            name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
+            return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
+    elif shown.returncode == 0:
+        return True
+    elif re.search(NOTHING, words) and "authorized" not in words:  # each failure ends with 1
+        return False
+    fail("cannot look for %s: %s" % (url, said or "%s ended with %d" % (showing[0], shown.returncode)))
 
 
 def copy(source, target, optional=False):
