@@ -38,9 +38,10 @@ TEST_CASE("the lowest index that threw is rethrown, and no further one is taken"
         try {
             parallel_for(100000, 4, [&calls](std::size_t index) {
                 ++calls;
+                // 3 waits until 5 had its chance, so that both throw; the rest takes minutes
+                std::this_thread::sleep_for(
+                    std::chrono::milliseconds{index == 3 || index > 5 ? 3 : 0});
                 if (index == 3 || index == 5) {
-                    // 3 waits until 5 had its chance, so that both throw
-                    std::this_thread::sleep_for(std::chrono::milliseconds{index == 3 ? 3 : 0});
                     throw std::runtime_error{std::to_string(index)};
                 }
             });

@@ -271,7 +271,10 @@ TEST_CASE("a deployment that takes too long is given up, and leaves nothing") {
     deployer.start_timeout = 1;
     std::string slow;
     SUBCASE("while the model is uploaded") { slow = "models:upload"; }
-    SUBCASE("while it is deployed") { slow = ":deployModel"; }
+    SUBCASE("while it is deployed") {
+        slow = ":deployModel";
+        deployer.start_timeout = 4;  // in which it must come so far
+    }
     site.server.on_request = [&](const support::GoogleRequest& request) {
         if (request.method == "POST") {
             site.server.operation_looks = request.path.ends_with(slow) ? 1000000 : 0;

@@ -361,9 +361,10 @@ TEST_CASE("referrers in a registry that has their API: without a tag") {
         return;
     }
     const support::Workspace space;
-    const std::string host = "127.0.0.1:" + std::to_string(test::free_port());
-    const test::ChildProcess server{{"referrers-registry", host}, space / "log"};
-    REQUIRE(test::listens(std::stoi(host.substr(host.find(':') + 1))));
+    const int port = test::free_port();
+    const std::string host = "127.0.0.1:" + std::to_string(port);
+    test::ChildProcess server{{"referrers-registry", host}, space / "log"};
+    REQUIRE(server.listens(port));
     space.file("sbom.json", R"({"spdxVersion":"SPDX-2.3"})");
     const std::string image = host + "/team/job:v1";
     static_cast<void>(bases->line("copy " + bases->base("index") + ' ' + image));

@@ -161,7 +161,7 @@ TEST_CASE("Ctrl-C while it builds leaves no Job, no Secret, no context and no bu
             cluster->command(
                 "build", "examples/train.py" + cluster->dockerfile("echo it builds; sleep 4713")) +
             " >" + (cluster->folder / "out") +
-            " 2>&1 & pid=$!; for i in $(seq 600); do grep -q "
+            " 2>&1 & pid=$!; for i in $(seq 1800); do grep -q "
             "'^it builds' " +
             (cluster->folder / "out") +
             " && break; sleep 0.1; done; kill -INT $pid; wait $pid; echo code $?");

@@ -219,7 +219,7 @@ TEST_CASE("a step that fails is an error with its last words, and leaves nothing
                             said = said || support::contains(record.text, "no such luck");
                         }};
         const std::jthread stopper{[&](const std::stop_token& done) {
-            for (int i = 0; i < 600 && !said && !done.stop_requested(); ++i) {
+            for (int i = 0; i < 3000 && !said && !done.stop_requested(); ++i) {
                 std::this_thread::sleep_for(100ms);
             }
             source.request_stop();
@@ -230,7 +230,7 @@ TEST_CASE("a step that fails is an error with its last words, and leaves nothing
             Cancelled);
         CHECK(said);
         std::string left;
-        for (int i = 0; i < 200 && !(left = left_in(target)).empty(); ++i) {
+        for (int i = 0; i < 1200 && !(left = left_in(target)).empty(); ++i) {
             std::this_thread::sleep_for(100ms);
         }
         CHECK(left.empty());

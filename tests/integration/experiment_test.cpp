@@ -283,8 +283,7 @@ TEST_CASE("an Experiment: its trials are followed, the best is told, nothing is 
     CHECK_MESSAGE(waited.exit_code == 0, waited.output);
     CHECK(command(*site, "delete e1").exit_code == 0);
     CHECK(site->is_clean());
-    CHECK(count(*site, "experiments") == 0);
-    CHECK(in_time([&] { return count(*site, "trials") == 0; }));
+    CHECK(in_time([&] { return count(*site, "experiments") == 0 && count(*site, "trials") == 0; }));
 }
 
 TEST_CASE("an Experiment whose trials fail says why, and with the trial's code") {
@@ -307,7 +306,7 @@ TEST_CASE("an Experiment whose trials fail says why, and with the trial's code")
                        name + "-aaaa"));
     CHECK(has(ran, "no trial of Experiment " + name + " has told the metric accuracy"));
     CHECK(site->is_clean());
-    CHECK(count(*site, "experiments") == 0);
+    CHECK(in_time([&] { return count(*site, "experiments") == 0; }));
 }
 
 TEST_CASE("what Katib would refuse is refused before any request") {

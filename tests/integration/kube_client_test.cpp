@@ -2,6 +2,7 @@
 // 47 to 50.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -252,7 +253,7 @@ TEST_CASE("fault 50: a watch that is cut in the middle of its JSON loses and rep
         return;
     }
     ProxiedSite site{*testenv};
-    auto number = std::make_shared<int>(0);
+    auto number = std::make_shared<std::atomic<int>>(0);
     site.proxy.set_policy([number](const SeenRequest& request) {
         const bool watches = request.target.find("watch=") != std::string::npos;
         // Each of the first ten is cut somewhere else, by a reset and by an orderly end in turn.
@@ -283,7 +284,7 @@ TEST_CASE("fault 50: 410 as an answer, 410 in the stream, and a real one; bookma
     ProxiedSite site{*testenv};
     site.put_map("a", "1");
     site.put_map("b", "1");
-    auto number = std::make_shared<int>(0);
+    auto number = std::make_shared<std::atomic<int>>(0);
     site.proxy.set_policy([number](const SeenRequest& request) {
         if (request.target.find("watch=") == std::string::npos) {
             return Fault{};

@@ -150,10 +150,13 @@ std::vector<Step> steps() {
 std::size_t uploads_begun(const JobSite& site) {
     namespace fs = std::filesystem;
     const fs::path repositories = site.registry.data() / "docker/registry/v2/repositories";
-    const fs::recursive_directory_iterator files{repositories};
-    return static_cast<std::size_t>(std::count_if(
-        begin(files), end(files),
-        [](const fs::directory_entry& entry) { return entry.path().filename() == "startedat"; }));
+    std::size_t count = 0;
+    std::error_code gone;  // what the registry removes meanwhile
+    for (fs::recursive_directory_iterator file{repositories, gone}, end; file != end;
+         file.increment(gone)) {
+        count += file->path().filename() == "startedat" ? 1 : 0;
+    }
+    return count;
 }
 
 /// One run of the command, with credentials for the registry, so that a Secret stands beside the
@@ -193,8 +196,7 @@ public:
             std::this_thread::sleep_for(std::chrono::milliseconds{500});
             site_.proxy.release();
         }
-        static_cast<void>(
-            in_time([&] { return process_->exit_code().has_value(); }, std::chrono::seconds{30}));
+        static_cast<void>(in_time([&] { return process_->exit_code().has_value(); }));
         return process_->exit_code();
     }
     [[nodiscard]] std::string said() const {

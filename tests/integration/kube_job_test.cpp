@@ -133,7 +133,8 @@ TEST_CASE(
     const ShellResult ran = site->run(example);
     CAPTURE(ran.output);
     CHECK(ran.exit_code != 0);
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{30});
+    // 30 s where nothing else runs.
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{90});
     CHECK((has(ran, "ImagePullBackOff") || has(ran, "ErrImagePull")));
     CHECK(site->is_clean());
 }
@@ -161,7 +162,7 @@ TEST_CASE("fault 52: what keeps a pod from running, or ends it, is named, and al
         CHECK_MESSAGE(has(ran, each.said), each.said);
         CHECK(site->is_clean());
     }
-    const ShellResult nowhere = site->run(example, "--node-selector no=where --start-timeout 2");
+    const ShellResult nowhere = site->run(example, "--node-selector no=where --start-timeout 10");
     CAPTURE(nowhere.output);
     CHECK(nowhere.exit_code != 0);
     CHECK(has(nowhere, "Unschedulable"));

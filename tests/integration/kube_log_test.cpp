@@ -188,8 +188,8 @@ TEST_CASE("fault 51: init containers first, then every run of a container that i
     }
     const Json script = Json::parse(R"({
         "prepare": [[{"say": "prepared\n"}]],
-        "main": [[{"say": "one\ntwo\n"}, {"wait_ms": 300}, {"exit": 3}],
-                 [{"say": "three"}, {"wait_ms": 300}, {"exit": 4}],
+        "main": [[{"say": "one\ntwo\n"}, {"wait_ms": 3000}, {"exit": 3}],
+                 [{"say": "three"}, {"wait_ms": 3000}, {"exit": 4}],
                  [{"say": "four\n"}, {"wait_ms": 300}]]})");
     FollowedPod pod{*testenv, script, "OnFailure",
                     Json::array({{{"name", "prepare"}, {"image", "none"}}})};

@@ -2,12 +2,11 @@
 // one machine through the whole pipeline and on three ranks that are processes here.
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "../support/child_process.hpp"
 #include "../support/lightgbm_program.hpp"
 #include "../support/shell.hpp"
 #include "../support/workspace.hpp"
@@ -95,10 +94,10 @@ TEST_CASE("three ranks train one model on data of their own, and a missing machi
     const Context context = LightGBM{.parameters = parameters, .program = *program}.prepare({});
 
     // Each rank has a folder as its pod would have /app, and the variable of TFJob's operator.
-    const auto port = std::to_string(20000 + ::getpid() % 20000);
-    const auto next = [&](int offset) { return std::to_string(std::stoi(port) + offset); };
-    const std::string cluster = R"({"chief":["127.0.0.1:)" + port + R"("],"worker":["127.0.0.1:)" +
-                                next(1) + R"(","127.0.0.1:)" + next(2) + R"("]})";
+    const auto port = [] { return std::to_string(fairing::test::free_port()); };
+    const std::string cluster = R"({"chief":["127.0.0.1:)" + port() +
+                                R"("],"worker":["127.0.0.1:)" + port() + R"(","127.0.0.1:)" +
+                                port() + R"("]})";
     std::string commands;
     for (int rank = 0; rank < 3; ++rank) {
         const std::string folder = "rank" + std::to_string(rank);
@@ -111,7 +110,7 @@ TEST_CASE("three ranks train one model on data of their own, and a missing machi
         // The last one is told as TFJob's operator once did.
         commands += "(cd " + (space / folder) + "/app && " +
                     (rank == 2 ? "CLUSTER_SPEC" : "TF_CONFIG") + "='{\"cluster\":" + cluster +
-                    ",\"task\":" + task + "}' timeout 120 python3 .fairing/lightgbm.py) 2>&1 & ";
+                    ",\"task\":" + task + "}' timeout 600 python3 .fairing/lightgbm.py) 2>&1 & ";
     }
     const support::ShellResult done = run(commands + "wait");
     CAPTURE(done.output);

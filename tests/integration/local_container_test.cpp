@@ -155,7 +155,7 @@ public:
     ~Daemon() {
         reader_.request_stop();
         reader_.join();
-        process_.terminate(10s);
+        process_.terminate(1min);
         static_cast<void>(process_.wait());
     }
     [[nodiscard]] bool answers() const {

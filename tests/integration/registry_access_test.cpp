@@ -44,7 +44,7 @@ public:
                                 (space_ / "access") + "\"\n");
         process_ = std::make_unique<test::ChildProcess>(
             std::vector<std::string>{"tinyproxy", "-d", "-c", space_ / "conf"}, space_ / "log");
-        running_ = test::listens(port_);
+        running_ = process_->listens(port_);
     }
     [[nodiscard]] bool running() const { return running_; }
     [[nodiscard]] std::string url(const std::string& user) const {

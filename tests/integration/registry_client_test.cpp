@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "../support/child_process.hpp"
+#include "../support/process_table.hpp"
 #include "../support/registry_site.hpp"
+#include "../support/tcp_proxy.hpp"
 #include "fairing/core/files.hpp"
 #include "fairing/oci/reference.hpp"
 
@@ -145,7 +147,10 @@ TEST_CASE("docker-registry: a cancelled upload leaves no session") {
     const Registry registry;
     REQUIRE(registry.running());
     std::stop_source stop;
-    registry::Client client = registry.client("team/job", {}, {.stop = stop.get_token()});
+    const support::TcpProxy proxy{registry.port()};
+    registry::Client client =
+        support::client_at("localhost:" + std::to_string(proxy.port()), support::client_options(),
+                           {.stop = stop.get_token()});
     const Content layer{random_bytes(8 << 20, 1)};
     const std::filesystem::path sessions =
         registry.data() / "docker/registry/v2/repositories/team/job/_uploads";
@@ -161,8 +166,8 @@ TEST_CASE("docker-registry: a cancelled upload leaves no session") {
     const net::Body body{.size = layer.bytes.size(), .write = [&](const net::BodySink& sink) {
                              CHECK(begun() == 1);
                              stop.request_stop();
-                             // until the connection is closed, so that no byte arrives
-                             std::this_thread::sleep_for(std::chrono::milliseconds{300});
+                             // so that no byte arrives
+                             CHECK(support::eventually([&] { return proxy.open() == 0; }));
                              sink(std::as_bytes(std::span{layer.bytes}));
                          }};
     CHECK_THROWS_AS(client.write_blob(layer.descriptor, body, {}), Cancelled);

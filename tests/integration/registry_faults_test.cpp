@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -51,9 +52,9 @@ Client client_through(const TcpProxy& proxy, Upload upload) {
                      support::client_options({}, upload));
 }
 
-/// As a blob that is being made, in pieces with a pause behind the first.
-oci::Transfer push_new(Client& client, const Content& content,
-                       std::chrono::milliseconds pause = {}) {
+/// As a blob that is being made, in pieces; `pause` comes behind the first.
+oci::Transfer push_new(
+    Client& client, const Content& content, const std::function<void()>& pause = [] {}) {
     return client.write_new_blob(
         [&](const net::BodySink& sink) {
             const auto bytes = std::as_bytes(std::span{content.bytes});
@@ -61,7 +62,7 @@ oci::Transfer push_new(Client& client, const Content& content,
             for (std::size_t at = 0; sink && at < bytes.size(); at += piece) {
                 sink(bytes.subspan(at, std::min(piece, bytes.size() - at)));
                 if (at == 0) {
-                    std::this_thread::sleep_for(pause);
+                    pause();
                 }
             }
             return content.descriptor;
@@ -394,10 +395,14 @@ TEST_CASE(
     }
     const Registry registry{Registry::Users::none, tokens.auth()};
     REQUIRE(registry.running());
-    tokens.set_lifetime(-57);  // of the minute that the registry adds, three seconds are left
+    tokens.set_lifetime(-52);  // of the minute that the registry adds, eight seconds are left
     Client client =
         client_at(registry.host(), support::client_options(user("me", "s3cret"), Upload::chunked));
-    CHECK(push_new(client, large, 4s) == oci::Transfer::uploaded);
+    const auto until_it_ends = [&] {
+        std::this_thread::sleep_for(10s);
+        tokens.set_lifetime(3600);
+    };
+    CHECK(push_new(client, large, until_it_ends) == oci::Transfer::uploaded);
     CHECK(tokens.tokens().size() == 2);
     CHECK(client.requests() == 14);  // POST 401, token, POST, 8 x PATCH and one 401, token, PUT
 }

@@ -73,12 +73,15 @@ public:
     }
     /// The command is interrupted at the first such request. Needs the prefix `interruptible`.
     void interrupt_at(const std::string& method, const std::string& part) {
-        server.on_request = [this, method, part](const support::GoogleRequest& request) {
+        server.on_request = [this](const support::GoogleRequest& request) {
             if (request.method == "GET") {
                 server.go_on();
             }
-            if (request.method == method && contains(request.path, part) &&
-                !is_interrupted_.exchange(true)) {
+        };
+        // Afterwards: else what looks for it may come before it.
+        server.on_obeyed = [this, method, part](const std::string& asked,
+                                                const std::string& target) {
+            if (asked == method && contains(target, part) && !is_interrupted_.exchange(true)) {
                 ::kill(std::stoi(read_file(home_ / "pid")), SIGINT);
             }
         };

@@ -1,7 +1,7 @@
 #include "fairing/net/httplib_transport.hpp"
 
-#include <dirent.h>
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -16,6 +16,8 @@
 #include "../support/certificates.hpp"
 #include "../support/child_process.hpp"
 #include "../support/http_server.hpp"
+#include "../support/nothing_left.hpp"
+#include "../support/process_table.hpp"
 #include "../support/workspace.hpp"
 #include "fairing/core/files.hpp"
 #include "fairing/net/exchange.hpp"
@@ -35,17 +37,6 @@ using test::HttpServer;
 using test::Peer;
 
 namespace {
-
-std::size_t count_in(const char* directory) {
-    std::size_t count = 0;
-    if (DIR* entries = ::opendir(directory)) {
-        while (::readdir(entries) != nullptr) {
-            ++count;
-        }
-        ::closedir(entries);
-    }
-    return count;
-}
 
 net::Response send(net::HttplibTransport& transport, const net::Request& request,
                    const net::BodySink& sink = {}, std::stop_token stop = {}) {
@@ -292,13 +283,14 @@ TEST_CASE("fault 2: a reset is named") {
 }
 
 TEST_CASE("nobody listens") {
-    int port = 0;
-    {
-        const HttpServer server{[](Peer&) {}};
-        port = server.port();
-    }
+    // A port that is ours, and on which we do not listen.
+    const UniqueFd taken{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address = support::loopback(0);
+    socklen_t size = sizeof address;
+    REQUIRE(::bind(taken.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+    ::getsockname(taken.get(), reinterpret_cast<sockaddr*>(&address), &size);
     net::HttplibTransport transport;
-    const std::string url = "http://127.0.0.1:" + std::to_string(port) + "/";
+    const std::string url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
     CHECK(contains(error_of([&] { send(transport, {.url = url}); }), "refused"));
     CHECK(contains(error_of([&] { send(transport, {.url = "http+unix://%2Fno%2Fsuch.sock/"}); }),
                    "%2Fno%2Fsuch.sock: No such file"));
@@ -327,7 +319,7 @@ TEST_CASE("fault 29: silence and slowness end") {
                 peer.pause(20ms);
             }
         }
-        peer.pause(10s);
+        peer.pause(10min);
     }};
     net::HttplibTransport transport;
     const auto begin = std::chrono::steady_clock::now();
@@ -345,24 +337,21 @@ TEST_CASE("fault 29: silence and slowness end") {
                                .body = net::Body::of(std::string(64 << 20, 'x')),
                                .deadline = 300ms};
     CHECK(contains(error_of([&] { send(transport, stalled); }), "within 300 ms"));
-    CHECK(std::chrono::steady_clock::now() - begin < 8s);
+    CHECK(std::chrono::steady_clock::now() - begin < 2min);
 }
 
 TEST_CASE("a stop closes the connection at once") {
-    HttpServer server{[](Peer& peer) {
+    std::stop_source source;
+    HttpServer server{[&](Peer& peer) {
         peer.head();
-        peer.pause(20s);
+        source.request_stop();
+        peer.pause(10min);
     }};
     net::HttplibTransport transport;
-    std::stop_source source;
-    const std::jthread stopper{[&] {
-        std::this_thread::sleep_for(100ms);
-        source.request_stop();
-    }};
     const auto begin = std::chrono::steady_clock::now();
     CHECK_THROWS_AS(send(transport, {.url = server.url()}, {}, source.get_token()), Cancelled);
     CHECK_THROWS_AS(send(transport, {.url = server.url()}, {}, source.get_token()), Cancelled);
-    CHECK(std::chrono::steady_clock::now() - begin < 5s);
+    CHECK(std::chrono::steady_clock::now() - begin < 2min);
     CHECK(server.connections() == 1);
 }
 
@@ -370,11 +359,9 @@ TEST_CASE("fault 11: refused addresses are not contacted") {
     net::HttplibTransport transport;
     for (const char* host : {"169.254.169.254", "0.0.0.0", "[::]", "[::ffff:169.254.169.254]",
                              "2852039166", "0xa9fea9fe", "0"}) {
-        const auto begin = std::chrono::steady_clock::now();
         CHECK(contains(
             error_of([&] { send(transport, {.url = std::string{"http://"} + host + "/"}); }),
             "refused address"));
-        CHECK(std::chrono::steady_clock::now() - begin < 2s);
     }
 }
 
@@ -441,41 +428,35 @@ TEST_CASE("a socket in the file system") {
 }
 
 TEST_CASE("several threads share one transport, and nothing is left open") {
-    const std::size_t descriptors = count_in("/proc/self/fd");
-    const std::size_t threads_before = count_in("/proc/self/task");
-    {
-        HttpServer server{[](Peer& peer) {
-            int served = 0;
-            for (std::string head = peer.head(); !head.empty(); head = peer.head()) {
-                if (++served == 7) {
-                    return peer.reset();  // without an answer
-                }
-                peer.answer("200 OK", head.substr(4, head.find(' ', 4) - 4));
+    const support::NothingLeft check;
+    HttpServer server{[](Peer& peer) {
+        int served = 0;
+        for (std::string head = peer.head(); !head.empty(); head = peer.head()) {
+            if (++served == 7) {
+                return peer.reset();  // without an answer
             }
-        }};
-        net::HttplibTransport transport;
-        std::atomic<int> right = 0;
-        {
-            std::vector<std::jthread> threads;
-            for (int t = 0; t < 8; ++t) {
-                threads.emplace_back([&, t] {
-                    for (int i = 0; i < 25; ++i) {
-                        const std::string target =
-                            "/" + std::to_string(t) + "/" + std::to_string(i);
-                        const net::ExchangeOptions options{
-                            .retry = {.attempts = 50, .first_delay = 1ms}};
-                        right +=
-                            net::exchange(std::ref(transport),
-                                          {.url = server.url(target), .deadline = 20s}, options, {})
-                                .body == target;
-                    }
-                });
-            }
+            peer.answer("200 OK", head.substr(4, head.find(' ', 4) - 4));
         }
-        CHECK(right == 200);
+    }};
+    net::HttplibTransport transport;
+    std::atomic<int> right = 0;
+    {
+        std::vector<std::jthread> threads;
+        for (int t = 0; t < 8; ++t) {
+            threads.emplace_back([&, t] {
+                for (int i = 0; i < 25; ++i) {
+                    const std::string target = "/" + std::to_string(t) + "/" + std::to_string(i);
+                    const net::ExchangeOptions options{
+                        .retry = {.attempts = 50, .first_delay = 1ms}};
+                    right +=
+                        net::exchange(std::ref(transport),
+                                      {.url = server.url(target), .deadline = 2min}, options, {})
+                            .body == target;
+                }
+            });
+        }
     }
-    CHECK(count_in("/proc/self/fd") == descriptors);
-    CHECK(count_in("/proc/self/task") == threads_before);
+    CHECK(right == 200);
 }
 
 TEST_CASE("a kept connection that the peer has closed is not used") {
@@ -486,7 +467,7 @@ TEST_CASE("a kept connection that the peer has closed is not used") {
     net::HttplibTransport transport;
     for (int i = 0; i < 5; ++i) {
         CHECK(send(transport, {.method = "POST", .url = server.url()}).body == "once");
-        std::this_thread::sleep_for(20ms);
+        REQUIRE(support::eventually([&] { return server.open() == 0; }));
     }
     CHECK(server.connections() == 5);
 }
@@ -520,9 +501,11 @@ TEST_CASE("http goes through a proxy in absolute form, with the proxy's own cred
     std::string head;
     HttpServer proxy{[&](Peer& peer) {
         std::string got = peer.head();
-        peer.answer("200 OK", "from afar");
-        const std::lock_guard lock{mutex};
-        head = std::move(got);
+        {
+            const std::lock_guard lock{mutex};
+            head = std::move(got);
+        }
+        peer.answer("200 OK", "from afar");  // last: the client goes on
     }};
     net::HttplibTransport transport{
         {.proxy = Secret{"http://me@127.0.0.1:" + std::to_string(proxy.port())}}};
@@ -566,7 +549,7 @@ struct TlsServer {
                                               "-www"};
         arguments.insert(arguments.end(), more.begin(), more.end());
         process = std::make_unique<test::ChildProcess>(arguments, certificates.path("log"));
-        test::listens(port);
+        REQUIRE(process->listens(port));
     }
     [[nodiscard]] std::string url() const {
         return "https://127.0.0.1:" + std::to_string(port) + "/";
@@ -575,6 +558,13 @@ struct TlsServer {
     int port;
     std::unique_ptr<test::ChildProcess> process = {};
 };
+
+/// Else it closes a connection after five seconds in which a loaded machine did nothing.
+void be_patient(httplib::Server& server) {
+    server.set_keep_alive_timeout(600);
+    server.set_read_timeout(600);
+    server.set_write_timeout(600);
+}
 
 }  // namespace
 
@@ -623,6 +613,7 @@ TEST_CASE("https: kept alive, large both ways, and a plain peer is no TLS peer")
         connections += last_port.exchange(request.remote_port) != request.remote_port;
         return httplib::Server::HandlerResponse::Unhandled;
     });
+    be_patient(server);
     server.Put("/x", [](const httplib::Request& request, httplib::Response& response) {
         response.set_content(request.body, "a/b");
     });
@@ -676,6 +667,7 @@ TEST_CASE("a client certificate is shown with its chain, and each has its own co
     httplib::SSLServer server{certificates.path("good.pem").c_str(),
                               certificates.path("key.pem").c_str(),
                               certificates.path("ca.pem").c_str()};
+    be_patient(server);
     server.Get("/port", [](const httplib::Request& request, httplib::Response& response) {
         response.set_content(std::to_string(request.remote_port), "text/plain");
     });

@@ -2,7 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <ctime>
 #include <fairing/packaging/collect.hpp>
 #include <filesystem>
 #include <map>
@@ -281,8 +281,7 @@ TEST_CASE("many files take time in proportion") {
         }
     }
     space.file(".dockerignore", "**/*.pyc\n**/__pycache__\n!keep\nbuild/**\n");
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // our own time, whatever else runs here
     CHECK(collect({.inputs = {"."}, .root = space.path()}, {}).size() == 10'001);
-    const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start);
-    CHECK(seconds.count() < 5);  // 0.05 s, unless instrumented
+    CHECK((std::clock() - start) / CLOCKS_PER_SEC < 5);  // 0.05 s, unless instrumented
 }

@@ -141,8 +141,8 @@ TEST_CASE("an edit that keeps size and mtime is seen") {
 
 TEST_CASE("an edit within the tick of the build is seen by its content") {
     const CachedProject project;
-    project.sources.file("a.py", "print(1)\n");
     const std::int64_t now = file_clock();
+    project.sources.file("a.py", "print(1)\n");
     project.build(now);
     CHECK(project.find(now)->bytes_read == 9);  // in doubt, and the same
     // What a write within the same tick leaves: other bytes under the same identity. The record is
@@ -158,9 +158,10 @@ TEST_CASE("an edit within the tick of the build is seen by its content") {
 
 TEST_CASE("what was in doubt and proved the same is in doubt no longer, once it is old") {
     const CachedProject project;
+    const std::int64_t now = file_clock();
     project.sources.file("a.py", "print(1)\n");
-    project.build(file_clock());
-    CHECK(project.find(file_clock())->bytes_read == 9);
+    project.build(now);
+    CHECK(project.find(now)->bytes_read == 9);
     CHECK(project.find(project.later)->bytes_read == 9);
     CHECK(project.find(project.later)->bytes_read == 0);
 }

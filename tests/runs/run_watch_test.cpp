@@ -174,6 +174,7 @@ TEST_CASE("a pod that somebody removes is named when the Job fails of it") {
         // The pod must have been seen before it goes.
         CHECK(run.api.await_request("GET /api/v1/namespaces/team/pods?"));
         run.api.remove("Pod", "p");
+        CHECK(run.api.await_told("Pod"));
         run.put_condition("Failed", "BackoffLimitExceeded");
     }};
     const Outcome outcome = run.follow();

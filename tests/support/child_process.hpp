@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
@@ -28,34 +29,22 @@ inline bool has_program(const std::string& name) {
     return std::system(("command -v " + name + " >/dev/null 2>&1").c_str()) == 0;
 }
 
-/// A port of 127.0.0.1 on which nobody listens at this moment.
+/// A port of 127.0.0.1 for a program that is to be started: nobody listens on it at this moment, no
+/// connection gets it from the system (those have 32768 and above), and none of ours got it before.
 inline int free_port() {
-    const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-        throw system_error(errno, "find", "a free port");
-    }
-    return ntohs(address.sin_port);
-}
-
-/// Whether somebody accepts connections on that port within ten seconds.
-inline bool listens(int port) {
-    for (int i = 0; i < 200; ++i) {
+    constexpr unsigned first = 10000, count = 20000;
+    static std::atomic<unsigned> next{static_cast<unsigned>(::getpid()) * 199U};
+    for (unsigned tried = 0; tried < count; ++tried) {
+        const auto port = static_cast<std::uint16_t>(first + next++ % count);
         const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
         sockaddr_in address{};
         address.sin_family = AF_INET;
-        address.sin_port = htons(static_cast<std::uint16_t>(port));
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (::connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-            return true;
+        address.sin_port = htons(port);
+        if (::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+            return port;
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds{50});
     }
-    return false;
+    throw system_error(errno, "find", "a free port");
 }
 
 /// Runs `arguments` without a shell, its output into `log`; killed and reaped by the destructor. It
@@ -113,6 +102,24 @@ public:
             exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         }
         return exit_code_;
+    }
+    /// Whether it accepts connections on that port within a time that a loaded machine keeps; false
+    /// at once when it has ended.
+    [[nodiscard]] bool listens(int port) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes{2};
+        while (!exit_code() && started() && std::chrono::steady_clock::now() < deadline) {
+            const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+            sockaddr_in address{};
+            address.sin_family = AF_INET;
+            address.sin_port = htons(static_cast<std::uint16_t>(port));
+            address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+            if (::connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) ==
+                0) {
+                return true;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds{50});
+        }
+        return false;
     }
 
 private:

@@ -41,7 +41,7 @@ public:
         process_ = std::make_unique<fairing::test::ChildProcess>(
             std::vector<std::string>{"sh", "-c", program + " serve " + root + "/config.yml"},
             log().string());
-        running_ = process_->started() && fairing::test::listens(port_);
+        running_ = process_->listens(port_);
     }
     [[nodiscard]] bool running() const { return running_; }
     [[nodiscard]] int port() const noexcept { return port_; }
@@ -63,11 +63,13 @@ public:
     /// `more` are further options of dockerd.
     explicit DockerEngine(const std::filesystem::path& folder, const std::string& more = {})
         : folder_(folder.string()) {
-        static_cast<void>(run("dockerd --data-root " + folder_ + "/data --exec-root " + folder_ +
-                              "/exec --pidfile " + folder_ + "/pid -H unix://" + folder_ +
-                              "/docker.sock --iptables=false --ip6tables=false --bridge=none " +
-                              more + " > " + folder_ + "/dockerd.log 2>&1 &"));
-        for (int i = 0; i < 200 && !running_; ++i) {
+        const std::string pid =
+            run("dockerd --data-root " + folder_ + "/data --exec-root " + folder_ +
+                "/exec --pidfile " + folder_ + "/pid -H unix://" + folder_ +
+                "/docker.sock --iptables=false --ip6tables=false --bridge=none " + more + " > " +
+                folder_ + "/dockerd.log 2>&1 & echo $!")
+                .output;
+        for (int i = 0; i < 1200 && !running_ && ::kill(std::stoi(pid), 0) == 0; ++i) {
             running_ = docker("version").exit_code == 0;
             if (!running_) {
                 std::this_thread::sleep_for(std::chrono::milliseconds{100});
@@ -78,7 +80,7 @@ public:
     DockerEngine& operator=(DockerEngine&&) = delete;
     ~DockerEngine() {
         static_cast<void>(run("pid=$(cat " + folder_ +
-                              "/pid 2>/dev/null) && kill $pid && for i in $(seq 100); do " +
+                              "/pid 2>/dev/null) && kill $pid && for i in $(seq 600); do " +
                               "kill -0 $pid 2>/dev/null || break; sleep 0.1; done; umount " +
                               folder_ + "/exec/netns/default 2>/dev/null"));
     }

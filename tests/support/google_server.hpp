@@ -68,6 +68,8 @@ public:
     std::string retry_after = {};  ///< of every refusal by a fault
     /// Called with every request, before it is answered.
     std::function<void(const GoogleRequest&)> on_request = {};
+    /// Called when a request was obeyed, before its answer goes out (listen()).
+    std::function<void(const std::string& method, const std::string& target)> on_obeyed = {};
 
     std::vector<GoogleRequest> requests = {};
     std::map<std::string, Json> resources = {};  ///< by their names
@@ -107,9 +109,12 @@ public:
                 };
                 const std::string length = value("Content-Length");
                 const std::string body = peer.body(length.empty() ? 0 : std::stoul(length));
-                const auto said =
-                    answer(head.substr(0, first), head.substr(first + 1, second - first - 1),
-                           value("Authorization"), body);
+                const std::string method = head.substr(0, first);
+                const std::string target = head.substr(first + 1, second - first - 1);
+                const auto said = answer(method, target, value("Authorization"), body);
+                if (on_obeyed) {
+                    on_obeyed(method, target);
+                }
                 if (said.status == 0) {
                     peer.reset();
                     return;

@@ -109,6 +109,8 @@ public:
         return "http://127.0.0.1:" + std::to_string(port()) + target;
     }
     [[nodiscard]] int connections() const { return server_.accepted(); }
+    /// How many of them it has not closed yet.
+    [[nodiscard]] int open() const { return server_.open(); }
 
 private:
     void serve(int fd) {

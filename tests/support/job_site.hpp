@@ -5,12 +5,14 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "api_proxy.hpp"
 #include "docker_registry.hpp"
 #include "fairing/core/env.hpp"
+#include "fairing/core/files.hpp"
 #include "kube_testenv.hpp"
 #include "shell.hpp"
 #include "tcp_proxy.hpp"
@@ -40,8 +42,18 @@ public:
     [[nodiscard]] std::string host() const { return "localhost:" + std::to_string(wire.port()); }
     /// Both streams together.
     [[nodiscard]] ShellResult run(const std::string& entry, const std::string& options = {}) const {
+        const std::string output = folder / "output";
         return support::run(command("run " + entry, options) + " --kubeconfig " +
-                            (folder / "kubeconfig") + " 2>&1");
+                            (folder / "kubeconfig") + " >" + output + " 2>&1; code=$?; cat " +
+                            output + "; exit $code");
+    }
+    /// Whether run() says so while it runs.
+    [[nodiscard]] bool says(const std::string& text) const {
+        const std::string output = folder / "output";
+        return in_time([&] {
+            return std::filesystem::exists(output) &&
+                   fairing::read_file(output).find(text) != std::string::npos;
+        });
     }
     /// The command line of a subcommand that makes an image.
     [[nodiscard]] std::string command(const std::string& subcommand,

@@ -62,6 +62,16 @@ public:
                                [&](const std::string& each) { return each.starts_with(begin); });
         });
     }
+    /// Waits until a watch has told of the last change of that kind, for a minute at most.
+    [[nodiscard]] bool await_told(const std::string& kind) {
+        std::unique_lock lock{mutex_};
+        return changed_.wait_for(lock, std::chrono::minutes{1}, [&] {
+            const auto last =
+                std::find_if(events_.rbegin(), events_.rend(),
+                             [&](const Event& each) { return each.plural == plural(kind); });
+            return last != events_.rend() && told_[last->plural] >= last->version;
+        });
+    }
     void remove(const std::string& kind, const std::string& name) {
         const std::lock_guard lock{mutex_};
         erase({plural(kind), name});
@@ -393,6 +403,9 @@ private:
                 }
             }
             sink(std::as_bytes(std::span{text}));
+            const std::lock_guard lock{mutex_};
+            told_[call.plural] = seen;
+            changed_.notify_all();
         }
     }
 
@@ -404,6 +417,7 @@ private:
     std::map<std::string, std::vector<std::string>> logs_ = {};
     std::vector<std::string> requests_ = {};
     std::size_t before_first_event_ = 0;
+    std::map<std::string, std::uint64_t> told_ = {};  ///< versions, by plural
     Interceptor interceptor_ = {};
 };
 

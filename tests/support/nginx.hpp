@@ -33,7 +33,7 @@ public:
             std::vector<std::string>{program(), "-c", root + "/nginx.conf", "-e", root + "/log",
                                      "-g", "daemon off; master_process off;"},
             root + "/log");
-        running_ = process_->started() && fairing::test::listens(port_);
+        running_ = process_->listens(port_);
     }
     /// Debian keeps it where only root's PATH leads; empty when it is not there.
     [[nodiscard]] static std::string program() {

@@ -68,7 +68,7 @@ public:
         const std::string pki = std::filesystem::path{kube_.ca()}.parent_path().string();
         training_ = launch("training",
                            {"-webhook-port", std::to_string(port), "-webhook-certificates", pki});
-        REQUIRE(fairing::test::listens(port));
+        REQUIRE(training_->listens(port));
         fairing::Json hooks = fairing::Json::array();
         for (const std::string kind :
              {"jaxjob", "paddlejob", "pytorchjob", "tfjob", "xgboostjob"}) {

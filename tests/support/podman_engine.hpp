@@ -43,7 +43,8 @@ public:
         }
         arguments.insert(arguments.end(), {"system", "service", "--time=0", "unix://" + socket()});
         process_ = std::make_unique<fairing::test::ChildProcess>(arguments, path("log"));
-        for (int i = 0; i < 200 && process_->started() && !running_; ++i) {
+        for (int i = 0; i < 1200 && !process_->exit_code() && process_->started() && !running_;
+             ++i) {
             running_ = run("podman --remote --url unix://" + socket() + " version >/dev/null 2>&1")
                            .exit_code == 0;
             if (!running_) {
@@ -55,7 +56,7 @@ public:
     PodmanEngine& operator=(PodmanEngine&&) = delete;
     ~PodmanEngine() {
         process_->signal(SIGTERM);
-        for (int i = 0; i < 100 && !process_->exit_code(); ++i) {
+        for (int i = 0; i < 600 && !process_->exit_code(); ++i) {
             std::this_thread::sleep_for(std::chrono::milliseconds{100});
         }
     }

@@ -57,7 +57,7 @@ public:
         fairing::write_file(path("config.toml"), config);
         process_ = std::make_unique<fairing::test::ChildProcess>(
             std::vector<std::string>{"containerd", "-c", path("config.toml")}, path("log"));
-        for (int i = 0; i < 100 && !running_; ++i) {
+        for (int i = 0; i < 1200 && !running_ && !process_->exit_code(); ++i) {
             running_ = ctr("version").exit_code == 0;
             if (!running_) {
                 std::this_thread::sleep_for(std::chrono::milliseconds{100});

@@ -76,6 +76,8 @@ public:
     }
     [[nodiscard]] int port() const noexcept { return port_; }
     [[nodiscard]] int accepted() const noexcept { return accepted_; }
+    /// How many of them are not closed yet.
+    [[nodiscard]] int open() const noexcept { return accepted_ - closed_; }
     [[nodiscard]] const std::atomic<bool>& closing() const noexcept { return closing_; }
 
 private:
@@ -107,6 +109,7 @@ private:
                 const std::lock_guard inner{mutex_};
                 ::close(connection.fd);
                 connection.ended = true;
+                ++closed_;
             }};
         }
     }
@@ -115,7 +118,7 @@ private:
     fairing::UniqueFd listener_ = {};
     int port_ = 0;
     std::atomic<bool> closing_ = false;
-    std::atomic<int> accepted_ = 0;
+    std::atomic<int> accepted_ = 0, closed_ = 0;
     std::mutex mutex_;
     std::list<Connection> connections_ = {};
     std::jthread acceptor_ = {};

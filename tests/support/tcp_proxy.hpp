@@ -28,6 +28,8 @@ public:
 
     [[nodiscard]] int port() const noexcept { return server_.port(); }
     [[nodiscard]] int connections() const noexcept { return server_.accepted(); }
+    /// How many of them neither side has closed yet.
+    [[nodiscard]] int open() const noexcept { return server_.open(); }
 
     /// The next `times` connections that brought more than `bytes` that way are cut there, one
     /// after the other.

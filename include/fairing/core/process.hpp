@@ -220,7 +220,9 @@ private:
             const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - now).count();
             timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3600000));
         }
-        ::poll(events.data(), events.size(), timeout);
+        if (::poll(events.data(), events.size(), timeout) < 0) {
+            return;  // a signal: nobody knows what there is to read
+        }
         if (events[3].revents != 0) {
             std::uint64_t count = 0;
             [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof count);

@@ -299,8 +299,10 @@ private:
     for (int attempt = 1;; ++attempt) {
         control.check(options.attempted + (options.subject.empty() ? "" : ' ' + options.subject));
         std::string retry_after, why;
-        if (const auto rest = left()) {
-            request.deadline = each.count() == 0 ? *rest : std::min(each, *rest);
+        if (const auto left_now = left()) {
+            // The pause may have taken longer than it should, and zero means none.
+            const milliseconds rest = std::max(*left_now, milliseconds{1});
+            request.deadline = each.count() == 0 ? rest : std::min(each, rest);
         }
         const bool rest_only = resumes && counted.delivered() > 0 && counted.takes_parts();
         if (resumes) {

@@ -383,16 +383,32 @@ private:
             const Time time = std::chrono::steady_clock::now();
             if (!has_started && options_.start_timeout.count() > 0 &&
                 time - start > options_.start_timeout) {
-                is_given_up_ = true;
-                now.reason = "nothing has started within " +
-                             std::to_string(options_.start_timeout.count()) + " s: " + now.reason;
-                return now;
+                now = look_late();
+                has_started = now.phase != kube::Phase::pending;
+                if (!has_started) {
+                    is_given_up_ = true;
+                    return now;
+                }
             }
             if (wants_events(now) && time - events_read >= std::chrono::seconds{3}) {
                 events_read = time;
                 events = events_of(client_, subject_, now.pod);
             }
         }
+    }
+
+    /// When the time to start is over: the watches may be late, so what counts is asked for.
+    [[nodiscard]] kube::Diagnosis look_late() {
+        std::unique_lock lock{mutex_};
+        const Json owner = owner_;
+        lock.unlock();
+        kube::Diagnosis now = look(client_, subject_, owner);
+        if (now.phase == kube::Phase::pending) {
+            explain(now);
+            now.reason = "nothing has started within " +
+                         std::to_string(options_.start_timeout.count()) + " s: " + now.reason;
+        }
+        return now;
     }
 
     /// Says what the run waits for, each answer once. Where the first pod that fails ends the run,

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -48,6 +49,7 @@ struct Place {
     support::MemoryApi api = {};
     Wire wire = {};
     std::vector<std::string> said = {};
+    std::function<void()> when_said = {};
 
     Place() {
         the_address = {.inside = "http://s.team.svc.cluster.local:80",
@@ -65,6 +67,9 @@ struct Place {
     void hear(const LogRecord& record) {
         if (record.level != Level::debug) {
             said.push_back(record.text);
+            if (when_said) {
+                when_said();
+            }
         }
     }
     [[nodiscard]] std::shared_ptr<EndpointWorkload> model(EndpointHabits habits = {},
@@ -122,12 +127,9 @@ TEST_CASE("it is followed until it is ready, broken, late or gone") {
     Place place;
     const auto model = place.model();
     CHECK(model->poll({}).state == State::pending);
-    std::jthread controller{[&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds{300});
-        place.tell("ready");
-    }};
+    place.when_said = [&place] { place.tell("ready"); };
     CHECK(model->follow({}, {}).state == State::ready);
-    controller.join();
+    place.when_said = {};
     REQUIRE(place.said.size() == 1);
     CHECK(place.said[0] == "starting");
     CHECK(model->poll({}).state == State::ready);
