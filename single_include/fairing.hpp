@@ -378,6 +378,21 @@ struct Control {
     [[nodiscard]] std::chrono::system_clock::time_point now() const {
         return clock ? clock() : std::chrono::system_clock::now();
     }
+    /// The same for what has to be done in any case, as in a destructor: what the log throws is
+    /// dropped.
+    [[nodiscard]] Control with_tame_log() const {
+        Control tame = *this;
+        if (log) {
+            tame.log = [log = log](LogRecord record) {
+                try {
+                    log(std::move(record));
+                } catch (...) {
+                    // the work comes first
+                }
+            };
+        }
+        return tame;
+    }
     /// Throws Cancelled when a stop was requested; `attempted` is what was going on ("push image").
     void check(const std::string& attempted) const {
         if (stop.stop_requested()) {
@@ -519,14 +534,14 @@ namespace fairing::codec {
     return code < 0x20 || code == 0x7f;
 }
 
-/// `text` in double quotes, with each control character, backslash, quote and byte that is not
-/// UTF-8 as an escape
+/// `text` with each control character, backslash, quote and byte that is not UTF-8 as an escape
 /// (\xNN); cut with "..." after `limit` bytes. For messages.
-[[nodiscard]] inline std::string escaped(std::string_view text, std::size_t limit = 300) {
+[[nodiscard]] inline std::string escaped(std::string_view text,
+                                         std::size_t limit = std::string_view::npos) {
     constexpr std::string_view digits = "0123456789abcdef";
-    std::string shown = "\"";
+    std::string shown;
     while (!text.empty()) {
-        if (shown.size() > limit) {
+        if (shown.size() >= limit) {
             shown += "...";
             break;
         }
@@ -544,7 +559,12 @@ namespace fairing::codec {
         shown += text.substr(0, size);
         text.remove_prefix(size);
     }
-    return shown + '"';
+    return shown;
+}
+
+/// The same between double quotes.
+[[nodiscard]] inline std::string in_quotes(std::string_view text, std::size_t limit = 300) {
+    return '"' + escaped(text, limit) + '"';
 }
 
 /// `text` for a terminal: what could move its cursor or change its state is an escape (\xNN), as is
@@ -578,7 +598,7 @@ namespace fairing::codec {
 }  // namespace fairing::codec
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/core/json_text.hpp - reading JSON (RFC 8259) without surprises.
+// fairing/core/json_text.hpp - reading and writing JSON (RFC 8259) without surprises.
 
 namespace fairing {
 
@@ -635,6 +655,30 @@ namespace fairing {
                      .subject = subject,
                      .answer = "not valid JSON" +
                                (at != nullptr ? " at byte " + std::to_string(at->byte) : "")}};
+    }
+}
+
+/// `document` as text. Throws Error{input}, "cannot ATTEMPTED SUBJECT", that names a member whose
+/// text is not UTF-8, and never quotes it: it may be a credential.
+[[nodiscard]] inline std::string dump_json(const Json& document, const std::string& attempted,
+                                           const std::string& subject) {
+    try {
+        return document.dump();
+    } catch (const Json::type_error&) {
+        const auto shown = [](const Json& value) {
+            return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+        };
+        const Json members = document.flatten();
+        std::string name;
+        for (auto each = members.begin(); each != members.end() && name.empty(); ++each) {
+            const Json member = {each.key(), each.value()};
+            const bool is_text = Json::parse(shown(member)) == member;
+            name = is_text ? "" : shown(each.key());
+        }
+        throw Error{ErrorCode::input,
+                    {.attempted = attempted,
+                     .subject = subject,
+                     .answer = "the JSON's " + name + " is not UTF-8"}};
     }
 }
 
@@ -1687,7 +1731,7 @@ inline void check_text(const std::string& text, const char* where) {
     if (!codec::is_utf8(text) || text.find('\0') != std::string::npos) {
         throw Error{ErrorCode::input,
                     {.attempted = "put into an image",
-                     .subject = '"' + codec::escaped(text) + '"',
+                     .subject = codec::in_quotes(text),
                      .answer = std::string{where} + " must be UTF-8 without NUL"}};
     }
 }
@@ -3155,7 +3199,7 @@ namespace fairing::codec::detail {
     throw Error{
         code,
         {.attempted = "read",
-         .subject = after.empty() ? "a tar archive" : "a tar archive after " + escaped(after),
+         .subject = after.empty() ? "a tar archive" : "a tar archive after " + in_quotes(after),
          .answer = reason}};
 }
 
@@ -3511,7 +3555,7 @@ private:
         const auto* const known = std::find_if(
             kinds.begin(), kinds.end(), [this](const auto& each) { return each.first == type_; });
         if (known == kinds.end()) {
-            malformed("an entry of the unknown type " + escaped({&type_, 1}),
+            malformed("an entry of the unknown type " + in_quotes({&type_, 1}),
                       ErrorCode::unsupported);
         }
         // Before POSIX, a directory was a file with a "/" at the end of its name.
@@ -3624,7 +3668,7 @@ namespace detail {
 
 [[noreturn]] inline void refuse_tar_entry(std::string_view name, std::string answer) {
     throw Error{ErrorCode::input,
-                {.attempted = "pack", .subject = escaped(name), .answer = std::move(answer)}};
+                {.attempted = "pack", .subject = in_quotes(name), .answer = std::move(answer)}};
 }
 
 inline void check_tar_text(std::string_view name, std::string_view text, const std::string& what) {
@@ -3632,10 +3676,10 @@ inline void check_tar_text(std::string_view name, std::string_view text, const s
         refuse_tar_entry(name, what + " is empty");
     }
     if (!is_utf8(text)) {
-        refuse_tar_entry(name, what + " is not UTF-8: " + escaped(text));
+        refuse_tar_entry(name, what + " is not UTF-8: " + in_quotes(text));
     }
     if (std::any_of(text.begin(), text.end(), is_control)) {
-        refuse_tar_entry(name, what + " has a control character: " + escaped(text));
+        refuse_tar_entry(name, what + " has a control character: " + in_quotes(text));
     }
 }
 
@@ -3649,7 +3693,7 @@ inline void check_tar_path(std::string_view name, std::string_view path, const s
         const std::size_t end = std::min(path.find('/', begin), path.size());
         const std::string_view part = path.substr(begin, end - begin);
         if (part.empty() || part == "." || part == "..") {
-            refuse_tar_entry(name, what + " has the part " + escaped(part));
+            refuse_tar_entry(name, what + " has the part " + in_quotes(part));
         }
         begin = end + 1;
     }
@@ -3784,7 +3828,7 @@ inline void check_pax_records(const TarEntry& entry) {
             std::find(of_members.begin(), of_members.end(), key) != of_members.end();
         if (key.empty() || value.empty() || is_member || !is_utf8(key) ||
             key.find('=') != std::string::npos || std::any_of(key.begin(), key.end(), is_control)) {
-            refuse_tar_entry(entry.path, "it has the pax record " + escaped(key) +
+            refuse_tar_entry(entry.path, "it has the pax record " + in_quotes(key) +
                                              ", which is empty, malformed or a member of TarEntry");
         }
     }
@@ -4203,8 +4247,7 @@ private:
 }  // namespace fairing::packaging
 
 // -------------------------------------------------------------------------------------------------------------
-// fairing/packaging/text.hpp - names as text: UTF-8 (RFC 3629), escapes for messages, lexical
-// paths. No I/O.
+// fairing/packaging/text.hpp - names as text: UTF-8 (RFC 3629), lexical paths. No I/O.
 
 namespace fairing::packaging {
 
@@ -4242,25 +4285,7 @@ inline constexpr char32_t invalid_character = 0xffffffff;
     return character;
 }
 
-/// The text, safe to print: control characters and invalid bytes become \xNN, a backslash becomes
-/// \\.
-[[nodiscard]] inline std::string escaped(std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string result;
-    for (std::size_t position = 0; position < text.size();) {
-        const std::size_t start = position;
-        const char32_t character = next_character(text, position);
-        if (character == U'\\') {
-            result += "\\\\";
-        } else if (character < 0x20 || character == 0x7f || character == invalid_character) {
-            const auto byte = static_cast<unsigned char>(text[start]);
-            result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-        } else {
-            result += text.substr(start, position - start);
-        }
-    }
-    return result;
-}
+using codec::escaped;
 
 /// The parts between slashes, the empty ones left out.
 [[nodiscard]] inline std::vector<std::string_view> components(std::string_view path) {
@@ -7125,8 +7150,10 @@ private:
     for (int attempt = 1;; ++attempt) {
         control.check(options.attempted + (options.subject.empty() ? "" : ' ' + options.subject));
         std::string retry_after, why;
-        if (const auto rest = left()) {
-            request.deadline = each.count() == 0 ? *rest : std::min(each, *rest);
+        if (const auto left_now = left()) {
+            // The pause may have taken longer than it should, and zero means none.
+            const milliseconds rest = std::max(*left_now, milliseconds{1});
+            request.deadline = each.count() == 0 ? rest : std::min(each, rest);
         }
         const bool rest_only = resumes && counted.delivered() > 0 && counted.takes_parts();
         if (resumes) {
@@ -7477,7 +7504,7 @@ private:
             }
             path = link->second;
         }
-        refuse("it has no " + codec::escaped(path));
+        refuse("it has no " + codec::in_quotes(path));
     }
 
     /// Reads the headers and passes over what is between them.
@@ -9333,7 +9360,9 @@ private:
             const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - now).count();
             timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3600000));
         }
-        ::poll(events.data(), events.size(), timeout);
+        if (::poll(events.data(), events.size(), timeout) < 0) {
+            return;  // a signal: nobody knows what there is to read
+        }
         if (events[3].revents != 0) {
             std::uint64_t count = 0;
             [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof count);
@@ -20789,22 +20818,26 @@ public:
     }
 
     /// Blobs that are to be sent in one piece as soon as they are known: new layers that are small,
-    /// and the config of an image with a new layer.
+    /// and the config of an image with a new layer. None beside a layer that is sent while it is
+    /// made, which takes longer than any answer.
     [[nodiscard]] std::size_t blobs_to_come() const {
-        const auto layers = std::count_if(own_.begin(), own_.end(), [](const OwnLayer& own) {
-            return !own.known && own.files_size < worth_streaming;
-        });
-        return all_known() ? 0 : 1 + std::min(static_cast<std::size_t>(layers), layers_at_once);
+        if (all_known() || any_to_stream()) {
+            return 0;
+        }
+        const auto layers =
+            std::count_if(own_.begin(), own_.end(), [](const OwnLayer& own) { return !own.known; });
+        return 1 + std::min(static_cast<std::size_t>(layers), layers_at_once);
     }
 
-    /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls send()
-    /// when the base is known. `described` is called once, as soon as that and the digests of all
-    /// layers are known, beside what is still being sent.
+    /// Makes what is new, and has all layers be in the target. `base` runs beside; it calls
+    /// follow() when the base is known. `described` is called once, as soon as that and the digests
+    /// of all layers are known, beside what is still being sent.
     void run(const LayerRoute& route, const std::function<void()>& base,
              std::function<void()> described) {
         route_ = route;
         described_ = std::move(described);
-        absent_ = knows_repository() || (streams_pay() && route.target->is_new());
+        absent_ = knows_repository() ||
+                  (route.target != nullptr && any_to_stream() && route.target->is_new());
         std::vector<OwnLayer*> makes, checks;
         for (OwnLayer& own : own_) {
             (own.known ? checks : makes).push_back(&own);
@@ -20813,8 +20846,9 @@ public:
         std::stable_sort(makes.begin(), makes.end(), [](const OwnLayer* a, const OwnLayer* b) {
             return a->files_size > b->files_size;
         });
+        // What is made comes first: few questions beside it, or they delay its upload.
         const std::size_t at_once =
-            1 + (makes.empty() ? checks.size() : std::size_t{layers_at_once});
+            1 + (makes.empty() ? checks.size() : std::min(layers_at_once, makes.size() + 1));
         makes.insert(makes.end(), checks.begin(), checks.end());
         parallel_for(makes.size() + 1, at_once, [&](std::size_t index) {
             control_.check("build image");
@@ -20830,14 +20864,13 @@ public:
         parallel_for(damaged_.size(), layers_at_once,
                      [&](std::size_t index) { make(*damaged_[index]); });
     }
-    /// One more descriptor of those that are awaited is known: sends what it describes.
-    template <class Send>
-    void send(const Send& send) {
+    /// One more description of those that are awaited is known. With the last begins what follows
+    /// from them all, beside what is still being sent: then it is to be waited for.
+    [[nodiscard]] std::future<void> follow() {
         if (--undescribed_ > 0) {
-            send();
-            return;
+            return std::async(std::launch::deferred, [] {});
         }
-        parallel_for(2, 2, [&](std::size_t part) { part == 0 ? send() : described_(); });
+        return std::async(std::launch::async | std::launch::deferred, described_);
     }
     /// Blobs of the base may be mounted out of this repository of the target's host.
     void mount_from(const std::string& repository) { route_.base_repository = repository; }
@@ -20905,11 +20938,10 @@ private:
                 .name = name};
     }
     /// Whether a layer is to be made that is worth sending while it is.
-    [[nodiscard]] bool streams_pay() const {
-        return route_.target != nullptr &&
-               std::any_of(own_.begin(), own_.end(), [](const OwnLayer& own) {
-                   return !own.known && own.files_size >= worth_streaming;
-               });
+    [[nodiscard]] bool any_to_stream() const {
+        return std::any_of(own_.begin(), own_.end(), [](const OwnLayer& own) {
+            return !own.known && own.files_size >= worth_streaming;
+        });
     }
     /// Then what is not in the cache is not there either.
     [[nodiscard]] bool knows_repository() const {
@@ -20976,12 +21008,16 @@ private:
 
     void make(OwnLayer& own) {
         std::optional<packaging::LayerBlob> blob;
+        std::future<void> following;
         const auto maker = [&](const net::BodySink& sink) {
             blob.emplace(write(own, sink));
             own.layer = {.digest = blob->digest,
                          .diff_id = blob->diff_id,
                          .size = blob->size,
                          .uncompressed_size = blob->uncompressed_size};
+            if (!own.known) {  // a description that the cache had is not awaited
+                following = follow();
+            }
             return descriptor(own.layer);
         };
         const auto again = [&] {
@@ -20989,26 +21025,17 @@ private:
                              .write = [&](const net::BodySink& sink) { blob->file.read(sink); }};
         };
         const bool is_small = own.files_size < worth_streaming;
-        if (route_.target != nullptr && !is_small && absent_) {
+        if (route_.target == nullptr) {
+            static_cast<void>(maker({}));
+        } else if (!is_small && absent_) {
             own.layer.transfer = route_.target->write_new_blob(maker, again, own.files_size);
-            send_made(own, [] {});
-            return;
-        }
-        const oci::Descriptor made = maker({});
-        send_made(own, [&] {
-            if (route_.target != nullptr) {
-                own.layer.transfer = is_small ? route_.target->write_absent_blob(made, again(), {})
-                                              : route_.target->write_blob(made, again(), {});
-            }
-        });
-    }
-    /// A layer whose description the cache had is not awaited.
-    template <class Send>
-    void send_made(const OwnLayer& own, const Send& send_it) {
-        if (own.known) {
-            send_it();
         } else {
-            send(send_it);
+            const oci::Descriptor made = maker({});
+            own.layer.transfer = is_small ? route_.target->write_absent_blob(made, again(), {})
+                                          : route_.target->write_blob(made, again(), {});
+        }
+        if (following.valid()) {
+            following.get();
         }
     }
 
@@ -21873,12 +21900,12 @@ public:
     [[nodiscard]] std::string create(const std::string& name, const Json& settings,
                                      const std::stop_token& stop = {}) const {
         const std::string attempted = "create container " + name + " with";
-        const Json answer =
-            connection_.json({.method = "POST",
-                              .url = base_ + "/containers/create?name=" + net::percent_encode(name),
-                              .headers = {{"Content-Type", "application/json"}},
-                              .body = net::Body::of(settings.dump())},
-                             attempted, stop);
+        const Json answer = connection_.json(
+            {.method = "POST",
+             .url = base_ + "/containers/create?name=" + net::percent_encode(name),
+             .headers = {{"Content-Type", "application/json"}},
+             .body = net::Body::of(dump_json(settings, attempted, "a container engine"))},
+            attempted, stop);
         std::string id = text_or(answer, "Id");
         if (id.empty()) {
             throw connection_.failure(ErrorCode::unavailable, attempted,
@@ -22312,8 +22339,9 @@ public:
             summary_.figures.push_seconds = push_watch.seconds();
             summary_.figures.requests =
                 target_->requests() + (base_.store ? base_.store->requests() : 0);
+        } else {
+            cache_.shrink();
         }
-        cache_.shrink();
         return result();
     }
 
@@ -22359,11 +22387,11 @@ private:
             base_.reference.repository != name_.repository) {
             work_.mount_from(base_.reference.repository);
         }
-        work_.send([this] {
-            if (target_) {
-                work_.push_base(base_layers_, base_.store.get());
-            }
-        });
+        std::future<void> following = work_.follow();
+        if (target_) {
+            work_.push_base(base_layers_, base_.store.get());
+        }
+        following.get();
     }
     /// A registry takes blobs in any order, so the configs need not wait until the layers are
     /// there. When nothing was made, the tag may well be what it is going to be.
@@ -22412,12 +22440,19 @@ private:
     void push_documents() {
         push_configs();
         control_.check("push image");
-        if (tagged_ != documents_.root.descriptor().digest) {
-            registry::write_in_spite_of_losses(
-                [this] { write_manifests(); },
-                [this](const registry::LostBlobs& lost) { push_again(lost); });
-        }
-        work_.remember_push(all_layers(), configs_pushed_);
+        // The cache learns of the blobs while the registry works. Copies: push_again() changes
+        // both.
+        parallel_for(2, 2,
+                     [this, layers = all_layers(), configs = configs_pushed_](std::size_t part) {
+                         if (part != 0) {
+                             work_.remember_push(layers, configs);
+                             cache_.shrink();
+                         } else if (tagged_ != documents_.root.descriptor().digest) {
+                             registry::write_in_spite_of_losses(
+                                 [this] { write_manifests(); },
+                                 [this](const registry::LostBlobs& lost) { push_again(lost); });
+                         }
+                     });
     }
     void write_manifests() {
         if (builder_.all_platforms) {
@@ -23583,7 +23618,7 @@ public:
                const PatchOptions& options = {}) const {
         Call call = on_object(key, options.subresource, "patch");
         call.method = "PATCH";
-        call.body = change.dump();
+        call.body = dump_json(change, call.attempted, call.subject);
         call.content_type = content_type(type);
         const bool apply = type == PatchType::server_side_apply;
         call.repeat = type == PatchType::json ? net::Repeat::never : net::Repeat::always;
@@ -23599,7 +23634,7 @@ public:
     Json replace(const Json& object, const ReplaceOptions& options = {}) const {
         Call call = on_object(with_namespace(object), options.subresource, "replace");
         call.method = "PUT";
-        call.body = object.dump();
+        call.body = dump_json(object, call.attempted, call.subject);
         call.query = writing(options.dry_run);
         return server_.ask(call);
     }
@@ -23705,7 +23740,7 @@ inline Json Client::create(const Json& object, const CreateOptions& options) con
     Call call{.method = "POST",
               .path = collection_path(discover(key.api_version, key.kind), key.namespace_),
               .query = writing(options.dry_run),
-              .body = object.dump(),
+              .body = dump_json(object, "create", key.text()),
               .attempted = options.dry_run == DryRun::server ? "try to create" : "create",
               .subject = key.text(),
               .repeat = net::Repeat::never};
@@ -24262,8 +24297,9 @@ struct PodContext {
     const std::string& role;        ///< "", "Worker", "PS", …: a mutator is called once per role
     const kube::Client* client;
     const Session& session;
-    std::vector<Json>& objects;   ///< more objects to create with the workload and remove with it
-    const std::string& workload;  ///< name of the object that owns the pods
+    std::vector<Json>& objects;  ///< more objects to create with the workload and remove with it
+    /// Begin of their names: the name of the object that owns the pods, and more for a canary's.
+    const std::string& workload;
 };
 
 /// Called in the order of KubernetesOptions::pod_spec_mutators, each on what the one before left.
@@ -27030,16 +27066,32 @@ private:
             const Time time = std::chrono::steady_clock::now();
             if (!has_started && options_.start_timeout.count() > 0 &&
                 time - start > options_.start_timeout) {
-                is_given_up_ = true;
-                now.reason = "nothing has started within " +
-                             std::to_string(options_.start_timeout.count()) + " s: " + now.reason;
-                return now;
+                now = look_late();
+                has_started = now.phase != kube::Phase::pending;
+                if (!has_started) {
+                    is_given_up_ = true;
+                    return now;
+                }
             }
             if (wants_events(now) && time - events_read >= std::chrono::seconds{3}) {
                 events_read = time;
                 events = events_of(client_, subject_, now.pod);
             }
         }
+    }
+
+    /// When the time to start is over: the watches may be late, so what counts is asked for.
+    [[nodiscard]] kube::Diagnosis look_late() {
+        std::unique_lock lock{mutex_};
+        const Json owner = owner_;
+        lock.unlock();
+        kube::Diagnosis now = look(client_, subject_, owner);
+        if (now.phase == kube::Phase::pending) {
+            explain(now);
+            now.reason = "nothing has started within " +
+                         std::to_string(options_.start_timeout.count()) + " s: " + now.reason;
+        }
+        return now;
     }
 
     /// Says what the run waits for, each answer once. Where the first pod that fails ends the run,
@@ -27107,8 +27159,8 @@ inline void remove_own(const kube::Client& client, const kube::ObjectKey& key,
 /// is somebody else's, and stays.
 class CreatedObjects {
 public:
-    CreatedObjects(kube::Client client, std::string run_id)
-        : client_(std::move(client)), run_id_(std::move(run_id)) {}
+    CreatedObjects(const kube::Client& client, std::string run_id)
+        : client_(client.with(client.control().with_tame_log())), run_id_(std::move(run_id)) {}
     CreatedObjects(CreatedObjects&&) = delete;
     CreatedObjects& operator=(CreatedObjects&&) = delete;
     ~CreatedObjects() {
@@ -28228,6 +28280,7 @@ namespace fairing::kubernetes {
 struct Place {
     std::string namespace_ = {};
     const kube::Client* client = nullptr;
+    std::string beside = {};  ///< begin of the names of what a canary needs; empty: the main one's
 };
 
 /// One run of a deployer whose options have been checked.
@@ -29217,6 +29270,7 @@ public:
           workload_(client, subject_, submitted.beside,
                     {.stream_log = options.stream_log,
                      .start_timeout = std::chrono::seconds{options.start_timeout}}),
+          leftovers_(client.with(client.control().with_tame_log()), subject_, submitted.beside, {}),
           keeps_when_ended_(options.cleanup == Cleanup::never) {}
     BuilderJob(BuilderJob&&) = delete;
     BuilderJob& operator=(BuilderJob&&) = delete;
@@ -29225,13 +29279,9 @@ public:
             return;
         }
         try {
-            workload_.remove({});
+            leftovers_.remove({});
         } catch (const std::exception& error) {
-            try {
-                client_.control().say(Level::warning, error.what());
-            } catch (const std::exception&) {
-                // a sink that throws must not end the program here
-            }
+            client_.control().with_tame_log().say(Level::warning, error.what());
         }
     }
 
@@ -29259,7 +29309,8 @@ public:
 private:
     const kube::Client& client_;
     kubernetes::Subject subject_;
-    kubernetes::ClusterWorkload workload_;
+    kubernetes::ClusterWorkload workload_;   ///< which is followed
+    kubernetes::ClusterWorkload leftovers_;  ///< the same, removed whatever the log throws
     bool keeps_when_ended_ = false, kept_ = false;
 };
 
@@ -31027,18 +31078,26 @@ private:
         return result;
     }
 
-    /// Only for these registries, and none when we are nobody there.
+    /// Only for these registries, and none when we are nobody there. The host's is its first
+    /// peer's; who is somebody else at another repository has an entry of it: Kaniko and the
+    /// kubelet look there first.
     void add_credentials(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
                          const std::vector<oci::Reference>& bases) const {
         Json config{{"auths", Json::object()}};
         std::vector<std::string> hosts;
         for (const oci::Reference& peer : peers(bases)) {
-            if (std::find(hosts.begin(), hosts.end(), peer.host) != hosts.end()) {
-                continue;
-            }
+            const auto login = registry_login(session_, peer);
+            const bool is_first = std::find(hosts.begin(), hosts.end(), peer.host) == hosts.end();
             hosts.push_back(peer.host);
-            if (const auto login = registry_login(session_, peer); login && !login->empty()) {
-                add_login(config, peer.host, *login);
+            if (login && !login->empty()) {
+                Json own = config;
+                add_login(own, peer.host, *login);
+                if (is_first) {
+                    config = std::move(own);
+                } else if (own != config) {
+                    add_login(config, (peer.host == "docker.io" ? "index." : "") + peer.name(),
+                              *login);
+                }
             }
         }
         const std::string ca = builder_.ca_file.empty() ? "" : read_file(builder_.ca_file);
@@ -32427,7 +32486,7 @@ public:
         const std::optional<Json> object = find(client);
         PredictTarget target = kind_.target(object ? *object : known_);
         target.subject = subject_.key.text();
-        const std::string body = predict_body(target, input).dump();
+        const std::string body = dump_json(predict_body(target, input), "ask", target.subject);
         if (!object) {
             throw Error{ErrorCode::not_found,
                         {.attempted = "ask", .subject = target.subject, .answer = "it is gone"}};
@@ -33214,6 +33273,9 @@ struct BackendBuilder {
     std::string base_image = {};  ///< empty: python:<minor version of the host's python3>-slim
     std::string registry = {};    ///< empty: the backend's default
     std::string image_name = "fairing-job";
+    std::string platform = {};  ///< as the chosen builder's
+    bool insecure = false;      ///< plain http, or https with any certificate, for `registry`
+    std::string ca_file = {};   ///< PEM file to trust; Docker has settings of its own for both
     /// Of the job: a build in the cluster takes its place, its names and its pod_spec_mutators.
     KubernetesOptions kubernetes = {};
 
@@ -33238,6 +33300,9 @@ namespace detail {
     ClusterBuilder result{.base_image = builder.base_image,
                           .registry = builder.registry,
                           .image_name = builder.image_name,
+                          .platform = builder.platform,
+                          .insecure = builder.insecure,
+                          .ca_file = builder.ca_file,
                           .context_source = builder.backend.context_source.value_or(
                               ContextSourceOptions{.name = cloud.store}),
                           .kubernetes = builder.backend.placed(build_options(builder.kubernetes))};
@@ -33268,8 +33333,12 @@ inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& 
             control.say(Level::info, "the registry is " + named.registry);
         }
     }
-    const AppendBuilder append{
-        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+    const AppendBuilder append{.base_image = base_image,
+                               .registry = named.registry,
+                               .image_name = image_name,
+                               .platform = platform,
+                               .insecure = insecure,
+                               .ca_file = ca_file};
     const oci::Reference target = detail::check_and_name(append);
     if (detail::rules_of(backend.platform).cloud.registry == detail::CloudRegistry::azure &&
         detail::cloud_registry_of(target.host) != detail::CloudRegistry::azure) {
@@ -33287,8 +33356,11 @@ inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& 
         return detail::cluster_builder(named, target, session);
     }
     control.say(Level::info, "requirements.txt is to be installed: building with Docker");
-    return DockerBuilder{
-        .base_image = base_image, .registry = named.registry, .image_name = image_name};
+    return DockerBuilder{.base_image = base_image,
+                         .registry = named.registry,
+                         .image_name = image_name,
+                         .platform = platform,
+                         .insecure = insecure};
 }
 
 static_assert(Builder<BackendBuilder>);
@@ -34119,13 +34191,14 @@ public:
     /// For what may be done twice.
     [[nodiscard]] Json post(const std::string& url, const Json& body, const std::string& attempted,
                             const std::string& subject) const {
-        return document(ask(post_request(url, body), attempted, subject, net::Repeat::always),
+        return document(ask(post_request(url, body, attempted, subject), attempted, subject,
+                            net::Repeat::always),
                         attempted, subject);
     }
     /// Changes members of what is there; may be done twice.
     [[nodiscard]] Json patch(const std::string& url, const Json& body, const std::string& attempted,
                              const std::string& subject) const {
-        net::Request request = post_request(url, body);
+        net::Request request = post_request(url, body, attempted, subject);
         request.method = "PATCH";
         return document(ask(request, attempted, subject, net::Repeat::always), attempted, subject);
     }
@@ -34267,8 +34340,8 @@ private:
             std::string retry_after;
             try {
                 const net::Answer answer =
-                    ask(post_request(wanted.url, wanted.body), wanted.attempted, wanted.subject,
-                        net::Repeat::never);
+                    ask(post_request(wanted.url, wanted.body, wanted.attempted, wanted.subject),
+                        wanted.attempted, wanted.subject, net::Repeat::never);
                 may_be_there = was_lost || cloud::is_success(answer.status) ||
                                (net::is_temporary(answer.status) && answer.status != 429);
                 if (was_lost && answer.status == 409) {
@@ -34328,11 +34401,13 @@ private:
         }
     }
 
-    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body) {
+    [[nodiscard]] static net::Request post_request(const std::string& url, const Json& body,
+                                                   const std::string& attempted,
+                                                   const std::string& subject) {
         return {.method = "POST",
                 .url = url,
                 .headers = {{"Content-Type", "application/json; charset=utf-8"}},
-                .body = net::Body::of(body.dump())};
+                .body = net::Body::of(dump_json(body, attempted, subject))};
     }
 
     [[nodiscard]] net::Answer ask(const net::Request& request, const std::string& attempted,
@@ -34682,35 +34757,31 @@ public:
     /// Until the model is deployed. When that fails, what was made for it is removed.
     Outcome follow(const OutputSink& sink, std::stop_token stop) override {
         const bool reads_on = served_.is_found && sink;
-        Follower follower{client_.with_stop(std::move(stop)), served_.log, served_.object.name,
-                          sink};
+        Follower follower{client_.with_stop(stop), served_.log, served_.object.name, sink};
         Outcome outcome = follower.follow([this](const Client& client) { return look(client); },
                                           [reads_on](State state) {
                                               return detail::has_ended(state) ||
                                                      (state == State::ready && !reads_on);
                                           });
         if (outcome.state == State::failed && !served_.is_found) {
-            clean_up_quietly();
+            clean_up_quietly(stop);
         }
         return outcome;
     }
 
     /// A deployment that is still going on is given up, and its end waited for: Google removes
-    /// nothing under way.
+    /// nothing under way. Nothing is done by a sink that the removal itself has called.
     void remove(std::stop_token stop) override {
-        const Client client = client_.with_stop(std::move(stop));
+        const Client client = client_.with_stop(stop);
         client.control().say(Level::info, "removing " + served_.object.name);
-        const std::lock_guard alone{removal_};
-        set_removing(true);
-        try {
-            end_operation(client);
-            while (!served_.undo.empty()) {
-                served_.undo.back()(client);
-                served_.undo.pop_back();
-            }
-        } catch (...) {
-            set_removing(false);
-            throw;
+        const Removal alone{*this, stop};
+        if (!alone.has_begun()) {
+            return;
+        }
+        end_operation(client);
+        while (!served_.undo.empty()) {
+            served_.undo.back()(client);
+            served_.undo.pop_back();
         }
         const std::lock_guard lock{mutex_};
         end_ = Outcome{.state = State::removed};
@@ -34725,6 +34796,45 @@ public:
     }
 
 private:
+    /// One thread at a time removes, and waits for Google: `undo` is its. No lock is held
+    /// meanwhile.
+    class Removal {
+    public:
+        /// Waits until nobody else removes. Throws Cancelled on a stop.
+        Removal(EndpointWorkload& of, const std::stop_token& stop) : of_(of) {
+            std::unique_lock lock{of_.mutex_};
+            if (of_.remover_ == std::this_thread::get_id()) {
+                return;
+            }
+            has_begun_ = of_.removal_ended_.wait(
+                lock, stop, [this] { return of_.remover_ == std::thread::id{}; });
+            if (!has_begun_) {
+                throw Cancelled{ErrorCode::cancelled,
+                                {.attempted = "remove",
+                                 .subject = of_.served_.object.name,
+                                 .answer = "stopped on request"}};
+            }
+            of_.remover_ = std::this_thread::get_id();
+        }
+        Removal(Removal&&) = delete;
+        Removal& operator=(Removal&&) = delete;
+        ~Removal() {
+            if (has_begun_) {
+                {
+                    const std::lock_guard lock{of_.mutex_};
+                    of_.remover_ = {};
+                }
+                of_.removal_ended_.notify_all();
+            }
+        }
+        /// Else this thread is removing already.
+        [[nodiscard]] bool has_begun() const noexcept { return has_begun_; }
+
+    private:
+        EndpointWorkload& of_;
+        bool has_begun_ = false;
+    };
+
     [[nodiscard]] Outcome look(const Client& client) {
         if (const auto end = known_end()) {
             return *end;
@@ -34757,7 +34867,7 @@ private:
         if (end_) {
             return *end_;  // known meanwhile
         }
-        if (outcome.state == State::failed && is_being_removed_) {
+        if (outcome.state == State::failed && remover_ != std::thread::id{}) {
             return {.state = State::pending, .reason = "it is being removed"};
         }
         was_ready_ = was_ready_ || outcome.state == State::ready;
@@ -34785,10 +34895,6 @@ private:
             served_.operation = operation;
         }
     }
-    void set_removing(bool is_being_removed) {
-        const std::lock_guard lock{mutex_};
-        is_being_removed_ = is_being_removed;
-    }
 
     void end_operation(const Client& client) {
         const Json operation = known_operation();
@@ -34797,14 +34903,17 @@ private:
         }
         learn(client.end_of(operation, served_.operation_root, "remove", served_.object.name));
     }
-    void clean_up_quietly() {
+    void clean_up_quietly(const std::stop_token& stop) {
         if (!known_end()) {
             return;  // it was deployed, and somebody took it away
         }
-        const std::lock_guard alone{removal_};
         if (served_.keep_failed) {
             return client_.control().say(Level::warning,
                                          served_.object.name + " and its model stay, as they are");
+        }
+        const Removal alone{*this, stop};
+        if (!alone.has_begun()) {
+            return;
         }
         Undo undo{client_};
         for (Undo::Step& step : std::exchange(served_.undo, {})) {
@@ -34814,11 +34923,12 @@ private:
     }
 
     Client client_;
-    std::mutex removal_ = {};  ///< who removes, and waits for Google: `undo` is theirs
-    std::mutex mutex_ = {};    ///< of what is known: `operation`, and the members below `served_`
+    std::mutex mutex_ = {};  ///< of what is known: `operation`, and the members below `served_`
     Served served_;
     std::optional<Outcome> end_ = {};
-    bool was_ready_ = false, is_being_removed_ = false;
+    bool was_ready_ = false;
+    std::thread::id remover_ = {};  ///< who is removing
+    std::condition_variable_any removal_ended_ = {};
 };
 
 }  // namespace fairing::google
@@ -36312,7 +36422,7 @@ struct Start {
 
 /// Throws Error{usage} when the template names a parameter that is not searched.
 inline void check_placeholders(const Json& trial, const std::vector<SearchParameter>& parameters) {
-    const std::string text = trial.dump();
+    const std::string text = dump_json(trial, "make", "a template of the trials");
     constexpr std::string_view begin = "${trialParameters.";
     std::vector<std::string> names;
     names.reserve(parameters.size());
@@ -37013,15 +37123,19 @@ inline void check_divides(const Json& service) {
     }
 }
 
-/// Changes what is stored; again when somebody else was faster.
+/// Changes what is stored, unless it is so already; again when somebody else was faster.
 inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                  const std::function<Json(Json)>& change) {
     constexpr int most_attempts = 5;
     for (int attempt = 1;; ++attempt) {
         Json now = client.get(key);
         check_divides(now);
+        Json next = change(now);
+        if (next == now) {
+            return now;
+        }
         try {
-            return client.replace(change(std::move(now)));
+            return client.replace(next);
         } catch (const kube::StatusError& error) {
             if (error.status() != 409 || attempt == most_attempts) {
                 throw;
@@ -37030,26 +37144,95 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
+/// The canary's edit of an InferenceService: the object without and with it, as they were stored.
+struct CanaryEdit {
+    kube::ObjectKey key = {};
+    Json before = {}, after = {};
+};
+
+namespace detail {
+
+/// `now` without the change that was made of `before` into `after`; what others changed beside it
+/// stays. Null is what is not there. Throws Error{conflict} for a change of what the edit changed.
+[[nodiscard]] inline Json without_edit(const Json& now, const Json& before, const Json& after,
+                                       const std::string& where) {
+    if (now == before || before == after) {
+        return now;
+    }
+    if (now == after) {
+        return before;
+    }
+    if (!now.is_object() || !before.is_object() || !after.is_object()) {
+        throw Error{ErrorCode::conflict,
+                    {.attempted = "take back the canary of",
+                     .subject = where,
+                     .answer = "that has been changed by somebody else since",
+                     .advice = "edit it by hand (kubectl edit inferenceservice)"}};
+    }
+    Json result = now;
+    for (const Json* each : {&before, &after}) {
+        for (const auto& [key, value] : each->items()) {
+            const auto in = [name = key.c_str()](const Json& object) -> const Json& {
+                return kube::member(object, {name});
+            };
+            Json part = without_edit(in(now), in(before), in(after), where + '.' + key);
+            if (part.is_null()) {
+                result.erase(key);
+            } else {
+                result[key] = std::move(part);
+            }
+        }
+    }
+    return result;
+}
+
+/// `canary` with the share of the requests that it has been given since, in `now`.
+[[nodiscard]] inline Json with_share_of(const Json& now, Json canary) {
+    const Json& newest = kube::member(canary, {"spec", "canary"});
+    const bool is_promoted = newest.is_object() &&
+                             kube::member(now, {"spec", "canary"}).is_null() &&
+                             newest == kube::member(now, {"spec", "default"});
+    const std::int64_t share = is_promoted ? 100 : wanted_traffic(now);
+    return share == wanted_traffic(canary)
+               ? std::move(canary)
+               : with_traffic(std::move(canary), static_cast<int>(share));
+}
+
+}  // namespace detail
+
+/// Takes back what the edit changed, whatever share of the requests the canary has now, and nothing
+/// else. Throws Error{conflict} when somebody else has changed that, too.
+inline void take_back(const kube::Client& client, const CanaryEdit& made) {
+    static_cast<void>(edit(client, made.key, [&made](Json now) {
+        const Json after = detail::with_share_of(now, made.after);
+        now["spec"] = detail::without_edit(now["spec"], made.before.at("spec"), after.at("spec"),
+                                           made.key.text() + " in spec");
+        return now;
+    }));
+}
+
 /// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a server in
 /// trouble, is taken back; where that fails too, what was `created` for the canary stays with it.
-[[nodiscard]] inline Json put_canary(const kube::Client& client, const kube::ObjectKey& key,
-                                     const Json& wanted,
-                                     const std::function<void(const kube::Client&)>& take_back,
-                                     CreatedObjects& created) {
-    bool is_sent = false;
+[[nodiscard]] inline CanaryEdit put_canary(const kube::Client& client, const kube::ObjectKey& key,
+                                           const Json& wanted, CreatedObjects& created) {
+    CanaryEdit made{.key = key};
     try {
-        return edit(client, key, [&](Json now) {
-            is_sent = true;
-            return with_canary(std::move(now), wanted);
+        made.after = edit(client, key, [&](const Json& now) {
+            made.before = now;
+            return with_canary(now, wanted);
         });
-    } catch (const Error& failure) {
+        return made;
+    } catch (const std::exception& failure) {
         const auto* const refusal = dynamic_cast<const kube::StatusError*>(&failure);
-        if (!is_sent || (refusal != nullptr && refusal->status() < 500)) {
+        if (made.before.is_null() || (refusal != nullptr && refusal->status() < 500)) {
             throw;  // it was not stored
         }
         try {
             const StopAfter limit{cleanup_limit};
-            take_back(client.with_stop(limit.token()));
+            const kube::Client free =
+                client.with(client.control().with_tame_log()).with_stop(limit.token());
+            made.after = free.get(key);  // as a moment ago, or with the canary
+            take_back(free, made);
         } catch (const Error& error) {
             created.keep();
             client.control().say(Level::warning,
@@ -37059,9 +37242,21 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
     }
 }
 
+/// Throws Error{conflict} unless the object beside the model is as the canary wants it.
+inline void check_shared(const Json& there, const Json& wanted, const kube::ObjectKey& service) {
+    if (wanted.contains("data") && wanted["data"] != kube::member(there, {"data"})) {
+        throw Error{ErrorCode::conflict,
+                    {.attempted = "make a canary of",
+                     .subject = service.text(),
+                     .answer = kube::key_of(there).text() +
+                               " of the model that is there holds something else",
+                     .advice = "give the canary's another name"}};
+    }
+}
+
 /// Puts a canary beside the model of the InferenceService that is there; what stands beside it is
-/// created as for a new one, and removed when the canary does not come to be. remove() of the
-/// handle takes back both.
+/// created as for a new one, under names of its own, and removed when the canary does not come to
+/// be. remove() of the handle takes back both.
 [[nodiscard]] inline Endpoint start_canary(const Plan& plan, const EndpointKind& kind,
                                            EndpointHabits habits, const Session& session) {
     const kube::Client client = connect(plan.options, session);
@@ -37079,8 +37274,9 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
                      .advice = "deploy it first, without --canary-traffic-percent"}};
     }
     check_divides(*there);  // before anything is created
-    std::vector<Json> objects =
-        plan.objects(run_id, {.namespace_ = client.cluster().namespace_, .client = &client});
+    std::vector<Json> objects = plan.objects(run_id, {.namespace_ = client.cluster().namespace_,
+                                                      .client = &client,
+                                                      .beside = key.name + '-' + draw_run_id()});
     const Json wanted = std::move(objects.back());
     objects.pop_back();
     CreatedObjects created{client, run_id};
@@ -37089,28 +37285,23 @@ inline Json edit(const kube::Client& client, const kube::ObjectKey& key,
         const kube::ObjectKey its_key = kube::key_of(object, key.namespace_);
         const std::optional<Json> before = client.find(its_key);
         if (before && kube::label_of(*before, kube::run_label) == run_id) {
+            check_shared(*before, object, key);
             continue;  // the model that is there needs it too
         }
         static_cast<void>(detail::create_guarded(client, object, created));
         beside.push_back(its_key);
         detail::set_owner(client, its_key, *there);
     }
-    const auto take_back = [key, spec = there->at("spec")](const kube::Client& with) {
-        edit(with, key, [&spec](Json now) {
-            now["spec"] = spec;
-            return now;
-        });
-    };
-    const Json stored = put_canary(client, key, wanted, take_back, created);
+    const CanaryEdit made = put_canary(client, key, wanted, created);
     created.keep();
-    habits.undo = [take_back, beside, run_id](const kube::Client& with) {
-        take_back(with);
+    habits.undo = [made, beside, run_id](const kube::Client& with) {
+        take_back(with, made);
         for (const kube::ObjectKey& each : beside) {
             remove_own(with, each, run_id);
         }
     };
     return Endpoint{
-        std::make_shared<EndpointWorkload>(client, kind, stored, beside, std::move(habits))};
+        std::make_shared<EndpointWorkload>(client, kind, made.after, beside, std::move(habits))};
 }
 
 }  // namespace fairing::kubernetes
@@ -37458,8 +37649,9 @@ inline void make_predictor(const InferenceServiceDeployer& deployer, PodSpec& po
             [&deployer](PodSpec& pod, PodContext& /*context*/) { make_predictor(deployer, pod); });
     }
     const std::string role;
+    const std::string& beside = place.beside.empty() ? identity.name : place.beside;
     std::vector<Json> objects;
-    PodContext context{place.namespace_, role, place.client, session, objects, identity.name};
+    PodContext context{place.namespace_, role, place.client, session, objects, beside};
     Json pods = pod_template(served, {.container = InferenceServiceDeployer::container_name},
                              options, identity, context);
     objects = adopted(std::move(objects), options, identity, place.namespace_);
@@ -39487,7 +39679,7 @@ inline constexpr const char* pipeline_mark = "fairing-id=";
             body["namespace"] = profile;
         }
         experiment = client.create({.path = "/experiments",
-                                    .body = body.dump(),
+                                    .body = dump_json(body, "create experiment", name),
                                     .attempted = "create experiment",
                                     .subject = name},
                                    find);
@@ -39633,9 +39825,11 @@ inline Workload PipelineDeployer::deploy(const Image& image, const Session& sess
         if (!deployer.kubernetes.service_account.empty()) {
             body["service_account"] = deployer.kubernetes.service_account;
         }
-        run = client.create(
-            {.path = "/runs", .body = body.dump(), .attempted = "create run", .subject = name},
-            find);
+        run = client.create({.path = "/runs",
+                             .body = dump_json(body, "create run", name),
+                             .attempted = "create run",
+                             .subject = name},
+                            find);
     }
     return detail::pipeline_workload(client, *run,
                                      {.cleanup = kubernetes.cleanup.value_or(Cleanup::never),
@@ -45247,6 +45441,7 @@ inline constexpr std::string_view runner =
     R"py(# Runs the command line of LightGBM: files of object stores, and the list of machines. Written by fairing.
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -45254,6 +45449,7 @@ import sys
 import time
 
 PATIENCE = 600  # seconds until every machine has a name
+NOTHING = "No URLs matched|matched no objects|NOT_FOUND|not found: 404"  # gsutil's words, gcloud's
 
 def fail(sentence):
     print("lightgbm: " + sentence, file=sys.stderr, flush=True)
@@ -45274,18 +45470,23 @@ def tools(scheme):
         os.environ.setdefault("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", key)
     if shutil.which("gsutil") is None and shutil.which("gcloud"):
         return ["gcloud", "storage", "cp", "--quiet"], ["gcloud", "storage", "objects", "describe"]
-    gsutil = ["gsutil", "-q"] + (["-o", "Credentials:gs_service_key_file=" + key] if key else [])
-    return gsutil + ["cp"], gsutil + ["stat"]
+    with_key = ["-o", "Credentials:gs_service_key_file=" + key] if key else []
+    return ["gsutil", "-q"] + with_key + ["cp"], ["gsutil"] + with_key + ["stat"]
 
 def is_there(url, showing):
     """Whether there is a file of this very name: aws shows all files and folders that begin so."""
-    shown = call(showing + [url], stdout=subprocess.PIPE)
-    if showing[0] != "aws":
-        return shown.returncode == 0
-    if shown.returncode not in (0, 1):  # 1: there is nothing
-        fail("cannot look for " + url)
-    name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
-    return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
+    shown = call(showing + [url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    said = " ".join((shown.stdout + shown.stderr).decode(errors="replace").split())
+    words = said.replace(url, "")
+    if showing[0] == "aws":
+        if shown.returncode in (0, 1):  # 1: there is nothing
+            name = os.fsencode(url.rsplit("/", 1)[1])  # behind date, time and size
+            return any(line.split(None, 3)[3:] == [name] for line in shown.stdout.splitlines())
+    elif shown.returncode == 0:
+        return True
+    elif re.search(NOTHING, words) and "authorized" not in words:  # each failure ends with 1
+        return False
+    fail("cannot look for %s: %s" % (url, said or "%s ended with %d" % (showing[0], shown.returncode)))
 
 def copy(source, target, optional=False):
     copying, showing = tools((source if "://" in source else target).split("://")[0])
