@@ -246,7 +246,9 @@ private:
         if (target_) {
             work_.push_base(base_layers_, base_.store.get());
         }
-        following.get();
+        if (following.valid()) {
+            following.get();
+        }
     }
     /// A registry takes blobs in any order, so the configs need not wait until the layers are
     /// there. When nothing was made, the tag may well be what it is going to be.
@@ -284,7 +286,7 @@ private:
             const net::Body body = net::Body::of(image.config.dump());
             if (work_.all_known() && work_.may_be_there(config.digest)) {
                 target_->write_blob(config, body, {});
-            } else {  // beside a new layer, an upload has been begun for it
+            } else {  // beside new layers that are small, an upload has been begun for it
                 target_->write_absent_blob(config, body, {});
             }
             configs_pushed_.insert(config.digest);
@@ -295,19 +297,19 @@ private:
     void push_documents() {
         push_configs();
         control_.check("push image");
-        // The cache learns of the blobs while the registry works. Copies: push_again() changes
-        // both.
-        parallel_for(2, 2,
-                     [this, layers = all_layers(), configs = configs_pushed_](std::size_t part) {
-                         if (part != 0) {
-                             work_.remember_push(layers, configs);
-                             cache_.shrink();
-                         } else if (tagged_ != documents_.root.descriptor().digest) {
-                             registry::write_in_spite_of_losses(
-                                 [this] { write_manifests(); },
-                                 [this](const registry::LostBlobs& lost) { push_again(lost); });
-                         }
-                     });
+        // The cache learns of the blobs while the registry works.
+        std::future<void> kept =
+            std::async(std::launch::async | std::launch::deferred,  // without a thread: in get()
+                       [this, layers = all_layers(), configs = configs_pushed_] {
+                           work_.remember_push(layers, configs);
+                           cache_.shrink();
+                       });
+        if (tagged_ != documents_.root.descriptor().digest) {
+            registry::write_in_spite_of_losses(
+                [this] { write_manifests(); },
+                [this](const registry::LostBlobs& lost) { push_again(lost); });
+        }
+        kept.get();
     }
     void write_manifests() {
         if (builder_.all_platforms) {

@@ -141,12 +141,14 @@ public:
                      [&](std::size_t index) { make(*damaged_[index]); });
     }
     /// One more description of those that are awaited is known. With the last begins what follows
-    /// from them all, beside what is still being sent: then it is to be waited for.
+    /// from them all, beside what is still being sent: then the future is valid, and to be waited
+    /// for.
     [[nodiscard]] std::future<void> follow() {
         if (--undescribed_ > 0) {
-            return std::async(std::launch::deferred, [] {});
+            return {};
         }
-        return std::async(std::launch::async | std::launch::deferred, described_);
+        return std::async(std::launch::async | std::launch::deferred,  // without a thread: in get()
+                          described_);
     }
     /// Blobs of the base may be mounted out of this repository of the target's host.
     void mount_from(const std::string& repository) { route_.base_repository = repository; }
