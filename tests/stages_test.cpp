@@ -238,6 +238,10 @@ TEST_CASE("the command takes every option of every stage, and --help lists it") 
     space.file("train.py", "");
     const auto help = support::run(fairing + " run --help");
     REQUIRE(help.exit_code == 0);
+    for (const char* other : {" --help run", " -h run", " run -hv", " run train.py --help"}) {
+        CAPTURE(other);
+        CHECK(support::run(fairing + other).output == help.output);
+    }
     const auto listed = helps(help.output);
     for (const Table& table : all_tables()) {
         CAPTURE(table.role + ' ' + table.name);

@@ -178,7 +178,9 @@ LaunchOptions::LaunchOptions(CLI::App& parser, const std::vector<std::string>& w
     parser.add_flag("--quiet", quiet_, "say nothing but errors");
     parser.add_flag("--verbose", verbose_, "say more: requests, retries, choices");
 
-    const auto is_help = [](const std::string& word) { return word == "--help" || word == "-h"; };
+    const auto is_help = [](const std::string& word) {
+        return word == "--help" || word.starts_with("-h");  // "-hv", too
+    };
     if (std::none_of(words.begin(), words.end(), is_help)) {
         wanted_ = words;
     }
