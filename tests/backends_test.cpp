@@ -46,6 +46,13 @@ struct Site : support::BuilderSite {
                                                      .destination = "/app/requirements.txt",
                                                      .size = 6});
     }
+    /// One that answers, and fails to build.
+    void expect_docker() {
+        const net::Response version{.status = 200, .body = R"({"ApiVersion": "1.41"})"};
+        engine.expect("GET", "http://engine.example:2375/version", version)
+            .expect("GET", "http://engine.example:2375/version", version)
+            .expect("POST", "", {.status = 200, .body = "{\"error\": \"no pip in the base\"}\n"});
+    }
     /// What a build says in the end; the cluster takes no Job.
     [[nodiscard]] std::string build() {
         api.intercept([](const std::string& request) -> std::optional<net::Response> {
@@ -117,10 +124,7 @@ TEST_CASE("nothing to install: the context is appended; ECR gets its repository"
 TEST_CASE("packages to install: Docker builds when it answers") {
     Site site;
     site.require_packages();
-    const net::Response version{.status = 200, .body = R"({"ApiVersion": "1.41"})"};
-    site.engine.expect("GET", "http://engine.example:2375/version", version)
-        .expect("GET", "http://engine.example:2375/version", version)
-        .expect("POST", "", {.status = 200, .body = "{\"error\": \"no pip in the base\"}\n"});
+    site.expect_docker();
     CHECK(contains(site.build(), "no pip in the base"));
     CHECK(site.engine.complaint().empty());
     CHECK(contains(site.engine.recorded().at(2).url, "/build?"));
@@ -151,12 +155,10 @@ TEST_CASE("whichever builder is chosen builds for the platform, and trusts as it
     CHECK(cluster.ca_file == site.builder.ca_file);
 
     site.require_packages();
-    const net::Response version{.status = 200, .body = R"({"ApiVersion": "1.41"})"};
-    site.engine.expect("GET", "http://engine.example:2375/version", version)
-        .expect("GET", "http://engine.example:2375/version", version)
-        .expect("POST", "", {.status = 200, .body = "{\"error\": \"no pip in the base\"}\n"});
+    site.expect_docker();
     CHECK(contains(site.build(), "no pip in the base"));
     CHECK(contains(site.engine.recorded().at(2).url, "platform=linux%2Farm64"));
+    CHECK(site.has_said("ca.pem is left out"));
 }
 
 TEST_CASE("packages to install: the cluster builds when Docker does not answer, and in a pod") {

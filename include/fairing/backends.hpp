@@ -168,8 +168,9 @@ struct BackendBuilder {
     std::string registry = {};    ///< empty: the backend's default
     std::string image_name = "fairing-job";
     std::string platform = {};  ///< as the chosen builder's
-    bool insecure = false;      ///< plain http, or https with any certificate, for `registry`
-    std::string ca_file = {};   ///< PEM file to trust; Docker has settings of its own for both
+    bool insecure = false;  ///< plain http, or https with any certificate, for `registry`; Docker
+                            ///< has settings of its own for both
+    std::string ca_file = {};  ///< PEM file to trust
     /// Of the job: a build in the cluster takes its place, its names and its pod_spec_mutators.
     KubernetesOptions kubernetes = {};
 
@@ -250,6 +251,11 @@ inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& 
         return detail::cluster_builder(named, target, session);
     }
     control.say(Level::info, "requirements.txt is to be installed: building with Docker");
+    if (!ca_file.empty()) {
+        control.say(Level::warning,
+                    "Docker trusts what its own settings say (/etc/docker/certs.d): " + ca_file +
+                        " is left out");
+    }
     return DockerBuilder{.base_image = base_image,
                          .registry = named.registry,
                          .image_name = image_name,

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 using namespace fairing;
 
 TEST_CASE("a member's text, or the fallback for anything else") {
@@ -46,4 +48,6 @@ TEST_CASE("what is not UTF-8 is no JSON: the error names the member, and never i
           "cannot create Job j: the JSON's \"/env/0/value\" is not UTF-8");
     CHECK(said({{"labels", {{"k\xe9y", 1}}}}) ==
           "cannot create Job j: the JSON's \"/labels/k\xef\xbf\xbdy\" is not UTF-8");
+    CHECK(said({{"a", std::nan("")}, {"b", "\xff"}}) ==
+          "cannot create Job j: the JSON's \"/b\" is not UTF-8");
 }

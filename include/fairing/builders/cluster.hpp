@@ -313,8 +313,8 @@ private:
     }
 
     /// Only for these registries, and none when we are nobody there. The host's is its first
-    /// peer's; who is somebody else at another repository has an entry of it: Kaniko and the
-    /// kubelet look there first.
+    /// peer's; who is somebody else at another repository has an entry of it: Kaniko looks there
+    /// first.
     void add_credentials(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
                          const std::vector<oci::Reference>& bases) const {
         Json config{{"auths", Json::object()}};

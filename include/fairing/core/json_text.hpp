@@ -72,15 +72,19 @@ namespace fairing {
     try {
         return document.dump();
     } catch (const Json::type_error&) {
-        const auto shown = [](const Json& value) {
-            return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+        const auto is_text = [](const Json& member) {
+            try {
+                return !member.dump().empty();
+            } catch (const Json::type_error&) {
+                return false;
+            }
         };
         const Json members = document.flatten();
         std::string name;
         for (auto each = members.begin(); each != members.end() && name.empty(); ++each) {
-            const Json member = {each.key(), each.value()};
-            const bool is_text = Json::parse(shown(member)) == member;
-            name = is_text ? "" : shown(each.key());
+            if (!is_text({each.key(), each.value()})) {
+                name = Json(each.key()).dump(-1, ' ', false, Json::error_handler_t::replace);
+            }
         }
         throw Error{ErrorCode::input,
                     {.attempted = attempted,

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "../codec/utf8.hpp"
 #include "../core/control.hpp"
 #include "../core/error.hpp"
 #include "../core/files.hpp"
@@ -183,7 +184,7 @@ private:
         if (input.empty() || input.find('\0') != std::string::npos) {
             throw Error{ErrorCode::input,
                         {.attempted = "package",
-                         .subject = '"' + escaped(input) + '"',
+                         .subject = codec::in_quotes(input),
                          .answer = "no name of a file",
                          .advice = "name a file, a folder or a glob; . is the context root"}};
         }

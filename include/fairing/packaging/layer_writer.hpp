@@ -23,6 +23,7 @@
 #include "../codec/compressor.hpp"
 #include "../codec/sha256.hpp"
 #include "../codec/tar.hpp"
+#include "../codec/utf8.hpp"
 #include "../core/control.hpp"
 #include "../core/env.hpp"
 #include "../core/error.hpp"
@@ -49,7 +50,7 @@ namespace fairing::packaging {
         seconds > most) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use SOURCE_DATE_EPOCH",
-                     .subject = '"' + escaped(text) + '"',
+                     .subject = codec::in_quotes(text),
                      .answer = "not a number of seconds from 0 to " + std::to_string(most),
                      .advice = "correct it, or unset it"}};
     }

@@ -383,12 +383,12 @@ private:
             const Time time = std::chrono::steady_clock::now();
             if (!has_started && options_.start_timeout.count() > 0 &&
                 time - start > options_.start_timeout) {
-                now = look_late();
-                has_started = now.phase != kube::Phase::pending;
-                if (!has_started) {
-                    is_given_up_ = true;
+                now = look_late(std::move(now));
+                if (now.phase != kube::Phase::running) {
+                    is_given_up_ = now.phase == kube::Phase::pending;
                     return now;
                 }
+                has_started = true;
             }
             if (wants_events(now) && time - events_read >= std::chrono::seconds{3}) {
                 events_read = time;
@@ -397,12 +397,18 @@ private:
         }
     }
 
-    /// When the time to start is over: the watches may be late, so what counts is asked for.
-    [[nodiscard]] kube::Diagnosis look_late() {
+    /// When the time to start is over: the watches may be late, so the pods are asked for.
+    [[nodiscard]] kube::Diagnosis look_late(kube::Diagnosis now) {
         std::unique_lock lock{mutex_};
         const Json owner = owner_;
         lock.unlock();
-        kube::Diagnosis now = look(client_, subject_, owner);
+        try {
+            now = look(client_, subject_, owner);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {  // then what was seen counts
+            client_.control().say(Level::debug, error.what());
+        }
         if (now.phase == kube::Phase::pending) {
             explain(now);
             now.reason = "nothing has started within " +

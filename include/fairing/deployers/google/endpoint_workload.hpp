@@ -122,11 +122,11 @@ public:
     /// nothing under way. Nothing is done by a sink that the removal itself has called.
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(stop);
-        client.control().say(Level::info, "removing " + served_.object.name);
         const Removal alone{*this, stop};
         if (!alone.has_begun()) {
             return;
         }
+        client.control().say(Level::info, "removing " + served_.object.name);
         end_operation(client);
         while (!served_.undo.empty()) {
             served_.undo.back()(client);
