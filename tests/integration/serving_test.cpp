@@ -425,7 +425,7 @@ TEST_CASE("an address that arrives late, and a port of the nodes") {
                             {"status", "availableReplicas"}) == 1;
     };
     REQUIRE(in_time(is_available));
-    REQUIRE(site->is_looked_at("/services/late"));
+    REQUIRE(site->is_looked_at("/services?"));  // its address, that is
     const ShellResult waiting = site->fairing("predict late --data [[1]]");
     CHECK(waiting.exit_code == 69);
     CHECK(contains(waiting.output, "of type LoadBalancer has no address yet"));
