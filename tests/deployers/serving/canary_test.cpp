@@ -3,8 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <optional>
 #include <set>
+#include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "../../support/memory_site.hpp"
 
@@ -25,7 +29,9 @@ Json beside(const char* kind) {
 struct Site : support::MemorySite {
     const Json one{{"predictor", {{"model", {{"storageUri", "one"}}}}}};
     const Json two{
-        {"predictor", {{"model", {{"storageUri", "two"}}}, {"canaryTrafficPercent", 10}}}};
+        {"predictor",
+         {{"model", {{"storageUri", "two"}, {"resources", {{"limits", {{"memory", "1.86Gi"}}}}}}},
+          {"canaryTrafficPercent", 10}}}};
     std::string password = "b25l";
     std::set<std::string> names = {};  ///< with which what stands beside a canary may begin
 
@@ -134,6 +140,89 @@ TEST_CASE(
     CHECK(contains(error_of([&] { (void)site.start(); }), "request timed out"));
     CHECK(site.spec() == site.two);
     CHECK(site.has("Secret"));
+}
+
+TEST_CASE("a canary that is stored while the reply gets lost is taken back as any other") {
+    struct Server {
+        bool adds_defaults, refuses_the_next;
+    };
+    for (const Server& server : {Server{false, false}, Server{true, false}, Server{true, true}}) {
+        CAPTURE(server.adds_defaults);
+        CAPTURE(server.refuses_the_next);
+        Site site;
+        Json kept = site.one, stored = site.two;
+        kept["explainer"] = stored["explainer"] = "new";  // by somebody else, at once
+        if (server.adds_defaults) {
+            stored["predictor"]["timeout"] = 60;
+            stored["predictor"]["model"]["resources"]["limits"]["memory"] = "1997159792640m";
+        }
+        int puts = 0;
+        site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+            puts += request.starts_with("PUT") ? 1 : 0;
+            if (request.starts_with("PUT") && puts == 1) {
+                site.change([&](Json service) {
+                    service["spec"] = stored;
+                    return service;
+                });
+                throw Error{ErrorCode::unavailable, {.attempted = "reach"}};
+            }
+            return request.starts_with("PUT") && puts == 3 && server.refuses_the_next
+                       ? std::optional{net::Response{.status = 403, .body = "not you"}}
+                       : std::nullopt;
+        });
+        const std::string said = error_of([&] { site.start().remove(); });
+        CHECK(contains(said, "403 Forbidden: not you") == server.refuses_the_next);
+        CHECK(site.spec() == kept);
+        CHECK(site.api.size() == 1);
+    }
+}
+
+TEST_CASE("what somebody else changed instead of a canary that failed stays") {
+    Site site;
+    Json theirs = site.one;
+    theirs["predictor"]["maxReplicas"] = 7;
+    site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+        if (!request.starts_with("PUT") || site.stopping.stop_requested()) {
+            return std::nullopt;
+        }
+        site.change([&](Json service) {
+            service["spec"] = theirs;
+            return service;
+        });
+        site.stopping.request_stop();
+        throw Cancelled{ErrorCode::cancelled, {.attempted = "reach"}};
+    });
+    CHECK_THROWS_AS((void)site.start(), Cancelled);
+    CHECK(site.spec() == theirs);
+    CHECK(site.api.size() == 1);
+}
+
+TEST_CASE("whatever fails while a canary is taken back, it keeps what it needs") {
+    Site site;
+    site.api.intercept([&](const std::string& request) -> std::optional<net::Response> {
+        if (site.stopping.stop_requested()) {
+            throw std::runtime_error{"no error of ours"};
+        }
+        if (request.starts_with("PUT")) {
+            site.stopping.request_stop();
+            throw Cancelled{ErrorCode::cancelled, {.attempted = "reach"}};
+        }
+        return std::nullopt;
+    });
+    CHECK_THROWS_AS((void)site.start(), Cancelled);
+    CHECK(contains(site.said.back(),
+                   "InferenceService team/houses may keep the canary: no error of ours"));
+    CHECK(site.has("Secret"));
+}
+
+TEST_CASE("a spec holds what the server made of it") {
+    using kubernetes::detail::holds;
+    const Json spec{{"canary", {{"env", {{{"name", "A"}}}}, {"timeout", 60}}}};
+    CHECK(holds(spec, {{"canary", {{"env", {{{"name", "A"}, {"value", ""}}}}}}}));
+    CHECK(holds(spec, {{"canary", {{"volumes", Json::array()}, {"timeout", 60}}}}));
+    CHECK_FALSE(holds(spec, {{"canary", {{"timeout", 61}}}}));
+    CHECK_FALSE(holds(spec, {{"canary", {{"replicas", 0}}}}));
+    CHECK_FALSE(holds(Json{}, spec));
 }
 
 TEST_CASE("what the model that is there needs too stays") {

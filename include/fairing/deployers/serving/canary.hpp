@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "../../core/control.hpp"
 #include "../../core/error.hpp"
 #include "../../kube/client.hpp"
 #include "../../kube/document.hpp"
@@ -152,6 +153,20 @@ namespace detail {
                : with_traffic(std::move(canary), static_cast<int>(share));
 }
 
+/// Whether the server has `wanted` in `there`, or what it makes of it: it adds defaults, leaves out
+/// what is empty, and writes quantities in its own way.
+[[nodiscard]] inline bool holds(const Json& there, const Json& wanted) {
+    const Json found = there.flatten(), asked = wanted.flatten();
+    for (const auto& [path, value] : asked.items()) {
+        const bool may_differ =
+            value.is_null() || value == "" || path.find("/resources/") != std::string::npos;
+        if (!may_differ && kube::member(found, {path.c_str()}) != value) {
+            return false;
+        }
+    }
+    return true;
+}
+
 }  // namespace detail
 
 /// Takes back what the edit changed, whatever share of the requests the canary has now, and nothing
@@ -165,32 +180,45 @@ inline void take_back(const kube::Client& client, const CanaryEdit& made) {
     }));
 }
 
-/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a server in
-/// trouble, is taken back; where that fails too, what was `created` for the canary stays with it.
+/// Makes the edit that puts the canary there. What failed and is there all the same is taken back;
+/// where that fails too, what was `created` for the canary stays with it.
 [[nodiscard]] inline CanaryEdit put_canary(const kube::Client& client, const kube::ObjectKey& key,
                                            const Json& wanted, CreatedObjects& created) {
     CanaryEdit made{.key = key};
+    // Whether `now` has the canary by a request of ours whose reply was lost: what the edit
+    // replaced is known from before that request then, and the rest of `before` is as it is now.
+    const auto look = [&made, &wanted](const Json& now) {
+        const Json earlier = std::exchange(made.before, now);
+        const bool is_there =
+            !earlier.is_null() && detail::holds(kube::member(now, {"spec"}), wanted.at("spec"));
+        if (is_there) {
+            for (const auto& [name, value] : wanted.at("spec").items()) {
+                made.before["spec"][name] = kube::member(earlier, {"spec", name.c_str()});
+            }
+        }
+        return is_there;
+    };
     try {
         made.after = edit(client, key, [&](const Json& now) {
-            made.before = now;
+            static_cast<void>(look(now));
             return with_canary(now, wanted);
         });
         return made;
-    } catch (const std::exception& failure) {
-        const auto* const refusal = dynamic_cast<const kube::StatusError*>(&failure);
-        if (made.before.is_null() || (refusal != nullptr && refusal->status() < 500)) {
-            throw;  // it was not stored
+    } catch (const std::exception&) {
+        if (made.before.is_null()) {
+            throw;  // nothing was sent
         }
+        const Control tame = client.control().with_tame_log();
         try {
             const StopAfter limit{cleanup_limit};
-            const kube::Client free =
-                client.with(client.control().with_tame_log()).with_stop(limit.token());
-            made.after = free.get(key);  // as a moment ago, or with the canary
-            take_back(free, made);
-        } catch (const Error& error) {
+            const kube::Client free = client.with(tame).with_stop(limit.token());
+            made.after = free.find(key).value_or(Json{});
+            if (look(made.after)) {
+                take_back(free, made);
+            }
+        } catch (const std::exception& error) {
             created.keep();
-            client.control().say(Level::warning,
-                                 key.text() + " may keep the canary: " + error.what());
+            tame.say(Level::warning, key.text() + " may keep the canary: " + error.what());
         }
         throw;
     }
