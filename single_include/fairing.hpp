@@ -665,15 +665,19 @@ namespace fairing {
     try {
         return document.dump();
     } catch (const Json::type_error&) {
-        const auto shown = [](const Json& value) {
-            return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+        const auto is_text = [](const Json& member) {
+            try {
+                return !member.dump().empty();
+            } catch (const Json::type_error&) {
+                return false;
+            }
         };
         const Json members = document.flatten();
         std::string name;
         for (auto each = members.begin(); each != members.end() && name.empty(); ++each) {
-            const Json member = {each.key(), each.value()};
-            const bool is_text = Json::parse(shown(member)) == member;
-            name = is_text ? "" : shown(each.key());
+            if (!is_text({each.key(), each.value()})) {
+                name = Json(each.key()).dump(-1, ' ', false, Json::error_handler_t::replace);
+            }
         }
         throw Error{ErrorCode::input,
                     {.attempted = attempted,
@@ -5428,7 +5432,7 @@ namespace fairing::packaging {
         seconds > most) {
         throw Error{ErrorCode::usage,
                     {.attempted = "use SOURCE_DATE_EPOCH",
-                     .subject = '"' + escaped(text) + '"',
+                     .subject = codec::in_quotes(text),
                      .answer = "not a number of seconds from 0 to " + std::to_string(most),
                      .advice = "correct it, or unset it"}};
     }
@@ -20865,12 +20869,14 @@ public:
                      [&](std::size_t index) { make(*damaged_[index]); });
     }
     /// One more description of those that are awaited is known. With the last begins what follows
-    /// from them all, beside what is still being sent: then it is to be waited for.
+    /// from them all, beside what is still being sent: then the future is valid, and to be waited
+    /// for.
     [[nodiscard]] std::future<void> follow() {
         if (--undescribed_ > 0) {
-            return std::async(std::launch::deferred, [] {});
+            return {};
         }
-        return std::async(std::launch::async | std::launch::deferred, described_);
+        return std::async(std::launch::async | std::launch::deferred,  // without a thread: in get()
+                          described_);
     }
     /// Blobs of the base may be mounted out of this repository of the target's host.
     void mount_from(const std::string& repository) { route_.base_repository = repository; }
@@ -22391,7 +22397,9 @@ private:
         if (target_) {
             work_.push_base(base_layers_, base_.store.get());
         }
-        following.get();
+        if (following.valid()) {
+            following.get();
+        }
     }
     /// A registry takes blobs in any order, so the configs need not wait until the layers are
     /// there. When nothing was made, the tag may well be what it is going to be.
@@ -22429,7 +22437,7 @@ private:
             const net::Body body = net::Body::of(image.config.dump());
             if (work_.all_known() && work_.may_be_there(config.digest)) {
                 target_->write_blob(config, body, {});
-            } else {  // beside a new layer, an upload has been begun for it
+            } else {  // beside new layers that are small, an upload has been begun for it
                 target_->write_absent_blob(config, body, {});
             }
             configs_pushed_.insert(config.digest);
@@ -22440,19 +22448,19 @@ private:
     void push_documents() {
         push_configs();
         control_.check("push image");
-        // The cache learns of the blobs while the registry works. Copies: push_again() changes
-        // both.
-        parallel_for(2, 2,
-                     [this, layers = all_layers(), configs = configs_pushed_](std::size_t part) {
-                         if (part != 0) {
-                             work_.remember_push(layers, configs);
-                             cache_.shrink();
-                         } else if (tagged_ != documents_.root.descriptor().digest) {
-                             registry::write_in_spite_of_losses(
-                                 [this] { write_manifests(); },
-                                 [this](const registry::LostBlobs& lost) { push_again(lost); });
-                         }
-                     });
+        // The cache learns of the blobs while the registry works.
+        std::future<void> kept =
+            std::async(std::launch::async | std::launch::deferred,  // without a thread: in get()
+                       [this, layers = all_layers(), configs = configs_pushed_] {
+                           work_.remember_push(layers, configs);
+                           cache_.shrink();
+                       });
+        if (tagged_ != documents_.root.descriptor().digest) {
+            registry::write_in_spite_of_losses(
+                [this] { write_manifests(); },
+                [this](const registry::LostBlobs& lost) { push_again(lost); });
+        }
+        kept.get();
     }
     void write_manifests() {
         if (builder_.all_platforms) {
@@ -27066,12 +27074,12 @@ private:
             const Time time = std::chrono::steady_clock::now();
             if (!has_started && options_.start_timeout.count() > 0 &&
                 time - start > options_.start_timeout) {
-                now = look_late();
-                has_started = now.phase != kube::Phase::pending;
-                if (!has_started) {
-                    is_given_up_ = true;
+                now = look_late(std::move(now));
+                if (now.phase != kube::Phase::running) {
+                    is_given_up_ = now.phase == kube::Phase::pending;
                     return now;
                 }
+                has_started = true;
             }
             if (wants_events(now) && time - events_read >= std::chrono::seconds{3}) {
                 events_read = time;
@@ -27080,12 +27088,18 @@ private:
         }
     }
 
-    /// When the time to start is over: the watches may be late, so what counts is asked for.
-    [[nodiscard]] kube::Diagnosis look_late() {
+    /// When the time to start is over: the watches may be late, so the pods are asked for.
+    [[nodiscard]] kube::Diagnosis look_late(kube::Diagnosis now) {
         std::unique_lock lock{mutex_};
         const Json owner = owner_;
         lock.unlock();
-        kube::Diagnosis now = look(client_, subject_, owner);
+        try {
+            now = look(client_, subject_, owner);
+        } catch (const Cancelled&) {
+            throw;
+        } catch (const Error& error) {  // then what was seen counts
+            client_.control().say(Level::debug, error.what());
+        }
         if (now.phase == kube::Phase::pending) {
             explain(now);
             now.reason = "nothing has started within " +
@@ -31079,8 +31093,8 @@ private:
     }
 
     /// Only for these registries, and none when we are nobody there. The host's is its first
-    /// peer's; who is somebody else at another repository has an entry of it: Kaniko and the
-    /// kubelet look there first.
+    /// peer's; who is somebody else at another repository has an entry of it: Kaniko looks there
+    /// first.
     void add_credentials(PodSpec& pod, std::vector<Json>& objects, const std::string& name,
                          const std::vector<oci::Reference>& bases) const {
         Json config{{"auths", Json::object()}};
@@ -33274,8 +33288,9 @@ struct BackendBuilder {
     std::string registry = {};    ///< empty: the backend's default
     std::string image_name = "fairing-job";
     std::string platform = {};  ///< as the chosen builder's
-    bool insecure = false;      ///< plain http, or https with any certificate, for `registry`
-    std::string ca_file = {};   ///< PEM file to trust; Docker has settings of its own for both
+    bool insecure = false;  ///< plain http, or https with any certificate, for `registry`; Docker
+                            ///< has settings of its own for both
+    std::string ca_file = {};  ///< PEM file to trust
     /// Of the job: a build in the cluster takes its place, its names and its pod_spec_mutators.
     KubernetesOptions kubernetes = {};
 
@@ -33356,6 +33371,11 @@ inline AnyBuilder BackendBuilder::choose(const Context& context, const Session& 
         return detail::cluster_builder(named, target, session);
     }
     control.say(Level::info, "requirements.txt is to be installed: building with Docker");
+    if (!ca_file.empty()) {
+        control.say(Level::warning,
+                    "Docker trusts what its own settings say (/etc/docker/certs.d): " + ca_file +
+                        " is left out");
+    }
     return DockerBuilder{.base_image = base_image,
                          .registry = named.registry,
                          .image_name = image_name,
@@ -34773,11 +34793,11 @@ public:
     /// nothing under way. Nothing is done by a sink that the removal itself has called.
     void remove(std::stop_token stop) override {
         const Client client = client_.with_stop(stop);
-        client.control().say(Level::info, "removing " + served_.object.name);
         const Removal alone{*this, stop};
         if (!alone.has_begun()) {
             return;
         }
+        client.control().say(Level::info, "removing " + served_.object.name);
         end_operation(client);
         while (!served_.undo.empty()) {
             served_.undo.back()(client);
@@ -37198,6 +37218,20 @@ namespace detail {
                : with_traffic(std::move(canary), static_cast<int>(share));
 }
 
+/// Whether the server has `wanted` in `there`, or what it makes of it: it adds defaults, leaves out
+/// what is empty, and writes quantities in its own way.
+[[nodiscard]] inline bool holds(const Json& there, const Json& wanted) {
+    const Json found = there.flatten(), asked = wanted.flatten();
+    for (const auto& [path, value] : asked.items()) {
+        const bool may_differ =
+            value.is_null() || value == "" || path.find("/resources/") != std::string::npos;
+        if (!may_differ && kube::member(found, {path.c_str()}) != value) {
+            return false;
+        }
+    }
+    return true;
+}
+
 }  // namespace detail
 
 /// Takes back what the edit changed, whatever share of the requests the canary has now, and nothing
@@ -37211,32 +37245,45 @@ inline void take_back(const kube::Client& client, const CanaryEdit& made) {
     }));
 }
 
-/// Makes the edit that puts the canary there. What nobody saw the end of, for a stop or a server in
-/// trouble, is taken back; where that fails too, what was `created` for the canary stays with it.
+/// Makes the edit that puts the canary there. What failed and is there all the same is taken back;
+/// where that fails too, what was `created` for the canary stays with it.
 [[nodiscard]] inline CanaryEdit put_canary(const kube::Client& client, const kube::ObjectKey& key,
                                            const Json& wanted, CreatedObjects& created) {
     CanaryEdit made{.key = key};
+    // Whether `now` has the canary by a request of ours whose reply was lost: what the edit
+    // replaced is known from before that request then, and the rest of `before` is as it is now.
+    const auto look = [&made, &wanted](const Json& now) {
+        const Json earlier = std::exchange(made.before, now);
+        const bool is_there =
+            !earlier.is_null() && detail::holds(kube::member(now, {"spec"}), wanted.at("spec"));
+        if (is_there) {
+            for (const auto& [name, value] : wanted.at("spec").items()) {
+                made.before["spec"][name] = kube::member(earlier, {"spec", name.c_str()});
+            }
+        }
+        return is_there;
+    };
     try {
         made.after = edit(client, key, [&](const Json& now) {
-            made.before = now;
+            static_cast<void>(look(now));
             return with_canary(now, wanted);
         });
         return made;
-    } catch (const std::exception& failure) {
-        const auto* const refusal = dynamic_cast<const kube::StatusError*>(&failure);
-        if (made.before.is_null() || (refusal != nullptr && refusal->status() < 500)) {
-            throw;  // it was not stored
+    } catch (const std::exception&) {
+        if (made.before.is_null()) {
+            throw;  // nothing was sent
         }
+        const Control tame = client.control().with_tame_log();
         try {
             const StopAfter limit{cleanup_limit};
-            const kube::Client free =
-                client.with(client.control().with_tame_log()).with_stop(limit.token());
-            made.after = free.get(key);  // as a moment ago, or with the canary
-            take_back(free, made);
-        } catch (const Error& error) {
+            const kube::Client free = client.with(tame).with_stop(limit.token());
+            made.after = free.find(key).value_or(Json{});
+            if (look(made.after)) {
+                take_back(free, made);
+            }
+        } catch (const std::exception& error) {
             created.keep();
-            client.control().say(Level::warning,
-                                 key.text() + " may keep the canary: " + error.what());
+            tame.say(Level::warning, key.text() + " may keep the canary: " + error.what());
         }
         throw;
     }
@@ -42621,7 +42668,7 @@ private:
         if (input.empty() || input.find('\0') != std::string::npos) {
             throw Error{ErrorCode::input,
                         {.attempted = "package",
-                         .subject = '"' + escaped(input) + '"',
+                         .subject = codec::in_quotes(input),
                          .answer = "no name of a file",
                          .advice = "name a file, a folder or a glob; . is the context root"}};
         }
