@@ -56,16 +56,16 @@ private:
     bool running_ = false;
 };
 
-/// dockerd with everything below `folder`, without a network of its own. Ends, with its children,
-/// by SIGTERM.
+/// dockerd with everything below `folder`, also the stacks that its containerd writes down when it
+/// answers late, without a network of its own. Ends, with its children, by SIGTERM.
 class DockerEngine {
 public:
     /// `more` are further options of dockerd.
     explicit DockerEngine(const std::filesystem::path& folder, const std::string& more = {})
         : folder_(folder.string()) {
         const std::string pid =
-            run("dockerd --data-root " + folder_ + "/data --exec-root " + folder_ +
-                "/exec --pidfile " + folder_ + "/pid -H unix://" + folder_ +
+            run("TMPDIR=" + folder_ + " dockerd --data-root " + folder_ + "/data --exec-root " +
+                folder_ + "/exec --pidfile " + folder_ + "/pid -H unix://" + folder_ +
                 "/docker.sock --iptables=false --ip6tables=false --bridge=none " + more + " > " +
                 folder_ + "/dockerd.log 2>&1 & echo $!")
                 .output;
