@@ -181,8 +181,9 @@ LaunchOptions::LaunchOptions(CLI::App& parser, const std::vector<std::string>& w
     const auto is_help = [](const std::string& word) {
         return word == "--help" || word.starts_with("-h");  // "-hv", too
     };
-    if (std::none_of(words.begin(), words.end(), is_help)) {
+    if (!words.empty() && std::none_of(words.begin(), words.end(), is_help)) {
         wanted_ = words;
+        wanted_.insert(wanted_.end(), {"--no-push", "--registry"});  // set_default() sets these
     }
     fairing::for_each_stage([this](const auto& each) {
         using Stage = typename std::remove_cvref_t<decltype(each)>::Stage;
@@ -194,14 +195,13 @@ LaunchOptions::LaunchOptions(CLI::App& parser, const std::vector<std::string>& w
     }
 }
 
-/// Whether the words name the option, or turn it off; what set_default() may set always is.
+/// Whether the words name the option, or turn it off.
 bool LaunchOptions::is_wanted(std::string_view name) const {
     const auto names_it = [name](std::string_view word) {
         word = word.substr(0, word.find('='));
         return word == name || (word.starts_with("--no-") && word.substr(5) == name.substr(2));
     };
-    return wanted_.empty() || name == "--push" || name == "--registry" ||
-           std::any_of(wanted_.begin(), wanted_.end(), names_it);
+    return wanted_.empty() || std::any_of(wanted_.begin(), wanted_.end(), names_it);
 }
 
 void LaunchOptions::add_to(CLI::App& parser, const std::string& name, Option& option) {
